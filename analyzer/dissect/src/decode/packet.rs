@@ -1,0 +1,181 @@
+//! What the decode room hands forward.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+/// An address and a port; IPv4 in its mapped form (RFC 4291 §2.5.5.2), port 0 where the transport has none.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Endpoint {
+    /// The address, network order.
+    pub ip: [u8; 16],
+    /// The port.
+    pub port: u16,
+}
+
+/// The protocol number of the innermost IP header (RFC 791 §3.1, RFC 8200 §3).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct IpProtocol(pub u8);
+
+impl IpProtocol {
+    /// RFC 792.
+    pub const ICMP: Self = Self(1);
+    /// RFC 9293.
+    pub const TCP: Self = Self(6);
+    /// RFC 768.
+    pub const UDP: Self = Self(17);
+    /// RFC 4443.
+    pub const ICMPV6: Self = Self(58);
+    /// RFC 9260.
+    pub const SCTP: Self = Self(132);
+}
+
+/// The innermost tunnel around a packet.
+///
+/// Ids that differ by direction (GTP-U's TEID, GRE's key) are not kept: both directions are one flow.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Tunnel {
+    /// No tunnel.
+    #[default]
+    None,
+    /// ERSPAN session (draft-foschiano-erspan-03 §4).
+    Erspan(u16),
+    /// Geneve network identifier (RFC 8926 §3.4).
+    Geneve(u32),
+    /// GRE (RFC 2784, 2890).
+    Gre,
+    /// GTP-U (3GPP TS 29.281).
+    Gtp,
+    /// IP in IP (RFC 2003, 2473).
+    IpIp,
+    /// VXLAN network identifier (RFC 7348 §5).
+    Vxlan(u32),
+}
+
+/// Which conversation a packet belongs to: both directions have the same key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct FlowKey {
+    /// The lesser endpoint.
+    pub low: Endpoint,
+    /// The greater endpoint.
+    pub high: Endpoint,
+    /// Transport.
+    pub protocol: IpProtocol,
+    /// 4 or 6.
+    pub ip_version: u8,
+    /// Innermost VLAN; 0 where untagged (priority tags carry no VLAN, IEEE 802.1Q §9.6).
+    pub vlan: u16,
+    /// Innermost tunnel.
+    pub tunnel: Tunnel,
+}
+
+impl FlowKey {
+    /// Orders the ends; the flag says whether `from` is the lesser one.
+    pub fn new(
+        from: Endpoint,
+        to: Endpoint,
+        protocol: IpProtocol,
+        ip_version: u8,
+        vlan: u16,
+        tunnel: Tunnel,
+    ) -> (Self, bool) {
+        let from_low = from <= to;
+        let (low, high) = if from_low { (from, to) } else { (to, from) };
+        (Self { low, high, protocol, ip_version, vlan, tunnel }, from_low)
+    }
+
+    /// The address of one of its ends.
+    pub fn ip(&self, end: &Endpoint) -> IpAddr {
+        if self.ip_version == 4 {
+            let [.., a, b, c, d] = end.ip;
+            IpAddr::V4(Ipv4Addr::new(a, b, c, d))
+        } else {
+            IpAddr::V6(Ipv6Addr::from(end.ip))
+        }
+    }
+}
+
+/// TCP flags (RFC 9293 §3.1).
+pub mod flags {
+    #![allow(missing_docs, reason = "they are the names of the standard")]
+    pub const FIN: u8 = 0x01;
+    pub const SYN: u8 = 0x02;
+    pub const RST: u8 = 0x04;
+    pub const PSH: u8 = 0x08;
+    pub const ACK: u8 = 0x10;
+    pub const URG: u8 = 0x20;
+    pub const ECE: u8 = 0x40;
+    pub const CWR: u8 = 0x80;
+}
+
+/// What later rooms need of a TCP header (RFC 9293 §3.1).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TcpHeader {
+    /// Sequence number of the first payload byte (of the SYN, where there is one).
+    pub seq: u32,
+    /// Acknowledgement number; meaningful with ACK.
+    pub ack: u32,
+    /// [`flags`].
+    pub flags: u8,
+    /// Window as sent, not scaled.
+    pub window: u16,
+    /// Window scale option (RFC 7323 §2).
+    pub window_scale: Option<u8>,
+    /// Timestamps option: value and echo (RFC 7323 §3).
+    pub timestamps: Option<(u32, u32)>,
+}
+
+/// The innermost transport header.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Transport {
+    /// ICMP or ICMPv6.
+    Icmp {
+        /// Type (RFC 792, RFC 4443 §2.1).
+        kind: u8,
+        /// Code.
+        code: u8,
+    },
+    /// Another protocol above IP; its payload begins behind the IP header.
+    Other,
+    /// TCP.
+    Tcp(TcpHeader),
+    /// UDP.
+    Udp,
+}
+
+/// One packet of a flow; its payload lies in the stretch it came with.
+#[derive(Debug, Clone, Copy)]
+pub struct Packet {
+    /// Number of its frame in the capture, from 1.
+    pub number: u64,
+    /// Capture time, ns since the Unix epoch.
+    pub ts_ns: i64,
+    /// Where the record of its frame begins in the decompressed capture.
+    pub file_offset: u64,
+    /// Interface of its frame.
+    pub interface: u32,
+    /// Captured bytes of its frame.
+    pub captured_bytes: u32,
+    /// Bytes of its frame on the wire.
+    pub wire_bytes: u32,
+    /// Its conversation.
+    pub key: FlowKey,
+    /// Whether the lesser end sent it.
+    pub from_low: bool,
+    /// Identification of the innermost IPv4 header, 0 for IPv6 (RFC 791 §3.1).
+    pub ip_id: u16,
+    /// The transport header.
+    pub transport: Transport,
+    /// Where the transport's payload begins in the bytes of the stretch.
+    pub payload_at: u32,
+    /// Captured bytes of that payload.
+    pub payload_bytes: u32,
+    /// Bytes of that payload by the headers; more than captured where the frame was cut.
+    pub payload_wire_bytes: u32,
+    /// Whether it is a tunnel whose content is a packet of its own: a flow, but its payload is not looked at.
+    pub carrier: bool,
+    /// Whether it stands for its frame in `coverage`: exactly one packet of each frame does, none for a
+    /// datagram put together from fragments (they were counted when they came).
+    pub counted: bool,
+    /// Captured bytes to count as headers with it: all of the frame but the payload; for a datagram put
+    /// together from fragments its transport header; 0 for a carrier.
+    pub overhead_bytes: u32,
+}

@@ -1,0 +1,145 @@
+//! One request, its response, or both.
+
+/// Version of the protocol (RFC 9110 §2.5).
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Version {
+    /// HTTP/1.0.
+    V10,
+    /// HTTP/1.1.
+    #[default]
+    V11,
+    /// HTTP/2.
+    V2,
+}
+
+impl Version {
+    /// As the `http` table has it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Version::V10 => "1.0",
+            Version::V11 => "1.1",
+            Version::V2 => "2",
+        }
+    }
+}
+
+/// What ended an exchange, where not its own end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum EndReason {
+    /// The connection was closed before.
+    Closed,
+    /// An HTTP/2 error code (RFC 9113 §7).
+    ErrorCode(u32),
+    /// A gap took its end.
+    Gap,
+    /// The input ended before.
+    InputEnd,
+    /// The connection was reset before.
+    Reset,
+    /// The connection changed its protocol after it.
+    Upgraded,
+}
+
+/// Fields in order, with case and repeats; one allocation for all of them.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Fields {
+    bytes: Vec<u8>,
+    /// Ends of each name and value in `bytes`.
+    ends: Vec<(u32, u32)>,
+}
+
+impl Fields {
+    /// Adds a field at the end.
+    pub fn push(&mut self, name: &[u8], value: &[u8]) {
+        self.bytes.extend_from_slice(name);
+        let name_end = self.bytes.len() as u32;
+        self.bytes.extend_from_slice(value);
+        self.ends.push((name_end, self.bytes.len() as u32));
+    }
+
+    /// Forgets all fields and keeps the memory.
+    pub fn clear(&mut self) {
+        self.bytes.clear();
+        self.ends.clear();
+    }
+
+    /// How many fields there are.
+    pub fn len(&self) -> usize {
+        self.ends.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.ends.is_empty()
+    }
+
+    /// Name and value of each field, in order.
+    pub fn iter(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
+        let mut begin = 0;
+        self.ends.iter().map(move |&(name_end, value_end)| {
+            let (name_end, value_end) = (name_end as usize, value_end as usize);
+            let field = (
+                self.bytes.get(begin..name_end).unwrap_or_default(),
+                self.bytes.get(name_end..value_end).unwrap_or_default(),
+            );
+            begin = value_end;
+            field
+        })
+    }
+
+    /// The first value of that name, whatever its case (RFC 9110 §5.1).
+    pub fn get(&self, name: &str) -> Option<&[u8]> {
+        self.iter().find(|(other, _)| other.eq_ignore_ascii_case(name.as_bytes())).map(|(_, value)| value)
+    }
+
+    /// Bytes held.
+    pub fn held_bytes(&self) -> usize {
+        self.bytes.len() + self.ends.len() * size_of::<(u32, u32)>()
+    }
+}
+
+/// One side's message, as far as it was seen.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Message {
+    /// Header fields.
+    pub headers: Fields,
+    /// Trailer fields.
+    pub trailers: Fields,
+    /// The body with its codings undone, up to the limit.
+    pub body: Vec<u8>,
+    /// Length of the body as sent: transfer coding undone, content coding not.
+    pub body_bytes: u64,
+}
+
+/// One exchange; texts as they were sent, empty where they were not.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Exchange {
+    /// Version of the request, or of the response where no request was seen.
+    pub version: Version,
+    /// Stream of HTTP/2.
+    pub stream_id: Option<u32>,
+    /// Method; empty where the request was not seen.
+    pub method: Vec<u8>,
+    /// Scheme, where the request says it.
+    pub scheme: Option<Vec<u8>>,
+    /// Authority, where the request says it.
+    pub host: Option<Vec<u8>>,
+    /// Path.
+    pub path: Option<Vec<u8>>,
+    /// Query without its question mark.
+    pub query: Option<Vec<u8>>,
+    /// Final status.
+    pub status: Option<u16>,
+    /// Reason phrase.
+    pub reason: Option<Vec<u8>>,
+    /// The request, where it was seen.
+    pub request: Option<Message>,
+    /// The final response, where it was seen.
+    pub response: Option<Message>,
+    /// Informational statuses before the final one.
+    pub interim_statuses: Vec<u16>,
+    /// Why a stored body is not the whole or not decoded.
+    pub body_note: Option<String>,
+    /// What ended it, where not its own end.
+    pub end_reason: Option<EndReason>,
+}

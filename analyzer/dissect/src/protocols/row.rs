@@ -1,0 +1,171 @@
+//! What the protocols room hands forward.
+
+use super::{dns, http};
+use std::ops::{Index, IndexMut};
+
+/// Who sent it, as the protocol understands the roles.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Side {
+    /// The side that asks.
+    Client,
+    /// The side that answers.
+    Server,
+}
+
+impl Side {
+    /// The other one.
+    pub fn other(self) -> Self {
+        match self {
+            Side::Client => Side::Server,
+            Side::Server => Side::Client,
+        }
+    }
+}
+
+/// One value for each side.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct PerSide<T> {
+    /// The client's.
+    pub client: T,
+    /// The server's.
+    pub server: T,
+}
+
+impl<T> Index<Side> for PerSide<T> {
+    type Output = T;
+    fn index(&self, side: Side) -> &T {
+        match side {
+            Side::Client => &self.client,
+            Side::Server => &self.server,
+        }
+    }
+}
+
+impl<T> IndexMut<Side> for PerSide<T> {
+    fn index_mut(&mut self, side: Side) -> &mut T {
+        match side {
+            Side::Client => &mut self.client,
+            Side::Server => &mut self.server,
+        }
+    }
+}
+
+/// Where and when some bytes of one side were seen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Stamp {
+    /// Who sent them.
+    pub side: Side,
+    /// Names the first byte on the wire, in every run alike: TCP sequence number, or time of a datagram [ns].
+    pub place: u64,
+    /// Time of the packet with the first byte, ns since the Unix epoch.
+    pub first_ns: i64,
+    /// Time of the packet with the last byte, ns since the Unix epoch.
+    pub last_ns: i64,
+    /// Number of the packet with the first byte.
+    pub first_packet: u64,
+    /// Number of the packet with the last byte.
+    pub last_packet: u64,
+    /// Bytes, gaps not counted.
+    pub bytes: u64,
+    /// Whether bytes among them are missing.
+    pub damaged: bool,
+}
+
+impl Stamp {
+    /// Takes in bytes that follow on the same side.
+    pub fn extend(&mut self, later: Stamp) {
+        self.last_ns = later.last_ns;
+        self.last_packet = later.last_packet;
+        self.bytes += later.bytes;
+        self.damaged |= later.damaged;
+    }
+}
+
+/// Which halves of a call were seen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Pair {
+    /// Both.
+    Complete,
+    /// The input began or ended inside it, or a gap took a part of it.
+    Cut,
+    /// The request alone, though the response would have been seen.
+    RequestOnly,
+    /// The response alone.
+    ResponseOnly,
+}
+
+impl Pair {
+    /// The name in the tables.
+    pub fn name(self) -> &'static str {
+        match self {
+            Pair::Complete => "complete",
+            Pair::Cut => "cut",
+            Pair::RequestOnly => "request_only",
+            Pair::ResponseOnly => "response_only",
+        }
+    }
+}
+
+/// When and where a request and its response were.
+#[derive(Debug, Clone, Copy)]
+pub struct Call {
+    /// The request's bytes.
+    pub request: Option<Stamp>,
+    /// The response's bytes.
+    pub response: Option<Stamp>,
+    /// Which halves were seen.
+    pub pair: Pair,
+}
+
+impl Call {
+    /// A call of which both halves may have been seen, each to its end.
+    pub fn new(request: Option<Stamp>, response: Option<Stamp>) -> Self {
+        let pair = match (&request, &response) {
+            (Some(_), Some(_)) => Pair::Complete,
+            (Some(_), None) => Pair::RequestOnly,
+            (None, Some(_)) => Pair::ResponseOnly,
+            (None, None) => Pair::Cut,
+        };
+        Self { request, response, pair }
+    }
+
+    /// The same call, cut by the begin or end of the input.
+    pub fn cut(mut self) -> Self {
+        self.pair = Pair::Cut;
+        self
+    }
+}
+
+/// A row of a protocol's table, borrowed for the moment it is handed over.
+#[derive(Debug, Clone, Copy)]
+#[non_exhaustive]
+pub enum Row<'a> {
+    /// For `dns`.
+    Dns(&'a dns::Exchange),
+    /// For `http`.
+    Http(&'a http::Exchange),
+    /// For tests of the contract.
+    #[cfg(test)]
+    Echo(&'a str),
+}
+
+/// Something odd, for `anomalies`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Anomaly {
+    /// What it is: lower case with underscores, the protocol's name in front.
+    pub kind: &'static str,
+    /// What exactly was seen; empty where the kind says it all.
+    pub detail: String,
+}
+
+impl Anomaly {
+    /// An anomaly whose kind says it all.
+    pub fn new(kind: &'static str) -> Self {
+        Self { kind, detail: String::new() }
+    }
+
+    /// An anomaly with what exactly was seen.
+    pub fn with(kind: &'static str, detail: impl Into<String>) -> Self {
+        Self { kind, detail: detail.into() }
+    }
+}

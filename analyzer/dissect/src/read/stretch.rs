@@ -1,0 +1,45 @@
+//! What the read room hands forward.
+
+/// The link-layer header type of an interface, by its registered number (LINKTYPE_…).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct LinkType(pub u16);
+
+/// One captured frame; its bytes lie in the stretch it came with.
+#[derive(Debug, Clone, Copy)]
+pub struct Frame {
+    /// Number in the capture, from 1.
+    pub number: u64,
+    /// Capture time, ns since the Unix epoch; of the frame before where the record has none.
+    pub ts_ns: i64,
+    /// Where its bytes begin in [`Stretch::bytes`].
+    pub at: u32,
+    /// Bytes kept.
+    pub captured_bytes: u32,
+    /// Bytes on the wire.
+    pub wire_bytes: u32,
+    /// What its first header is.
+    pub link: LinkType,
+    /// Index of its interface, counted over all sections of the capture.
+    pub interface: u32,
+    /// Where its record begins in the decompressed capture.
+    pub file_offset: u64,
+}
+
+/// Some of a capture: bytes as they stand in it, and the frames among them.
+///
+/// Rooms after this one may append bytes (reassembled datagrams), so positions stay valid.
+#[derive(Debug, Default)]
+pub struct Stretch {
+    /// Raw bytes of the capture.
+    pub bytes: Vec<u8>,
+    /// The whole frames among them, in the order of the capture.
+    pub frames: Vec<Frame>,
+}
+
+impl Stretch {
+    /// The captured bytes of a frame of this stretch.
+    pub fn data(&self, frame: &Frame) -> &[u8] {
+        let at = frame.at as usize;
+        self.bytes.get(at..at + frame.captured_bytes as usize).unwrap_or_default()
+    }
+}

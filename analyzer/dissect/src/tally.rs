@@ -1,0 +1,75 @@
+//! Where packets and bytes went: every room adds to a tally, `coverage` is their sum.
+
+use std::collections::BTreeMap;
+
+/// Packets and captured bytes.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Count {
+    /// Packets.
+    pub packets: u64,
+    /// Captured bytes.
+    pub bytes: u64,
+}
+
+/// The room that decided what became of a packet or byte.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Stage {
+    /// Could not be read as a frame.
+    Read,
+    /// Stayed outside of any flow.
+    Decode,
+    /// Headers and packets without payload of a flow.
+    Flow,
+    /// Payload that was not handed on: repeats, evictions.
+    Stream,
+    /// Payload that a dissector saw.
+    Protocol,
+}
+
+impl Stage {
+    /// The name in the `coverage` table.
+    pub fn name(self) -> &'static str {
+        match self {
+            Stage::Read => "read",
+            Stage::Decode => "decode",
+            Stage::Flow => "flow",
+            Stage::Stream => "stream",
+            Stage::Protocol => "protocol",
+        }
+    }
+}
+
+/// Counts by stage and reason.
+#[derive(Debug, Clone, Default)]
+pub struct Tally {
+    counts: BTreeMap<(Stage, &'static str), Count>,
+}
+
+impl Tally {
+    /// Counts `packets` and `bytes` under a reason: a short phrase in lower case.
+    pub fn add(&mut self, stage: Stage, reason: &'static str, packets: u64, bytes: u64) {
+        let count = self.counts.entry((stage, reason)).or_default();
+        count.packets += packets;
+        count.bytes += bytes;
+    }
+
+    /// Adds everything another tally counted.
+    pub fn absorb(&mut self, other: &Tally) {
+        for (&(stage, reason), count) in &other.counts {
+            self.add(stage, reason, count.packets, count.bytes);
+        }
+    }
+
+    /// All counts, ordered.
+    pub fn iter(&self) -> impl Iterator<Item = (Stage, &'static str, Count)> {
+        self.counts.iter().map(|(&(stage, reason), &count)| (stage, reason, count))
+    }
+
+    /// The sum over all reasons.
+    pub fn total(&self) -> Count {
+        self.counts.values().fold(Count::default(), |sum, count| Count {
+            packets: sum.packets + count.packets,
+            bytes: sum.bytes + count.bytes,
+        })
+    }
+}

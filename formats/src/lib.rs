@@ -1,0 +1,6 @@
+//! What Remora writes down and promises to read for ever: capture blocks, segments, seals and the
+//! columns of its tables. Nothing here opens a file, a socket or a clock.
+
+pub mod bytes;
+pub mod pcapng;
+pub mod tables;

@@ -1,0 +1,1 @@
+//! pcapng blocks, one file per block type (draft-ietf-opsawg-pcapng).

@@ -1,0 +1,18 @@
+use super::{Column, Kind::*, Table, column};
+
+pub(super) const TABLE: Table = Table {
+    name: "coverage",
+    row: "where packets and bytes went, per capture and reason",
+    on_request: false,
+    groups: &[COLUMNS],
+};
+
+const COLUMNS: &[Column] = &[
+    column("capture", Text, "The capture.").source("read room"),
+    column("node", Text, "Node that recorded it.").null("not from a store").source("seal"),
+    column("recording", Text, "Recording it belongs to.").null("not from a store").source("seal"),
+    column("stage", Text, "Where: 'kernel', 'ring', 'filter', 'disk', 'upload' from the seals; 'read', 'decode', 'flow', 'stream', 'protocol' from the analyzer, whose sums are what was read.").source("seal, analyzer"),
+    column("reason", Text, "What became of them.").source("seal, analyzer"),
+    column("packets", BigInt, "Packets; each packet read stands in one row of the analyzer's.").source("seal, analyzer"),
+    column("bytes", BigInt, "Captured bytes; each byte read stands in one row of the analyzer's.").unit("bytes").null("the recorder only knows packets").source("seal, analyzer"),
+];

@@ -1,0 +1,37 @@
+use super::{Column, Kind::*, Table, column, common};
+
+pub(super) const TABLE: Table = Table {
+    name: "http",
+    row: "an exchange: a request, its response, or both",
+    on_request: false,
+    groups: &[common::CALL_ID, common::FLOW_ID, common::CALL_TIME, common::ENDS, common::CALL_STATE, COLUMNS],
+};
+
+const NO_REQUEST: &str = "the request was not seen";
+const NO_RESPONSE: &str = "the response was not seen";
+
+const COLUMNS: &[Column] = &[
+    column("version", Text, "'1.0', '1.1' or '2'; of the request where it was seen.").source("RFC 9112 §2.3"),
+    column("stream_id", Int, "Stream of HTTP/2.").null("not HTTP/2").source("RFC 9113 §5.1.1"),
+    column("method", Text, "Method.").null(NO_REQUEST).source("RFC 9110 §9"),
+    column("scheme", Text, "Scheme of an absolute target or of ':scheme'.").null("the request does not say").source("RFC 9110 §4.2"),
+    column("host", Text, "Authority: of the target, else the Host field.").null("the request does not say").source("RFC 9110 §7.2").looked_up(),
+    column("path", Text, "Path as sent, without the query.").null(NO_REQUEST).source("RFC 9112 §3.2").looked_up(),
+    column("query", Text, "Query as sent, without the question mark.").null("the target has none").source("RFC 9110 §4.1"),
+    column("status", Int, "Final status code.").null(NO_RESPONSE).source("RFC 9110 §15").looked_up(),
+    column("reason", Text, "Reason phrase.").null("none sent").source("RFC 9112 §4"),
+    column("request_headers", Pairs, "Fields of the request.").null(NO_REQUEST).source("RFC 9110 §5"),
+    column("response_headers", Pairs, "Fields of the final response.").null(NO_RESPONSE).source("RFC 9110 §5"),
+    column("request_trailers", Pairs, "Trailer fields of the request.").null("none sent").source("RFC 9110 §6.5"),
+    column("response_trailers", Pairs, "Trailer fields of the response.").null("none sent").source("RFC 9110 §6.5"),
+    column("request_type", Text, "Content type of the request, without parameters, in lower case.").null("none sent").source("RFC 9110 §8.3"),
+    column("response_type", Text, "Content type of the response, without parameters, in lower case.").null("none sent").source("RFC 9110 §8.3"),
+    column("request_body", Blob, "Body of the request with its codings undone, up to the body limit.").null("no body, or bodies were not asked for").source("RFC 9110 §6.4, §8.4"),
+    column("response_body", Blob, "Body of the response with its codings undone, up to the body limit.").null("no body, or bodies were not asked for").source("RFC 9110 §6.4, §8.4"),
+    column("request_body_bytes", BigInt, "Length of the request's body as sent, before codings are undone.").unit("bytes").null(NO_REQUEST).source("RFC 9112 §6"),
+    column("response_body_bytes", BigInt, "Length of the response's body as sent, before codings are undone.").unit("bytes").null(NO_RESPONSE).source("RFC 9112 §6"),
+    column("body_note", Text, "Why a stored body is not the whole or not decoded.").null("nothing to note").source("protocols room"),
+    column("interim_statuses", IntList, "Informational status codes before the final one.").null("none sent").source("RFC 9110 §15.2"),
+    column("end_reason", Text, "What ended it, where not its own end: 'closed', 'reset', 'gap', 'input_end', 'upgraded', or the HTTP/2 error code.").null("it ended as it should").source("RFC 9112 §8, RFC 9113 §7"),
+    column("first_byte_ms", Double, "Time from the first byte of the request to the first byte of the response.").unit("ms").null("one side was not seen").source("capture times, in nanoseconds"),
+];
