@@ -52,9 +52,4 @@ fn detect(look: &Look<'_>) -> Detection {
 
 /// For fuzzing.
 #[doc(hidden)]
-pub mod fuzz {
-    /// Reads bytes as a connection joined in the middle: the first byte of each run says what it is.
-    pub fn fuzz_http1(data: &[u8]) {
-        super::over_tcp::fuzz(data);
-    }
-}
+pub mod fuzz;

@@ -68,11 +68,6 @@ impl Odds {
         self.0 & (1 << odd as u16) != 0
     }
 
-    /// Adds all of another set.
-    pub fn join(&mut self, other: Odds) {
-        self.0 |= other.0;
-    }
-
     /// Each of them with its name and the field that tells more.
     pub fn iter(self) -> impl Iterator<Item = (Odd, &'static str, Option<&'static str>)> {
         NAMES.iter().copied().filter(move |(odd, ..)| self.has(*odd))

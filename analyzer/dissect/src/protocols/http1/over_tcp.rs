@@ -92,7 +92,6 @@ impl<'a> Input<'a> {
 /// What to do after a step.
 pub(super) enum Next {
     Again,
-    Switch,
     /// Wait for so many unread bytes.
     Wait(usize),
 }
@@ -248,5 +247,3 @@ fn end_reason(how: End) -> EndReason {
         End::Reset => EndReason::Reset,
     }
 }
-
-pub(super) fn fuzz(_: &[u8]) {}
