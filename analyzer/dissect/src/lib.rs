@@ -5,6 +5,9 @@
 
 pub mod decode;
 pub mod limits;
+mod plan;
 pub mod protocols;
 pub mod read;
 pub mod tally;
+
+pub use plan::{CaptureReport, Input, Open, Origin, Plan, Progress, Report, Unit};

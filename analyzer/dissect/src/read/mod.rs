@@ -4,6 +4,8 @@
 //! [`Frame`]s, without a copy of their bytes. Refused: what begins like no capture. What is damaged is
 //! counted, resynchronised where the format allows it, and the rest is read.
 
+mod damage;
 mod stretch;
 
+pub use damage::Damage;
 pub use stretch::{Frame, LinkType, Stretch};
