@@ -4,10 +4,12 @@
 //! `read` → `decode` → `flow` → `stream` → `protocols` → `correlate` → `table`.
 
 pub mod decode;
+pub mod flow;
 pub mod limits;
 mod plan;
 pub mod protocols;
 pub mod read;
+pub mod stream;
 pub mod tally;
 
 pub use plan::{CaptureReport, Input, Open, Origin, Plan, Progress, Report, Unit};
