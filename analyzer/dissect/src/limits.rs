@@ -62,3 +62,18 @@ pub const ROW_BYTES_PER_GROUP_MAX: usize = 32 << 20;
 
 /// Parquet files open at a time for one table: one for each UTC day; a capture with crafted times names many.
 pub const OPEN_FILES_PER_TABLE_MAX: usize = 8;
+
+/// Fragments held for datagrams that are not whole.
+pub const FRAGMENT_BYTES_MAX: usize = 8 << 20;
+
+/// Datagrams that may wait for fragments: 8 MiB in pieces of 1 KiB.
+pub const DATAGRAMS_MAX: usize = 8192;
+
+/// Time fragments wait [ns]: RFC 1122 §3.3.2 says 60 to 120 s.
+pub const FRAGMENT_AGE_NS: i64 = 60_000_000_000;
+
+/// Longest datagram: the offset field of IPv4 and IPv6 reaches 65,528, and a last piece follows.
+pub const DATAGRAM_BYTES_MAX: usize = 65_535 + 8;
+
+/// Anomalies the decode room reports of one stretch; their bytes are in the tally all the same.
+pub const DECODE_ANOMALIES_MAX: usize = 256;
