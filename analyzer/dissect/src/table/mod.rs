@@ -5,7 +5,6 @@
 
 mod builders;
 mod call;
-mod dns;
 mod facts;
 mod flows;
 mod http;
@@ -13,7 +12,7 @@ mod rows;
 mod schema;
 mod writer;
 
-pub use facts::{CaptureFacts, captures, coverage};
+pub use facts::{CaptureFacts, captures, coverage, hex};
 pub use rows::{PacketRow, Rows};
 pub use schema::schema;
 pub use writer::{Lot, TableError, Writer};
