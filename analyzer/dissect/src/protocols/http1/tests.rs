@@ -1,0 +1,211 @@
+use super::*;
+use crate::protocols::http::{EndReason, Exchange, Message};
+use crate::protocols::testing::{Step, client, cut, drive, server};
+use crate::protocols::{Call, End, Options, Row, Start};
+use proptest::prelude::*;
+
+/// "GET /path 200 complete" and then only what there is to say.
+fn render(call: &Call, row: Row<'_>) -> String {
+    let Row::Http(exchange) = row else { panic!("{row:?}") };
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    let mut words = Vec::new();
+    if call.request.is_some() {
+        words.push(text(&exchange.method));
+        let query = exchange.query.as_ref().map(|query| format!("?{}", text(query))).unwrap_or_default();
+        words.push(match (&exchange.scheme, &exchange.path) {
+            (Some(scheme), Some(path)) => {
+                format!("{}://{}{}{query}", text(scheme), text(exchange.host.as_deref().unwrap()), text(path))
+            }
+            (_, Some(path)) => text(path) + &query,
+            _ => text(exchange.host.as_deref().unwrap()),
+        });
+    }
+    words.extend(exchange.interim_statuses.iter().map(|status| format!("({status})")));
+    words.extend(exchange.status.map(|status| status.to_string()));
+    words.push(call.pair.name().into());
+    for (name, message) in [("q", &exchange.request), ("r", &exchange.response)] {
+        let Some(message) = message else { continue };
+        if message.body_bytes > 0 {
+            words.push(format!("{name}={}/{}", text(&message.body), message.body_bytes));
+        }
+        words.extend(message.trailers.iter().map(|(name, value)| format!("+{}:{}", text(name), text(value))));
+    }
+    words.extend(exchange.body_note.as_ref().map(|note| format!("[{note}]")));
+    words.extend(exchange.end_reason.map(|reason| format!("<{reason:?}>")));
+    if [call.request, call.response].into_iter().flatten().any(|stamp| stamp.damaged) {
+        words.push("damaged".into());
+    }
+    words.join(" ")
+}
+
+fn start(from_start: bool, body_bytes_max: usize) -> Start {
+    Start { options: Options { body_bytes_max }, from_start, datagram: false, server_port: 80, multicast: false }
+}
+
+fn play_from(from_start: bool, steps: &[Step], render: fn(&Call, Row<'_>) -> String) -> Vec<String> {
+    let mut dissector = over_tcp::OverTcp::new(&start(from_start, 40));
+    let played = drive(&mut dissector, PROTOCOL.unread_bytes_max, steps, render);
+    let mut lines = played.lines;
+    if played.switched {
+        lines.push("switch".into());
+    }
+    lines
+}
+
+fn play(steps: &[Step]) -> String {
+    play_from(true, steps, render).join(", ")
+}
+
+fn joined(steps: &[Step]) -> String {
+    play_from(false, steps, render).join(", ")
+}
+
+fn check(cases: &[(&str, Vec<Step>, &str)], play: fn(&[Step]) -> String) {
+    for (name, steps, want) in cases {
+        assert_eq!(play(steps), *want, "{name}");
+        for size in [1, 7] {
+            assert_eq!(play(&cut(steps, size)), *want, "{name}, in pieces of {size}");
+        }
+    }
+}
+
+const GET: &str = "GET /a?b HTTP/1.1\r\nHost: h\r\n\r\n";
+const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi";
+
+fn get(path: &str) -> Step {
+    client(format!("GET /{path} HTTP/1.1\r\nHost: h\r\n\r\n"))
+}
+
+fn post(fields: &str, body: &str) -> Step {
+    client(format!("POST /p HTTP/1.1\r\nHost: h\r\n{fields}\r\n{body}"))
+}
+
+fn answer(status: u16, fields: &str, body: &str) -> Step {
+    server(format!("HTTP/1.1 {status} R\r\n{fields}\r\n{body}"))
+}
+
+fn ends(how: End) -> [Step; 2] {
+    [Step::End(Side::Client, how), Step::End(Side::Server, how)]
+}
+
+fn with_end(mut steps: Vec<Step>, how: End) -> Vec<Step> {
+    steps.extend(ends(how));
+    steps
+}
+
+#[test]
+fn pairs() {
+    let long = answer(200, "Content-Length: 50\r\n", &"x".repeat(50));
+    check(
+        &[
+            ("asked and answered", vec![client(GET), server(OK)], "GET /a?b 200 complete r=hi/2"),
+            (
+                "twice",
+                vec![get("1"), server(OK), get("2"), answer(404, "Content-Length: 0\r\n", "")],
+                "GET /1 200 complete r=hi/2, GET /2 404 complete",
+            ),
+            (
+                "pipelined",
+                vec![get("1"), get("2"), get("3"), server(OK), server(OK), server(OK)],
+                "GET /1 200 complete r=hi/2, GET /2 200 complete r=hi/2, GET /3 200 complete r=hi/2",
+            ),
+            (
+                "a response before its request, as captures have it",
+                vec![server(OK), get("1"), server(OK)],
+                "GET /1 200 complete r=hi/2, 200 response_only r=hi/2",
+            ),
+            (
+                "HEAD has no body",
+                vec![
+                    client("HEAD / HTTP/1.1\r\nHost: h\r\n\r\n"),
+                    answer(200, "Content-Length: 9\r\n", ""),
+                    get("2"),
+                    server(OK),
+                ],
+                "HEAD / 200 complete, GET /2 200 complete r=hi/2",
+            ),
+            (
+                "204 and 304 have none",
+                vec![
+                    get("1"),
+                    get("2"),
+                    answer(204, "Content-Length: 9\r\n", ""),
+                    answer(304, "Transfer-Encoding: chunked\r\n", ""),
+                ],
+                "GET /1 204 complete, GET /2 304 complete",
+            ),
+            (
+                "100 before the body",
+                vec![
+                    post("Expect: 100-continue\r\nContent-Length: 2\r\n", ""),
+                    answer(100, "", ""),
+                    client("hi"),
+                    server(OK),
+                ],
+                "POST /p (100) 200 complete q=hi/2 r=hi/2",
+            ),
+            (
+                "several interim",
+                vec![get("1"), answer(102, "", ""), answer(103, "Link: x\r\n", ""), server(OK)],
+                "GET /1 (102) (103) 200 complete r=hi/2",
+            ),
+            (
+                "a final response before the body's end",
+                vec![
+                    post("Content-Length: 4\r\n", "ab"),
+                    answer(413, "Content-Length: 0\r\n", ""),
+                    client("cd"),
+                    get("2"),
+                    server(OK),
+                ],
+                "POST /p 413 complete q=abcd/4, GET /2 200 complete r=hi/2",
+            ),
+            (
+                "longer than the limit",
+                vec![get("1"), long],
+                &format!("GET /1 200 complete r={}/50 [response body: cut at byte 40]", "x".repeat(40)),
+            ),
+            (
+                "HTTP/1.0 until close",
+                with_end(vec![client("GET / HTTP/1.0\r\n\r\n"), server("HTTP/1.0 200 OK\r\n\r\nall")], End::Closed),
+                "GET / 200 complete r=all/3",
+            ),
+            (
+                "until close, reset",
+                with_end(vec![get("1"), answer(200, "", "al")], End::Reset),
+                "GET /1 200 complete r=al/2 <Reset>",
+            ),
+            ("until close, cut", vec![get("1"), answer(200, "", "al")], "GET /1 200 cut r=al/2 <InputEnd>"),
+            ("never answered", vec![get("1")], "GET /1 cut <InputEnd>"),
+            ("never answered, closed", with_end(vec![get("1")], End::Closed), "GET /1 request_only <Closed>"),
+            ("never answered, reset", with_end(vec![get("1")], End::Reset), "GET /1 request_only <Reset>"),
+            (
+                "closed inside a body",
+                with_end(vec![get("1"), answer(200, "Content-Length: 4\r\n", "hi")], End::Closed),
+                "GET /1 200 complete r=hi/2 <Closed>",
+            ),
+            (
+                "closed inside a head",
+                with_end(vec![get("1"), server("HTTP/1.1 200 OK\r\nA: b\r\nC")], End::Closed),
+                "!http1_unfinished, GET /1 200 complete <Closed>",
+            ),
+            (
+                "the server speaks unasked",
+                with_end(vec![answer(408, "Content-Length: 0\r\n", "")], End::Closed),
+                "408 response_only",
+            ),
+            (
+                "empty lines between",
+                vec![client("\r\n"), get("1"), client("\r\n\r\n"), get("2"), server(OK), server(OK)],
+                "GET /1 200 complete r=hi/2, GET /2 200 complete r=hi/2",
+            ),
+            ("sides guessed wrong", vec![server(GET), client(OK)], "GET /a?b 200 complete r=hi/2"),
+            (
+                "Shoutcast",
+                with_end(vec![get("1"), server("ICY 200 OK\r\nicy-name: x\r\n\r\nmp3")], End::Closed),
+                "!http1_icy, GET /1 200 complete r=mp3/3",
+            ),
+        ],
+        play,
+    );
+}
