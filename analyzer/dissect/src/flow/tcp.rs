@@ -73,8 +73,8 @@ impl Tcp {
         let same = match (mine.initial_seq, mine.furthest) {
             // An answer belongs to the SYN it acknowledges, even when the server chose anew.
             _ if answers && other.initial_seq.is_some_and(|initial| header.ack == initial.wrapping_add(1)) => true,
-            // A SYN again is a repeat, until both sides closed.
-            (Some(initial), _) => initial == header.seq && !(mine.fin && other.fin),
+            // A SYN again is a repeat, until a side closed.
+            (Some(initial), _) => initial == header.seq && !(mine.fin || other.fin),
             _ if answers => !self.is_closed(),
             // Joined in the middle: a SYN that came late stands right before what was seen.
             (None, Some(furthest)) => !self.is_closed() && furthest.wrapping_sub(header.seq) < LATE_SYN_BYTES,
