@@ -1,2 +1,8 @@
-//! placeholder
-fn main() {}
+//! `remora`: everything that happens after the recording.
+
+mod cli;
+mod inputs;
+
+fn main() -> std::process::ExitCode {
+    cli::main()
+}

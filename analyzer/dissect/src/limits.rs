@@ -14,3 +14,67 @@ pub const BODY_BYTES_DEFAULT: usize = 256 << 10;
 /// Headers nested around a packet (tunnels, tags, extension headers) before it is given up:
 /// real stacks stay below ten, a crafted packet could nest thousands in 64 KiB.
 pub const HEADERS_NESTED_MAX: usize = 32;
+
+/// Flows a shard keeps: a SYN flood fills 16 × 8,192 of about 0.5 KiB, 64 MiB. The one quiet longest makes room.
+pub const FLOWS_PER_SHARD_MAX: usize = 8192;
+
+/// Bytes all flows of a shard hold for later (out of order, unread, waiting calls): 16 × 8 MiB.
+/// Past it the flow that was quiet longest is ended.
+pub const HELD_BYTES_PER_SHARD_MAX: usize = 8 << 20;
+
+/// Out-of-order bytes one direction holds before the hole in front of them is given up: a TCP window is
+/// rarely above 4 MiB, and a lost segment comes again within one.
+pub const OUT_OF_ORDER_BYTES_MAX: usize = 4 << 20;
+
+/// Out-of-order segments one direction holds: small segments cost their bookkeeping, about 100 bytes.
+pub const OUT_OF_ORDER_SEGMENTS_MAX: usize = 8192;
+
+/// Packets of a flow after which a hole that the receiver acknowledged is held for lost by the capture:
+/// queues of a network card and capture points mix up tens of packets, not more.
+pub const ACKED_HOLE_PACKETS: u64 = 64;
+
+/// The same by time [ns].
+pub const ACKED_HOLE_NS: i64 = 1_000_000_000;
+
+/// Time after which a hole nobody acknowledged is given up where the other side is not seen [ns]:
+/// a retransmission comes within the doubled timeouts of RFC 6298 §5.
+pub const UNACKED_HOLE_NS: i64 = 10_000_000_000;
+
+/// Quiet time after which a conversation of datagrams is over [ns]: RFC 4787 §4.3 asks NATs for five
+/// minutes, and DNS answers within seconds.
+pub const DATAGRAM_IDLE_NS: i64 = 300_000_000_000;
+
+/// Most unread bytes of a connection whose protocol is not recognised yet.
+pub const DETECT_BYTES_MAX: usize = 8 << 10;
+
+/// Anomaly rows of one flow; further ones are counted in a last row.
+pub const ANOMALIES_PER_FLOW_MAX: u32 = 64;
+
+/// Rows of all tables a pass hands to the writer at once: a row group of good size.
+pub const ROWS_PER_GROUP_MAX: usize = 128 << 10;
+
+/// Bytes of rows handed to the writer at once. While one lot is written the next is gathered, and writing
+/// holds it three times (gathered, in order, encoded): 4 × 32 MiB.
+pub const ROW_BYTES_PER_GROUP_MAX: usize = 32 << 20;
+
+/// Parquet files open at a time for one table: one for each UTC day; a capture with crafted times names many.
+pub const OPEN_FILES_PER_TABLE_MAX: usize = 8;
+
+/// Fragments held for datagrams that are not whole.
+pub const FRAGMENT_BYTES_MAX: usize = 8 << 20;
+
+/// Datagrams that may wait for fragments: 8 MiB in pieces of 1 KiB.
+pub const DATAGRAMS_MAX: usize = 8192;
+
+/// Time fragments wait [ns]: RFC 1122 §3.3.2 says 60 to 120 s.
+pub const FRAGMENT_AGE_NS: i64 = 60_000_000_000;
+
+/// Longest datagram: the offset field of IPv4 and IPv6 reaches 65,528, and a last piece follows.
+pub const DATAGRAM_BYTES_MAX: usize = 65_535 + 8;
+
+/// Anomalies the decode room reports of one stretch; their bytes are in the tally all the same.
+pub const DECODE_ANOMALIES_MAX: usize = 256;
+
+/// Ids of flows that are over and remembered by a shard: 16 × 64 Ki of 16 bytes, 16 MiB. Past it a port used
+/// again after its connection was forgotten gives the same id.
+pub const USED_IDS_PER_SHARD_MAX: usize = 64 << 10;

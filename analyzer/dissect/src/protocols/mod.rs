@@ -4,6 +4,7 @@
 //! with the [`Stamp`]s of the bytes they came from, and anomalies. Refused: nothing. A dissector never gives
 //! up a connection because of one message: it says so and goes on.
 
+mod connection;
 pub mod dns;
 #[cfg(test)]
 mod echo;
@@ -12,7 +13,9 @@ pub mod http1;
 mod row;
 #[cfg(test)]
 pub(crate) mod testing;
+mod unread;
 
+pub use connection::{Connection, Context, Output};
 pub use row::{Anomaly, Call, Pair, PerSide, Row, Side, Stamp};
 
 use std::ops::Range;

@@ -4,6 +4,33 @@
 //! [`Frame`]s, without a copy of their bytes. Refused: what begins like no capture. What is damaged is
 //! counted, resynchronised where the format allows it, and the rest is read.
 
+mod capture;
+mod damage;
+mod pcap;
+mod pcapng;
+mod source;
 mod stretch;
+mod summary;
+#[cfg(test)]
+mod tests;
 
+pub use capture::{CaptureReader, ReadError};
+pub use damage::Damage;
 pub use stretch::{Frame, LinkType, Stretch};
+pub use summary::{Interface, Summary};
+
+#[doc(hidden)]
+pub mod fuzz {
+    /// Reads hostile bytes to their end.
+    pub fn fuzz_read(data: &[u8]) {
+        let Ok(mut reader) = super::CaptureReader::new("fuzz", Box::new(std::io::Cursor::new(data.to_vec()))) else {
+            return;
+        };
+        let mut stretch = super::Stretch::default();
+        while let Ok(true) = reader.fill(&mut stretch) {
+            for frame in &stretch.frames {
+                assert_eq!(stretch.data(frame).len(), frame.captured_bytes as usize);
+            }
+        }
+    }
+}

@@ -1,0 +1,236 @@
+//! Link headers: what stands before IP.
+
+use super::walk::{Layer, Turn, Walk, u16_at, u32_at};
+use crate::read::LinkType;
+
+const CUT: Turn = Turn::Refused("cut in a link header");
+
+/// The header a link type says is first (link-layer header types registry).
+pub fn link(walk: &mut Walk<'_>, link: LinkType) -> Turn {
+    let rest = walk.rest();
+    match link.0 {
+        // LINKTYPE_NULL and LINKTYPE_LOOP: an address family in the order of some machine.
+        0 | 108 => match u32_at(rest, 0) {
+            None => CUT,
+            Some(family) => {
+                walk.skip(4);
+                match family.min(family.swap_bytes()) {
+                    2 | 10 | 24 | 28 | 30 => Turn::Next(Layer::Ip),
+                    _ => Turn::Refused("not ip: loopback family"),
+                }
+            }
+        },
+        1 => Turn::Next(Layer::Ethernet),
+        9 | 50 | 204 => {
+            // LINKTYPE_PPP_WITH_DIR has a byte for the direction in front.
+            walk.skip(usize::from(link.0 == 204));
+            Turn::Next(Layer::Ppp)
+        }
+        12 | 14 | 101 | 228 | 229 => Turn::Next(Layer::Ip),
+        // Cisco HDLC: address, control, EtherType; 0x8035 is its keep-alive.
+        104 => after(walk, 2),
+        // Frame relay (RFC 2427): two or more address bytes, control 3, then NLPID or EtherType.
+        107 => frame_relay(walk),
+        105 | 119 | 127 | 163 => Turn::Refused("802.11"),
+        113 => cooked(walk, 14, 16),
+        276 => cooked(walk, 0, 20),
+        192 => ppi(walk),
+        219 => Turn::Next(Layer::Mpls),
+        239 => nflog(walk),
+        _ => Turn::Refused("unsupported link type"),
+    }
+}
+
+/// Ethernet II or IEEE 802.3.
+pub fn ethernet(walk: &mut Walk<'_>) -> Turn {
+    match u16_at(walk.rest(), 12) {
+        None => CUT,
+        Some(kind) => {
+            walk.skip(14);
+            type_or_length(walk, kind)
+        }
+    }
+}
+
+/// Up to 1500 it is a length, from 1536 on a type (IEEE 802.3 §3.2.6).
+fn type_or_length(walk: &mut Walk<'_>, kind: u16) -> Turn {
+    if kind >= 0x600 {
+        return Turn::Next(Layer::EtherType(kind));
+    }
+    if usize::from(kind) <= walk.rest().len() {
+        walk.limit(kind.into());
+    }
+    Turn::Next(Layer::Llc)
+}
+
+/// IEEE 802.2, with SNAP where it says so (RFC 1042).
+pub fn llc(walk: &mut Walk<'_>) -> Turn {
+    match walk.rest() {
+        [0xaa, 0xaa, 3, _, _, _, high, low, ..] => {
+            let kind = u16::from_be_bytes([*high, *low]);
+            walk.skip(8);
+            Turn::Next(Layer::EtherType(kind))
+        }
+        [0x42, 0x42, ..] => Turn::Refused("stp"),
+        [6, 6, 3, ..] => {
+            walk.skip(3);
+            Turn::Next(Layer::Ip)
+        }
+        [_, _, _, ..] => Turn::Refused("not ip: llc"),
+        _ => CUT,
+    }
+}
+
+/// What stands behind an EtherType (IEEE 802 numbers registry).
+pub fn ether_type(walk: &mut Walk<'_>, kind: u16) -> Turn {
+    match kind {
+        0x0800 | 0x86dd => Turn::Next(Layer::Ip),
+        0x8100 | 0x88a8 | 0x9100 | 0x9200 | 0x9300 => match walk.take::<4>() {
+            None => CUT,
+            Some([tag_high, tag_low, kind_high, kind_low]) => {
+                let vlan = u16::from_be_bytes([tag_high, tag_low]) & 0x0fff;
+                walk.vlan = if vlan == 0 { walk.vlan } else { vlan };
+                type_or_length(walk, u16::from_be_bytes([kind_high, kind_low]))
+            }
+        },
+        0x8847 | 0x8848 => Turn::Next(Layer::Mpls),
+        // PPPoE session (RFC 2516 §4): version, code, session, length.
+        0x8864 => match walk.take::<6>() {
+            None => CUT,
+            Some([.., high, low]) => {
+                walk.limit(u16::from_be_bytes([high, low]).into());
+                Turn::Next(Layer::Ppp)
+            }
+        },
+        // Transparent Ethernet bridging; 0x0001 is how cooked captures say 802.3 with LLC missing.
+        0x6558 => Turn::Next(Layer::Ethernet),
+        0x0004 => Turn::Next(Layer::Llc),
+        0x880b => Turn::Next(Layer::Ppp),
+        0x0806 | 0x8035 => Turn::Refused("arp"),
+        0x8863 => Turn::Refused("not ip: pppoe discovery"),
+        0x88cc => Turn::Refused("lldp"),
+        0x8809 => Turn::Refused("not ip: slow protocols"),
+        0x888e => Turn::Refused("not ip: 802.1x"),
+        0x88e5 => Turn::Refused("not ip: macsec"),
+        _ => Turn::Refused("not ip: other ethertype"),
+    }
+}
+
+/// A label stack; what follows is told by its first four bits (RFC 4928 §3, RFC 4385 §3).
+pub fn mpls(walk: &mut Walk<'_>) -> Turn {
+    loop {
+        let Some([_, _, bottom, _]) = walk.take::<4>() else { return CUT };
+        if bottom & 1 == 1 {
+            break;
+        }
+    }
+    match walk.rest().first().map(|byte| byte >> 4) {
+        None => CUT,
+        Some(4 | 6) => Turn::Next(Layer::Ip),
+        Some(0) => {
+            // A pseudowire's control word.
+            walk.skip(4);
+            Turn::Next(Layer::Ethernet)
+        }
+        Some(_) => Turn::Next(Layer::Ethernet),
+    }
+}
+
+/// PPP: address and control may be there or not, the protocol is one byte or two (RFC 1661 §2, §6.5).
+pub fn ppp(walk: &mut Walk<'_>) -> Turn {
+    if walk.rest().starts_with(&[0xff, 3]) {
+        walk.skip(2);
+    }
+    let protocol = match walk.rest() {
+        [odd, ..] if odd & 1 == 1 => {
+            let protocol = u16::from(*odd);
+            walk.skip(1);
+            protocol
+        }
+        [high, low, ..] => {
+            let protocol = u16::from_be_bytes([*high, *low]);
+            walk.skip(2);
+            protocol
+        }
+        _ => return CUT,
+    };
+    match protocol {
+        0x0021 | 0x0057 => Turn::Next(Layer::Ip),
+        0x0281 | 0x0283 => Turn::Next(Layer::Mpls),
+        0x8000.. => Turn::Refused("not ip: ppp control"),
+        _ => Turn::Refused("not ip: ppp"),
+    }
+}
+
+fn after(walk: &mut Walk<'_>, bytes: usize) -> Turn {
+    match u16_at(walk.rest(), bytes) {
+        None => CUT,
+        Some(kind) => {
+            walk.skip(bytes + 2);
+            Turn::Next(Layer::EtherType(kind))
+        }
+    }
+}
+
+fn cooked(walk: &mut Walk<'_>, kind_at: usize, header_bytes: usize) -> Turn {
+    match (u16_at(walk.rest(), kind_at), walk.rest().len() >= header_bytes) {
+        (Some(kind), true) => {
+            walk.skip(header_bytes);
+            Turn::Next(Layer::EtherType(kind))
+        }
+        _ => CUT,
+    }
+}
+
+fn frame_relay(walk: &mut Walk<'_>) -> Turn {
+    let Some(address_bytes) = walk.rest().iter().take(4).position(|byte| byte & 1 == 1) else { return CUT };
+    walk.skip(address_bytes + 1);
+    match walk.rest() {
+        [3, 0xcc | 0x8e, ..] => {
+            walk.skip(2);
+            Turn::Next(Layer::Ip)
+        }
+        [3, 0x80, ..] | [3, 0, 0x80, ..] => {
+            let pad = usize::from(walk.rest().get(1) == Some(&0));
+            walk.skip(2 + pad + 3);
+            after(walk, 0)
+        }
+        [3, ..] => Turn::Refused("not ip: frame relay"),
+        // Cisco's form: an EtherType at once.
+        [_, _, ..] => after(walk, 0),
+        _ => CUT,
+    }
+}
+
+/// Per-packet information: a header of its own length, then what its link type says.
+fn ppi(walk: &mut Walk<'_>) -> Turn {
+    let rest = walk.rest();
+    let (Some(length), Some(link)) = (rest.get(2..4), rest.get(4..8)) else { return CUT };
+    let length = length.try_into().map_or(0, u16::from_le_bytes);
+    let link = link.try_into().map_or(0, u32::from_le_bytes) as u16;
+    if length < 8 || link == 192 {
+        return Turn::Refused("unsupported link type");
+    }
+    walk.skip(length.into());
+    Turn::Next(Layer::Link(LinkType(link)))
+}
+
+/// Linux netfilter log: family, version, resource, then attributes, one of which is the packet.
+fn nflog(walk: &mut Walk<'_>) -> Turn {
+    let Some([family, ..]) = walk.take::<4>() else { return CUT };
+    // Of a bridge (7) too the packet begins with what is above Ethernet.
+    if !matches!(family, 2 | 7 | 10) {
+        return Turn::Refused("not ip: netfilter family");
+    }
+    while let Some([length_low, length_high, kind_low, kind_high]) = walk.take::<4>() {
+        let length = usize::from(u16::from_le_bytes([length_low, length_high]));
+        let Some(value_bytes) = length.checked_sub(4) else { break };
+        // NFULA_PAYLOAD.
+        if u16::from_le_bytes([kind_low, kind_high]) == 9 {
+            walk.limit(value_bytes);
+            return Turn::Next(Layer::Ip);
+        }
+        walk.skip(value_bytes.next_multiple_of(4));
+    }
+    CUT
+}

@@ -1,0 +1,189 @@
+use super::tests_support::decode_and_balance;
+use super::*;
+use crate::read::{Frame, LinkType, Stretch};
+use etherparse::PacketBuilder;
+use proptest::prelude::*;
+
+fn stretch(link: u16, frames: &[Vec<u8>]) -> Stretch {
+    let mut stretch = Stretch::default();
+    for (at, frame) in frames.iter().enumerate() {
+        stretch.frames.push(Frame {
+            number: at as u64 + 1,
+            ts_ns: at as i64,
+            at: stretch.bytes.len() as u32,
+            captured_bytes: frame.len() as u32,
+            wire_bytes: frame.len() as u32,
+            link: LinkType(link),
+            interface: 0,
+            file_offset: 0,
+        });
+        stretch.bytes.extend_from_slice(frame);
+    }
+    stretch
+}
+
+/// A line a packet: transport, tunnel, VLAN, payload.
+fn decode(link: u16, frames: &[Vec<u8>]) -> String {
+    let mut stretch = stretch(link, frames);
+    let packets = decode_and_balance(&mut Decoder::default(), &mut stretch);
+    let show = |packet: &Packet| {
+        let payload = &stretch.bytes[packet.payload_at as usize..][..packet.payload_bytes as usize];
+        let what = if packet.carrier { "carrier".into() } else { String::from_utf8_lossy(payload).into_owned() };
+        let (from, to) =
+            if packet.from_low { (packet.key.low, packet.key.high) } else { (packet.key.high, packet.key.low) };
+        format!(
+            "{}:{}>{} v{} {:?} {what}",
+            packet.key.protocol.0, from.port, to.port, packet.key.vlan, packet.key.tunnel
+        )
+    };
+    packets.iter().map(show).collect::<Vec<_>>().join(", ")
+}
+
+fn write(builder: etherparse::PacketBuilderStep<etherparse::UdpHeader>, payload: &[u8]) -> Vec<u8> {
+    let mut frame = Vec::new();
+    builder.write(&mut frame, payload).unwrap();
+    frame
+}
+
+fn udp(to: u16, payload: &[u8]) -> Vec<u8> {
+    write(PacketBuilder::ethernet2([1; 6], [2; 6]).ipv4([10, 0, 0, 1], [10, 0, 0, 2], 9).udp(7, to), payload)
+}
+
+#[test]
+fn links_and_tunnels() {
+    let plain = udp(53, b"hi");
+    let ip = plain[14..].to_vec();
+    let front = |front: &[u8], rest: &[u8]| [front, rest].concat();
+    let tagged = write(
+        PacketBuilder::ethernet2([1; 6], [2; 6])
+            .double_vlan(5.try_into().unwrap(), 6.try_into().unwrap())
+            .ipv4([10, 0, 0, 1], [10, 0, 0, 2], 9)
+            .udp(7, 53),
+        b"hi",
+    );
+    let ip_over = |protocol, inner: &[u8]| {
+        let builder = PacketBuilder::ethernet2([1; 6], [2; 6]).ipv4([10, 0, 0, 1], [10, 0, 0, 2], 9);
+        let mut frame = Vec::new();
+        builder.write(&mut frame, etherparse::IpNumber(protocol), inner).unwrap();
+        frame
+    };
+    let want = "17:7>53 v0 None hi";
+    for (name, link, frame, want) in [
+        ("ethernet", 1, plain.clone(), want),
+        ("padding is no payload", 1, front(&plain, &[0; 20]), want),
+        ("raw ip", 101, ip.clone(), want),
+        ("null, little endian", 0, front(&[2, 0, 0, 0], &ip), want),
+        ("loop", 108, front(&[0, 0, 0, 2], &ip), want),
+        ("cooked", 113, front(&[0; 14], &front(&[8, 0], &ip)), want),
+        ("cooked, version 2", 276, front(&front(&[8, 0], &[0; 18]), &ip), want),
+        ("ppp", 9, front(&[0xff, 3, 0, 0x21], &ip), want),
+        ("mpls", 219, front(&[0, 1, 0x01, 9], &ip), want),
+        (
+            "netfilter log",
+            239,
+            [&[2, 0, 0, 0, 8, 0, 1, 0, 0, 0, 0, 0][..], &(4 + ip.len() as u16).to_le_bytes(), &[9, 0], &ip].concat(),
+            want,
+        ),
+        ("two tags, the inner one counts", 1, tagged, "17:7>53 v6 None hi"),
+        (
+            "vxlan",
+            1,
+            udp(4789, &front(&[8, 0, 0, 0, 0, 0, 42, 0], &plain)),
+            "17:7>4789 v0 None carrier, 17:7>53 v0 Vxlan(42) hi",
+        ),
+        ("not vxlan", 1, udp(4789, b"x"), "17:7>4789 v0 None x"),
+        (
+            "geneve with options",
+            1,
+            udp(6081, &front(&[1, 0, 0x65, 0x58, 0, 0, 7, 0, 9, 9, 9, 9], &plain)),
+            "17:7>6081 v0 None carrier, 17:7>53 v0 Geneve(7) hi",
+        ),
+        (
+            "gtp-u",
+            1,
+            udp(2152, &front(&[0x30, 0xff, 0, 0, 0, 0, 0, 1], &ip)),
+            "17:7>2152 v0 None carrier, 17:7>53 v0 Gtp hi",
+        ),
+        (
+            "gre with key",
+            1,
+            ip_over(47, &front(&[0x20, 0, 8, 0, 0, 0, 0, 5], &ip)),
+            "47:0>0 v0 None carrier, 17:7>53 v0 Gre hi",
+        ),
+        (
+            "erspan 2",
+            1,
+            ip_over(47, &front(&[0x10, 0, 0x88, 0xbe, 0, 0, 0, 1, 0, 0, 0, 3, 0, 0, 0, 0], &plain)),
+            "47:0>0 v0 None carrier, 17:7>53 v0 Erspan hi",
+        ),
+        ("ip in ip", 1, ip_over(4, &ip), "4:0>0 v0 None carrier, 17:7>53 v0 IpIp hi"),
+        ("arp", 1, front(&[0; 12], &[8, 6, 0, 0]), ""),
+        ("nothing", 1, vec![], ""),
+    ] {
+        assert_eq!(decode(link, &[frame]), want, "{name}");
+    }
+}
+
+fn fragments(payload: &[u8], size: usize) -> Vec<Vec<u8>> {
+    let whole = udp(53, payload);
+    let body = &whole[34..];
+    body.chunks(size)
+        .enumerate()
+        .map(|(at, piece)| {
+            let more = (at + 1) * size < body.len();
+            let mut frame = whole[..34].to_vec();
+            frame[16..18].copy_from_slice(&(20 + piece.len() as u16).to_be_bytes());
+            frame[20..22].copy_from_slice(&(u16::from(more) << 13 | (at * size / 8) as u16).to_be_bytes());
+            [frame, piece.to_vec()].concat()
+        })
+        .collect()
+}
+
+proptest! {
+    #[test]
+    fn fragments_in_any_order_become_the_datagram(payload in prop::collection::vec(b'a'..b'z', 1..300), seed: u64) {
+        let mut pieces = fragments(&payload, 24);
+        let count = pieces.len();
+        for at in 0..count {
+            pieces.swap(at, (seed.rotate_left(at as u32) % count as u64) as usize);
+        }
+        // A repeat of the first to come changes nothing.
+        if count > 1 {
+            pieces.insert(1, pieces[0].clone());
+        }
+        let text = String::from_utf8(payload).unwrap();
+        prop_assert_eq!(decode(1, &pieces), format!("17:7>53 v0 None {text}"));
+    }
+
+    #[test]
+    fn agrees_with_etherparse(tcp: bool, v6: bool, vlan in 0u16..3, ports: (u16, u16), seq: u32, payload in prop::collection::vec(any::<u8>(), 0..60)) {
+        prop_assume!(![4789, 8472, 6081, 2152].contains(&ports.1));
+        let link = PacketBuilder::ethernet2([1; 6], [2; 6]);
+        let mut frame = Vec::new();
+        let write = |step: etherparse::PacketBuilderStep<etherparse::IpHeaders>, frame: &mut Vec<u8>| {
+            if tcp { step.tcp(ports.0, ports.1, seq, 9).options_raw(&[3, 3, 7, 0]).unwrap().write(frame, &payload).unwrap() }
+            else { step.udp(ports.0, ports.1).write(frame, &payload).unwrap() }
+        };
+        match (vlan, v6) {
+            (0, false) => write(link.ipv4([10, 0, 0, 1], [10, 0, 0, 2], 9), &mut frame),
+            (0, true) => write(link.ipv6([1; 16], [2; 16], 9), &mut frame),
+            (id, false) => write(link.single_vlan(id.try_into().unwrap()).ipv4([10, 0, 0, 1], [10, 0, 0, 2], 9), &mut frame),
+            (id, true) => write(link.single_vlan(id.try_into().unwrap()).ipv6([1; 16], [2; 16], 9), &mut frame),
+        }
+        let mut stretch = stretch(1, &[frame]);
+        let packets = decode_and_balance(&mut Decoder::default(), &mut stretch);
+        prop_assert_eq!(packets.len(), 1);
+        let packet = packets[0];
+        let got = &stretch.bytes[packet.payload_at as usize..][..packet.payload_bytes as usize];
+        prop_assert_eq!(got, &payload[..]);
+        prop_assert_eq!(packet.key.vlan, vlan);
+        if let Transport::Tcp(header) = packet.transport {
+            prop_assert_eq!((header.seq, header.window, header.window_scale), (seq, 9, Some(7)));
+        }
+    }
+
+    #[test]
+    fn any_bytes_are_counted_once(bytes in prop::collection::vec(any::<u8>(), 0..400)) {
+        fuzz::fuzz_decode(&bytes);
+    }
+}

@@ -1,0 +1,95 @@
+//! Tunnels: what is inside a packet is a packet again.
+
+use super::packet::Tunnel;
+use super::walk::{Layer, Turn, Walk, u16_at};
+
+const CUT: Turn = Turn::Refused("cut in a tunnel header");
+
+/// What an IP protocol carries, where it is a tunnel.
+pub fn over_ip(walk: &mut Walk<'_>, protocol: u8) -> Option<Turn> {
+    match protocol {
+        // IP in IP, IPv6 in IP (RFC 2003, 2473, 4213).
+        4 | 41 => Some(enter(walk, Tunnel::IpIp, 0, Layer::Ip)),
+        47 => gre(walk),
+        // EtherIP (RFC 3378): two bytes of version.
+        97 => Some(enter(walk, Tunnel::IpIp, 2, Layer::Ethernet)),
+        _ => None,
+    }
+}
+
+/// What a datagram to this port carries, where it is a tunnel and looks like one.
+pub fn over_udp(walk: &mut Walk<'_>, port: u16) -> Option<Turn> {
+    let rest = walk.rest();
+    match port {
+        // VXLAN (RFC 7348 §5); 8472 is what Linux took before it had a port. The flag I must be set.
+        4789 | 8472 => {
+            let [flags, _, _, _, a, b, c, 0, ..] = *rest else { return None };
+            let vni = u32::from_be_bytes([0, a, b, c]);
+            (flags & 0x08 != 0).then(|| enter(walk, Tunnel::Vxlan(vni), 8, Layer::Ethernet))
+        }
+        // Geneve (RFC 8926 §3.4): version 0, options, protocol, identifier.
+        6081 => {
+            let [first, _, high, low, a, b, c, _, ..] = *rest else { return None };
+            let (vni, kind) = (u32::from_be_bytes([0, a, b, c]), u16::from_be_bytes([high, low]));
+            let header_bytes = 8 + usize::from(first & 0x3f) * 4;
+            (first >> 6 == 0 && rest.len() >= header_bytes)
+                .then(|| enter(walk, Tunnel::Geneve(vni), header_bytes, Layer::EtherType(kind)))
+        }
+        2152 => gtp(walk),
+        _ => None,
+    }
+}
+
+fn enter(walk: &mut Walk<'_>, tunnel: Tunnel, header_bytes: usize, inner: Layer) -> Turn {
+    walk.skip(header_bytes);
+    (walk.tunnel, walk.vlan) = (tunnel, 0);
+    Turn::Next(inner)
+}
+
+/// GRE (RFC 2784, 2890), its version 1 of PPTP (RFC 2637 §4.1), ERSPAN in it.
+fn gre(walk: &mut Walk<'_>) -> Option<Turn> {
+    let rest = walk.rest();
+    let (Some(flags), Some(kind)) = (u16_at(rest, 0), u16_at(rest, 2)) else { return Some(CUT) };
+    let has = |flag: u16| usize::from(flags & flag != 0) * 4;
+    let header_bytes = match flags & 7 {
+        // Checksum, key, sequence number. Source routing (RFC 1701) is obsolete.
+        0 if flags & 0x4000 == 0 => 4 + has(0x8000) + has(0x2000) + has(0x1000),
+        1 => 8 + has(0x1000) + has(0x0080),
+        _ => return None,
+    };
+    if flags & 7 == 1 && rest.len() <= header_bytes {
+        // An acknowledgement alone: no packet inside.
+        return None;
+    }
+    Some(match kind {
+        // ERSPAN I has no header of its own and no sequence number.
+        0x88be if flags & 0x1000 == 0 => enter(walk, Tunnel::Erspan, header_bytes, Layer::Ethernet),
+        0x88be => enter(walk, Tunnel::Erspan, header_bytes + 8, Layer::Ethernet),
+        0x22eb => {
+            let platform = rest.get(header_bytes + 11).is_some_and(|byte| byte & 1 == 1);
+            enter(walk, Tunnel::Erspan, header_bytes + if platform { 20 } else { 12 }, Layer::Ethernet)
+        }
+        kind => enter(walk, Tunnel::Gre, header_bytes, Layer::EtherType(kind)),
+    })
+}
+
+/// GTP-U (3GPP TS 29.281 §5): version 1, a user packet, extension headers.
+fn gtp(walk: &mut Walk<'_>) -> Option<Turn> {
+    let rest = walk.rest();
+    let (flags, kind) = (*rest.first()?, *rest.get(1)?);
+    if flags & 0xf0 != 0x30 || kind != 0xff {
+        return None;
+    }
+    let mut header_bytes = if flags & 7 != 0 { 12 } else { 8 };
+    let mut next = if flags & 4 != 0 { *rest.get(11)? } else { 0 };
+    while next != 0 {
+        let length = usize::from(*rest.get(header_bytes)?) * 4;
+        if length == 0 {
+            return None;
+        }
+        next = *rest.get(header_bytes + length - 1)?;
+        header_bytes += length;
+    }
+    let version = rest.get(header_bytes)? >> 4;
+    matches!(version, 4 | 6).then(|| enter(walk, Tunnel::Gtp, header_bytes, Layer::Ip))
+}

@@ -1,0 +1,137 @@
+//! A way through the headers of one frame, outermost first.
+
+use super::packet::{Packet, Tunnel};
+use crate::read::LinkType;
+
+/// The header that comes next.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Layer {
+    /// IEEE 802.3 with addresses.
+    Ethernet,
+    /// What an EtherType says.
+    EtherType(u16),
+    /// IPv4 or IPv6, by its first four bits.
+    Ip,
+    /// What a link type says.
+    Link(LinkType),
+    /// IEEE 802.2.
+    Llc,
+    /// A label stack (RFC 3032).
+    Mpls,
+    /// PPP, its address and control bytes optional (RFC 1661, 1662).
+    Ppp,
+    /// What an IP protocol number says.
+    Transport(u8),
+}
+
+/// What a header led to.
+#[derive(Debug)]
+pub enum Turn {
+    /// A packet, whole.
+    Done,
+    /// A fragment of a datagram.
+    Fragment(Fragment),
+    /// The next header.
+    Next(Layer),
+    /// Nothing we can make a packet of.
+    Refused(&'static str),
+}
+
+/// A piece of a datagram.
+#[derive(Debug, Clone, Copy)]
+pub struct Fragment {
+    /// Identification.
+    pub id: u32,
+    /// Where its first byte belongs.
+    pub offset: u32,
+    /// Whether more follow.
+    pub more: bool,
+    /// Protocol of the whole.
+    pub protocol: u8,
+    /// Whether the snap length cut it.
+    pub cut: bool,
+}
+
+/// Where one is in a frame.
+#[derive(Debug, Clone, Copy)]
+pub struct Walk<'a> {
+    /// The frame, or the datagram put together from fragments.
+    pub data: &'a [u8],
+    /// Position of the next header.
+    pub at: usize,
+    /// Position behind the last captured byte that belongs to the current header's content.
+    pub end: usize,
+    /// Bytes of that content by its headers that were not captured.
+    pub cut_bytes: u32,
+    /// Innermost VLAN.
+    pub vlan: u16,
+    /// Innermost tunnel.
+    pub tunnel: Tunnel,
+    /// Addresses of the innermost IP header.
+    pub source: [u8; 16],
+    /// The same, where it goes.
+    pub destination: [u8; 16],
+    /// 4 or 6; 0 before any IP header.
+    pub ip_version: u8,
+    /// Identification of the innermost IPv4 header.
+    pub ip_id: u16,
+}
+
+impl<'a> Walk<'a> {
+    /// At the front of a frame.
+    pub fn new(data: &'a [u8], cut_bytes: u32) -> Self {
+        Self {
+            data,
+            at: 0,
+            end: data.len(),
+            cut_bytes,
+            vlan: 0,
+            tunnel: Tunnel::None,
+            source: [0; 16],
+            destination: [0; 16],
+            ip_version: 0,
+            ip_id: 0,
+        }
+    }
+
+    /// What lies ahead.
+    pub fn rest(&self) -> &'a [u8] {
+        self.data.get(self.at..self.end).unwrap_or_default()
+    }
+
+    /// The next `N` bytes, stepped over.
+    pub fn take<const N: usize>(&mut self) -> Option<[u8; N]> {
+        let bytes = self.rest().first_chunk::<N>().copied()?;
+        self.at += N;
+        Some(bytes)
+    }
+
+    /// Steps over bytes, as far as they go.
+    pub fn skip(&mut self, bytes: usize) {
+        self.at = (self.at + bytes).min(self.end);
+    }
+
+    /// The content ends after `bytes` more, by its header. What is behind is padding; what is missing was cut.
+    pub fn limit(&mut self, bytes: usize) {
+        let there = self.end - self.at;
+        if bytes <= there {
+            self.end = self.at + bytes;
+            self.cut_bytes = 0;
+        } else {
+            self.cut_bytes = (bytes - there) as u32;
+        }
+    }
+}
+
+/// Two bytes, most significant first.
+pub fn u16_at(bytes: &[u8], at: usize) -> Option<u16> {
+    bytes.get(at..at + 2).and_then(|bytes| bytes.try_into().ok()).map(u16::from_be_bytes)
+}
+
+/// Four bytes, most significant first.
+pub fn u32_at(bytes: &[u8], at: usize) -> Option<u32> {
+    bytes.get(at..at + 4).and_then(|bytes| bytes.try_into().ok()).map(u32::from_be_bytes)
+}
+
+/// Where packets of a frame go.
+pub type Packets = Vec<Packet>;

@@ -1,0 +1,174 @@
+//! What the headers of a TCP connection say, seen from between its ends (RFC 9293).
+
+use super::{PerWay, Way};
+use crate::decode::{TcpHeader, flags};
+
+/// `a` behind `b` in sequence space (RFC 9293 §3.4).
+fn after(a: u32, b: u32) -> bool {
+    (a.wrapping_sub(b) as i32) > 0
+}
+
+/// How far a SYN may stand before what was seen and still open it: captures mix up queues by some segments only.
+const LATE_SYN_BYTES: u32 = 64 << 10;
+
+/// What one end did.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct TcpSide {
+    /// Sequence number of its SYN.
+    pub initial_seq: Option<u32>,
+    /// The sequence number behind the furthest it sent.
+    furthest: Option<u32>,
+    /// A segment whose acknowledgement is awaited: the number behind it and its time. One at a time, never
+    /// a repeated one (Karn's rule, RFC 6298 §3).
+    timed: Option<(u32, i64)>,
+    /// Whether its window is closed.
+    window_closed: bool,
+    /// Whether it sent a FIN.
+    pub fin: bool,
+    /// Times it closed its window.
+    pub zero_windows: u64,
+    /// Segments that brought nothing new.
+    pub retransmits: u64,
+    /// Segments that filled a hole left before.
+    pub out_of_order: u64,
+    /// Bytes it sent that are not in the capture.
+    pub gap_bytes: u64,
+}
+
+/// How a SYN relates to what is known of a connection on its ports.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Opening {
+    /// It belongs to it, or is no SYN.
+    Same,
+    /// It opens another connection on the same ports.
+    Another,
+}
+
+/// One connection.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Tcp {
+    /// Both ends.
+    pub sides: PerWay<TcpSide>,
+    syn_ns: Option<i64>,
+    syn_ack_ns: Option<i64>,
+    /// Time from the SYN to the ACK that completes the handshake, ns.
+    pub handshake_ns: Option<i64>,
+    /// Least time from a segment to its acknowledgement, ns.
+    pub rtt_ns: Option<i64>,
+    /// RST segments.
+    pub resets: u64,
+    /// Who ended it first.
+    pub closed_by: Option<Way>,
+    segments: u64,
+}
+
+impl Tcp {
+    /// Whether a segment opens another connection on the same ports, before it is counted.
+    pub fn opening(&self, way: Way, header: &TcpHeader) -> Opening {
+        if header.flags & flags::SYN == 0 || header.flags & flags::RST != 0 || self.segments == 0 {
+            return Opening::Same;
+        }
+        let (mine, other) = (&self.sides[way], &self.sides[way.back()]);
+        let answers = header.flags & flags::ACK != 0;
+        let same = match (mine.initial_seq, mine.furthest) {
+            // An answer belongs to the SYN it acknowledges, even when the server chose anew.
+            _ if answers && other.initial_seq.is_some_and(|initial| header.ack == initial.wrapping_add(1)) => true,
+            // A SYN again is a repeat, until a side closed.
+            (Some(initial), _) => initial == header.seq && !(mine.fin || other.fin),
+            _ if answers => !self.is_closed(),
+            // Joined in the middle: a SYN that came late stands right before what was seen.
+            (None, Some(furthest)) => !self.is_closed() && furthest.wrapping_sub(header.seq) < LATE_SYN_BYTES,
+            // Nothing from this side yet: a simultaneous open, if the other side opened too.
+            (None, None) => other.initial_seq.is_some(),
+        };
+        if same { Opening::Same } else { Opening::Another }
+    }
+
+    /// Takes in a segment. `payload_bytes` by its headers.
+    pub fn packet(&mut self, way: Way, header: &TcpHeader, payload_bytes: u32, ts_ns: i64) {
+        self.segments += 1;
+        self.handshake(way, header, ts_ns);
+        let (mine, other) = self.sides.both_mut(way);
+        let flags_length = u32::from(header.flags & flags::SYN != 0) + u32::from(header.flags & flags::FIN != 0);
+        let end = header.seq.wrapping_add(payload_bytes).wrapping_add(flags_length);
+        let reset = header.flags & flags::RST != 0;
+        if !reset {
+            let new = mine.furthest.is_none_or(|furthest| after(end, furthest));
+            if new {
+                mine.furthest = Some(end);
+                if payload_bytes + flags_length > 0 && mine.timed.is_none() {
+                    mine.timed = Some((end, ts_ns));
+                }
+            } else if payload_bytes + flags_length > 0 {
+                mine.timed = None;
+            }
+            if header.flags & flags::SYN == 0 {
+                mine.zero_windows += u64::from(header.window == 0 && !mine.window_closed);
+                mine.window_closed = header.window == 0;
+            }
+            if header.flags & flags::ACK != 0
+                && let Some((timed_end, sent_ns)) = other.timed
+                && !after(timed_end, header.ack)
+            {
+                other.timed = None;
+                let rtt_ns = ts_ns - sent_ns;
+                if rtt_ns >= 0 {
+                    self.rtt_ns = Some(self.rtt_ns.map_or(rtt_ns, |least| least.min(rtt_ns)));
+                }
+            }
+        }
+        if header.flags & flags::FIN != 0 {
+            self.sides[way].fin = true;
+        }
+        self.resets += u64::from(reset);
+        if reset || header.flags & flags::FIN != 0 {
+            self.closed_by.get_or_insert(way);
+        }
+    }
+
+    fn handshake(&mut self, way: Way, header: &TcpHeader, ts_ns: i64) {
+        if header.flags & flags::RST != 0 {
+            return;
+        }
+        let ack = header.flags & flags::ACK != 0;
+        if header.flags & flags::SYN != 0 {
+            self.sides[way].initial_seq.get_or_insert(header.seq);
+            if ack {
+                self.syn_ack_ns.get_or_insert(ts_ns);
+            } else {
+                self.syn_ns.get_or_insert(ts_ns);
+            }
+        } else if ack
+            && self.handshake_ns.is_none()
+            && let (Some(syn_ns), Some(_)) = (self.syn_ns, self.syn_ack_ns)
+            && self.sides[way.back()].initial_seq.is_some_and(|initial| header.ack == initial.wrapping_add(1))
+        {
+            self.handshake_ns = Some(ts_ns - syn_ns).filter(|&ns| ns >= 0);
+        }
+    }
+
+    /// Whether it is over: reset, or closed from both sides.
+    pub fn is_closed(&self) -> bool {
+        self.resets > 0 || Way::BOTH.iter().all(|&way| self.sides[way].fin)
+    }
+
+    /// How far it came, as `flows.tcp_state` says it.
+    pub fn state(&self) -> &'static str {
+        let opened = self.handshake_ns.is_some() || self.syn_ack_ns.is_some();
+        let fins = Way::BOTH.iter().filter(|&&way| self.sides[way].fin).count();
+        match (self.resets > 0, fins) {
+            (true, _) => "reset",
+            (false, 2) => "closed",
+            (false, 1) => "half_closed",
+            (false, _) if opened => "established",
+            (false, _) if self.syn_ns.is_some() => {
+                if Way::BOTH.iter().all(|&way| self.sides[way].furthest.is_some()) {
+                    "established"
+                } else {
+                    "syn_sent"
+                }
+            }
+            (false, _) => "unknown",
+        }
+    }
+}

@@ -1,0 +1,87 @@
+//! The bytes of one side that a dissector has not consumed, and where they came from.
+
+use super::{Side, Stamp};
+use std::collections::VecDeque;
+use std::ops::Range;
+
+/// Where some bytes came from: from `at` on to the next mark.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Mark {
+    /// Position of the first of them, counted over everything this side handed on.
+    pub at: u64,
+    /// Sequence number of that byte; for a datagram, its time.
+    pub place: u64,
+    /// Whether `place` counts bytes, modulo 2³².
+    pub in_stream: bool,
+    /// Time of their packet [ns].
+    pub ts_ns: i64,
+    /// Number of their packet.
+    pub packet: u64,
+}
+
+/// Unread bytes of one side.
+#[derive(Debug, Default)]
+pub struct Unread {
+    /// Bytes kept for the next call.
+    pub kept: Vec<u8>,
+    /// Position of the first unread byte.
+    pub at: u64,
+    /// Unread bytes from which on the dissector is called.
+    pub wanted: usize,
+    /// Bytes before this position were named by a stamp or an anomaly.
+    covered_to: u64,
+    marks: VecDeque<Mark>,
+    /// Whether the dissector wants nothing more of it.
+    pub stopped: bool,
+    /// Whether its end was handed on.
+    pub ended: bool,
+}
+
+impl Unread {
+    /// Notes where the bytes that follow `kept` come from.
+    pub fn mark(&mut self, mut mark: Mark) {
+        mark.at = self.at + self.kept.len() as u64;
+        self.marks.push_back(mark);
+    }
+
+    /// Names bytes by their positions from the first unread one.
+    pub fn stamp(&mut self, span: Range<usize>, side: Side) -> Stamp {
+        let (begin, end) = (self.at + span.start as u64, self.at + span.end as u64);
+        self.covered_to = self.covered_to.max(end);
+        let first = self.mark_of(begin);
+        let last = if span.len() > 1 { self.mark_of(end - 1) } else { first };
+        let ahead = if first.in_stream { begin.saturating_sub(first.at) } else { 0 };
+        Stamp {
+            side,
+            place: if first.in_stream { u64::from((first.place + ahead) as u32) } else { first.place },
+            first_ns: first.ts_ns,
+            last_ns: last.ts_ns,
+            first_packet: first.packet,
+            last_packet: last.packet,
+            bytes: span.len() as u64,
+            damaged: false,
+        }
+    }
+
+    fn mark_of(&self, position: u64) -> Mark {
+        let behind = self.marks.partition_point(|mark| mark.at <= position);
+        self.marks.get(behind.saturating_sub(1)).copied().unwrap_or_default()
+    }
+
+    /// Steps over bytes; says how many of them were named.
+    pub fn consume(&mut self, bytes: usize) -> u64 {
+        let end = self.at + bytes as u64;
+        let covered = self.covered_to.min(end).saturating_sub(self.at);
+        self.at = end;
+        self.covered_to = self.covered_to.max(end);
+        while self.marks.get(1).is_some_and(|next| next.at <= end) {
+            self.marks.pop_front();
+        }
+        covered
+    }
+
+    /// Memory it holds.
+    pub fn held_bytes(&self) -> usize {
+        self.kept.len() + self.marks.len() * size_of::<Mark>()
+    }
+}

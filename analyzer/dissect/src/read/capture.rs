@@ -1,0 +1,299 @@
+//! One capture, a stretch at a time.
+
+use super::pcap::{self, Header};
+use super::pcapng::{self, Block, Section};
+use super::source::{Source, read_full};
+use super::{Frame, Interface, Stretch, Summary};
+use crate::limits::STRETCH_BYTES;
+use std::io::{self, Read};
+
+/// Why an input cannot be read at all.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ReadError {
+    /// Nothing in it.
+    #[error("{name} is empty: 0 bytes, not even the header of a capture")]
+    Empty {
+        /// The input.
+        name: String,
+    },
+    /// The system failed.
+    #[error("{name} cannot be read: {error}")]
+    Io {
+        /// The input.
+        name: String,
+        /// What the system says.
+        #[source]
+        error: io::Error,
+    },
+    /// It ends within the header.
+    #[error("{name} ends within its header, after {bytes} bytes")]
+    ShortHeader {
+        /// The input.
+        name: String,
+        /// Its length.
+        bytes: usize,
+    },
+    /// It is something else.
+    #[error(
+        "{name} begins with {magic:#010x}, which is no capture format; pcap and pcapng are read, plain or with gzip, zstd or lz4"
+    )]
+    UnknownMagic {
+        /// The input.
+        name: String,
+        /// Its first four bytes.
+        magic: u32,
+    },
+}
+
+/// What stands at the front of some bytes.
+pub enum Step<T> {
+    /// Nothing that can be; and why.
+    Bad(&'static str, String),
+    /// A head whose body is longer than what is there.
+    Partly(T),
+    /// Too little to tell.
+    Short,
+    /// A whole one.
+    Whole(T),
+}
+
+enum Format {
+    Pcap(Header),
+    Pcapng(Section),
+}
+
+/// Reads one capture.
+pub struct CaptureReader {
+    name: String,
+    source: Source,
+    format: Format,
+    /// Bytes read and not parsed yet: the begin of a record whose rest follows.
+    carry: Vec<u8>,
+    /// Where `carry` stands in the decompressed capture.
+    offset: u64,
+    /// Bytes of a long block still to be stepped over.
+    skip_bytes: u64,
+    at_end: bool,
+    last_ns: Option<i64>,
+    summary: Summary,
+}
+
+impl CaptureReader {
+    /// Opens a capture and reads its header.
+    ///
+    /// # Errors
+    /// What is empty, cut within its header, or no capture.
+    pub fn new(name: &str, input: Box<dyn Read + Send>) -> Result<Self, ReadError> {
+        let name = name.to_owned();
+        let failed = |error| ReadError::Io { name: name.clone(), error };
+        let mut source = Source::new(input).map_err(failed)?;
+        let mut front = vec![0; pcap::HEADER_BYTES];
+        let got = read_full(&mut source, &mut front).map_err(failed)?;
+        front.truncate(got);
+        let mut summary = Summary::default();
+        let magic = front.iter().take(4).fold(0, |magic, &byte| magic << 8 | u32::from(byte));
+        let (format, carry, offset) = if let Some(header) = Header::parse(&front) {
+            summary.interfaces.push(Interface { link: Some(header.link), ..Interface::default() });
+            (Format::Pcap(header), Vec::new(), pcap::HEADER_BYTES as u64)
+        } else if pcapng::is_pcapng(&front) {
+            (Format::Pcapng(Section::default()), front, 0)
+        } else if got == 0 {
+            return Err(ReadError::Empty { name });
+        } else if got < pcap::HEADER_BYTES {
+            return Err(ReadError::ShortHeader { name, bytes: got });
+        } else {
+            return Err(ReadError::UnknownMagic { name, magic });
+        };
+        Ok(Self { name, source, format, carry, offset, skip_bytes: 0, at_end: false, last_ns: None, summary })
+    }
+
+    /// What is known of the capture so far; all of it once [`Self::fill`] returned false.
+    pub fn summary(&self) -> &Summary {
+        &self.summary
+    }
+
+    /// Bytes of the input as stored that were read so far.
+    pub fn stored_bytes(&self) -> u64 {
+        self.source.stored_bytes()
+    }
+
+    /// Its name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Reads the next stretch; false when nothing is left.
+    ///
+    /// Stretches end at the same bytes however the input is read, so that what follows is the same too.
+    ///
+    /// # Errors
+    /// None yet: an input that fails in the middle is damage, and what was read stays valid.
+    pub fn fill(&mut self, stretch: &mut Stretch) -> Result<bool, ReadError> {
+        stretch.frames.clear();
+        stretch.bytes.clear();
+        if self.at_end && self.carry.is_empty() {
+            return Ok(false);
+        }
+        stretch.bytes.append(&mut self.carry);
+        self.read_more(&mut stretch.bytes);
+        let parsed = self.parse(stretch);
+        self.carry.extend_from_slice(stretch.bytes.get(parsed..).unwrap_or_default());
+        self.offset += parsed as u64;
+        if self.at_end {
+            self.carry.clear();
+            self.summary.sha256 = Some(self.source.sha256());
+        }
+        Ok(true)
+    }
+
+    fn read_more(&mut self, bytes: &mut Vec<u8>) {
+        let begin = bytes.len();
+        bytes.resize(STRETCH_BYTES, 0);
+        let mut filled = begin;
+        while let Some(rest) = bytes.get_mut(filled..).filter(|rest| !rest.is_empty()) {
+            match self.source.read(rest) {
+                Ok(0) => {
+                    self.at_end = true;
+                    break;
+                }
+                Ok(read) => filled += read,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => {
+                    // A cut or broken compressed file gives what came before the break.
+                    self.at_end = true;
+                    self.summary.damaged("input_broken", self.offset + filled as u64, 0, error.to_string());
+                    break;
+                }
+            }
+        }
+        bytes.truncate(filled);
+    }
+
+    /// Lists the frames of a stretch; returns how many bytes are done with.
+    fn parse(&mut self, stretch: &mut Stretch) -> usize {
+        let mut at = 0;
+        loop {
+            if self.skip_bytes > 0 {
+                let step = self.skip_bytes.min((stretch.bytes.len() - at) as u64);
+                self.skip_bytes -= step;
+                at += step as usize;
+            }
+            let rest = stretch.bytes.get(at..).unwrap_or_default();
+            if rest.is_empty() {
+                return at;
+            }
+            match self.step(rest, at) {
+                Step::Whole((frame, length)) => {
+                    if let Some(frame) = frame {
+                        stretch.frames.push(frame);
+                    }
+                    at += length;
+                }
+                Step::Short if self.at_end => {
+                    self.summary.damaged(
+                        "record_cut",
+                        self.offset + at as u64,
+                        rest.len() as u64,
+                        "the input ends within it".into(),
+                    );
+                    return stretch.bytes.len();
+                }
+                Step::Short if at > 0 => return at,
+                Step::Short | Step::Partly(_) => at += self.lost(rest, at, "record_too_long", String::new()),
+                Step::Bad(kind, detail) => at += self.lost(rest, at, kind, detail),
+            }
+        }
+    }
+
+    /// Steps over damage to the next record that can be believed.
+    fn lost(&mut self, rest: &[u8], at: usize, kind: &'static str, detail: String) -> usize {
+        let next = match &self.format {
+            Format::Pcap(header) => header.resync(rest, self.last_ns),
+            Format::Pcapng(section) => section.resync(rest),
+        };
+        // Nothing here: keep the last bytes, which may begin a record, unless nothing follows.
+        let keep = if self.at_end { 0 } else { rest.len().min(64) & !3 };
+        let lost = next.unwrap_or((rest.len() - keep).max(4).min(rest.len()));
+        self.summary.damaged(kind, self.offset + at as u64, lost as u64, detail);
+        lost
+    }
+
+    fn step(&mut self, rest: &[u8], at: usize) -> Step<(Option<Frame>, usize)> {
+        let file_offset = self.offset + at as u64;
+        let (summary, last_ns) = (&mut self.summary, &mut self.last_ns);
+        let mut frame = |ts_ns: Option<i64>, captured_bytes: u32, wire_bytes: u32, link, interface, data_at: usize| {
+            summary.frame(ts_ns, captured_bytes);
+            *last_ns = ts_ns.or(*last_ns);
+            let (number, ts_ns) = (summary.packets, last_ns.unwrap_or_default());
+            Frame { number, ts_ns, at: (at + data_at) as u32, captured_bytes, wire_bytes, link, interface, file_offset }
+        };
+        match &mut self.format {
+            Format::Pcap(header) => match header.record(rest) {
+                Step::Whole(record) => {
+                    let length = record.header_bytes + record.captured_bytes as usize;
+                    let frame = frame(
+                        Some(record.ts_ns),
+                        record.captured_bytes,
+                        record.wire_bytes,
+                        header.link,
+                        0,
+                        record.header_bytes,
+                    );
+                    Step::Whole((Some(frame), length))
+                }
+                Step::Bad(kind, detail) => Step::Bad(kind, detail),
+                Step::Short | Step::Partly(_) => Step::Short,
+            },
+            Format::Pcapng(section) => match section.frame(rest) {
+                Step::Whole((kind, length)) => {
+                    let block = rest.get(..length as usize).unwrap_or_default();
+                    match section.block(kind, block, &mut self.summary) {
+                        Ok(Block::Packet(packet)) => {
+                            self.summary.frame(packet.ts_ns, packet.captured_bytes);
+                            self.last_ns = packet.ts_ns.or(self.last_ns);
+                            let frame = Frame {
+                                number: self.summary.packets,
+                                ts_ns: self.last_ns.unwrap_or_default(),
+                                at: (at + packet.at) as u32,
+                                captured_bytes: packet.captured_bytes,
+                                wire_bytes: packet.wire_bytes,
+                                link: packet.link,
+                                interface: packet.interface,
+                                file_offset,
+                            };
+                            Step::Whole((Some(frame), length as usize))
+                        }
+                        Ok(Block::Other) => Step::Whole((None, length as usize)),
+                        Ok(Block::Unknown) if Section::has_frames(kind) => {
+                            Step::Bad("block_bad", "packet of an interface nobody described".into())
+                        }
+                        Ok(Block::Unknown) => {
+                            self.summary.skipped_blocks += 1;
+                            Step::Whole((None, length as usize))
+                        }
+                        Err(short) => Step::Bad(
+                            "block_bad",
+                            format!("block of type {kind:#x} is shorter than its content: {short}"),
+                        ),
+                    }
+                }
+                Step::Partly((kind, length))
+                    if !self.at_end
+                        && length as usize > STRETCH_BYTES
+                        && !Section::has_frames(kind)
+                        && Section::is_known(kind) =>
+                {
+                    self.summary.skipped_blocks += 1;
+                    self.skip_bytes = length.into();
+                    Step::Whole((None, 0))
+                }
+                Step::Partly((_, length)) if length as usize > STRETCH_BYTES => {
+                    Step::Bad("record_too_long", format!("claims {length} bytes"))
+                }
+                Step::Bad(kind, detail) => Step::Bad(kind, detail),
+                Step::Short | Step::Partly(_) => Step::Short,
+            },
+        }
+    }
+}

@@ -1,0 +1,100 @@
+//! pcap records: µs and ns, both byte orders, Kuznetsov's modified form (draft-ietf-opsawg-pcap).
+
+use super::LinkType;
+use super::capture::Step;
+use formats::bytes::Reader;
+
+/// Longest record by libpcap's own bound (MAXIMUM_SNAPLEN), where the header does not allow more.
+const CAPTURED_BYTES_MAX: u32 = 256 << 10;
+
+/// How far from the record before it a record may be, to be believed after damage: a year.
+const NEAR_S: i64 = 366 * 86_400;
+
+/// The file header.
+#[derive(Debug, Clone, Copy)]
+pub struct Header {
+    big_endian: bool,
+    nanoseconds: bool,
+    /// Bytes of a record's header: 24 in the modified form, else 16.
+    record_bytes: usize,
+    captured_bytes_max: u32,
+    /// Link type of every frame.
+    pub link: LinkType,
+}
+
+/// Bytes of the file header.
+pub const HEADER_BYTES: usize = 24;
+
+/// One record.
+pub struct Record {
+    pub ts_ns: i64,
+    pub captured_bytes: u32,
+    pub wire_bytes: u32,
+    /// Bytes of its header.
+    pub header_bytes: usize,
+}
+
+impl Header {
+    /// The header at the front, where there is one.
+    pub fn parse(bytes: &[u8]) -> Option<Self> {
+        let magic = Reader::new(bytes).u32_be().ok()?;
+        let (big_endian, nanoseconds, record_bytes) = match magic {
+            0xa1b2_c3d4 => (true, false, 16),
+            0xd4c3_b2a1 => (false, false, 16),
+            0xa1b2_3c4d => (true, true, 16),
+            0x4d3c_b2a1 => (false, true, 16),
+            0xa1b2_cd34 => (true, false, 24),
+            0x34cd_b2a1 => (false, false, 24),
+            _ => return None,
+        };
+        let word = |at: usize| word(bytes, at, big_endian);
+        let (snap_bytes, network) = (word(16)?, word(20)?);
+        // The upper bits tell of a frame check sequence.
+        let link = LinkType(network as u16);
+        let captured_bytes_max = snap_bytes.clamp(CAPTURED_BYTES_MAX, crate::limits::STRETCH_BYTES as u32 / 2);
+        Some(Self { big_endian, nanoseconds, record_bytes, captured_bytes_max, link })
+    }
+
+    /// The record at the front of `bytes`.
+    pub fn record(&self, bytes: &[u8]) -> Step<Record> {
+        let Some(header) = bytes.get(..self.record_bytes) else { return Step::Short };
+        let word = |at: usize| word(header, at, self.big_endian).unwrap_or_default();
+        let (seconds, fraction, captured_bytes, wire_bytes) = (word(0), word(4), word(8), word(12));
+        if captured_bytes > self.captured_bytes_max {
+            return Step::Bad("record_too_long", format!("claims {captured_bytes} bytes"));
+        }
+        if bytes.len() - self.record_bytes < captured_bytes as usize {
+            return Step::Short;
+        }
+        let unit_ns = if self.nanoseconds { 1 } else { 1000 };
+        let ts_ns = i64::from(seconds) * 1_000_000_000 + i64::from(fraction) * unit_ns;
+        Step::Whole(Record { ts_ns, captured_bytes, wire_bytes, header_bytes: self.record_bytes })
+    }
+
+    /// The first position from 1 on where two records stand one behind the other, near the time of the last good one.
+    pub fn resync(&self, bytes: &[u8], last_ns: Option<i64>) -> Option<usize> {
+        (1..bytes.len().saturating_sub(self.record_bytes)).find(|&at| {
+            let rest = bytes.get(at..).unwrap_or_default();
+            self.believable(rest, last_ns).is_some_and(|length| {
+                let next = rest.get(length..).unwrap_or_default();
+                next.is_empty() || self.believable(next, last_ns).is_some()
+            })
+        })
+    }
+
+    fn believable(&self, bytes: &[u8], last_ns: Option<i64>) -> Option<usize> {
+        let Step::Whole(record) = self.record(bytes) else { return None };
+        let fraction = word(bytes, 4, self.big_endian)?;
+        let fraction_max = if self.nanoseconds { 1_000_000_000 } else { 1_000_000 };
+        let near = last_ns.is_none_or(|last| (record.ts_ns - last).abs() / 1_000_000_000 <= NEAR_S);
+        let sized = record.captured_bytes >= 14
+            && record.wire_bytes >= record.captured_bytes
+            && record.wire_bytes <= self.captured_bytes_max;
+        (near && sized && fraction < fraction_max).then_some(record.header_bytes + record.captured_bytes as usize)
+    }
+}
+
+fn word(bytes: &[u8], at: usize, big_endian: bool) -> Option<u32> {
+    let mut reader = Reader::new(bytes.get(at..)?);
+    if big_endian { reader.u32_be().ok() } else { reader.u32_le().ok() }
+}

@@ -1,0 +1,90 @@
+//! The bytes of an input: hashed as stored, then decompressed by content.
+
+use sha2::{Digest, Sha256};
+use std::io::{self, Cursor, Read};
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// Compression of a capture within compression: an archive of a compressed file, no deeper.
+const NESTED_MAX: usize = 2;
+
+/// Read buffers of decompressors and of the file: a read of 1 MiB costs no more than copying it.
+const BUFFER_BYTES: usize = 1 << 20;
+
+type Stored = Arc<Mutex<(Sha256, u64)>>;
+
+/// Hashes what passes.
+struct Hashing<R> {
+    inner: R,
+    hash: Stored,
+}
+
+impl<R: Read> Read for Hashing<R> {
+    fn read(&mut self, to: &mut [u8]) -> io::Result<usize> {
+        let read = self.inner.read(to)?;
+        if let Some(bytes) = to.get(..read) {
+            let mut stored = self.hash.lock().unwrap_or_else(PoisonError::into_inner);
+            stored.0.update(bytes);
+            stored.1 += read as u64;
+        }
+        Ok(read)
+    }
+}
+
+/// The decompressed bytes of an input.
+pub struct Source {
+    bytes: Box<dyn Read + Send>,
+    hash: Stored,
+}
+
+impl Source {
+    /// Looks at the first bytes and undoes gzip, zstd and lz4.
+    pub fn new(input: Box<dyn Read + Send>) -> io::Result<Self> {
+        let hash = Stored::default();
+        let mut bytes: Box<dyn Read + Send> = Box::new(Hashing { inner: input, hash: Arc::clone(&hash) });
+        for _ in 0..NESTED_MAX {
+            let mut magic = [0; 4];
+            let got = read_full(&mut bytes, &mut magic)?;
+            let front = Cursor::new(magic.get(..got).unwrap_or_default().to_vec());
+            let again = std::io::BufReader::with_capacity(BUFFER_BYTES, front.chain(bytes));
+            bytes = match magic {
+                [0x1f, 0x8b, ..] => Box::new(flate2::bufread::MultiGzDecoder::new(again)),
+                [0x28, 0xb5, 0x2f, 0xfd] | [0x50..=0x5f, 0x2a, 0x4d, 0x18] => {
+                    Box::new(zstd::stream::read::Decoder::with_buffer(again)?)
+                }
+                [0x04, 0x22, 0x4d, 0x18] => Box::new(lz4_flex::frame::FrameDecoder::new(again)),
+                _ => return Ok(Self { bytes: Box::new(again), hash }),
+            };
+        }
+        Ok(Self { bytes, hash })
+    }
+
+    /// Bytes of the input as stored that were read so far.
+    pub fn stored_bytes(&self) -> u64 {
+        self.hash.lock().unwrap_or_else(PoisonError::into_inner).1
+    }
+
+    /// SHA-256 of the input as stored, as far as it was read.
+    pub fn sha256(&self) -> [u8; 32] {
+        self.hash.lock().unwrap_or_else(PoisonError::into_inner).0.clone().finalize().into()
+    }
+}
+
+impl Read for Source {
+    fn read(&mut self, to: &mut [u8]) -> io::Result<usize> {
+        self.bytes.read(to)
+    }
+}
+
+/// Fills `to` as far as the input goes.
+pub fn read_full(from: &mut impl Read, to: &mut [u8]) -> io::Result<usize> {
+    let mut filled = 0;
+    while let Some(rest) = to.get_mut(filled..).filter(|rest| !rest.is_empty()) {
+        match from.read(rest) {
+            Ok(0) => break,
+            Ok(read) => filled += read,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(filled)
+}

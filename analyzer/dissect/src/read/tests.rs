@@ -1,0 +1,139 @@
+use super::*;
+use proptest::prelude::*;
+use std::io::{Cursor, Read};
+
+fn pcap(big_endian: bool, records: &[(u32, u32, &[u8])]) -> Vec<u8> {
+    let word = |value: u32| if big_endian { value.to_be_bytes() } else { value.to_le_bytes() };
+    let mut bytes =
+        [0xa1b2_c3d4, if big_endian { 0x0002_0004 } else { 0x0004_0002 }, 0, 0, 65535, 1].map(word).concat();
+    for (seconds, micros, data) in records {
+        bytes.extend([*seconds, *micros, data.len() as u32, data.len() as u32].map(word).concat());
+        bytes.extend_from_slice(data);
+    }
+    bytes
+}
+
+fn pcapng_writer(frames: &[Vec<u8>]) -> Vec<u8> {
+    use pcap_file::pcapng::PcapNgWriter;
+    use pcap_file::pcapng::blocks::enhanced_packet::EnhancedPacketBlock;
+    use pcap_file::pcapng::blocks::interface_description::InterfaceDescriptionBlock;
+    let mut writer = PcapNgWriter::new(Vec::new()).unwrap();
+    writer
+        .write_pcapng_block(InterfaceDescriptionBlock {
+            linktype: pcap_file::DataLink::ETHERNET,
+            snaplen: 0,
+            options: vec![],
+        })
+        .unwrap();
+    for (at, frame) in frames.iter().enumerate() {
+        let block = EnhancedPacketBlock {
+            interface_id: 0,
+            timestamp: std::time::Duration::from_micros(at as u64 * 10),
+            original_len: frame.len() as u32,
+            data: frame.into(),
+            options: vec![],
+        };
+        writer.write_pcapng_block(block).unwrap();
+    }
+    writer.into_inner()
+}
+
+/// Gives a byte at a time.
+struct Trickle(Cursor<Vec<u8>>);
+
+impl Read for Trickle {
+    fn read(&mut self, to: &mut [u8]) -> std::io::Result<usize> {
+        let first = to.len().min(1);
+        self.0.read(&mut to[..first])
+    }
+}
+
+/// Frames as time and bytes, then the kinds of damage.
+fn read(source: Box<dyn Read + Send>) -> (Vec<(i64, Vec<u8>)>, Vec<&'static str>) {
+    let mut reader = CaptureReader::new("test", source).unwrap();
+    let (mut frames, mut stretch) = (Vec::new(), Stretch::default());
+    while reader.fill(&mut stretch).unwrap() {
+        frames.extend(stretch.frames.iter().map(|frame| (frame.ts_ns, stretch.data(frame).to_vec())));
+    }
+    assert_eq!(reader.summary().packets, frames.len() as u64);
+    (frames, reader.summary().damage.iter().map(|damage| damage.kind).collect())
+}
+
+fn read_bytes(bytes: &[u8]) -> (Vec<(i64, Vec<u8>)>, Vec<&'static str>) {
+    read(Box::new(Cursor::new(bytes.to_vec())))
+}
+
+const FRAMES: [&[u8]; 3] = [b"first frame, long enough", b"second frame, long enough", b"third frame, long enough!"];
+
+fn three() -> Vec<u8> {
+    pcap(false, &[(7, 1, FRAMES[0]), (8, 2, FRAMES[1]), (9, 3, FRAMES[2])])
+}
+
+#[test]
+fn both_byte_orders_read_alike() {
+    let little = read_bytes(&three());
+    assert_eq!(little.0[1], (8_000_002_000, FRAMES[1].to_vec()));
+    assert_eq!(little, read_bytes(&pcap(true, &[(7, 1, FRAMES[0]), (8, 2, FRAMES[1]), (9, 3, FRAMES[2])])));
+}
+
+#[test]
+fn compression_is_told_by_content() {
+    let plain = three();
+    let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    std::io::Write::write_all(&mut gzip, &plain).unwrap();
+    let mut lz4 = lz4_flex::frame::FrameEncoder::new(Vec::new());
+    std::io::Write::write_all(&mut lz4, &plain).unwrap();
+    let zstd: Vec<u8> = plain.chunks(30).flat_map(|piece| zstd::encode_all(piece, 1).unwrap()).collect();
+    for packed in [gzip.finish().unwrap(), lz4.finish().unwrap(), zstd.clone()] {
+        assert_eq!(read_bytes(&packed), read_bytes(&plain));
+    }
+    let (frames, damage) = read_bytes(&zstd[..zstd.len() - 5]);
+    assert_eq!((frames.len(), damage.first()), (2, Some(&"input_broken")));
+}
+
+#[test]
+fn damage_costs_what_it_hit() {
+    let whole = three();
+    let mut cut = whole.clone();
+    cut.truncate(whole.len() - 1);
+    assert_eq!(read_bytes(&cut).1, ["record_cut"]);
+    assert_eq!(read_bytes(&cut).0.len(), 2);
+    let mut garbage = whole.clone();
+    let second = 24 + 16 + FRAMES[0].len();
+    garbage.splice(second..second, [0xff; 50]);
+    let (frames, damage) = read_bytes(&garbage);
+    assert_eq!((frames.len(), damage), (3, vec!["record_too_long"]));
+}
+
+#[test]
+fn what_is_no_capture_is_refused() {
+    let error = |bytes: &'static [u8]| CaptureReader::new("x", Box::new(bytes)).err().unwrap().to_string();
+    assert!(error(b"").contains("is empty"));
+    assert!(error(b"\xd4\xc3\xb2\xa1").contains("after 4 bytes"));
+    assert!(error(b"PK\x03\x04 something else altogether").contains("0x504b0304"));
+}
+
+proptest! {
+    #[test]
+    fn an_independent_writer_is_read_alike(frames in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..80), 0..20)) {
+        let bytes = pcapng_writer(&frames);
+        let want: Vec<_> = frames.into_iter().enumerate().map(|(at, frame)| (at as i64 * 10_000, frame)).collect();
+        prop_assert_eq!(read_bytes(&bytes), (want, vec![]));
+    }
+
+    #[test]
+    fn reading_by_the_byte_changes_nothing(at in 0usize..200, byte: u8) {
+        let mut bytes = three();
+        let last = bytes.len() - 1;
+        bytes[at.clamp(24, last)] = byte;
+        prop_assert_eq!(read(Box::new(Trickle(Cursor::new(bytes.clone())))), read_bytes(&bytes));
+    }
+
+    #[test]
+    fn any_bytes_are_read_to_their_end(at in 0usize..400, bytes: Vec<u8>) {
+        let mut hostile = pcapng_writer(&[vec![1; 60], vec![2; 60]]);
+        let at = at.min(hostile.len());
+        hostile.splice(at.., bytes);
+        fuzz::fuzz_read(&hostile);
+    }
+}

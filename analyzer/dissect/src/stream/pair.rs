@@ -1,0 +1,395 @@
+//! Both directions of a connection, handed on in an order they agree with.
+
+use super::half::{Half, Held};
+use super::reason;
+use crate::flow::{PerWay, Way};
+use crate::limits;
+
+/// A TCP segment of a connection.
+#[derive(Debug, Clone, Copy)]
+pub struct Segment<'a> {
+    /// Who sent it.
+    pub way: Way,
+    /// Its sequence number.
+    pub seq: u32,
+    /// What it acknowledges.
+    pub ack: Option<u32>,
+    /// Whether it opens the stream.
+    pub syn: bool,
+    /// Whether it ends the stream.
+    pub fin: bool,
+    /// Payload that was captured.
+    pub bytes: &'a [u8],
+    /// Payload cut off by the snap length.
+    pub cut_bytes: u32,
+    /// Time of its packet [ns].
+    pub ts_ns: i64,
+    /// Number of its packet in the capture.
+    pub packet: u64,
+}
+
+/// What is handed on for one direction.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Chunk<'a> {
+    /// The next bytes.
+    Bytes {
+        /// The bytes.
+        bytes: &'a [u8],
+        /// Sequence number of the first of them.
+        seq: u32,
+        /// Time of their packet [ns].
+        ts_ns: i64,
+        /// Number of their packet in the capture.
+        packet: u64,
+    },
+    /// Bytes that are not in the capture.
+    Gap {
+        /// How many.
+        lost_bytes: u64,
+    },
+    /// The stream was closed by its sender.
+    End,
+}
+
+/// What a segment brought.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Outcome {
+    /// Payload not seen before; handed on now or later.
+    pub new_bytes: u64,
+    /// Payload that is not handed on, and why.
+    pub refused: [Option<(&'static str, u64)>; 2],
+    /// Whether it filled a hole left before.
+    pub filled_hole: bool,
+    /// Whether it repeats bytes with other values.
+    pub differs: bool,
+}
+
+impl Outcome {
+    fn refuse(&mut self, why: &'static str, bytes: u64) {
+        if bytes > 0
+            && let Some(free) = self.refused.iter_mut().find(|slot| slot.is_none())
+        {
+            *free = Some((why, bytes));
+        }
+    }
+}
+
+/// Segments handed on lately, to tell a repeat from one with other bytes.
+const RECENT: usize = 8;
+
+/// What was handed on lately: place and a digest of its bytes.
+#[derive(Debug, Clone, Copy, Default)]
+struct Recent {
+    place: u64,
+    length: usize,
+    digest: u64,
+}
+
+/// Both directions of a connection.
+#[derive(Debug, Default)]
+pub struct StreamPair {
+    halves: PerWay<Half>,
+    /// Acknowledgements of a side that was not seen yet: the first and the latest.
+    unseen: PerWay<Option<(u32, u32)>>,
+    recent: PerWay<[Recent; RECENT]>,
+    /// The furthest place seen of each side.
+    furthest: PerWay<u64>,
+    arrived: u64,
+}
+
+impl StreamPair {
+    /// The first byte of a side will have this sequence number: its SYN was seen before.
+    pub fn begin(&mut self, way: Way, first_seq: u32) {
+        self.start(way, first_seq);
+    }
+
+    /// Whether both sides were handed on to their FIN.
+    pub fn is_over(&self) -> bool {
+        Way::BOTH.iter().all(|&way| self.halves[way].ended)
+    }
+
+    /// Takes a segment in and hands on what can be.
+    ///
+    /// # Bounds
+    /// Holds at most [`limits::OUT_OF_ORDER_BYTES_MAX`] for each direction.
+    pub fn segment(&mut self, segment: &Segment<'_>, out: &mut impl FnMut(Way, Chunk<'_>)) -> Outcome {
+        self.arrived += 1;
+        let mut outcome = Outcome::default();
+        let needs = self.acknowledge(segment);
+        let first_seq = segment.seq.wrapping_add(segment.syn.into());
+        self.start(segment.way, first_seq);
+        let Some(place) = self.halves[segment.way].place(first_seq) else {
+            outcome.refuse(reason::IMPLAUSIBLE, segment.bytes.len() as u64);
+            return outcome;
+        };
+        self.payload(segment, place, needs, &mut outcome, out);
+        if segment.fin {
+            let end = place + segment.bytes.len() as u64 + u64::from(segment.cut_bytes);
+            let half = &mut self.halves[segment.way];
+            if half.fin.is_none() && end >= half.next {
+                half.fin = Some(end);
+            }
+        }
+        self.drain(out);
+        self.give_up_overdue(segment.ts_ns, out);
+        outcome
+    }
+
+    /// Bytes that wait.
+    pub fn held_bytes(&self) -> usize {
+        Way::BOTH.iter().map(|&way| self.halves[way].held_bytes).sum()
+    }
+
+    /// Nothing more comes: hands on what waits, with the gaps between. Gaps that only acknowledgements tell of
+    /// are handed on too. No [`Chunk::End`] follows.
+    pub fn finish(&mut self, out: &mut impl FnMut(Way, Chunk<'_>)) {
+        loop {
+            self.drain(out);
+            let first = |way: Way| self.halves[way].held.first_key_value().map(|(_, held)| (held.packet, way as u8));
+            let Some((_, way)) =
+                Way::BOTH.into_iter().filter_map(|way| first(way).map(|at| (at, way))).min_by_key(|(at, _)| *at)
+            else {
+                break;
+            };
+            self.unblock(way, out);
+        }
+        for way in Way::BOTH {
+            let lost_bytes = self.lost_at_end(way);
+            if lost_bytes > 0 {
+                self.halves[way].give_up(lost_bytes);
+                out(way, Chunk::Gap { lost_bytes });
+            }
+        }
+        self.drain(out);
+    }
+
+    /// Bytes that were acknowledged and never seen, behind all that was.
+    fn lost_at_end(&self, way: Way) -> u64 {
+        let half = &self.halves[way];
+        if !half.started() {
+            return self.unseen[way].map_or(0, |(first, last)| last.wrapping_sub(first).into());
+        }
+        let lost = half.acked.saturating_sub(half.next);
+        // A FIN takes one number; where it was lost too, the last number acknowledged may be its own.
+        let other_closed = self.halves[way.back()].fin.is_some();
+        if half.fin.is_none() && (lost == 1 || other_closed) { lost.saturating_sub(1) } else { lost }
+    }
+
+    /// Takes in what the segment acknowledges; returns the place of the other side it needs first.
+    fn acknowledge(&mut self, segment: &Segment<'_>) -> u64 {
+        let Some(ack) = segment.ack else { return 0 };
+        let back = segment.way.back();
+        let other = &mut self.halves[back];
+        if !other.started() {
+            let first = self.unseen[back].map_or(ack, |(first, _)| first);
+            let onward = self.unseen[back].is_none_or(|(_, last)| (ack.wrapping_sub(last) as i32) >= 0);
+            if onward {
+                self.unseen[back] = Some((first, ack));
+            }
+            return 0;
+        }
+        let Some(place) = other.place(ack) else { return 0 };
+        let place = other.fin.map_or(place, |fin| place.min(fin));
+        other.acked = other.acked.max(place);
+        place
+    }
+
+    fn start(&mut self, way: Way, first_seq: u32) {
+        if self.halves[way].started() {
+            return;
+        }
+        let acked = self.unseen[way].filter(|(first, _)| (first_seq.wrapping_sub(*first) as i32) >= 0);
+        let half = &mut self.halves[way];
+        half.start(acked.map_or(first_seq, |(first, _)| first));
+        if let Some(place) = acked.and_then(|(_, last)| half.place(last)) {
+            half.acked = half.acked.max(place);
+        }
+        self.furthest[way] = half.next;
+    }
+
+    fn payload(
+        &mut self,
+        segment: &Segment<'_>,
+        place: u64,
+        needs: u64,
+        outcome: &mut Outcome,
+        out: &mut impl FnMut(Way, Chunk<'_>),
+    ) {
+        let (half, other) = self.halves.both_mut(segment.way);
+        let (mut place, mut bytes, mut cut_bytes) = (place, segment.bytes, u64::from(segment.cut_bytes));
+        if place < half.next {
+            let stale = (half.next - place).min(bytes.len() as u64);
+            let keep_alive = bytes.len() == 1 && place + 1 == half.next;
+            let why = match () {
+                () if half.is_before_start(place) => reason::BEFORE_START,
+                () if half.was_given_up(place) => reason::LATE,
+                () if keep_alive => reason::KEEP_ALIVE,
+                () => reason::RETRANSMITTED,
+            };
+            outcome.refuse(why, stale);
+            if why == reason::RETRANSMITTED {
+                outcome.differs = differs(&self.recent[segment.way], place, bytes);
+            }
+            bytes = bytes.get(stale as usize..).unwrap_or_default();
+            place += stale;
+            if place < half.next {
+                cut_bytes = cut_bytes.saturating_sub(half.next - place);
+                place = half.next;
+            }
+        }
+        if let Some(fin) = half.fin {
+            let room = fin.saturating_sub(place).min(bytes.len() as u64) as usize;
+            outcome.refuse(reason::AFTER_END, (bytes.len() - room) as u64);
+            bytes = bytes.get(..room).unwrap_or_default();
+            cut_bytes = cut_bytes.min(fin.saturating_sub(place + room as u64));
+        }
+        if bytes.is_empty() && cut_bytes == 0 {
+            return;
+        }
+        outcome.filled_hole = place < self.furthest[segment.way];
+        self.furthest[segment.way] = self.furthest[segment.way].max(place + bytes.len() as u64 + cut_bytes);
+        let ready = place == half.next && half.held.is_empty() && (needs <= other.next || !other.started());
+        if ready {
+            outcome.new_bytes = bytes.len() as u64;
+            remember(&mut self.recent[segment.way], place, bytes);
+            let held = (segment.ts_ns, segment.packet, cut_bytes);
+            hand_on(half, segment.way, bytes, held, out);
+            return;
+        }
+        let held = Held {
+            bytes: bytes.to_vec(),
+            cut_bytes,
+            needs,
+            ts_ns: segment.ts_ns,
+            packet: segment.packet,
+            arrived: self.arrived,
+        };
+        let (new_bytes, repeat_differs) = half.hold(place, held);
+        outcome.new_bytes = new_bytes as u64;
+        outcome.differs |= repeat_differs;
+        outcome.refuse(reason::RETRANSMITTED, (bytes.len() - new_bytes) as u64);
+    }
+
+    /// Hands on everything that can be.
+    fn drain(&mut self, out: &mut impl FnMut(Way, Chunk<'_>)) {
+        let mut idle = false;
+        while !idle {
+            idle = true;
+            for way in Way::BOTH {
+                let (half, other) = self.halves.both_mut(way);
+                while let Some((&place, held)) = half.held.first_key_value() {
+                    if place > half.next || (held.needs > other.next && other.started()) {
+                        break;
+                    }
+                    if let Some((place, held)) = half.take_first()
+                        && place == half.next
+                    {
+                        remember(&mut self.recent[way], place, &held.bytes);
+                        hand_on(half, way, &held.bytes, (held.ts_ns, held.packet, held.cut_bytes), out);
+                    }
+                    idle = false;
+                }
+                if half.fin.is_some_and(|fin| half.next >= fin) && !half.ended {
+                    half.ended = true;
+                    out(way, Chunk::End);
+                    idle = false;
+                }
+            }
+        }
+    }
+
+    /// Gives up holes that will not be filled.
+    fn give_up_overdue(&mut self, now_ns: i64, out: &mut impl FnMut(Way, Chunk<'_>)) {
+        while let Some(way) = Way::BOTH.into_iter().find(|&way| self.is_overdue(way, now_ns)) {
+            self.unblock(way, out);
+            self.drain(out);
+        }
+    }
+
+    fn is_overdue(&self, way: Way, now_ns: i64) -> bool {
+        let (half, other) = (&self.halves[way], &self.halves[way.back()]);
+        let Some((&place, held)) = half.held.first_key_value() else { return false };
+        if half.is_full() {
+            return true;
+        }
+        let waited_ns = now_ns.saturating_sub(held.ts_ns);
+        // A segment blocked by what it acknowledges waits for bytes that were received: an acknowledged hole.
+        let acked = place <= half.next || half.acked >= place;
+        if acked {
+            self.arrived - held.arrived >= limits::ACKED_HOLE_PACKETS || waited_ns >= limits::ACKED_HOLE_NS
+        } else {
+            !other.started() && waited_ns >= limits::UNACKED_HOLE_NS
+        }
+    }
+
+    /// Gives up what the first waiting segment of a side waits for.
+    fn unblock(&mut self, way: Way, out: &mut impl FnMut(Way, Chunk<'_>)) {
+        let (half, other) = self.halves.both_mut(way);
+        let Some((&place, held)) = half.held.first_key_value() else { return };
+        if place > half.next {
+            let lost_bytes = place - half.next;
+            half.give_up(lost_bytes);
+            out(way, Chunk::Gap { lost_bytes });
+            return;
+        }
+        // The other side's bytes come first: up to what waits there, or up to what was acknowledged.
+        let there = other.held.first_key_value().map_or(u64::MAX, |(&place, _)| place);
+        let lost_bytes = held.needs.min(there).saturating_sub(other.next);
+        if lost_bytes > 0 && !other.ended {
+            other.give_up(lost_bytes);
+            out(way.back(), Chunk::Gap { lost_bytes });
+        } else if let Some(mut first) = half.held.first_entry() {
+            // Both sides acknowledge what the other has not sent yet: nobody honest does.
+            first.get_mut().needs = 0;
+        }
+    }
+}
+
+fn hand_on(
+    half: &mut Half,
+    way: Way,
+    bytes: &[u8],
+    (ts_ns, packet, cut_bytes): (i64, u64, u64),
+    out: &mut impl FnMut(Way, Chunk<'_>),
+) {
+    if !bytes.is_empty() {
+        let seq = half.seq(half.next);
+        half.advance(bytes.len() as u64);
+        out(way, Chunk::Bytes { bytes, seq, ts_ns, packet });
+    }
+    if cut_bytes > 0 {
+        half.give_up(cut_bytes);
+        out(way, Chunk::Gap { lost_bytes: cut_bytes });
+    }
+}
+
+/// A digest of all bytes, in four lanes so that it costs less than reading them from memory.
+fn digest(bytes: &[u8]) -> u64 {
+    const ODD: u64 = 0x517c_c1b7_2722_0a95;
+    let word = |bytes: &[u8]| bytes.try_into().map_or(0, u64::from_le_bytes);
+    let mut lanes = [bytes.len() as u64, 1, 2, 3];
+    let mut blocks = bytes.chunks_exact(32);
+    for block in &mut blocks {
+        for (lane, bytes) in lanes.iter_mut().zip(block.chunks_exact(8)) {
+            *lane = (lane.rotate_left(5) ^ word(bytes)).wrapping_mul(ODD);
+        }
+    }
+    let rest =
+        blocks.remainder().iter().fold(0u64, |sum, &byte| (sum.rotate_left(8) ^ u64::from(byte)).wrapping_mul(ODD));
+    lanes.into_iter().fold(rest, |sum, lane| (sum.rotate_left(5) ^ lane).wrapping_mul(ODD))
+}
+
+fn remember(recent: &mut [Recent; RECENT], place: u64, bytes: &[u8]) {
+    recent.rotate_right(1);
+    recent[0] = Recent { place, length: bytes.len(), digest: digest(bytes) };
+}
+
+/// Whether `bytes` repeat a whole segment handed on lately, with other values.
+fn differs(recent: &[Recent; RECENT], place: u64, bytes: &[u8]) -> bool {
+    recent.iter().any(|seen| {
+        let end = place + bytes.len() as u64;
+        let inside = seen.length > 0 && seen.place >= place && seen.place + seen.length as u64 <= end;
+        let from = seen.place.wrapping_sub(place) as usize;
+        inside && bytes.get(from..from + seen.length).is_some_and(|bytes| digest(bytes) != seen.digest)
+    })
+}

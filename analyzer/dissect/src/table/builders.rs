@@ -1,0 +1,256 @@
+//! Columns that grow by a row at a time.
+
+use super::schema::{item, pair_fields, record_fields};
+use arrow::array::{
+    ArrayRef, BinaryBuilder, BooleanBuilder, Float64Builder, Int32Builder, Int64Builder, ListArray, NullBufferBuilder,
+    StringBuilder, StructArray, TimestampMicrosecondArray,
+};
+use arrow::buffer::{OffsetBuffer, ScalarBuffer};
+use arrow::datatypes::DataType;
+use std::borrow::Cow;
+use std::sync::Arc;
+
+pub type BigInt = Int64Builder;
+pub type Blob = BinaryBuilder;
+pub type Boolean = BooleanBuilder;
+pub type Double = Float64Builder;
+pub type Int = Int32Builder;
+pub type Text = StringBuilder;
+
+/// A column under construction.
+pub trait Build {
+    /// All rows so far; begins anew.
+    fn build(&mut self) -> ArrayRef;
+}
+
+macro_rules! build_by_finish {
+    ($($builder:ty),*) => {
+        $(impl Build for $builder {
+            fn build(&mut self) -> ArrayRef {
+                Arc::new(self.finish())
+            }
+        })*
+    };
+}
+build_by_finish!(BigInt, Blob, Boolean, Double, Int, Text);
+
+/// Declares a group of columns by name and type: a struct that grows by a row at a time.
+macro_rules! columns {
+    ($(#[$doc:meta])* $group:ident { $($column:ident: $builder:ty),* $(,)? }) => {
+        $(#[$doc])*
+        #[derive(Default)]
+        pub struct $group { $(pub $column: $builder),* }
+
+        impl $group {
+            /// The columns so far, in the order of the contract.
+            pub fn build(&mut self) -> Vec<arrow::array::ArrayRef> {
+                vec![$(crate::table::builders::Build::build(&mut self.$column)),*]
+            }
+
+            /// Their names.
+            #[cfg(test)]
+            #[allow(dead_code, reason = "not every group has a test of its own")]
+            pub const NAMES: &[&str] = &[$(stringify!($column)),*];
+        }
+    };
+}
+pub(crate) use columns;
+
+/// Text as the wire has it: what is no UTF-8 is replaced.
+pub fn text(bytes: &[u8]) -> Cow<'_, str> {
+    String::from_utf8_lossy(bytes)
+}
+
+/// Appends text as the wire has it, or NULL.
+pub fn append_text(to: &mut Text, bytes: Option<&[u8]>) {
+    match bytes {
+        Some(bytes) => to.append_value(text(bytes)),
+        None => to.append_null(),
+    }
+}
+
+/// Milliseconds of a time in nanoseconds.
+pub fn ms(ns: i64) -> f64 {
+    ns as f64 / 1e6
+}
+
+/// Times, from nanoseconds.
+#[derive(Default)]
+pub struct Time {
+    us: Vec<i64>,
+    known: Known,
+}
+
+impl Time {
+    pub fn append_ns(&mut self, ns: i64) {
+        self.us.push(ns.div_euclid(1000));
+        self.known.append(true);
+    }
+
+    pub fn append_option_ns(&mut self, ns: Option<i64>) {
+        self.us.push(ns.unwrap_or_default().div_euclid(1000));
+        self.known.append(ns.is_some());
+    }
+}
+
+impl Build for Time {
+    fn build(&mut self) -> ArrayRef {
+        let us = ScalarBuffer::from(std::mem::take(&mut self.us));
+        Arc::new(TimestampMicrosecondArray::new(us, self.known.finish()).with_timezone("UTC"))
+    }
+}
+
+/// Which rows are not NULL.
+struct Known(NullBufferBuilder);
+
+impl Default for Known {
+    fn default() -> Self {
+        Self(NullBufferBuilder::new(0))
+    }
+}
+
+impl Known {
+    fn append(&mut self, known: bool) {
+        self.0.append(known);
+    }
+    fn finish(&mut self) -> Option<arrow::buffer::NullBuffer> {
+        self.0.finish()
+    }
+}
+
+/// The lists of a column: where each ends, and which are NULL.
+#[derive(Default)]
+struct Lists {
+    lengths: Vec<usize>,
+    known: Known,
+}
+
+impl Lists {
+    fn append(&mut self, length: Option<usize>) {
+        self.lengths.push(length.unwrap_or_default());
+        self.known.append(length.is_some());
+    }
+    fn build(&mut self, of: DataType, values: ArrayRef) -> ArrayRef {
+        let offsets = OffsetBuffer::from_lengths(std::mem::take(&mut self.lengths));
+        Arc::new(ListArray::new(item(of), offsets, values, self.known.finish()))
+    }
+}
+
+/// Lists of numbers.
+#[derive(Default)]
+pub struct IntList {
+    lists: Lists,
+    values: Int,
+}
+
+impl IntList {
+    /// NULL where there are none.
+    pub fn append(&mut self, values: impl Iterator<Item = i32>) {
+        let before = self.values.values_slice().len();
+        values.for_each(|value| self.values.append_value(value));
+        let length = self.values.values_slice().len() - before;
+        self.lists.append((length > 0).then_some(length));
+    }
+}
+
+impl Build for IntList {
+    fn build(&mut self) -> ArrayRef {
+        let values = self.values.build();
+        self.lists.build(DataType::Int32, values)
+    }
+}
+
+/// Lists of text.
+#[derive(Default)]
+pub struct TextList {
+    lists: Lists,
+    values: Text,
+}
+
+impl TextList {
+    pub fn append<'a>(&mut self, values: impl Iterator<Item = &'a str>) {
+        let mut length = 0;
+        for value in values {
+            self.values.append_value(value);
+            length += 1;
+        }
+        self.lists.append(Some(length));
+    }
+}
+
+impl Build for TextList {
+    fn build(&mut self) -> ArrayRef {
+        let values = self.values.build();
+        self.lists.build(DataType::Utf8, values)
+    }
+}
+
+/// Lists of name and value pairs.
+#[derive(Default)]
+pub struct Pairs {
+    lists: Lists,
+    names: Text,
+    values: Text,
+}
+
+impl Pairs {
+    pub fn append<'a>(&mut self, pairs: Option<impl Iterator<Item = (&'a [u8], &'a [u8])>>) {
+        let length = pairs.map(|pairs| {
+            pairs.fold(0, |length, (name, value)| {
+                self.names.append_value(text(name));
+                self.values.append_value(text(value));
+                length + 1
+            })
+        });
+        self.lists.append(length);
+    }
+}
+
+impl Build for Pairs {
+    fn build(&mut self) -> ArrayRef {
+        let columns = vec![self.names.build(), self.values.build()];
+        let pairs = StructArray::new(pair_fields(), columns, None);
+        self.lists.build(DataType::Struct(pair_fields()), Arc::new(pairs))
+    }
+}
+
+/// A DNS resource record in presentation form.
+pub struct Record<'a> {
+    pub name: &'a str,
+    pub kind: Cow<'static, str>,
+    pub ttl: i64,
+    pub data: &'a str,
+}
+
+/// Lists of DNS resource records.
+#[derive(Default)]
+pub struct Records {
+    lists: Lists,
+    names: Text,
+    kinds: Text,
+    ttls: BigInt,
+    data: Text,
+}
+
+impl Records {
+    pub fn append<'a>(&mut self, records: Option<impl Iterator<Item = Record<'a>>>) {
+        let length = records.map(|records| {
+            records.fold(0, |length, record| {
+                self.names.append_value(record.name);
+                self.kinds.append_value(record.kind);
+                self.ttls.append_value(record.ttl);
+                self.data.append_value(record.data);
+                length + 1
+            })
+        });
+        self.lists.append(length);
+    }
+}
+
+impl Build for Records {
+    fn build(&mut self) -> ArrayRef {
+        let columns = vec![self.names.build(), self.kinds.build(), self.ttls.build(), self.data.build()];
+        let records = StructArray::new(record_fields(), columns, None);
+        self.lists.build(DataType::Struct(record_fields()), Arc::new(records))
+    }
+}

@@ -1,0 +1,136 @@
+//! The columns every call begins with.
+
+use super::builders::{BigInt, Boolean, Double, Int, Text, Time, columns, ms};
+use crate::flow::{Flow, Way, call_id};
+use crate::protocols::{Call, Side};
+use std::fmt::Write as _;
+
+columns! {
+    /// Ids and times of calls.
+    CallColumns {
+        call_id: BigInt,
+        flow_id: BigInt,
+        ts: Time,
+        latency_ms: Double,
+    }
+}
+
+columns! {
+    /// Who talks to whom, of calls and flows.
+    EndColumns {
+        client_ip: Text,
+        client_port: Int,
+        server_ip: Text,
+        server_port: Int,
+        client_namespace: Text,
+        client_pod: Text,
+        client_workload: Text,
+        client_service: Text,
+        server_namespace: Text,
+        server_pod: Text,
+        server_workload: Text,
+        server_service: Text,
+        node: Text,
+        plaintext: Text,
+    }
+}
+
+columns! {
+    /// What was seen of calls.
+    StateColumns {
+        pair: Text,
+        damaged: Boolean,
+    }
+}
+
+impl EndColumns {
+    /// Appends the ends of a flow whose client sends the way `client`.
+    pub fn append(&mut self, flow: &Flow, client: Way, node: Option<&str>) {
+        let has_ports = flow.has_ports();
+        let ends = [
+            (&mut self.client_ip, &mut self.client_port, client),
+            (&mut self.server_ip, &mut self.server_port, client.back()),
+        ];
+        for (ips, ports, way) in ends {
+            let (ip, port) = flow.end(way);
+            // Written in place: no text of its own for each row. A string never refuses to be written to.
+            let _ = write!(ips, "{ip}");
+            ips.append_value("");
+            ports.append_option(has_ports.then_some(port.into()));
+        }
+        for unknown in [
+            &mut self.client_namespace,
+            &mut self.client_pod,
+            &mut self.client_workload,
+            &mut self.client_service,
+            &mut self.server_namespace,
+            &mut self.server_pod,
+            &mut self.server_workload,
+            &mut self.server_service,
+        ] {
+            unknown.append_null();
+        }
+        self.node.append_option(node);
+        self.plaintext.append_value("wire");
+    }
+}
+
+/// The common columns.
+#[derive(Default)]
+pub struct Common {
+    call: CallColumns,
+    ends: EndColumns,
+    state: StateColumns,
+}
+
+impl Common {
+    /// Appends what all calls have; returns the time it is ordered by [ns].
+    pub fn append(&mut self, flow: &Flow, client: Way, call: &Call, node: Option<&str>) -> i64 {
+        let ts_ns = start_ns(flow, call);
+        self.call.call_id.append_value(id(flow, client, call));
+        self.call.flow_id.append_value(flow.id);
+        self.call.ts.append_ns(ts_ns);
+        self.call.latency_ms.append_option(match (&call.request, &call.response) {
+            (Some(request), Some(response)) => Some(ms(response.first_ns - request.last_ns)),
+            _ => None,
+        });
+        self.ends.append(flow, client, node);
+        self.state.pair.append_value(call.pair.name());
+        self.state
+            .damaged
+            .append_value([&call.request, &call.response].into_iter().flatten().any(|stamp| stamp.damaged));
+        ts_ns
+    }
+
+    /// The columns, in the order of the contract.
+    pub fn build(&mut self) -> Vec<arrow::array::ArrayRef> {
+        [self.call.build(), self.ends.build(), self.state.build()].concat()
+    }
+}
+
+/// The id of a call.
+pub fn id(flow: &Flow, client: Way, call: &Call) -> i64 {
+    match call.request.as_ref().or(call.response.as_ref()) {
+        Some(first) => call_id(flow.id, if first.side == Side::Client { client } else { client.back() }, first.place),
+        None => call_id(flow.id, client, 0),
+    }
+}
+
+/// When a call began [ns].
+fn start_ns(flow: &Flow, call: &Call) -> i64 {
+    call.request.as_ref().or(call.response.as_ref()).map_or(flow.start_ns, |stamp| stamp.first_ns)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_columns_stand_in_the_order_of_the_contract() {
+        let names = [CallColumns::NAMES, EndColumns::NAMES, StateColumns::NAMES].concat();
+        for table in ["http", "dns"] {
+            let contract: Vec<_> = formats::tables::table(table).unwrap().columns().map(|column| column.name).collect();
+            assert_eq!(names, contract[..names.len()], "{table}");
+        }
+    }
+}

@@ -1,0 +1,19 @@
+//! Rows become columns, and columns Parquet.
+//!
+//! Enters: rows of the protocols room, flows, counts. Leaves: `<table>/date=…/node=…/<capture>.parquet`, as
+//! [`formats::tables`] promises them. Refused: nothing.
+
+mod builders;
+mod call;
+mod dns;
+mod facts;
+mod flows;
+mod http;
+mod rows;
+mod schema;
+mod writer;
+
+pub use facts::{CaptureFacts, captures, coverage, hex};
+pub use rows::{PacketRow, Rows};
+pub use schema::schema;
+pub use writer::{Lot, TableError, Writer};

@@ -1,0 +1,113 @@
+//! What was typed becomes what is meant, then it runs: one file per subcommand.
+
+mod dissect;
+
+use clap::{Args, CommandFactory, Parser, Subcommand};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+/// A flight recorder for Kubernetes network traffic: the part that works offline.
+#[derive(Parser)]
+#[command(
+    name = "remora",
+    version,
+    about,
+    max_term_width = 100,
+    subcommand_required = true,
+    arg_required_else_help = true
+)]
+pub struct Cli {
+    #[command(flatten)]
+    common: Common,
+    #[command(subcommand)]
+    command: Command,
+}
+
+/// Flags of every command.
+#[derive(Args, Debug, Clone)]
+pub struct Common {
+    /// Worker threads [default: all cores].
+    #[arg(long, global = true, env = "REMORA_THREADS", value_name = "N")]
+    pub threads: Option<usize>,
+    /// Most memory a query may hold [MiB].
+    #[arg(long, global = true, env = "REMORA_MEMORY_MAX_MIB", default_value_t = 512, value_name = "MIB")]
+    pub memory_max_mib: u64,
+    /// Folder for tables made on the fly [default: remora in the user's cache folder].
+    #[arg(long, global = true, env = "REMORA_CACHE", value_name = "DIR")]
+    pub cache: Option<PathBuf>,
+    /// Say nothing but errors on standard error.
+    #[arg(long, short, global = true, env = "REMORA_QUIET")]
+    pub quiet: bool,
+    /// How messages are written on standard error.
+    #[arg(long, global = true, env = "REMORA_LOG_FORMAT", value_enum, default_value_t = LogFormat::Text, value_name = "FORMAT")]
+    pub log_format: LogFormat,
+}
+
+/// How messages are written.
+#[derive(clap::ValueEnum, Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogFormat {
+    /// One JSON object a line.
+    Json,
+    /// For people.
+    Text,
+}
+
+impl Common {
+    /// Worker threads to use.
+    pub fn threads(&self) -> usize {
+        self.threads
+            .filter(|&threads| threads > 0)
+            .unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from))
+    }
+}
+
+#[derive(Subcommand)]
+enum Command {
+    Dissect(dissect::DissectArgs),
+    /// Print a completion script for a shell.
+    Completions {
+        /// The shell.
+        shell: clap_complete::Shell,
+    },
+}
+
+/// Exit code of everything that failed; 0 means rows (or done), 1 none.
+const FAILED: u8 = 2;
+
+/// Runs what the command line says.
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    start_log(&cli.common);
+    let out = &mut std::io::stdout().lock();
+    let result = match cli.command {
+        Command::Dissect(args) => args.resolve(&cli.common).and_then(|plan| dissect::run(plan, out)),
+        Command::Completions { shell } => {
+            clap_complete::generate(shell, &mut Cli::command(), "remora", out);
+            Ok(ExitCode::SUCCESS)
+        }
+    };
+    result.unwrap_or_else(|error: anyhow::Error| {
+        if is_closed_pipe(&error) {
+            return ExitCode::SUCCESS;
+        }
+        eprintln!("remora: {error:#}");
+        ExitCode::from(FAILED)
+    })
+}
+
+/// Whoever read our output had enough: no error.
+fn is_closed_pipe(error: &anyhow::Error) -> bool {
+    let io_error =
+        |cause: &(dyn std::error::Error + 'static)| cause.downcast_ref::<std::io::Error>().map(std::io::Error::kind);
+    error.chain().any(|cause| io_error(cause) == Some(std::io::ErrorKind::BrokenPipe))
+}
+
+fn start_log(common: &Common) {
+    let filter = tracing_subscriber::EnvFilter::try_from_env("REMORA_LOG")
+        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new(if common.quiet { "error" } else { "warn" }));
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false);
+    match common.log_format {
+        LogFormat::Json => log.json().init(),
+        LogFormat::Text => log.without_time().init(),
+    }
+}
