@@ -1,1 +1,5 @@
-//! placeholder
+//! Keeps what was on the wire during scheduled windows, and seals it into a store.
+//!
+//! Rooms, in the order data takes: `schedule` → `capture` → `rotate` → `seal` → `upload`.
+
+pub mod schedule;

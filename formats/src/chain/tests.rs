@@ -132,7 +132,7 @@ fn the_first_wrong_thing_is_named() {
             "000002.tls.pcapng.zst is missing",
         ),
         ("one byte", |files| files[0].1[3] ^= 1, "000001.pcapng.zst was changed: its SHA-256 is "),
-        ("cut", |files| drop(files[1].1.pop()), "000001.tls.pcapng.zst has 71 bytes, 72 were sealed"),
+        ("cut", |files| files[1].1.truncate(71), "000001.tls.pcapng.zst has 71 bytes, 72 were sealed"),
         (
             "two segments swapped",
             |files| exchange(files, "000001.pcapng.zst", "000003.pcapng.zst"),
