@@ -3,3 +3,5 @@
 //! Rooms, in the order data takes: `schedule` → `capture` → `rotate` → `seal` → `upload`.
 
 pub mod schedule;
+pub mod spool;
+pub mod upload;

@@ -6,7 +6,7 @@ use formats::hash::Hash256;
 use formats::store::Name;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_saphyr::Spanned;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -130,7 +130,7 @@ pub struct Window {
 }
 
 /// Where recordings go, and how an upload is proved.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct StoreTarget {
     /// Where to.
     pub url: StoreUrl,

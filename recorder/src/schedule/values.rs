@@ -1,7 +1,7 @@
 //! Values of a configuration that are more than text: each is checked where it stands, so that an error
 //! carries its line.
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
@@ -95,7 +95,7 @@ impl FromStr for Interface {
 }
 
 /// Where recordings go: a URL, or a local folder.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct StoreUrl(Url);
 
 impl StoreUrl {
@@ -124,6 +124,12 @@ impl FromStr for StoreUrl {
             return Err(format!("{text:?} is no store: begin with / or one of {}", STORE_SCHEMES.join("://, ")));
         }
         Ok(Self(url))
+    }
+}
+
+impl Serialize for StoreUrl {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
     }
 }
 
