@@ -1,1 +1,7 @@
-//! placeholder
+//! Keeps what was on the wire during scheduled windows, and seals it into a store.
+//!
+//! Rooms, in the order data takes: `schedule` → `capture` → `rotate` → `seal` → `upload`.
+
+pub mod schedule;
+pub mod spool;
+pub mod upload;
