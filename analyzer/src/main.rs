@@ -1,5 +1,6 @@
 //! `remora`: everything that happens after the recording.
 
+mod cache;
 mod cli;
 mod inputs;
 

@@ -124,7 +124,8 @@ fn plan(message: String, tables: &[String]) -> QueryError {
             tables: tables.to_vec(),
         };
     }
-    if let Some(what) = message.strip_prefix("DML not supported: ") {
+    if let Some(what) = ["DML", "DDL"].iter().find_map(|kind| message.strip_prefix(&format!("{kind} not supported: ")))
+    {
         return QueryError::ReadOnly { what: what.to_owned() };
     }
     QueryError::Engine(first_line(&message))
