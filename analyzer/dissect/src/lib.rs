@@ -6,10 +6,14 @@
 pub mod decode;
 pub mod flow;
 pub mod limits;
+pub mod pipeline;
 mod plan;
 pub mod protocols;
 pub mod read;
+mod shard;
 pub mod stream;
+pub mod table;
 pub mod tally;
 
+pub use pipeline::DissectError;
 pub use plan::{CaptureReport, Input, Open, Origin, Plan, Progress, Report, Unit};

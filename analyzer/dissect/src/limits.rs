@@ -44,9 +44,6 @@ pub const UNACKED_HOLE_NS: i64 = 10_000_000_000;
 /// minutes, and DNS answers within seconds.
 pub const DATAGRAM_IDLE_NS: i64 = 300_000_000_000;
 
-/// Quiet time after which a closed connection is forgotten [ns]: twice the 60 s of TIME-WAIT on Linux.
-pub const CLOSED_IDLE_NS: i64 = 120_000_000_000;
-
 /// Most unread bytes of a connection whose protocol is not recognised yet.
 pub const DETECT_BYTES_MAX: usize = 8 << 10;
 
@@ -77,3 +74,7 @@ pub const DATAGRAM_BYTES_MAX: usize = 65_535 + 8;
 
 /// Anomalies the decode room reports of one stretch; their bytes are in the tally all the same.
 pub const DECODE_ANOMALIES_MAX: usize = 256;
+
+/// Ids of flows that are over and remembered by a shard: 16 × 64 Ki of 16 bytes, 16 MiB. Past it a port used
+/// again after its connection was forgotten gives the same id.
+pub const USED_IDS_PER_SHARD_MAX: usize = 64 << 10;

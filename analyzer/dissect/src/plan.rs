@@ -1,7 +1,7 @@
 //! What goes in, what is asked for, what is said at the end: the library's door.
 
 use crate::limits;
-use crate::read::Damage;
+use crate::read::{Damage, ReadError};
 use std::collections::BTreeSet;
 use std::io::{self, Read};
 use std::path::PathBuf;
@@ -76,8 +76,10 @@ impl Progress for () {
 /// What was made of a unit.
 #[derive(Debug, Default)]
 pub struct Report {
-    /// One for each input, in order.
+    /// One for each input that was read, in order.
     pub captures: Vec<CaptureReport>,
+    /// Inputs that could not be read at all.
+    pub refused: Vec<ReadError>,
     /// Rows written, by table.
     pub rows: Vec<(&'static str, u64)>,
     /// The Parquet files, in order of their names.

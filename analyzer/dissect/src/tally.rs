@@ -6,9 +6,9 @@ use std::collections::BTreeMap;
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Count {
     /// Packets.
-    pub packets: u64,
+    pub packets: i64,
     /// Captured bytes.
-    pub bytes: u64,
+    pub bytes: i64,
 }
 
 /// The room that decided what became of a packet or byte.
@@ -48,15 +48,27 @@ pub struct Tally {
 impl Tally {
     /// Counts `packets` and `bytes` under a reason: a short phrase in lower case.
     pub fn add(&mut self, stage: Stage, reason: &'static str, packets: u64, bytes: u64) {
+        if packets == 0 && bytes == 0 {
+            return;
+        }
         let count = self.counts.entry((stage, reason)).or_default();
-        count.packets += packets;
-        count.bytes += bytes;
+        count.packets += packets as i64;
+        count.bytes += bytes as i64;
+    }
+
+    /// Moves bytes between the tallies of two captures: one counts them, the other takes them back.
+    pub fn shift(&mut self, stage: Stage, reason: &'static str, bytes: i64) {
+        if bytes != 0 {
+            self.counts.entry((stage, reason)).or_default().bytes += bytes;
+        }
     }
 
     /// Adds everything another tally counted.
     pub fn absorb(&mut self, other: &Tally) {
         for (&(stage, reason), count) in &other.counts {
-            self.add(stage, reason, count.packets, count.bytes);
+            let sum = self.counts.entry((stage, reason)).or_default();
+            sum.packets += count.packets;
+            sum.bytes += count.bytes;
         }
     }
 

@@ -1,5 +1,7 @@
 //! What was typed becomes what is meant, then it runs: one file per subcommand.
 
+mod dissect;
+
 use clap::{Args, CommandFactory, Parser, Subcommand};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -61,6 +63,7 @@ impl Common {
 
 #[derive(Subcommand)]
 enum Command {
+    Dissect(dissect::DissectArgs),
     /// Print a completion script for a shell.
     Completions {
         /// The shell.
@@ -75,9 +78,11 @@ const FAILED: u8 = 2;
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
     start_log(&cli.common);
+    let out = &mut std::io::stdout().lock();
     let result = match cli.command {
+        Command::Dissect(args) => args.resolve(&cli.common).and_then(|plan| dissect::run(plan, out)),
         Command::Completions { shell } => {
-            clap_complete::generate(shell, &mut Cli::command(), "remora", &mut std::io::stdout());
+            clap_complete::generate(shell, &mut Cli::command(), "remora", out);
             Ok(ExitCode::SUCCESS)
         }
     };

@@ -77,6 +77,11 @@ impl Decoder {
         &self.tally
     }
 
+    /// The same since the last call.
+    pub fn take_tally(&mut self) -> Tally {
+        std::mem::take(&mut self.tally)
+    }
+
     /// The anomalies found since the last call.
     pub fn take_found(&mut self) -> Vec<Found> {
         std::mem::take(&mut self.found)

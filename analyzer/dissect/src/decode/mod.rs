@@ -55,17 +55,17 @@ pub mod tests_support {
 
     /// Decodes all of a capture and checks that every packet and byte is counted once.
     pub fn decode_and_balance(decoder: &mut Decoder, stretch: &mut Stretch) -> Vec<Packet> {
-        let frames = stretch.frames.len() as u64;
-        let captured: u64 = stretch.frames.iter().map(|frame| u64::from(frame.captured_bytes)).sum();
+        let frames = stretch.frames.len() as i64;
+        let captured: i64 = stretch.frames.iter().map(|frame| i64::from(frame.captured_bytes)).sum();
         let mut packets = Vec::new();
         decoder.decode(stretch, &mut packets);
         decoder.end();
         let mut sum = decoder.tally().total();
         for packet in &packets {
-            sum.packets += u64::from(packet.counted);
-            sum.bytes += u64::from(packet.overhead_bytes);
+            sum.packets += i64::from(packet.counted);
+            sum.bytes += i64::from(packet.overhead_bytes);
             if !packet.carrier {
-                sum.bytes += u64::from(packet.payload_bytes);
+                sum.bytes += i64::from(packet.payload_bytes);
             }
             let (at, end) = (packet.payload_at as usize, packet.payload_at as usize + packet.payload_bytes as usize);
             assert!(stretch.bytes.get(at..end).is_some());

@@ -47,6 +47,8 @@ pub struct Connection {
     unread: PerWay<Unread>,
     /// Whether both sides are seen from their first byte.
     from_start: bool,
+    /// Anomalies found.
+    anomalies: u32,
 }
 
 /// The sink of one call.
@@ -56,6 +58,7 @@ struct Spot<'a> {
     client: Way,
     flow: &'a Flow,
     out: &'a mut dyn Output,
+    anomalies: &'a mut u32,
 }
 
 impl Sink for Spot<'_> {
@@ -69,14 +72,17 @@ impl Sink for Spot<'_> {
 
     fn anomaly(&mut self, span: Range<usize>, anomaly: Anomaly) {
         let stamp = self.unread.stamp(span, self.side);
-        self.out.anomaly(self.flow, &stamp, anomaly);
+        *self.anomalies += 1;
+        if *self.anomalies <= limits::ANOMALIES_PER_FLOW_MAX {
+            self.out.anomaly(self.flow, &stamp, anomaly);
+        }
     }
 }
 
 impl Connection {
     /// A connection of which nothing was handed on yet.
     pub fn new(from_start: bool) -> Self {
-        Self { state: State::Looking, unread: PerWay::default(), from_start }
+        Self { state: State::Looking, unread: PerWay::default(), from_start, anomalies: 0 }
     }
 
     /// Takes in what the stream room hands on.
@@ -114,6 +120,11 @@ impl Connection {
         for way in [cx.flow.client(), cx.flow.client().back()] {
             self.end_side(way, how, cx);
         }
+    }
+
+    /// Anomalies that have no row of their own, because there were too many.
+    pub fn further_anomalies(&self) -> u32 {
+        self.anomalies.saturating_sub(limits::ANOMALIES_PER_FLOW_MAX)
     }
 
     /// Bytes it holds.
@@ -265,7 +276,14 @@ impl Connection {
     ) -> Option<T> {
         let State::Speaking { dissector, client, .. } = &mut self.state else { return None };
         let side = if way == *client { Side::Client } else { Side::Server };
-        let mut spot = Spot { unread: &mut self.unread[way], side, client: *client, flow: cx.flow, out: cx.out };
+        let mut spot = Spot {
+            unread: &mut self.unread[way],
+            side,
+            client: *client,
+            flow: cx.flow,
+            out: cx.out,
+            anomalies: &mut self.anomalies,
+        };
         Some(call(dissector.as_mut(), side, &mut spot))
     }
 

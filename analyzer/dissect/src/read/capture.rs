@@ -113,6 +113,11 @@ impl CaptureReader {
         &self.summary
     }
 
+    /// Bytes of the input as stored that were read so far.
+    pub fn stored_bytes(&self) -> u64 {
+        self.source.stored_bytes()
+    }
+
     /// Its name.
     pub fn name(&self) -> &str {
         &self.name

@@ -10,7 +10,7 @@ const NESTED_MAX: usize = 2;
 /// Read buffers of decompressors and of the file: a read of 1 MiB costs no more than copying it.
 const BUFFER_BYTES: usize = 1 << 20;
 
-type Stored = Arc<Mutex<Sha256>>;
+type Stored = Arc<Mutex<(Sha256, u64)>>;
 
 /// Hashes what passes.
 struct Hashing<R> {
@@ -22,7 +22,9 @@ impl<R: Read> Read for Hashing<R> {
     fn read(&mut self, to: &mut [u8]) -> io::Result<usize> {
         let read = self.inner.read(to)?;
         if let Some(bytes) = to.get(..read) {
-            self.hash.lock().unwrap_or_else(PoisonError::into_inner).update(bytes);
+            let mut stored = self.hash.lock().unwrap_or_else(PoisonError::into_inner);
+            stored.0.update(bytes);
+            stored.1 += read as u64;
         }
         Ok(read)
     }
@@ -56,9 +58,14 @@ impl Source {
         Ok(Self { bytes, hash })
     }
 
-    /// SHA-256 of the input as stored; reads what a decompressor left unread.
+    /// Bytes of the input as stored that were read so far.
+    pub fn stored_bytes(&self) -> u64 {
+        self.hash.lock().unwrap_or_else(PoisonError::into_inner).1
+    }
+
+    /// SHA-256 of the input as stored, as far as it was read.
     pub fn sha256(&self) -> [u8; 32] {
-        self.hash.lock().unwrap_or_else(PoisonError::into_inner).clone().finalize().into()
+        self.hash.lock().unwrap_or_else(PoisonError::into_inner).0.clone().finalize().into()
     }
 }
 

@@ -98,6 +98,16 @@ pub struct StreamPair {
 }
 
 impl StreamPair {
+    /// The first byte of a side will have this sequence number: its SYN was seen before.
+    pub fn begin(&mut self, way: Way, first_seq: u32) {
+        self.start(way, first_seq);
+    }
+
+    /// Whether both sides were handed on to their FIN.
+    pub fn is_over(&self) -> bool {
+        Way::BOTH.iter().all(|&way| self.halves[way].ended)
+    }
+
     /// Takes a segment in and hands on what can be.
     ///
     /// # Bounds

@@ -47,7 +47,10 @@ impl EndColumns {
     /// Appends the ends of a flow whose client sends the way `client`.
     pub fn append(&mut self, flow: &Flow, client: Way, node: Option<&str>) {
         let has_ports = flow.has_ports();
-        let ends = [(&mut self.client_ip, &mut self.client_port, client), (&mut self.server_ip, &mut self.server_port, client.back())];
+        let ends = [
+            (&mut self.client_ip, &mut self.client_port, client),
+            (&mut self.server_ip, &mut self.server_port, client.back()),
+        ];
         for (ips, ports, way) in ends {
             let (ip, port) = flow.end(way);
             // Written in place: no text of its own for each row. A string never refuses to be written to.
@@ -93,7 +96,9 @@ impl Common {
         });
         self.ends.append(flow, client, node);
         self.state.pair.append_value(call.pair.name());
-        self.state.damaged.append_value([&call.request, &call.response].into_iter().flatten().any(|stamp| stamp.damaged));
+        self.state
+            .damaged
+            .append_value([&call.request, &call.response].into_iter().flatten().any(|stamp| stamp.damaged));
         ts_ns
     }
 

@@ -110,8 +110,24 @@ impl FlowRows {
         to.resets.append_option(tcp.map(|tcp| tcp.resets as i64));
         let (asked, answered) = (tcp.map(|tcp| tcp.sides[client]), tcp.map(|tcp| tcp.sides[client.back()]));
         for (side, columns) in [
-            (asked, [&mut to.client_retransmits, &mut to.client_out_of_order, &mut to.client_gap_bytes, &mut to.client_zero_windows]),
-            (answered, [&mut to.server_retransmits, &mut to.server_out_of_order, &mut to.server_gap_bytes, &mut to.server_zero_windows]),
+            (
+                asked,
+                [
+                    &mut to.client_retransmits,
+                    &mut to.client_out_of_order,
+                    &mut to.client_gap_bytes,
+                    &mut to.client_zero_windows,
+                ],
+            ),
+            (
+                answered,
+                [
+                    &mut to.server_retransmits,
+                    &mut to.server_out_of_order,
+                    &mut to.server_gap_bytes,
+                    &mut to.server_zero_windows,
+                ],
+            ),
         ] {
             let counts = side.map(|side| [side.retransmits, side.out_of_order, side.gap_bytes, side.zero_windows]);
             for (at, column) in columns.into_iter().enumerate() {
@@ -140,7 +156,7 @@ fn transport(protocol: IpProtocol) -> std::borrow::Cow<'static, str> {
 fn tunnel(tunnel: Tunnel) -> Option<String> {
     Some(match tunnel {
         Tunnel::None => return None,
-        Tunnel::Erspan(session) => format!("erspan:{session}"),
+        Tunnel::Erspan => "erspan".into(),
         Tunnel::Geneve(vni) => format!("geneve:{vni}"),
         Tunnel::Gre => "gre".into(),
         Tunnel::Gtp => "gtp".into(),

@@ -85,7 +85,11 @@ impl HttpRows {
     }
 }
 
-fn message(message: Option<&Message>, (headers, trailers, kind): (&mut Pairs, &mut Pairs, &mut Text), (body, bytes): (&mut Blob, &mut BigInt)) {
+fn message(
+    message: Option<&Message>,
+    (headers, trailers, kind): (&mut Pairs, &mut Pairs, &mut Text),
+    (body, bytes): (&mut Blob, &mut BigInt),
+) {
     headers.append(message.map(|message| message.headers.iter()));
     trailers.append(message.filter(|message| !message.trailers.is_empty()).map(|message| message.trailers.iter()));
     match message.and_then(|message| content_type(&message.headers)) {

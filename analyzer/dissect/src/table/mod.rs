@@ -13,7 +13,7 @@ mod rows;
 mod schema;
 mod writer;
 
-pub use facts::{CaptureFacts, captures, coverage};
+pub use facts::{CaptureFacts, captures, coverage, hex};
 pub use rows::{PacketRow, Rows};
 pub use schema::schema;
 pub use writer::{Lot, TableError, Writer};

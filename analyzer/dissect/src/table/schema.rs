@@ -6,7 +6,8 @@ use std::sync::Arc;
 
 /// The Arrow schema of a table.
 pub fn schema(table: &Table) -> SchemaRef {
-    let fields: Vec<Field> = table.columns().map(|column| Field::new(column.name, data_type(column.kind), true)).collect();
+    let fields: Vec<Field> =
+        table.columns().map(|column| Field::new(column.name, data_type(column.kind), true)).collect();
     Arc::new(Schema::new(fields))
 }
 

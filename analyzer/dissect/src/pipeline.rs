@@ -1,0 +1,241 @@
+//! The wiring, on one screen: captures in, Parquet out.
+//!
+//!     read + decode ──packets──▶ shards (flow, stream, protocols) ──rows──▶ table
+//!
+//! Three stretches are under way at once: one is read, one dissected, one written. Shards share nothing, are
+//! as many on every machine, and are asked in order: any number of threads gives the same files.
+
+use crate::decode::{Decoder, Found, Packet};
+use crate::limits;
+use crate::plan::{CaptureReport, Input, Plan, Progress, Report, Unit};
+use crate::read::{CaptureReader, ReadError, Stretch, Summary};
+use crate::shard::{Shard, shard_of};
+use crate::table::{CaptureFacts, Lot, PacketRow, TableError, Writer, captures, coverage, hex};
+use crate::tally::{Stage, Tally};
+use rayon::prelude::*;
+use sha2::{Digest, Sha256};
+
+/// Why a unit could not be dissected. Damage of a capture is none: it is counted.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum DissectError {
+    /// The rows could not be written.
+    #[error(transparent)]
+    Table(#[from] TableError),
+    /// Threads could not be started.
+    #[error("worker threads could not be started: {0}")]
+    Threads(#[from] rayon::ThreadPoolBuildError),
+}
+
+/// A stretch, decoded and dealt out.
+#[derive(Default)]
+struct Batch {
+    stretch: Stretch,
+    packets: Vec<Packet>,
+    /// Indices into `packets`, by shard.
+    dealt: Vec<Vec<u32>>,
+    found: Vec<Found>,
+    full: bool,
+}
+
+/// Dissects a unit into the dataset of the plan.
+///
+/// # Bounds
+/// Memory is independent of the capture's length: see [`limits`].
+/// # Errors
+/// What the disk says. Inputs that cannot be read are in the report, and the others are read all the same.
+pub fn dissect(unit: Unit, plan: &Plan, progress: &dyn Progress) -> Result<Report, DissectError> {
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(plan.threads).build()?;
+    pool.install(|| Run::new(&unit, plan).all(unit, plan, progress))
+}
+
+/// A unit under way.
+struct Run {
+    decoder: Decoder,
+    shards: Vec<Shard>,
+    writer: Writer,
+    facts: Vec<CaptureFacts>,
+    tallies: Vec<Tally>,
+}
+
+impl Run {
+    fn new(unit: &Unit, plan: &Plan) -> Self {
+        let origin = unit.inputs.first().map(|input| input.origin.clone()).unwrap_or_default();
+        let writer = Writer::new(&plan.out, origin.node.as_deref());
+        let shards = (0..limits::SHARDS).map(|_| Shard::new(plan, &origin)).collect();
+        Self { decoder: Decoder::default(), shards, writer, facts: Vec::new(), tallies: Vec::new() }
+    }
+
+    fn all(mut self, unit: Unit, plan: &Plan, progress: &dyn Progress) -> Result<Report, DissectError> {
+        let mut report = Report::default();
+        for input in unit.inputs {
+            if let Err(error) = self.capture(input, plan, progress)? {
+                report.refused.push(error);
+            }
+        }
+        self.decoder.end();
+        self.shards.par_iter_mut().for_each(Shard::finish);
+        let lots = self.take_rows(true);
+        self.writer.write(lots)?;
+        self.end_of_tally(true);
+        self.facts(plan, &mut report)?;
+        Ok(report)
+    }
+
+    /// Reads one input to its end or its damage.
+    fn capture(
+        &mut self,
+        input: Input,
+        plan: &Plan,
+        progress: &dyn Progress,
+    ) -> Result<Result<(), ReadError>, DissectError> {
+        let mut reader = match open(input) {
+            Ok((reader, origin)) => {
+                self.end_of_tally(false);
+                self.facts.push(CaptureFacts { name: reader.name().to_owned(), origin, summary: Default::default() });
+                self.tallies.push(Tally::default());
+                reader
+            }
+            Err(error) => return Ok(Err(error)),
+        };
+        let index = self.facts.len() as u32 - 1;
+        self.shards.iter_mut().for_each(|shard| shard.begin_capture(reader.name(), index));
+        let mut said_bytes = 0;
+        let (mut current, mut next, mut lots) = (Batch::default(), Batch::default(), Vec::new());
+        next.read(&mut reader, &mut self.decoder);
+        while next.full {
+            std::mem::swap(&mut current, &mut next);
+            let (shards, decoder, writer, reader) =
+                (&mut self.shards, &mut self.decoder, &mut self.writer, &mut reader);
+            let (_, (_, written)) = rayon::join(
+                || current.dissect(shards, plan),
+                || rayon::join(|| next.read(reader, decoder), || writer.write(std::mem::take(&mut lots))),
+            );
+            written?;
+            lots = self.take_rows(false);
+            progress.read_bytes(reader.stored_bytes() - said_bytes);
+            said_bytes = reader.stored_bytes();
+        }
+        self.writer.write(lots)?;
+        if let Some(facts) = self.facts.last_mut() {
+            facts.summary = reader.summary().clone();
+        }
+        Ok(Ok(()))
+    }
+
+    /// The rows of all shards, once they are worth a row group.
+    fn take_rows(&mut self, all: bool) -> Vec<Lot> {
+        let (rows, bytes) = self
+            .shards
+            .iter()
+            .fold((0, 0), |(rows, bytes), shard| (rows + shard.rows.len(), bytes + shard.rows.bytes()));
+        if !all && rows < limits::ROWS_PER_GROUP_MAX && bytes < limits::ROW_BYTES_PER_GROUP_MAX {
+            return Vec::new();
+        }
+        self.shards.iter_mut().flat_map(|shard| shard.rows.take()).collect()
+    }
+
+    /// Closes the tally of the latest capture: what waits for the next one is said so, on both sides.
+    fn end_of_tally(&mut self, last: bool) {
+        let several = self.tallies.len() > 1;
+        let Some((tally, facts)) = self.tallies.last_mut().zip(self.facts.last()) else { return };
+        tally.absorb(&self.decoder.take_tally());
+        self.shards.iter_mut().for_each(|shard| tally.absorb(&std::mem::take(&mut shard.tally)));
+        let total = tally.total();
+        debug_assert!(
+            !last
+                || several
+                || (total.packets, total.bytes) == (facts.summary.packets as i64, facts.summary.bytes as i64),
+            "coverage balances"
+        );
+    }
+
+    fn facts(mut self, plan: &Plan, report: &mut Report) -> Result<(), DissectError> {
+        self.balance();
+        for facts in &self.facts {
+            let Summary { packets, bytes, damage, .. } = facts.summary.clone();
+            report.captures.push(CaptureReport { capture: facts.name.clone(), packets, bytes, damage });
+        }
+        if plan.tables.contains("captures") && !self.facts.is_empty() {
+            self.writer.write(vec![captures(&self.facts)?])?;
+        }
+        if plan.tables.contains("coverage") && !self.facts.is_empty() {
+            let tallies: Vec<_> = self.facts.iter().zip(self.tallies).collect();
+            self.writer.write(vec![coverage(&tallies)?])?;
+        }
+        let Some(first) = self.facts.first() else { return Ok(()) };
+        let mut content = Sha256::new();
+        self.facts.iter().filter_map(|facts| facts.summary.sha256).for_each(|digest| content.update(digest));
+        let digest = hex(&content.finalize());
+        let finished = self.writer.finish(&format!("{}-{}", first.name, digest.get(..12).unwrap_or_default()))?;
+        (report.rows, report.files) = (finished.rows, finished.files);
+        Ok(())
+    }
+
+    /// Bytes of one capture that waited for the next are counted there: moved back, so that each capture's sums hold.
+    fn balance(&mut self) {
+        for at in 0..self.tallies.len().saturating_sub(1) {
+            let (read, counted) = (self.facts[at].summary.bytes, self.tallies[at].total().bytes);
+            self.tallies[at].shift(Stage::Stream, "went on in the next capture", read as i64 - counted);
+            self.tallies[at + 1].shift(Stage::Stream, "came from the capture before", counted - read as i64);
+        }
+    }
+}
+
+fn open(input: Input) -> Result<(CaptureReader, crate::plan::Origin), ReadError> {
+    let source = (input.open)().map_err(|error| ReadError::Io { name: input.name.clone(), error })?;
+    Ok((CaptureReader::new(&input.name, source)?, input.origin))
+}
+
+impl Batch {
+    /// Reads and decodes the next stretch.
+    fn read(&mut self, reader: &mut CaptureReader, decoder: &mut Decoder) {
+        self.packets.clear();
+        self.dealt.resize_with(limits::SHARDS, Vec::new);
+        self.dealt.iter_mut().for_each(Vec::clear);
+        self.full = reader.fill(&mut self.stretch).unwrap_or(false);
+        if self.full {
+            decoder.decode(&mut self.stretch, &mut self.packets);
+            for (at, packet) in self.packets.iter().enumerate() {
+                self.dealt[shard_of(&packet.key)].push(at as u32);
+            }
+            self.found = decoder.take_found();
+        }
+    }
+
+    /// Has every shard take in its packets.
+    fn dissect(&self, shards: &mut [Shard], plan: &Plan) {
+        let with_packets = plan.tables.contains("packets");
+        let frames = if with_packets { self.frames() } else { Vec::new() };
+        shards.par_iter_mut().zip(&self.dealt).for_each(|(shard, dealt)| {
+            let packets = dealt.iter().filter_map(|&at| {
+                let frame = frames
+                    .get(at as usize)
+                    .copied()
+                    .flatten()
+                    .and_then(|frame: u32| self.stretch.frames.get(frame as usize));
+                self.packets.get(at as usize).map(|packet| (packet, frame))
+            });
+            shard.process(&self.stretch, packets);
+        });
+        let Some(shard) = shards.first_mut() else { return };
+        self.found.iter().for_each(|found| shard.rows.found(found));
+        if with_packets {
+            let mut in_flow = vec![false; self.stretch.frames.len()];
+            frames.iter().flatten().for_each(|&frame| in_flow[frame as usize] = true);
+            for (frame, _) in self.stretch.frames.iter().zip(in_flow).filter(|(_, in_flow)| !in_flow) {
+                shard.rows.packet(&PacketRow { frame, packet: None });
+            }
+        }
+    }
+
+    /// For each packet the frame it stands for in `packets`: the innermost packet of each frame.
+    fn frames(&self) -> Vec<Option<u32>> {
+        let first = self.stretch.frames.first().map_or(0, |frame| frame.number);
+        let mut next = self.packets.iter().skip(1).map(|packet| packet.number).chain([0]);
+        self.packets
+            .iter()
+            .map(|packet| (next.next() != Some(packet.number)).then(|| (packet.number - first) as u32))
+            .collect()
+    }
+}

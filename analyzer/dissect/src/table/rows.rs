@@ -1,0 +1,242 @@
+//! The rows of one shard, until the writer takes them.
+
+use super::builders::{BigInt, Text, Time, columns};
+use super::dns::DnsRows;
+use super::flows::FlowRows;
+use super::http::HttpRows;
+use super::schema::schema;
+use super::writer::Lot;
+use crate::decode::{Found, Packet, Transport};
+use crate::flow::{Flow, Way};
+use crate::plan::Origin;
+use crate::protocols::{Anomaly, Call, Output, Row, Stamp};
+use crate::read::Frame;
+use arrow::array::ArrayRef;
+use std::collections::BTreeSet;
+
+columns! {
+    /// Rows of `anomalies`.
+    AnomalyColumns {
+        ts: Time,
+        flow_id: BigInt,
+        call_id: BigInt,
+        room: Text,
+        kind: Text,
+        detail: Text,
+        bytes: BigInt,
+    }
+}
+
+columns! {
+    /// Rows of `packets`.
+    PacketColumns {
+        packet: BigInt,
+        ts: Time,
+        ts_ns: BigInt,
+        capture: Text,
+        file_offset: BigInt,
+        captured_bytes: BigInt,
+        wire_bytes: BigInt,
+        flow_id: BigInt,
+        direction: Text,
+        tcp_flags: Text,
+        tcp_seq: BigInt,
+        payload_bytes: BigInt,
+    }
+}
+
+/// A frame, and the packet of a flow it held, where it did.
+pub struct PacketRow<'a> {
+    /// The frame.
+    pub frame: &'a Frame,
+    /// Its packet, with the flow.
+    pub packet: Option<(&'a Packet, &'a Flow)>,
+}
+
+/// Rows of one table, with the time each is ordered by.
+#[derive(Default)]
+struct Table<T> {
+    rows: T,
+    order: Vec<i64>,
+}
+
+/// The rows of a shard.
+pub struct Rows {
+    wanted: BTreeSet<&'static str>,
+    origin: Origin,
+    captures: Vec<String>,
+    anomalies: Table<AnomalyColumns>,
+    dns: Table<DnsRows>,
+    flows: Table<FlowRows>,
+    http: Table<HttpRows>,
+    packets: Table<PacketColumns>,
+    bytes: usize,
+}
+
+/// What a row of any table costs, besides texts and bodies.
+const ROW_BYTES: usize = 300;
+
+impl Rows {
+    /// No rows yet, of the tables `wanted`.
+    pub fn new(wanted: BTreeSet<&'static str>, origin: Origin) -> Self {
+        Self {
+            wanted,
+            origin,
+            captures: Vec::new(),
+            anomalies: Table::default(),
+            dns: Table::default(),
+            flows: Table::default(),
+            http: Table::default(),
+            packets: Table::default(),
+            bytes: 0,
+        }
+    }
+
+    /// A further input begins.
+    pub fn begin_capture(&mut self, name: &str) {
+        self.captures.push(name.to_owned());
+    }
+
+    /// Rows gathered.
+    pub fn len(&self) -> usize {
+        let counts = [&self.anomalies.order, &self.dns.order, &self.flows.order, &self.http.order, &self.packets.order];
+        counts.iter().map(|order| order.len()).sum()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// About as many bytes as they hold.
+    pub fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// A flow that is over.
+    pub fn flow(&mut self, flow: &Flow) {
+        if self.wanted.contains("flows") {
+            let capture = self.captures.get(flow.capture as usize).map_or("", String::as_str);
+            let ts_ns = self.flows.rows.append(flow, self.origin.node.as_deref(), capture);
+            self.flows.order.push(ts_ns);
+            self.bytes += ROW_BYTES;
+        }
+    }
+
+    /// A frame.
+    pub fn packet(&mut self, row: &PacketRow<'_>) {
+        let (frame, to) = (row.frame, &mut self.packets.rows);
+        to.packet.append_value(frame.number as i64);
+        to.ts.append_ns(frame.ts_ns);
+        to.ts_ns.append_value(frame.ts_ns);
+        to.capture.append_value(self.captures.last().map_or("", String::as_str));
+        to.file_offset.append_value(frame.file_offset as i64);
+        to.captured_bytes.append_value(frame.captured_bytes.into());
+        to.wire_bytes.append_value(frame.wire_bytes.into());
+        to.flow_id.append_option(row.packet.map(|(_, flow)| flow.id));
+        let direction = |(packet, flow): (&Packet, &Flow)| {
+            if Way::of(packet.from_low) == flow.client() { "client" } else { "server" }
+        };
+        to.direction.append_option(row.packet.map(direction));
+        let tcp = row.packet.and_then(|(packet, _)| match packet.transport {
+            Transport::Tcp(header) => Some(header),
+            _ => None,
+        });
+        to.tcp_flags.append_option(tcp.map(|header| flag_letters(header.flags)));
+        to.tcp_seq.append_option(tcp.map(|header| header.seq.into()));
+        to.payload_bytes.append_option(row.packet.map(|(packet, _)| packet.payload_bytes.into()));
+        self.packets.order.push(frame.ts_ns);
+        self.bytes += ROW_BYTES / 2;
+    }
+
+    /// Something odd that a room found in a flow, or outside of any.
+    pub fn anomaly_of(
+        &mut self,
+        room: &'static str,
+        flow: Option<&Flow>,
+        ts_ns: Option<i64>,
+        kind: &str,
+        detail: &str,
+        bytes: Option<u64>,
+    ) {
+        if !self.wanted.contains("anomalies") {
+            return;
+        }
+        let to = &mut self.anomalies.rows;
+        to.ts.append_option_ns(ts_ns);
+        to.flow_id.append_option(flow.map(|flow| flow.id));
+        to.call_id.append_null();
+        to.room.append_value(room);
+        to.kind.append_value(kind);
+        to.detail.append_option((!detail.is_empty()).then_some(detail));
+        to.bytes.append_option(bytes.map(|bytes| bytes as i64));
+        self.anomalies.order.push(ts_ns.unwrap_or_default());
+        self.bytes += ROW_BYTES / 2;
+    }
+
+    /// Something odd that the decode room found.
+    pub fn found(&mut self, found: &Found) {
+        self.anomaly_of("decode", None, Some(found.ts_ns), found.kind, &found.detail, Some(found.bytes));
+    }
+
+    /// Everything gathered, by table; begins anew.
+    pub fn take(&mut self) -> Vec<Lot> {
+        self.bytes = 0;
+        let lots = [
+            lot("anomalies", &mut self.anomalies.order, self.anomalies.rows.build()),
+            lot("dns", &mut self.dns.order, self.dns.rows.build()),
+            lot("flows", &mut self.flows.order, self.flows.rows.build()),
+            lot("http", &mut self.http.order, self.http.rows.build()),
+            lot("packets", &mut self.packets.order, self.packets.rows.build()),
+        ];
+        lots.into_iter().flatten().collect()
+    }
+}
+
+impl Output for Rows {
+    fn row(&mut self, flow: &Flow, client: Way, call: &Call, row: Row<'_>) {
+        let node = self.origin.node.as_deref();
+        match row {
+            Row::Dns(exchange) if self.wanted.contains("dns") => {
+                let ts_ns = self.dns.rows.append(flow, client, call, exchange, node);
+                self.dns.order.push(ts_ns);
+                self.bytes += ROW_BYTES;
+            }
+            Row::Http(exchange) if self.wanted.contains("http") => {
+                let ts_ns = self.http.rows.append(flow, client, call, exchange, node);
+                self.http.order.push(ts_ns);
+                let messages = [&exchange.request, &exchange.response].into_iter().flatten();
+                self.bytes += ROW_BYTES
+                    + messages.map(|message| message.body.len() + message.headers.held_bytes()).sum::<usize>();
+            }
+            _ => {}
+        }
+    }
+
+    fn anomaly(&mut self, flow: &Flow, stamp: &Stamp, anomaly: Anomaly) {
+        self.anomaly_of(
+            "protocols",
+            Some(flow),
+            Some(stamp.first_ns),
+            anomaly.kind,
+            &anomaly.detail,
+            Some(stamp.bytes),
+        );
+    }
+}
+
+fn lot(table: &'static str, order: &mut Vec<i64>, columns: Vec<ArrayRef>) -> Option<Lot> {
+    if order.is_empty() {
+        return None;
+    }
+    let schema = schema(formats::tables::table(table)?);
+    let batch = arrow::record_batch::RecordBatch::try_new(schema, columns);
+    let batch = batch.unwrap_or_else(|error| unreachable!("{table}: columns differ from the contract: {error}"));
+    Some(Lot { table, batch, order: std::mem::take(order) })
+}
+
+/// The flags that are set, as letters in the order of the header.
+fn flag_letters(flags: u8) -> String {
+    let letters = ['F', 'S', 'R', 'P', 'A', 'U', 'E', 'C'];
+    letters.iter().enumerate().filter(|(bit, _)| flags & 1 << bit != 0).map(|(_, letter)| letter).collect()
+}

@@ -1,0 +1,320 @@
+//! Rows of all shards, ordered by time, to Parquet.
+
+use arrow::array::{ArrayRef, RecordBatch, UInt32Array};
+use arrow::compute::{interleave_record_batch, take_record_batch};
+use arrow::error::ArrowError;
+use formats::tables;
+use parquet::arrow::ArrowWriter;
+use parquet::basic::{Compression, ZstdLevel};
+use parquet::errors::ParquetError;
+use parquet::file::properties::{EnabledStatistics, WriterProperties};
+use parquet::schema::types::ColumnPath;
+use rayon::prelude::*;
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::io;
+use std::path::{Path, PathBuf};
+
+const DAY_NS: i64 = 86_400_000_000_000;
+
+/// How Hive spells NULL as a folder; engines read it as such.
+const NO_NODE: &str = "__HIVE_DEFAULT_PARTITION__";
+
+/// Why a dataset could not be written.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum TableError {
+    /// Columns could not be put together.
+    #[error("rows of {table} could not be put in order: {error}")]
+    Arrow {
+        /// The table.
+        table: &'static str,
+        /// What Arrow says.
+        error: ArrowError,
+    },
+    /// The system failed.
+    #[error("{path}: {error}")]
+    Io {
+        /// The file or folder.
+        path: PathBuf,
+        /// What the system says.
+        #[source]
+        error: io::Error,
+    },
+    /// A file could not be written.
+    #[error("{path}: {error}")]
+    Parquet {
+        /// The file.
+        path: PathBuf,
+        /// What Parquet says.
+        error: ParquetError,
+    },
+}
+
+/// Rows of one table from one shard, and the time each is ordered by [ns].
+pub struct Lot {
+    /// The table.
+    pub table: &'static str,
+    /// The rows.
+    pub batch: RecordBatch,
+    /// Their times.
+    pub order: Vec<i64>,
+}
+
+struct Open {
+    writer: ArrowWriter<File>,
+    temporary: PathBuf,
+    /// How many files of this table and day came before.
+    part: u32,
+    used: u64,
+}
+
+/// The open files of one table, by day since the epoch.
+struct TableFiles {
+    table: &'static str,
+    rows: u64,
+    open: BTreeMap<i64, Open>,
+    parts: BTreeMap<i64, u32>,
+    /// Closed files: where they are, and where they go.
+    done: Vec<(PathBuf, i64, u32)>,
+    clock: u64,
+}
+
+/// Writes the tables of one unit. Files carry temporary names until [`Writer::finish`] knows the content's name.
+pub struct Writer {
+    out: PathBuf,
+    node: String,
+    files: BTreeMap<&'static str, TableFiles>,
+}
+
+impl Writer {
+    /// Writes below `out`, for a node.
+    pub fn new(out: &Path, node: Option<&str>) -> Self {
+        let node = node.map_or_else(|| NO_NODE.to_owned(), |node| folder_name(node));
+        Self { out: out.to_owned(), node, files: BTreeMap::new() }
+    }
+
+    /// Writes what the shards gathered: a row group for each table and day.
+    ///
+    /// # Errors
+    /// What the disk says.
+    pub fn write(&mut self, lots: Vec<Lot>) -> Result<(), TableError> {
+        let mut by_table: BTreeMap<&'static str, Vec<Lot>> = BTreeMap::new();
+        for lot in lots {
+            by_table.entry(lot.table).or_default().push(lot);
+        }
+        for &table in by_table.keys() {
+            self.files.entry(table).or_insert_with(|| TableFiles::new(table));
+        }
+        let (out, node) = (&self.out, &self.node);
+        let work: Vec<_> = self
+            .files
+            .iter_mut()
+            .filter_map(|(table, files)| by_table.remove(table).map(|lots| (files, lots)))
+            .collect();
+        work.into_par_iter().try_for_each(|(files, lots)| files.write(lots, out, node))
+    }
+
+    /// Closes all files and gives them the name of the content. Returns rows by table, and the files.
+    ///
+    /// # Errors
+    /// What the disk says.
+    pub fn finish(mut self, name: &str) -> Result<Finished, TableError> {
+        let name = folder_name(name);
+        let (mut rows, mut files) = (Vec::new(), Vec::new());
+        for (table, mut table_files) in std::mem::take(&mut self.files) {
+            table_files.close_all()?;
+            rows.push((table, table_files.rows));
+            for (temporary, day, part) in &table_files.done {
+                let part = if *part == 0 { String::new() } else { format!("-{part}") };
+                let path = folder(&self.out, table, *day, &self.node).join(format!("{name}{part}.parquet"));
+                fs::rename(temporary, &path).map_err(|error| TableError::Io { path: path.clone(), error })?;
+                files.push(path);
+            }
+        }
+        files.sort();
+        Ok(Finished { rows, files })
+    }
+}
+
+/// What was written.
+#[derive(Debug, Default)]
+pub struct Finished {
+    /// Rows, by table.
+    pub rows: Vec<(&'static str, u64)>,
+    /// Files, by name.
+    pub files: Vec<PathBuf>,
+}
+
+impl Drop for Writer {
+    /// What was not finished leaves nothing behind.
+    fn drop(&mut self) {
+        for files in self.files.values() {
+            let open = files.open.values().map(|open| &open.temporary);
+            for temporary in open.chain(files.done.iter().map(|(temporary, ..)| temporary)) {
+                let _ = fs::remove_file(temporary);
+            }
+        }
+    }
+}
+
+impl TableFiles {
+    fn new(table: &'static str) -> Self {
+        Self { table, rows: 0, open: BTreeMap::new(), parts: BTreeMap::new(), done: Vec::new(), clock: 0 }
+    }
+
+    fn write(&mut self, lots: Vec<Lot>, out: &Path, node: &str) -> Result<(), TableError> {
+        let mut places: Vec<(i64, usize, usize)> = Vec::with_capacity(lots.iter().map(|lot| lot.order.len()).sum());
+        for (shard, lot) in lots.iter().enumerate() {
+            places.extend(lot.order.iter().enumerate().map(|(row, &ts_ns)| (ts_ns, shard, row)));
+        }
+        places.sort_unstable();
+        self.rows += places.len() as u64;
+        for day in places.chunk_by(|a, b| a.0.div_euclid(DAY_NS) == b.0.div_euclid(DAY_NS)) {
+            let Some(&(ts_ns, ..)) = day.first() else { continue };
+            let rows = gather(&lots, day).map_err(|error| TableError::Arrow { table: self.table, error })?;
+            self.append(ts_ns.div_euclid(DAY_NS), &rows, out, node)?;
+        }
+        Ok(())
+    }
+
+    fn append(&mut self, day: i64, rows: &RecordBatch, out: &Path, node: &str) -> Result<(), TableError> {
+        self.clock += 1;
+        if !self.open.contains_key(&day) {
+            while self.open.len() >= crate::limits::OPEN_FILES_PER_TABLE_MAX {
+                let oldest = self.open.iter().min_by_key(|(_, open)| open.used).map(|(&day, _)| day);
+                oldest.map_or(Ok(()), |day| self.close(day))?;
+            }
+            let part = self.parts.entry(day).and_modify(|part| *part += 1).or_insert(0);
+            self.open.insert(day, Open::create(self.table, day, *part, rows, out, node)?);
+        }
+        let Some(open) = self.open.get_mut(&day) else { return Ok(()) };
+        open.used = self.clock;
+        let written = open.writer.write(rows).and_then(|()| open.writer.flush());
+        written.map_err(|error| TableError::Parquet { path: open.temporary.clone(), error })
+    }
+
+    fn close(&mut self, day: i64) -> Result<(), TableError> {
+        if let Some(open) = self.open.remove(&day) {
+            let path = open.temporary;
+            self.done.push((path.clone(), day, open.part));
+            open.writer.close().map_err(|error| TableError::Parquet { path, error })?;
+        }
+        Ok(())
+    }
+
+    fn close_all(&mut self) -> Result<(), TableError> {
+        let days: Vec<i64> = self.open.keys().copied().collect();
+        days.into_iter().try_for_each(|day| self.close(day))
+    }
+}
+
+impl Open {
+    fn create(
+        table: &'static str,
+        day: i64,
+        part: u32,
+        rows: &RecordBatch,
+        out: &Path,
+        node: &str,
+    ) -> Result<Self, TableError> {
+        let folder = folder(out, table, day, node);
+        fs::create_dir_all(&folder).map_err(|error| TableError::Io { path: folder.clone(), error })?;
+        let named = tempfile_name(&folder, part);
+        let file = File::create(&named).map_err(|error| TableError::Io { path: named.clone(), error })?;
+        let writer = ArrowWriter::try_new(file, rows.schema(), Some(properties(table, rows.num_rows())))
+            .map_err(|error| TableError::Parquet { path: named.clone(), error })?;
+        Ok(Self { writer, temporary: named, part, used: 0 })
+    }
+}
+
+/// A name no reader takes for a table's file, and no other run takes either.
+fn tempfile_name(folder: &Path, part: u32) -> PathBuf {
+    (0u32..)
+        .map(|n| folder.join(format!(".{}-{part}-{n}.tmp", std::process::id())))
+        .find(|path| !path.exists())
+        .unwrap_or_default()
+}
+
+/// Rows in the order of `places`.
+fn gather(lots: &[Lot], places: &[(i64, usize, usize)]) -> Result<RecordBatch, ArrowError> {
+    if let [one] = lots {
+        let rows: UInt32Array = places.iter().map(|&(_, _, row)| row as u32).collect();
+        return take_record_batch(&one.batch, &rows);
+    }
+    let batches: Vec<&RecordBatch> = lots.iter().map(|lot| &lot.batch).collect();
+    let places: Vec<(usize, usize)> = places.iter().map(|&(_, shard, row)| (shard, row)).collect();
+    interleave_record_batch(&batches, &places)
+}
+
+fn properties(table: &str, rows: usize) -> WriterProperties {
+    let mut properties = WriterProperties::builder()
+        // Level 1: on these columns higher levels cost more time than they save space.
+        .set_compression(Compression::ZSTD(ZstdLevel::try_new(1).unwrap_or_default()))
+        .set_created_by(concat!("remora ", env!("CARGO_PKG_VERSION")).to_owned())
+        .set_statistics_enabled(EnabledStatistics::Page)
+        .set_max_row_group_row_count(None);
+    for column in tables::table(table).into_iter().flat_map(|table| table.columns()) {
+        let path = ColumnPath::from(column.name);
+        if column.kind == tables::Kind::Blob {
+            // Bodies hardly repeat, and nobody looks them up by order.
+            properties = properties
+                .set_column_dictionary_enabled(path.clone(), false)
+                .set_column_statistics_enabled(path.clone(), EnabledStatistics::None);
+        }
+        if column.looked_up {
+            properties = properties
+                .set_column_bloom_filter_enabled(path.clone(), true)
+                .set_column_bloom_filter_max_ndv(path, rows.max(64) as u64);
+        }
+    }
+    properties.build()
+}
+
+fn folder(out: &Path, table: &str, day: i64, node: &str) -> PathBuf {
+    // Days of 64-bit nanoseconds reach from 1677 to 2262: all of them have a date.
+    let time = jiff::Timestamp::from_second(day * 86_400).unwrap_or(jiff::Timestamp::UNIX_EPOCH);
+    let date = time.to_zoned(jiff::tz::TimeZone::UTC).date();
+    out.join(table).join(format!("date={date}")).join(format!("node={node}"))
+}
+
+/// A name that stays one folder or file, whatever a capture or store calls itself.
+fn folder_name(name: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_');
+    let mut safe: String = name.chars().take(150).map(|c| if plain(c) { c } else { '_' }).collect();
+    if safe.starts_with('.') || safe.is_empty() {
+        safe.insert(0, '_');
+    }
+    safe
+}
+
+/// The columns of a table that are all there at once.
+pub fn whole(table: &'static str, columns: Vec<ArrayRef>, order: Vec<i64>) -> Result<Lot, TableError> {
+    let Some(contract) = tables::table(table) else { unreachable!("{table} is in the contract") };
+    let batch = RecordBatch::try_new(super::schema::schema(contract), columns)
+        .map_err(|error| TableError::Arrow { table, error })?;
+    Ok(Lot { table, batch, order })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn days_have_their_dates() {
+        for (day, date) in [(0, "1970-01-01"), (-1, "1969-12-31"), (11_016, "2000-02-29"), (20_781, "2026-11-24")] {
+            assert_eq!(
+                folder(Path::new("d"), "t", day, "n"),
+                Path::new("d/t").join(format!("date={date}")).join("node=n")
+            );
+        }
+    }
+
+    #[test]
+    fn names_stay_inside_their_folder() {
+        for (name, want) in [("a.pcap", "a.pcap"), ("../../etc/passwd", "_.._.._etc_passwd"), ("", "_"), ("a b", "a_b")]
+        {
+            assert_eq!(folder_name(name), want);
+        }
+    }
+}

@@ -1,0 +1,101 @@
+//! `remora dissect`: captures to a dataset.
+
+use super::Common;
+use crate::inputs;
+use anyhow::bail;
+use clap::Args;
+use dissect::{Plan, Progress, Unit};
+use formats::tables;
+use std::collections::BTreeSet;
+use std::io::Write;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+/// Turn captures into a dataset: a folder of Parquet tables.
+///
+/// Damage is counted and warned of, and the rest is read. The exit code is 0 when every input was read to its
+/// end or its damage, 2 when one could not be read at all (the others still are).
+#[derive(Args)]
+pub struct DissectArgs {
+    /// Captures: files, folders, globs, '-' for standard input. Plain or with gzip, zstd, lz4.
+    #[arg(required = true, value_name = "INPUT")]
+    inputs: Vec<String>,
+    /// Folder of the dataset; tables are added to what is there.
+    #[arg(long, short, env = "REMORA_OUT", value_name = "DATASET")]
+    out: PathBuf,
+    /// Tables to make, separated by commas [default: all but 'packets'].
+    #[arg(long, env = "REMORA_TABLES", value_delimiter = ',', value_name = "TABLE")]
+    tables: Vec<String>,
+    /// Most of a body that a row keeps [bytes]; 0 keeps none.
+    #[arg(long, env = "REMORA_BODY_LIMIT", default_value_t = dissect::limits::BODY_BYTES_DEFAULT, value_name = "BYTES")]
+    body_limit: usize,
+}
+
+/// What is meant.
+pub struct DissectPlan {
+    units: Vec<Unit>,
+    plan: Plan,
+    quiet: bool,
+}
+
+impl DissectArgs {
+    /// Checks names and finds the captures.
+    pub fn resolve(self, common: &Common) -> anyhow::Result<DissectPlan> {
+        let mut plan = Plan::new(self.out);
+        if !self.tables.is_empty() {
+            plan.tables = self.tables.iter().map(|name| table_name(name)).collect::<anyhow::Result<BTreeSet<_>>>()?;
+        }
+        plan.body_bytes_max = self.body_limit;
+        plan.threads = common.threads();
+        Ok(DissectPlan { units: inputs::units(&self.inputs)?, plan, quiet: common.quiet })
+    }
+}
+
+fn table_name(name: &str) -> anyhow::Result<&'static str> {
+    match tables::table(name.trim()) {
+        Some(table) => Ok(table.name),
+        None => {
+            let known: Vec<_> = tables::TABLES.iter().map(|table| table.name).collect();
+            bail!("no table is called '{name}'; there are {}", known.join(", "))
+        }
+    }
+}
+
+/// Bytes read, on a terminal.
+struct Bar(indicatif::ProgressBar);
+
+impl Progress for Bar {
+    fn read_bytes(&self, bytes: u64) {
+        self.0.inc(bytes);
+    }
+}
+
+/// Dissects unit by unit.
+pub fn run(plan: DissectPlan, out: &mut impl Write) -> anyhow::Result<ExitCode> {
+    let bar = Bar(if plan.quiet { indicatif::ProgressBar::hidden() } else { indicatif::ProgressBar::new_spinner() });
+    bar.0.set_style(indicatif::ProgressStyle::with_template("{spinner} {bytes} read, {bytes_per_sec}")?);
+    let (mut refused, mut packets, mut rows) = (0, 0, 0);
+    for unit in plan.units {
+        let report = dissect::pipeline::dissect(unit, &plan.plan, &bar)?;
+        for error in &report.refused {
+            refused += 1;
+            bar.0.suspend(|| eprintln!("remora: {error}"));
+        }
+        for capture in &report.captures {
+            packets += capture.packets;
+            for damage in capture.damage.iter().filter(|_| !plan.quiet) {
+                let line = format!(
+                    "{}: {} at byte {}: {} bytes gave no packet {}",
+                    capture.capture, damage.kind, damage.at_byte, damage.bytes, damage.detail
+                );
+                bar.0.suspend(|| eprintln!("remora: warning: {}", line.trim_end()));
+            }
+        }
+        rows += report.rows.iter().map(|(_, rows)| rows).sum::<u64>();
+    }
+    bar.0.finish_and_clear();
+    if !plan.quiet {
+        writeln!(out, "{packets} packets, {rows} rows in {}", plan.plan.out.display())?;
+    }
+    Ok(if refused > 0 { ExitCode::from(super::FAILED) } else { ExitCode::SUCCESS })
+}
