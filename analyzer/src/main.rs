@@ -2,6 +2,7 @@
 
 mod cli;
 mod inputs;
+mod snapshot;
 
 fn main() -> std::process::ExitCode {
     cli::main()

@@ -1,6 +1,7 @@
 //! What was typed becomes what is meant, then it runs: one file per subcommand.
 
 mod dissect;
+mod snapshot;
 
 use clap::{Args, CommandFactory, Parser, Subcommand};
 use std::path::PathBuf;
@@ -64,6 +65,7 @@ impl Common {
 #[derive(Subcommand)]
 enum Command {
     Dissect(dissect::DissectArgs),
+    Snapshot(snapshot::SnapshotArgs),
     /// Print a completion script for a shell.
     Completions {
         /// The shell.
@@ -81,6 +83,7 @@ pub fn main() -> ExitCode {
     let out = &mut std::io::stdout().lock();
     let result = match cli.command {
         Command::Dissect(args) => args.resolve(&cli.common).and_then(|plan| dissect::run(plan, out)),
+        Command::Snapshot(args) => args.resolve(&cli.common).and_then(|plan| snapshot::run(plan, out)),
         Command::Completions { shell } => {
             clap_complete::generate(shell, &mut Cli::command(), "remora", out);
             Ok(ExitCode::SUCCESS)

@@ -13,7 +13,7 @@ use recorder::upload::{Proof, Sender, Store, UploadError};
 async fn segments_arrive_in_s3() {
     let Some(server) = Seaweed::start() else { return };
     let target = StoreTarget { url: "s3://captures/prod/eu".parse().unwrap(), write_only: false };
-    let (objects, prefix) = object_store::parse_url_opts(target.url.url(), server.options()).unwrap();
+    let (objects, prefix) = object_store::parse_url_opts(target.url.url(), server.options("all")).unwrap();
     let folder = tempfile::tempdir().unwrap();
     let spool = Spool::open(folder.path()).unwrap();
 
@@ -26,7 +26,7 @@ async fn read_back(server: &Seaweed, target: &StoreTarget, spool: &Spool, object
     recording.segment(1000);
     recording.segment((8 << 20) + 17);
     recording.close();
-    let store = Store::open_with(target, server.options()).unwrap();
+    let store = Store::open_with(target, server.options("all")).unwrap();
     let mut sender = Sender::new(spool.clone()).with_store(target.clone(), store);
     sender.sweep().await.unwrap();
     assert_eq!(verify(objects, prefix, &made::id("nightly")).await.unwrap().segments, 2);
@@ -51,7 +51,7 @@ async fn write_only(
     prefix: &Path,
 ) {
     let target = StoreTarget { write_only: true, ..target.clone() };
-    let store = Store::open_with(&target, server.write_only_options()).unwrap();
+    let store = Store::open_with(&target, server.options("recorder")).unwrap();
     for (name, bytes) in [("small", 1000), ("large", (16 << 20) + 5)] {
         let (file, content) = (folder.join(name), vec![7; bytes]);
         std::fs::write(&file, &content).unwrap();

@@ -19,7 +19,7 @@ pub struct Seaweed {
 const IDENTITIES: &str = r#"{"identities": [
     {"name": "all", "credentials": [{"accessKey": "all", "secretKey": "all-secret"}],
      "actions": ["Admin", "Read", "List", "Tagging", "Write"]},
-    {"name": "recorder", "credentials": [{"accessKey": "writer", "secretKey": "writer-secret"}], "actions": ["Write"]}
+    {"name": "recorder", "credentials": [{"accessKey": "recorder", "secretKey": "recorder-secret"}], "actions": ["Write"]}
 ]}"#;
 
 impl Seaweed {
@@ -58,21 +58,13 @@ impl Seaweed {
         Some(started)
     }
 
-    /// Options for a client that may do everything.
-    pub fn options(&self) -> Vec<(String, String)> {
-        self.options_of("all", "all-secret")
-    }
-
-    /// Options for a client that may write only.
-    pub fn write_only_options(&self) -> Vec<(String, String)> {
-        self.options_of("writer", "writer-secret")
-    }
-
-    fn options_of(&self, key: &str, secret: &str) -> Vec<(String, String)> {
+    /// Options for a client of one of the [`IDENTITIES`].
+    pub fn options(&self, user: &str) -> Vec<(String, String)> {
+        let secret = format!("{user}-secret");
         let endpoint = format!("http://127.0.0.1:{}", self.s3_port);
         [
-            ("AWS_ACCESS_KEY_ID", key),
-            ("AWS_SECRET_ACCESS_KEY", secret),
+            ("AWS_ACCESS_KEY_ID", user),
+            ("AWS_SECRET_ACCESS_KEY", &secret),
             ("AWS_ENDPOINT", &endpoint),
             ("AWS_REGION", "us-east-1"),
             ("AWS_ALLOW_HTTP", "true"),
