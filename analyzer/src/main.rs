@@ -3,6 +3,7 @@
 mod cache;
 mod cli;
 mod inputs;
+mod snapshot;
 
 fn main() -> std::process::ExitCode {
     cli::main()

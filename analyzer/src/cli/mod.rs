@@ -3,6 +3,7 @@
 mod dissect;
 mod schema;
 mod sql;
+mod snapshot;
 
 use clap::{Args, CommandFactory, Parser, Subcommand};
 use std::path::PathBuf;
@@ -68,6 +69,7 @@ enum Command {
     Dissect(dissect::DissectArgs),
     Schema(schema::SchemaArgs),
     Sql(sql::SqlArgs),
+    Snapshot(snapshot::SnapshotArgs),
     /// Print a completion script for a shell.
     Completions {
         /// The shell.
@@ -87,6 +89,7 @@ pub fn main() -> ExitCode {
         Command::Dissect(args) => args.resolve(&cli.common).and_then(|plan| dissect::run(plan, out)),
         Command::Schema(args) => schema::run(args, out),
         Command::Sql(args) => args.resolve(&cli.common).and_then(|plan| sql::run(plan, out)),
+        Command::Snapshot(args) => args.resolve(&cli.common).and_then(|plan| snapshot::run(plan, out)),
         Command::Completions { shell } => {
             clap_complete::generate(shell, &mut Cli::command(), "remora", out);
             Ok(ExitCode::SUCCESS)
