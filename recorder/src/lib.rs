@@ -1,8 +1,11 @@
-//! Remora's recorder: what happens on the wire during a window is kept, sealed and sent to a store.
+//! Keeps what was on the wire during scheduled windows, and seals it into a store.
 //!
-//! Start reading at [`capture`]; a room imports only from rooms before it.
+//! Rooms, in the order data takes: `schedule` → `capture` → `rotate` → `seal` → `upload`.
 
 pub mod capture;
 pub mod filter;
 pub mod limits;
 pub mod link;
+pub mod schedule;
+pub mod spool;
+pub mod upload;
