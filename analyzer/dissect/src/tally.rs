@@ -48,6 +48,9 @@ pub struct Tally {
 impl Tally {
     /// Counts `packets` and `bytes` under a reason: a short phrase in lower case.
     pub fn add(&mut self, stage: Stage, reason: &'static str, packets: u64, bytes: u64) {
+        if packets == 0 && bytes == 0 {
+            return;
+        }
         let count = self.counts.entry((stage, reason)).or_default();
         count.packets += packets as i64;
         count.bytes += bytes as i64;

@@ -218,7 +218,8 @@ fn ppi(walk: &mut Walk<'_>) -> Turn {
 /// Linux netfilter log: family, version, resource, then attributes, one of which is the packet.
 fn nflog(walk: &mut Walk<'_>) -> Turn {
     let Some([family, ..]) = walk.take::<4>() else { return CUT };
-    if !matches!(family, 2 | 10) {
+    // Of a bridge (7) too the packet begins with what is above Ethernet.
+    if !matches!(family, 2 | 7 | 10) {
         return Turn::Refused("not ip: netfilter family");
     }
     while let Some([length_low, length_high, kind_low, kind_high]) = walk.take::<4>() {

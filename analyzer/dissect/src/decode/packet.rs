@@ -36,8 +36,8 @@ pub enum Tunnel {
     /// No tunnel.
     #[default]
     None,
-    /// ERSPAN session (draft-foschiano-erspan-03 §4).
-    Erspan(u16),
+    /// ERSPAN (draft-foschiano-erspan-03). Its session is a point of capture, not a network.
+    Erspan,
     /// Geneve network identifier (RFC 8926 §3.4).
     Geneve(u32),
     /// GRE (RFC 2784, 2890).

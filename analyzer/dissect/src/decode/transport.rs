@@ -1,6 +1,6 @@
 //! What stands above IP: TCP (RFC 9293), UDP (RFC 768), ICMP, SCTP ports, and tunnels.
 
-use super::packet::{Endpoint, FlowKey, IpProtocol, Packet, TcpHeader, Transport};
+use super::packet::{Endpoint, FlowKey, IpProtocol, Packet, TcpHeader, Transport, Tunnel};
 use super::tunnel;
 use super::walk::{Packets, Turn, Walk, u16_at, u32_at};
 use crate::read::Frame;
@@ -121,7 +121,9 @@ fn packet(
 ) -> Packet {
     let from = Endpoint { ip: walk.source, port: from };
     let to = Endpoint { ip: walk.destination, port: to };
-    let (key, from_low) = FlowKey::new(from, to, protocol, walk.ip_version, walk.vlan, walk.tunnel);
+    // A mirrored frame is tagged or not by the direction it was mirrored in: no network of its own.
+    let vlan = if walk.tunnel == Tunnel::Erspan { 0 } else { walk.vlan };
+    let (key, from_low) = FlowKey::new(from, to, protocol, walk.ip_version, vlan, walk.tunnel);
     let payload_bytes = walk.rest().len() as u32;
     Packet {
         number: unit.frame.number,

@@ -1,7 +1,7 @@
 //! Tunnels: what is inside a packet is a packet again.
 
 use super::packet::Tunnel;
-use super::walk::{Layer, Turn, Walk, u16_at, u32_at};
+use super::walk::{Layer, Turn, Walk, u16_at};
 
 const CUT: Turn = Turn::Refused("cut in a tunnel header");
 
@@ -63,22 +63,14 @@ fn gre(walk: &mut Walk<'_>) -> Option<Turn> {
     }
     Some(match kind {
         // ERSPAN I has no header of its own and no sequence number.
-        0x88be if flags & 0x1000 == 0 => enter(walk, Tunnel::Erspan(0), header_bytes, Layer::Ethernet),
-        0x88be => erspan(walk, header_bytes, 8),
+        0x88be if flags & 0x1000 == 0 => enter(walk, Tunnel::Erspan, header_bytes, Layer::Ethernet),
+        0x88be => enter(walk, Tunnel::Erspan, header_bytes + 8, Layer::Ethernet),
         0x22eb => {
             let platform = rest.get(header_bytes + 11).is_some_and(|byte| byte & 1 == 1);
-            erspan(walk, header_bytes, if platform { 20 } else { 12 })
+            enter(walk, Tunnel::Erspan, header_bytes + if platform { 20 } else { 12 }, Layer::Ethernet)
         }
         kind => enter(walk, Tunnel::Gre, header_bytes, Layer::EtherType(kind)),
     })
-}
-
-/// ERSPAN II and III (draft-foschiano-erspan-03 §4): the session in ten bits of the first word.
-fn erspan(walk: &mut Walk<'_>, gre_bytes: usize, header_bytes: usize) -> Turn {
-    match u32_at(walk.rest(), gre_bytes) {
-        None => CUT,
-        Some(word) => enter(walk, Tunnel::Erspan(word as u16 & 0x03ff), gre_bytes + header_bytes, Layer::Ethernet),
-    }
 }
 
 /// GTP-U (3GPP TS 29.281 §5): version 1, a user packet, extension headers.

@@ -14,7 +14,7 @@ const DAY_NS: i64 = 86_400_000_000_000;
 pub fn flow_id(key: &FlowKey, start_ns: i64, reuse: u64) -> i64 {
     let (tunnel, tunnel_id) = match key.tunnel {
         Tunnel::None => (0u8, 0u32),
-        Tunnel::Erspan(session) => (1, session.into()),
+        Tunnel::Erspan => (1, 0),
         Tunnel::Geneve(vni) => (2, vni),
         Tunnel::Gre => (3, 0),
         Tunnel::Gtp => (4, 0),

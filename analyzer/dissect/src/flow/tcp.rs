@@ -71,12 +71,11 @@ impl Tcp {
         let (mine, other) = (&self.sides[way], &self.sides[way.back()]);
         let answers = header.flags & flags::ACK != 0;
         let same = match (mine.initial_seq, mine.furthest) {
-            (Some(initial), _) if initial == header.seq => true,
             // An answer belongs to the SYN it acknowledges, even when the server chose anew.
-            (_, _) if answers => {
-                !self.is_closed() || other.initial_seq.is_some_and(|initial| header.ack == initial.wrapping_add(1))
-            }
-            (Some(_), _) => false,
+            _ if answers && other.initial_seq.is_some_and(|initial| header.ack == initial.wrapping_add(1)) => true,
+            // A SYN again is a repeat, until a side closed.
+            (Some(initial), _) => initial == header.seq && !(mine.fin || other.fin),
+            _ if answers => !self.is_closed(),
             // Joined in the middle: a SYN that came late stands right before what was seen.
             (None, Some(furthest)) => !self.is_closed() && furthest.wrapping_sub(header.seq) < LATE_SYN_BYTES,
             // Nothing from this side yet: a simultaneous open, if the other side opened too.

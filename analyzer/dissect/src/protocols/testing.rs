@@ -35,6 +35,7 @@ pub struct Played {
 struct Recorder<'a> {
     side: Side,
     at: u64,
+    clock: Clock,
     unread: usize,
     covered_to: u64,
     damaged: bool,
@@ -53,12 +54,11 @@ impl Sink for Recorder<'_> {
     fn stamp(&mut self, span: Range<usize>) -> Stamp {
         self.cover(&span);
         let place = self.at + span.start as u64;
-        // A byte of the stream was seen at the time of its place, so that cutting elsewhere changes nothing.
         Stamp {
             side: self.side,
             place,
-            first_ns: place as i64,
-            last_ns: (self.at + span.end as u64) as i64,
+            first_ns: self.clock.ns(place),
+            last_ns: self.clock.ns((self.at + span.end as u64).saturating_sub(1).max(place)),
             first_packet: 1,
             last_packet: 1,
             bytes: span.len() as u64,
@@ -74,8 +74,24 @@ impl Sink for Recorder<'_> {
     }
 }
 
+/// When the bytes of one side came. One clock for both sides counts the bytes of either, so that times order
+/// what the sides said and cutting elsewhere changes nothing.
+#[derive(Debug, Clone, Default)]
+struct Clock {
+    /// Place of a byte that others follow, and its time.
+    runs: Vec<(u64, i64)>,
+}
+
+impl Clock {
+    fn ns(&self, place: u64) -> i64 {
+        let run = self.runs.iter().rev().find(|run| run.0 <= place);
+        run.map_or(0, |&(begin, ns)| ns + (place - begin) as i64)
+    }
+}
+
 #[derive(Default)]
 struct Stream {
+    clock: Clock,
     unread: Vec<u8>,
     at: u64,
     wanted: usize,
@@ -93,6 +109,7 @@ pub fn drive(
 ) -> Played {
     let mut played = Played::default();
     let mut streams: PerSide<Stream> = PerSide::default();
+    let mut now_ns = 0;
     let ends = [Step::End(Side::Client, End::Cut), Step::End(Side::Server, End::Cut)];
     for step in steps.iter().chain(&ends) {
         let (Step::Bytes(side, _) | Step::Gap(side, _) | Step::End(side, _)) = step;
@@ -100,9 +117,14 @@ pub fn drive(
         if stream.ended || played.switched {
             continue;
         }
+        if let Step::Bytes(_, bytes) = step {
+            stream.clock.runs.push((stream.at + stream.unread.len() as u64, now_ns));
+            now_ns += bytes.len() as i64;
+        }
         let mut sink = Recorder {
             side: *side,
             at: stream.at,
+            clock: stream.clock.clone(),
             unread: stream.unread.len(),
             covered_to: stream.covered_to,
             damaged: false,

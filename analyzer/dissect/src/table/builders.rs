@@ -49,6 +49,7 @@ macro_rules! columns {
 
             /// Their names.
             #[cfg(test)]
+            #[allow(dead_code, reason = "not every group has a test of its own")]
             pub const NAMES: &[&str] = &[$(stringify!($column)),*];
         }
     };
@@ -216,7 +217,7 @@ impl Build for Pairs {
 /// A DNS resource record in presentation form.
 pub struct Record<'a> {
     pub name: &'a str,
-    pub kind: &'a str,
+    pub kind: Cow<'static, str>,
     pub ttl: i64,
     pub data: &'a str,
 }

@@ -4,7 +4,7 @@ use super::builders::{BigInt, Text, TextList, Time, columns};
 use super::writer::{Lot, TableError, whole};
 use crate::plan::Origin;
 use crate::read::{LinkType, Summary};
-use crate::tally::Tally;
+use crate::tally::{Count, Stage, Tally};
 
 columns! {
     /// Rows of `captures`.
@@ -83,7 +83,9 @@ pub fn coverage(tallies: &[(&CaptureFacts, Tally)]) -> Result<Lot, TableError> {
     let mut to = CoverageColumns::default();
     let mut order = Vec::new();
     for (facts, tally) in tallies {
-        for (stage, reason, count) in tally.iter() {
+        // A capture without packets has its row too: nothing, and all of it accounted for.
+        let nothing = (tally.total() == Count::default()).then_some((Stage::Read, "no packets", Count::default()));
+        for (stage, reason, count) in tally.iter().chain(nothing) {
             to.capture.append_value(&facts.name);
             to.node.append_option(facts.origin.node.as_deref());
             to.recording.append_option(facts.origin.recording.as_deref());

@@ -156,7 +156,7 @@ fn transport(protocol: IpProtocol) -> std::borrow::Cow<'static, str> {
 fn tunnel(tunnel: Tunnel) -> Option<String> {
     Some(match tunnel {
         Tunnel::None => return None,
-        Tunnel::Erspan(session) => format!("erspan:{session}"),
+        Tunnel::Erspan => "erspan".into(),
         Tunnel::Geneve(vni) => format!("geneve:{vni}"),
         Tunnel::Gre => "gre".into(),
         Tunnel::Gtp => "gtp".into(),

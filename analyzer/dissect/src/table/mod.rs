@@ -5,6 +5,7 @@
 
 mod builders;
 mod call;
+mod dns;
 mod facts;
 mod flows;
 mod http;

@@ -1,6 +1,7 @@
 //! The rows of one shard, until the writer takes them.
 
 use super::builders::{BigInt, Text, Time, columns};
+use super::dns::DnsRows;
 use super::flows::FlowRows;
 use super::http::HttpRows;
 use super::schema::schema;
@@ -65,6 +66,7 @@ pub struct Rows {
     origin: Origin,
     captures: Vec<String>,
     anomalies: Table<AnomalyColumns>,
+    dns: Table<DnsRows>,
     flows: Table<FlowRows>,
     http: Table<HttpRows>,
     packets: Table<PacketColumns>,
@@ -82,6 +84,7 @@ impl Rows {
             origin,
             captures: Vec::new(),
             anomalies: Table::default(),
+            dns: Table::default(),
             flows: Table::default(),
             http: Table::default(),
             packets: Table::default(),
@@ -96,7 +99,7 @@ impl Rows {
 
     /// Rows gathered.
     pub fn len(&self) -> usize {
-        let counts = [&self.anomalies.order, &self.flows.order, &self.http.order, &self.packets.order];
+        let counts = [&self.anomalies.order, &self.dns.order, &self.flows.order, &self.http.order, &self.packets.order];
         counts.iter().map(|order| order.len()).sum()
     }
 
@@ -181,6 +184,7 @@ impl Rows {
         self.bytes = 0;
         let lots = [
             lot("anomalies", &mut self.anomalies.order, self.anomalies.rows.build()),
+            lot("dns", &mut self.dns.order, self.dns.rows.build()),
             lot("flows", &mut self.flows.order, self.flows.rows.build()),
             lot("http", &mut self.http.order, self.http.rows.build()),
             lot("packets", &mut self.packets.order, self.packets.rows.build()),
@@ -193,6 +197,11 @@ impl Output for Rows {
     fn row(&mut self, flow: &Flow, client: Way, call: &Call, row: Row<'_>) {
         let node = self.origin.node.as_deref();
         match row {
+            Row::Dns(exchange) if self.wanted.contains("dns") => {
+                let ts_ns = self.dns.rows.append(flow, client, call, exchange, node);
+                self.dns.order.push(ts_ns);
+                self.bytes += ROW_BYTES;
+            }
             Row::Http(exchange) if self.wanted.contains("http") => {
                 let ts_ns = self.http.rows.append(flow, client, call, exchange, node);
                 self.http.order.push(ts_ns);

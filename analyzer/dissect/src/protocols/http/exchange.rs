@@ -57,6 +57,21 @@ impl Fields {
         self.ends.push((name_end, self.bytes.len() as u32));
     }
 
+    /// Adds to the value of the last field, with a space between (RFC 9112 §5.2).
+    pub fn fold(&mut self, more: &[u8]) {
+        if let Some((_, value_end)) = self.ends.last_mut() {
+            self.bytes.push(b' ');
+            self.bytes.extend_from_slice(more);
+            *value_end = self.bytes.len() as u32;
+        }
+    }
+
+    /// Makes room for fields of so many bytes.
+    pub fn reserve(&mut self, bytes: usize, fields: usize) {
+        self.bytes.reserve(bytes);
+        self.ends.reserve(fields);
+    }
+
     /// Forgets all fields and keeps the memory.
     pub fn clear(&mut self) {
         self.bytes.clear();
@@ -92,6 +107,12 @@ impl Fields {
         self.iter().find(|(other, _)| other.eq_ignore_ascii_case(name.as_bytes())).map(|(_, value)| value)
     }
 
+    /// All values of that name, whatever its case, as one list (RFC 9110 §5.3).
+    pub fn list(&self, name: &str) -> String {
+        let named = self.iter().filter(|(other, _)| other.eq_ignore_ascii_case(name.as_bytes()));
+        named.map(|(_, value)| String::from_utf8_lossy(value)).collect::<Vec<_>>().join(", ")
+    }
+
     /// Bytes held.
     pub fn held_bytes(&self) -> usize {
         self.bytes.len() + self.ends.len() * size_of::<(u32, u32)>()
@@ -109,6 +130,13 @@ pub struct Message {
     pub body: Vec<u8>,
     /// Length of the body as sent: transfer coding undone, content coding not.
     pub body_bytes: u64,
+}
+
+impl Message {
+    /// Bytes held.
+    pub fn held_bytes(&self) -> usize {
+        self.headers.held_bytes() + self.trailers.held_bytes() + self.body.len()
+    }
 }
 
 /// One exchange; texts as they were sent, empty where they were not.
@@ -142,4 +170,17 @@ pub struct Exchange {
     pub body_note: Option<String>,
     /// What ended it, where not its own end.
     pub end_reason: Option<EndReason>,
+}
+
+impl Exchange {
+    /// Bytes held.
+    pub fn held_bytes(&self) -> usize {
+        let texts = [&self.scheme, &self.host, &self.path, &self.query, &self.reason];
+        let messages = [&self.request, &self.response];
+        self.method.len()
+            + texts.into_iter().flatten().map(Vec::len).sum::<usize>()
+            + messages.into_iter().flatten().map(Message::held_bytes).sum::<usize>()
+            + size_of_val(self.interim_statuses.as_slice())
+            + self.body_note.as_ref().map_or(0, String::len)
+    }
 }

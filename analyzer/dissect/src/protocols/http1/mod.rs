@@ -1,16 +1,55 @@
 //! HTTP/1.0 and 1.1 (RFC 9110, RFC 9112).
+//!
+//! Enters: one connection that began, or is joined at, a message of either side. Leaves: an exchange for each
+//! request with its response, or the half of it that was seen. Refused: HTTP/0.9, which has no heads to know it
+//! by, and HTTP over datagrams (SSDP), which has no connections to pair in.
+//!
+//! `wire.rs` reads lines, `head.rs` what they mean for a message, `steps.rs` messages, `over_tcp.rs` a connection with
+//! its losses and its end, `rows.rs` pairs; `seek.rs` finds the next message where order was lost, `odd.rs` names what is odd.
 
-use super::{Detection, Protocol};
+mod head;
+mod odd;
+mod over_tcp;
+mod rows;
+mod seek;
+mod steps;
+#[cfg(test)]
+mod tests;
+mod wire;
+
+use super::{Detection, Look, Protocol, Side};
+use wire::{Kind, NotWhole};
 
 /// The registry entry.
 pub const PROTOCOL: Protocol = Protocol {
     name: "http",
-    cites: "RFC 9112",
+    cites: "RFC 9112 §2 to §7, §9",
     ports: &[80, 8080, 8000, 3128],
     over_tcp: true,
     over_udp: false,
-    unread_bytes_max: 64 << 10,
+    unread_bytes_max: over_tcp::UNREAD_BYTES_MAX,
     tables: &["http"],
-    detect: |_| Detection::No,
-    start: |_| unreachable!(),
+    detect,
+    start: |start| Box::new(over_tcp::OverTcp::new(start)),
 };
+
+/// A first line to its end, or a status line to its code. SIP, RTSP, NATS and HTTP/2's preface look alike
+/// only until the version at the end of their first line; ICY is believed only as an answer.
+fn detect(look: &Look<'_>) -> Detection {
+    let bytes = look.bytes.get(wire::empty_lines(look.bytes)..).unwrap_or_default();
+    if look.datagram {
+        return Detection::No;
+    }
+    if wire::status_begin(bytes).is_ok() {
+        return Detection::Yes(Some(Side::Server));
+    }
+    match wire::start_line(bytes) {
+        Ok((line, ..)) if line.kind() == Kind::Request => Detection::Yes(Some(Side::Client)),
+        Ok(_) | Err(NotWhole::Malformed) => Detection::No,
+        Err(NotWhole::Wanted) => Detection::More,
+    }
+}
+
+/// For fuzzing.
+#[doc(hidden)]
+pub mod fuzz;

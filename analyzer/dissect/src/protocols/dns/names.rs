@@ -1,0 +1,98 @@
+//! Domain names: from labels and pointers to presentation form (RFC 1035 §3.1, §4.1.4, §5.1).
+
+use formats::bytes::Reader;
+use std::fmt::Write as _;
+
+/// Labels a name may have: 255 bytes of labels of one byte and their lengths (RFC 1035 §2.3.4).
+const LABELS_MAX: usize = 128;
+
+/// The message is broken here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Malformed(pub &'static str);
+
+/// More bytes could still make sense of it.
+pub const SHORT: Malformed = Malformed("the message ends within it");
+
+impl From<formats::bytes::Short> for Malformed {
+    fn from(_: formats::bytes::Short) -> Self {
+        SHORT
+    }
+}
+
+/// Appends the name at the reader to `text`, without the last dot; the root is ".".
+///
+/// Pointers lead back only, each further than the one before, so that a message cannot hold a loop.
+pub fn name(reader: &mut Reader<'_>, text: &mut String) -> Result<(), Malformed> {
+    let begin = text.len();
+    let mut at = *reader;
+    let mut behind = None;
+    let mut earliest = reader.at();
+    for _ in 0..LABELS_MAX {
+        match at.u8()? {
+            0 => {
+                *reader = behind.unwrap_or(at);
+                if text.len() == begin {
+                    text.push('.');
+                }
+                return Ok(());
+            }
+            length @ 1..=63 => {
+                if text.len() > begin {
+                    text.push('.');
+                }
+                label(at.take(length.into())?, text);
+            }
+            high @ 0xc0.. => {
+                let target = usize::from(high & 0x3f) << 8 | usize::from(at.u8()?);
+                if target >= earliest {
+                    return Err(Malformed("a name points forward"));
+                }
+                behind.get_or_insert(at);
+                earliest = target;
+                at = Reader::new(at.whole());
+                at.skip(target)?;
+            }
+            _ => return Err(Malformed("a label of a type nobody uses")),
+        }
+    }
+    Err(Malformed("a name of too many labels"))
+}
+
+/// A label, with what is special escaped; UTF-8 stays as it is (RFC 6762 §16).
+fn label(bytes: &[u8], text: &mut String) {
+    for piece in bytes.utf8_chunks() {
+        for c in piece.valid().chars() {
+            match c {
+                '.' | '\\' | '"' | '(' | ')' | ';' | '@' | '$' => text.extend(['\\', c]),
+                ' '..='~' => text.push(c),
+                c if c.is_control() => {
+                    let _ = write!(text, "\\{:03}", c as u32);
+                }
+                c => text.push(c),
+            }
+        }
+        for byte in piece.invalid() {
+            let _ = write!(text, "\\{byte:03}");
+        }
+    }
+}
+
+/// A character string in quotes (RFC 1035 §5.1).
+pub fn quoted(bytes: &[u8], text: &mut String) {
+    text.push('"');
+    for piece in bytes.utf8_chunks() {
+        for c in piece.valid().chars() {
+            match c {
+                '"' | '\\' => text.extend(['\\', c]),
+                c if c.is_control() => {
+                    let _ = write!(text, "\\{:03}", c as u32);
+                }
+                c => text.push(c),
+            }
+        }
+        for byte in piece.invalid() {
+            let _ = write!(text, "\\{byte:03}");
+        }
+    }
+    text.push('"');
+}

@@ -1,0 +1,146 @@
+//! Queries wait here for their answers: matched by id and question (RFC 5452 §9.1).
+
+use super::wire::{self, Message};
+use super::{Exchange, registry};
+use crate::protocols::{Anomaly, Call, Row, Side, Sink, Stamp};
+use std::collections::VecDeque;
+use std::ops::Range;
+
+/// Queries that may wait in one conversation; the oldest is handed on unanswered past that.
+const WAITING_MAX: usize = 1024;
+
+/// What a waiting query costs besides its texts.
+const WAITING_BYTES: usize = 400;
+
+struct Waiting {
+    stamp: Stamp,
+    message: Message,
+    bytes: u64,
+    repeats: u32,
+}
+
+/// The calls of one conversation.
+pub struct Rows {
+    transport: &'static str,
+    waiting: VecDeque<Waiting>,
+    ended: [bool; 2],
+}
+
+impl Rows {
+    /// Nothing asked yet.
+    pub fn new(transport: &'static str) -> Self {
+        Self { transport, waiting: VecDeque::new(), ended: [false; 2] }
+    }
+
+    /// Takes a message in; false where it is none.
+    pub fn message(&mut self, _: Side, span: Range<usize>, bytes: &[u8], length: u64, out: &mut dyn Sink) -> bool {
+        let message = match wire::message(bytes) {
+            Ok(message)
+                if message.malformed.is_none() || !message.questions.is_empty() || !message.sections[0].is_empty() =>
+            {
+                message
+            }
+            Ok(Message { malformed: Some(why), .. }) | Err(why) => {
+                out.anomaly(span, Anomaly::with("dns_malformed", why.0));
+                return false;
+            }
+            Ok(message) => message,
+        };
+        let stamp = out.stamp(span.clone());
+        if let Some(why) = message.malformed {
+            out.anomaly(span.clone(), Anomaly::with("dns_malformed", why.0));
+        }
+        if message.trailing_bytes > 0 {
+            out.anomaly(
+                span.clone(),
+                Anomaly::with("dns_trailing_bytes", format!("{} bytes behind the last record", message.trailing_bytes)),
+            );
+        }
+        if message.questions.len() > 1 {
+            let asked: Vec<_> = message
+                .questions
+                .iter()
+                .map(|question| format!("{} {}", question.name, registry::record_type(question.kind)))
+                .collect();
+            out.anomaly(span, Anomaly::with("dns_several_questions", asked.join(", ")));
+        }
+        if message.header.is_response() {
+            self.answer(stamp, message, length, out);
+        } else {
+            self.query(stamp, message, length, out);
+        }
+        true
+    }
+
+    fn query(&mut self, stamp: Stamp, message: Message, bytes: u64, out: &mut dyn Sink) {
+        if self.transport == "mdns" {
+            // Answers come from others, and to all (RFC 6762 §6).
+            self.hand_on(Some((stamp, message, bytes)), None, 0, out);
+            return;
+        }
+        if let Some(same) = self.waiting.iter_mut().find(|waiting| same_question(&waiting.message, &message)) {
+            same.repeats += 1;
+            return;
+        }
+        self.waiting.push_back(Waiting { stamp, message, bytes, repeats: 0 });
+        if self.waiting.len() > WAITING_MAX {
+            self.give_up_oldest(out);
+        }
+    }
+
+    fn answer(&mut self, stamp: Stamp, message: Message, bytes: u64, out: &mut dyn Sink) {
+        let asked = self.waiting.iter().position(|waiting| same_question(&waiting.message, &message));
+        let query = asked.and_then(|at| self.waiting.remove(at));
+        let repeats = query.as_ref().map_or(0, |query| query.repeats);
+        let query = query.map(|query| (query.stamp, query.message, query.bytes));
+        self.hand_on(query, Some((stamp, message, bytes)), repeats, out);
+    }
+
+    /// One of the sides ended; over TCP answers may still come from the other.
+    pub fn end_side(&mut self, side: Side, out: &mut dyn Sink) {
+        self.ended[usize::from(side == Side::Server)] = true;
+        if self.ended == [true; 2] {
+            self.end(out);
+        }
+    }
+
+    /// Nothing more comes.
+    pub fn end(&mut self, out: &mut dyn Sink) {
+        while !self.waiting.is_empty() {
+            self.give_up_oldest(out);
+        }
+    }
+
+    /// Memory of the queries that wait.
+    pub fn held_bytes(&self) -> usize {
+        self.waiting.len() * WAITING_BYTES
+    }
+
+    fn give_up_oldest(&mut self, out: &mut dyn Sink) {
+        if let Some(Waiting { stamp, message, bytes, repeats }) = self.waiting.pop_front() {
+            self.hand_on(Some((stamp, message, bytes)), None, repeats, out);
+        }
+    }
+
+    fn hand_on(
+        &self,
+        query: Option<(Stamp, Message, u64)>,
+        answer: Option<(Stamp, Message, u64)>,
+        repeats: u32,
+        out: &mut dyn Sink,
+    ) {
+        let call = Call::new(query.as_ref().map(|(stamp, ..)| *stamp), answer.as_ref().map(|(stamp, ..)| *stamp));
+        let rest = |(_, message, bytes)| (message, bytes);
+        let exchange =
+            Exchange { transport: self.transport, query: query.map(rest), answer: answer.map(rest), repeats };
+        out.row(&call, Row::Dns(&exchange));
+    }
+}
+
+/// Names compare without case (RFC 4343); an answer to a broken query may leave the question out.
+fn same_question(query: &Message, other: &Message) -> bool {
+    let same = |(a, b): (&wire::Question, &wire::Question)| {
+        a.kind == b.kind && a.class == b.class && a.name.eq_ignore_ascii_case(&b.name)
+    };
+    query.header.id == other.header.id && query.questions.iter().zip(&other.questions).all(same)
+}

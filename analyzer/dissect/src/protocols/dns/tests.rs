@@ -1,0 +1,142 @@
+use super::*;
+use crate::protocols::testing::{Step, client, cut, drive, server};
+use crate::protocols::{Call, Row};
+use proptest::prelude::*;
+
+fn name(text: &str) -> Vec<u8> {
+    let mut bytes: Vec<u8> = text
+        .split('.')
+        .filter(|label| !label.is_empty())
+        .flat_map(|label| [&[label.len() as u8][..], label.as_bytes()].concat())
+        .collect();
+    bytes.push(0);
+    bytes
+}
+
+fn query(id: u16, qname: &str) -> Vec<u8> {
+    [&id.to_be_bytes()[..], &[1, 0, 0, 1, 0, 0, 0, 0, 0, 0], &name(qname), &[0, 1, 0, 1]].concat()
+}
+
+/// An answer with one record whose owner is the question's name.
+fn answer(id: u16, qname: &str, kind: u16, data: &[u8]) -> Vec<u8> {
+    let record =
+        [&[0xc0, 12][..], &kind.to_be_bytes(), &[0, 1, 0, 0, 0, 60], &(data.len() as u16).to_be_bytes(), data].concat();
+    [&id.to_be_bytes()[..], &[0x81, 0x80, 0, 1, 0, 1, 0, 0, 0, 0], &name(qname), &[0, 1, 0, 1], &record].concat()
+}
+
+fn framed(message: Vec<u8>) -> Vec<u8> {
+    [&(message.len() as u16).to_be_bytes()[..], &message].concat()
+}
+
+fn render(call: &Call, row: Row<'_>) -> String {
+    let Row::Dns(exchange) = row else { panic!("{row:?}") };
+    let (message, _) = exchange.answer.as_ref().or(exchange.query.as_ref()).unwrap();
+    let data: Vec<_> = message.sections[0].iter().map(|record| record.data.as_str()).collect();
+    let question = message.questions.first().map_or("", |question| &question.name);
+    format!("{} {question} {} [{}] +{}", message.header.id, call.pair.name(), data.join("|"), exchange.repeats)
+}
+
+fn play(from_start: bool, steps: &[Step]) -> String {
+    let mut dissector = over_tcp::OverTcp::new(rows::Rows::new("tcp"), from_start);
+    drive(&mut dissector, PROTOCOL.unread_bytes_max, steps, render).lines.join(", ")
+}
+
+#[test]
+fn over_tcp_cases() {
+    let (q1, q2) = (framed(query(1, "a.test")), framed(query(2, "b.test")));
+    let r1 = framed(answer(1, "A.test", 1, &[10, 0, 0, 1]));
+    let gap = |lost| Step::Gap(Side::Client, lost);
+    for (name, from_start, steps, want) in [
+        ("asked and answered", true, vec![client(&q1), server(&r1)], "1 A.test complete [10.0.0.1] +0"),
+        (
+            "two in a segment",
+            true,
+            vec![client([q1.clone(), q2.clone()].concat()), server(&r1)],
+            "1 A.test complete [10.0.0.1] +0, 2 b.test request_only [] +0",
+        ),
+        ("asked again", true, vec![client(&q1), client(&q1), server(&r1)], "1 A.test complete [10.0.0.1] +1"),
+        ("not asked", true, vec![server(&r1)], "1 A.test response_only [10.0.0.1] +0"),
+        ("begun before us", false, vec![client([&[7, 7, 7], &q2[..]].concat())], "2 b.test request_only [] +0"),
+        (
+            "a gap inside a message",
+            true,
+            vec![client(&q1[..9]), gap(5), client([&q1[14..], &q2].concat())],
+            "!dns_gap, 2 b.test request_only [] +0",
+        ),
+        (
+            "a gap past its end",
+            true,
+            vec![client(&q1[..9]), gap(q1.len() as u64 - 4), client([&q2[5..], &q1].concat())],
+            "!dns_gap, 1 a.test request_only [] +0",
+        ),
+    ] {
+        assert_eq!(play(from_start, &steps), want, "{name}");
+    }
+}
+
+#[test]
+fn record_data_by_type() {
+    let text = |bytes: &[u8]| [&[bytes.len() as u8][..], bytes].concat();
+    for (kind, data, want) in [
+        (1, vec![192, 0, 2, 1], "192.0.2.1"),
+        (1, vec![192, 0, 2], "\\# 3 c00002"),
+        (28, vec![0x20, 1, 0xd, 0xb8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1], "2001:db8::1"),
+        (5, vec![0xc0, 12], "x.test"),
+        (5, vec![0xc0, 200], "\\# 2 c0c8"),
+        (15, [&[0, 10][..], &name("mx.x")].concat(), "10 mx.x"),
+        (16, [text(b"a \"b\""), text(b"\x01")].concat(), "\"a \\\"b\\\"\" \"\\001\""),
+        (33, [&[0, 1, 0, 2, 0, 80][..], &name("h")].concat(), "1 2 80 h"),
+        (
+            6,
+            [name("ns"), name("me"), vec![0, 0, 0, 1, 0, 0, 0, 2, 0, 0, 0, 3, 0, 0, 0, 4, 0, 0, 0, 5]].concat(),
+            "ns me 1 2 3 4 5",
+        ),
+        (43, vec![0, 7, 8, 2, 0xab], "7 8 2 ab"),
+        (47, [name("n"), vec![0, 2, 0x40, 1]].concat(), "n A MX"),
+        (65, vec![0, 1, 0, 0, 1, 0, 6, 2, b'h', b'2', 2, b'h', b'3', 0, 3, 0, 2, 1, 0xbb], "1 . alpn=h2,h3 port=443"),
+        (257, [&[0][..], &text(b"issue"), b"ca.test"].concat(), "0 issue \"ca.test\""),
+        (1234, vec![1, 2], "\\# 2 0102"),
+        (1234, vec![], "\\# 0"),
+    ] {
+        let message = wire::message(&answer(1, "x.test", kind, &data)).unwrap();
+        assert_eq!((message.malformed, message.sections[0][0].data.as_str()), (None, want), "{kind}");
+    }
+}
+
+#[test]
+fn names_cannot_hang_or_lead_forward() {
+    let mut looped = query(1, "a");
+    looped[12] = 0xc0;
+    looped[13] = 12;
+    assert_eq!(wire::message(&looped).unwrap().malformed, Some(Malformed("a name points forward")));
+    let mut odd = query(1, "a.b");
+    odd[13] = b'.';
+    assert_eq!(wire::message(&odd).unwrap().questions[0].name, "\\..b");
+    assert_eq!(wire::message(&query(1, "")).unwrap().questions[0].name, ".");
+}
+
+#[test]
+fn what_is_no_dns_is_not_taken() {
+    let look = |bytes: &'static [u8], port| detect(&Look { bytes, datagram: true, from_port: 4000, to_port: port });
+    assert_eq!(look(b"\0\x01\0\0\x21\x12\xa4\x42aaaaaaaaaaaa", 3478), Detection::No);
+    assert_eq!(look(b"\x1b\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0", 123), Detection::No);
+    assert_eq!(look(b"GET / HTTP/1.1\r\n\r\n", 53), Detection::No);
+}
+
+proptest! {
+    #[test]
+    fn cutting_the_stream_elsewhere_changes_nothing(size in 1usize..40, junk: Vec<u8>, from_start: bool) {
+        let stream = [framed(query(1, "a.test")), junk, framed(query(2, "b.test")), framed(query(3, "c.test"))].concat();
+        let whole = vec![client(stream)];
+        prop_assert_eq!(play(from_start, &cut(&whole, size)), play(from_start, &whole));
+    }
+
+    #[test]
+    fn any_bytes_are_read(bytes: Vec<u8>, at in 0usize..60) {
+        fuzz::fuzz_dns(&bytes);
+        let mut message = answer(1, "x.test", 65, &[0, 1, 0, 0, 1, 0, 3, 2, b'h', b'2']);
+        let at = at.min(message.len());
+        message.splice(at.., bytes);
+        fuzz::fuzz_dns(&message);
+    }
+}

@@ -1,0 +1,189 @@
+//! A message: header, questions, records (RFC 1035 §4.1). What is broken ends the reading, and what was read stays.
+
+use super::names::{Malformed, SHORT, name};
+use super::rdata;
+use super::registry;
+use formats::bytes::Reader;
+
+/// Bytes of the header.
+pub const HEADER_BYTES: usize = 12;
+
+/// The header (RFC 1035 §4.1.1, RFC 4035 §3).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Header {
+    /// Id.
+    pub id: u16,
+    /// All flags.
+    pub flags: u16,
+    /// Entries said to be in each section.
+    pub counts: [u16; 4],
+}
+
+impl Header {
+    /// QR: an answer.
+    pub fn is_response(&self) -> bool {
+        self.flags & 0x8000 != 0
+    }
+    /// Kind of query.
+    pub fn opcode(&self) -> u8 {
+        (self.flags >> 11) as u8 & 15
+    }
+    /// Response code, without what OPT adds.
+    pub fn rcode(&self) -> u8 {
+        self.flags as u8 & 15
+    }
+
+    /// The header at the front.
+    pub fn parse(reader: &mut Reader<'_>) -> Result<Self, Malformed> {
+        let (id, flags) = (reader.u16_be()?, reader.u16_be()?);
+        let mut counts = [0; 4];
+        for count in &mut counts {
+            *count = reader.u16_be()?;
+        }
+        Ok(Self { id, flags, counts })
+    }
+}
+
+/// A question.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Question {
+    /// Name in presentation form.
+    pub name: String,
+    /// Type.
+    pub kind: u16,
+    /// Class.
+    pub class: u16,
+}
+
+/// A resource record in presentation form.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Record {
+    /// Owner.
+    pub name: String,
+    /// Type.
+    pub kind: u16,
+    /// Class; for OPT the payload size.
+    pub class: u16,
+    /// Time to live [s]; for OPT flags and extended code.
+    pub ttl: u32,
+    /// Data in presentation form.
+    pub data: String,
+}
+
+/// A message as far as it could be read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Message {
+    /// Header.
+    pub header: Header,
+    /// Questions.
+    pub questions: Vec<Question>,
+    /// Answer, authority and additional section.
+    pub sections: [Vec<Record>; 3],
+    /// What ended the reading early.
+    pub malformed: Option<Malformed>,
+    /// Bytes behind the last record.
+    pub trailing_bytes: usize,
+}
+
+impl Message {
+    /// The response code with the bits of OPT (RFC 6891 §6.1.3).
+    pub fn rcode(&self) -> u16 {
+        let extended =
+            self.sections.iter().flatten().find(|record| record.kind == 41).map_or(0, |opt| (opt.ttl >> 24) as u16);
+        extended << 4 | u16::from(self.header.rcode())
+    }
+}
+
+/// Reads a message. Allocation is bounded by its bytes: an entry takes at least five of them.
+pub fn message(bytes: &[u8]) -> Result<Message, Malformed> {
+    let mut reader = Reader::new(bytes);
+    let header = Header::parse(&mut reader)?;
+    let mut message =
+        Message { header, questions: Vec::new(), sections: Default::default(), malformed: None, trailing_bytes: 0 };
+    message.malformed = body(&mut message, &mut reader).err();
+    if message.malformed.is_none() {
+        message.trailing_bytes = reader.left();
+    }
+    Ok(message)
+}
+
+fn body(message: &mut Message, reader: &mut Reader<'_>) -> Result<(), Malformed> {
+    for _ in 0..message.header.counts[0] {
+        message.questions.push(question(reader)?);
+    }
+    let counts = message.header.counts;
+    for (section, count) in message.sections.iter_mut().zip(counts.into_iter().skip(1)) {
+        for _ in 0..count {
+            section.push(record(reader)?);
+        }
+    }
+    Ok(())
+}
+
+/// A question at the reader.
+pub fn question(reader: &mut Reader<'_>) -> Result<Question, Malformed> {
+    let mut question = Question::default();
+    name(reader, &mut question.name)?;
+    (question.kind, question.class) = (reader.u16_be()?, reader.u16_be()?);
+    Ok(question)
+}
+
+fn record(reader: &mut Reader<'_>) -> Result<Record, Malformed> {
+    let mut owner = String::new();
+    name(reader, &mut owner)?;
+    let (kind, class, ttl, length) = (reader.u16_be()?, reader.u16_be()?, reader.u32_be()?, reader.u16_be()?);
+    let mut data = *reader;
+    reader.skip(length.into())?;
+    let end = reader.at();
+    Ok(Record { name: owner, kind, class, ttl, data: rdata::text(kind, &mut data, end) })
+}
+
+/// Whether bytes look like a message: flags that make sense, and a question section that can be read.
+/// `strict` asks for more, where the port says nothing.
+pub fn looks_like_message(bytes: &[u8], strict: bool) -> Option<bool> {
+    let mut reader = Reader::new(bytes);
+    let header = Header::parse(&mut reader).ok()?;
+    let [questions, answers, authorities, additionals] = header.counts;
+    let opcode_known = matches!(header.opcode(), 0 | 1 | 2 | 4 | 5 | 6);
+    // Bit Z must be zero (RFC 1035 §4.1.1).
+    if !opcode_known || (strict && (header.flags & 0x0040 != 0 || header.opcode() > 5)) {
+        return None;
+    }
+    let records = u32::from(answers) + u32::from(authorities) + u32::from(additionals);
+    if u32::from(questions) + records == 0 && (strict || !header.is_response()) {
+        return None;
+    }
+    if u32::from(questions) * 5 + records * 11 > bytes.len() as u32 && strict {
+        return None;
+    }
+    if strict {
+        let message = message(bytes).ok()?;
+        let plausible = questions == 1
+            && message.malformed.is_none()
+            && message.trailing_bytes == 0
+            && message.questions.iter().all(|question| {
+                registry::is_known_type(question.kind) && matches!(question.class & 0x7fff, 1 | 3 | 4 | 254 | 255)
+            });
+        return plausible.then_some(header.is_response());
+    }
+    for _ in 0..questions.min(1) {
+        question(&mut reader).ok()?;
+    }
+    Some(header.is_response())
+}
+
+/// Whether a message of `length` bytes may begin with `part`; an error of [`SHORT`] asks for more of it.
+pub fn may_begin(part: &[u8], length: usize) -> Result<bool, Malformed> {
+    let mut reader = Reader::new(part);
+    let header = Header::parse(&mut reader)?;
+    let [questions, answers, authorities, additionals] = header.counts;
+    let records = usize::from(answers) + usize::from(authorities) + usize::from(additionals);
+    if !matches!(header.opcode(), 0 | 4 | 5) || header.flags & 0x0040 != 0 || questions != 1 || records * 11 > length {
+        return Ok(false);
+    }
+    match question(&mut reader) {
+        Ok(question) => Ok(registry::is_known_type(question.kind) && matches!(question.class, 1 | 3 | 4 | 254 | 255)),
+        Err(SHORT) if part.len() < length => Err(SHORT),
+        Err(_) => Ok(false),
+    }
+}

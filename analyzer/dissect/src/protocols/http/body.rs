@@ -1,0 +1,236 @@
+//! One body: what is kept of it while it passes, and what a row gets in the end.
+//!
+//! Bytes are kept as sent, up to the limit, and decoded when the body has ended: a decoder's window (up to
+//! 16 MiB) is held for the moment of decoding instead of for as long as a slow body takes, and what cannot be
+//! decoded is still there to be handed on as it was sent.
+
+use super::coding::{Codings, decode};
+use std::fmt::Write as _;
+
+/// Coded bytes that are kept however small the body limit: too few would decode to nothing.
+const CODED_BYTES_MIN: usize = 4 << 10;
+
+/// A body as it passes.
+#[derive(Debug, Default)]
+pub struct Body {
+    bytes_max: usize,
+    codings: Codings,
+    kept: Vec<u8>,
+    /// Bytes so far, the lost ones too.
+    bytes: u64,
+    /// Lost bytes, and where the first of them was.
+    lost: Option<(u64, u64)>,
+}
+
+/// A body that ended.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Ended {
+    /// The body with its codings undone, or as sent where `note` says that one failed; up to the limit.
+    pub body: Vec<u8>,
+    /// Length as sent.
+    pub bytes: u64,
+    /// Why `body` is not the whole or not decoded.
+    pub note: Option<String>,
+}
+
+impl Body {
+    /// A body of which rows want at most `bytes_max` bytes.
+    pub fn new(bytes_max: usize, codings: Codings) -> Self {
+        Self { bytes_max, codings, ..Self::default() }
+    }
+
+    /// Takes the next bytes. Without a body wanted this only counts.
+    pub fn write(&mut self, bytes: &[u8]) {
+        self.bytes += bytes.len() as u64;
+        // Past a loss a coding makes no sense of what follows.
+        if self.bytes_max > 0 && (self.lost.is_none() || self.codings.is_empty()) {
+            let room = self.kept_bytes_max() - self.kept.len();
+            self.kept.extend_from_slice(bytes.get(..room).unwrap_or(bytes));
+        }
+    }
+
+    /// Takes note of bytes that were lost.
+    pub fn lose(&mut self, bytes: u64) {
+        let (lost, _) = self.lost.get_or_insert((0, self.bytes));
+        *lost += bytes;
+        self.bytes += bytes;
+    }
+
+    /// Bytes held.
+    pub fn held_bytes(&self) -> usize {
+        self.kept.len()
+    }
+
+    /// Hands over what a row gets; `whole` says whether the message came to its end.
+    pub fn end(self, whole: bool) -> Ended {
+        let bytes = self.bytes;
+        if self.bytes_max == 0 {
+            return Ended { body: Vec::new(), bytes, note: None };
+        }
+        let mut note = String::new();
+        if let Some((lost, at)) = self.lost {
+            let _ = write!(note, "{lost} bytes lost at byte {at}; ");
+        }
+        let lost = self.lost.map_or(0, |(lost, _)| lost);
+        let mut cut = self.kept.len() as u64 + lost < bytes;
+        let mut body = self.kept;
+        if !self.codings.is_empty() && !body.is_empty() {
+            let decoded = decode(&body, self.codings, self.bytes_max);
+            // Half of a coded body decodes to an error at its end.
+            let half = (cut || lost > 0 || !whole) && !decoded.bytes.is_empty();
+            match decoded.failed {
+                Some(coding) if !half => {
+                    let _ = write!(note, "{} not undone, kept as sent; ", coding.name());
+                    cut |= body.len() > self.bytes_max;
+                    body.truncate(self.bytes_max);
+                }
+                failed => {
+                    cut |= decoded.more || failed.is_some();
+                    body = decoded.bytes;
+                }
+            }
+        }
+        if cut {
+            let _ = write!(note, "cut at byte {}; ", body.len());
+        }
+        note.truncate(note.trim_end_matches("; ").len());
+        Ended { body, bytes, note: (!note.is_empty()).then_some(note) }
+    }
+
+    fn kept_bytes_max(&self) -> usize {
+        if self.codings.is_empty() { self.bytes_max } else { self.bytes_max.max(CODED_BYTES_MIN) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use flate2::{Compression, write};
+    use std::io::Write as _;
+
+    const TEXT: &[u8] = b"Remora remora remora, a fish that travels with others.";
+
+    fn coded(coding: &str, text: &[u8]) -> Vec<u8> {
+        let level = Compression::default();
+        match coding {
+            "gzip" | "x-gzip" => {
+                let mut coder = write::GzEncoder::new(Vec::new(), level);
+                coder.write_all(text).unwrap();
+                coder.finish().unwrap()
+            }
+            "zlib" => {
+                let mut coder = write::ZlibEncoder::new(Vec::new(), level);
+                coder.write_all(text).unwrap();
+                coder.finish().unwrap()
+            }
+            "raw" => {
+                let mut coder = write::DeflateEncoder::new(Vec::new(), level);
+                coder.write_all(text).unwrap();
+                coder.finish().unwrap()
+            }
+            "br" => {
+                let mut out = Vec::new();
+                brotli::CompressorWriter::new(&mut out, 4096, 5, 22).write_all(text).unwrap();
+                out
+            }
+            "zstd" => zstd::encode_all(text, 1).unwrap(),
+            _ => text.to_vec(),
+        }
+    }
+
+    /// What a row gets of `pieces`; an empty piece stands for seven lost bytes.
+    fn pass(codings: &str, bytes_max: usize, pieces: &[&[u8]], whole: bool) -> (String, u64, String) {
+        let mut known = Codings::default();
+        known.push_list(codings.as_bytes());
+        let mut body = Body::new(bytes_max, known);
+        for piece in pieces {
+            if piece.is_empty() { body.lose(7) } else { body.write(piece) }
+        }
+        let ended = body.end(whole);
+        (String::from_utf8_lossy(&ended.body).into_owned(), ended.bytes, ended.note.unwrap_or_default())
+    }
+
+    #[test]
+    fn every_coding_is_undone() {
+        let whole = String::from_utf8_lossy(TEXT);
+        for (named, chain) in [
+            ("", vec![]),
+            ("identity", vec![]),
+            ("gzip", vec!["gzip"]),
+            ("X-GZip", vec!["gzip"]),
+            ("deflate", vec!["zlib"]),
+            ("deflate", vec!["raw"]),
+            ("br", vec!["br"]),
+            ("zstd", vec!["zstd"]),
+            ("deflate, gzip", vec!["raw", "gzip"]),
+            ("gzip,br ,zstd", vec!["gzip", "br", "zstd"]),
+        ] {
+            let sent = chain.iter().fold(TEXT.to_vec(), |text, coding| coded(coding, &text));
+            let (body, bytes, note) = pass(named, 1000, &[&sent], true);
+            assert_eq!((body.as_str(), bytes, note.as_str()), (&*whole, sent.len() as u64, ""), "{named}");
+            let (body, bytes, note) = pass(named, 6, &[&sent], true);
+            assert_eq!(
+                (body.as_str(), bytes, note.as_str()),
+                ("Remora", sent.len() as u64, "cut at byte 6"),
+                "{named}"
+            );
+            assert_eq!(pass(named, 0, &[&sent], true), (String::new(), sent.len() as u64, String::new()), "{named}");
+        }
+    }
+
+    #[test]
+    fn what_fails_is_kept_as_sent() {
+        for (named, sent, want) in [
+            ("rc4", "abc", ("abc", "unknown coding not undone, kept as sent")),
+            ("gzip,rc4", "abc", ("abc", "unknown coding not undone, kept as sent")),
+            ("gzip", "abc", ("abc", "gzip not undone, kept as sent")),
+            ("br", "abc", ("abc", "br not undone, kept as sent")),
+            ("zstd", "abc", ("abc", "zstd not undone, kept as sent")),
+            ("deflate", "abc", ("abc", "deflate not undone, kept as sent")),
+            ("gzip,gzip,gzip,gzip,gzip", "abc", ("abc", "unknown coding not undone, kept as sent")),
+            ("gzip", "", ("", "")),
+            ("gzip", "0123456789abcdef", ("0123456789ab", "gzip not undone, kept as sent; cut at byte 12")),
+        ] {
+            let (body, _, note) = pass(named, 12, &[sent.as_bytes(), &[]][..usize::from(!sent.is_empty())], true);
+            assert_eq!((body.as_str(), note.as_str()), want, "{named}");
+        }
+    }
+
+    #[test]
+    fn a_loss_is_named_with_its_place() {
+        let (body, bytes, note) = pass("", 100, &[b"abc", b"", b"def"], true);
+        assert_eq!((body.as_str(), bytes, note.as_str()), ("abcdef", 13, "7 bytes lost at byte 3"));
+        let long = coded("gzip", &TEXT.repeat(40));
+        let (front, back) = long.split_at(60);
+        let (body, bytes, note) = pass("gzip", 9000, &[front, b"", back], true);
+        assert!(TEXT.repeat(40).starts_with(body.as_bytes()) && !body.is_empty());
+        assert_eq!(bytes, long.len() as u64 + 7);
+        assert_eq!(note, format!("7 bytes lost at byte 60; cut at byte {}", body.len()));
+    }
+
+    #[test]
+    fn half_of_a_coded_body_is_decoded_as_far_as_it_goes() {
+        for coding in ["gzip", "br", "zstd"] {
+            let text: Vec<u8> = (0..200_000_u32).flat_map(|n| (n ^ (n >> 3)).to_le_bytes()).collect();
+            let sent = coded(coding, &text);
+            let mut known = Codings::default();
+            known.push(coding.as_bytes());
+            let mut body = Body::new(1 << 20, known);
+            body.write(&sent[..sent.len() / 2]);
+            let ended = body.end(false);
+            assert!(!ended.body.is_empty() && text.starts_with(&ended.body), "{coding}");
+            assert_eq!(ended.note, Some(format!("cut at byte {}", ended.body.len())), "{coding}");
+        }
+    }
+
+    #[test]
+    fn a_bomb_goes_off_within_the_limit() {
+        let mut bomb = vec![0; 4 << 20];
+        for _ in 0..3 {
+            bomb = coded("gzip", &bomb);
+        }
+        let (body, bytes, note) = pass("gzip,gzip,gzip", 1000, &[&bomb], true);
+        assert_eq!((body.len(), bytes), (1000, bomb.len() as u64));
+        assert_eq!(note, "cut at byte 1000");
+    }
+}

@@ -1,0 +1,319 @@
+//! Requests wait here for their responses.
+//!
+//! HTTP/1 pairs by order alone (RFC 9112 §9.3.2). While both sides were seen from their first byte and nothing
+//! was lost, the n-th final response answers the n-th request, whatever the times say. Otherwise an unknown
+//! number of messages is missing somewhere, and order needs help:
+//!
+//! * A response never begins before its request did.
+//! * Requests from before a loss are answered first, in order, as long as no response was lost.
+//! * Where messages may be missing between the two, the response goes to the newest request sent before it, for
+//!   clients that wait for each response have no older one open; the pair is marked damaged if the loss was a
+//!   gap. But once the connection was seen to pipeline, nothing is paired from there on: both halves become rows
+//!   of their own.
+//!
+//! So a wrong pair needs a client that pipelines and was never seen to, and it says that it is damaged.
+
+use super::head::Asked;
+use super::wire::Kind;
+use crate::protocols::http::{EndReason, Ended, Exchange, Fields, Message, Version};
+use crate::protocols::{Anomaly, Call, Row, Sink, Stamp};
+use std::collections::VecDeque;
+
+/// Requests that may wait on one connection, and responses for their requests. The deepest pipelines of load
+/// generators have some dozens; the oldest is handed on alone past that.
+pub const WAITING_MAX: usize = 128;
+
+/// Informational statuses kept for one response: a server may send as many as it likes (RFC 9110 §15.2).
+pub const INTERIM_MAX: usize = 32;
+
+/// Why messages before another may not have been seen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Missing {
+    /// We joined in the middle, or cannot tell where a message ends.
+    Unseen,
+    /// A gap.
+    Lost,
+}
+
+/// A message that ended, or will not be seen any further.
+pub struct Done {
+    /// All of its bytes.
+    pub stamp: Stamp,
+    /// Its body.
+    pub body: Ended,
+    /// Its trailer fields.
+    pub trailers: Fields,
+    /// What ended it, where not its own end.
+    pub reason: Option<EndReason>,
+}
+
+/// The head of a final response.
+pub struct Answered<'a> {
+    /// Version.
+    pub version: Version,
+    /// Status code.
+    pub status: u16,
+    /// Reason phrase.
+    pub reason: &'a [u8],
+    /// Fields.
+    pub fields: Fields,
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+enum Answer {
+    #[default]
+    Awaited,
+    Begun,
+    Done,
+}
+
+#[derive(Default)]
+struct Open {
+    exchange: Exchange,
+    asked: Asked,
+    request: Option<Stamp>,
+    request_done: bool,
+    response: Option<Stamp>,
+    answer: Answer,
+    /// Whether requests right before it may be missing.
+    after: Option<Missing>,
+    /// Whether a half of it ended before its end.
+    cut: bool,
+    /// Whether a gap makes the pair less than certain.
+    doubtful: bool,
+}
+
+/// All that is open on one connection.
+pub struct Rows {
+    /// Requests in order. Only the last may be unfinished, only the first may be being answered.
+    waiting: VecDeque<Open>,
+    /// The response that is being read, if its request is not known.
+    lone: Option<Open>,
+    /// Whole responses whose requests are still to come: captures disorder packets.
+    early: VecDeque<Open>,
+    interim: Vec<u16>,
+    /// Whether order alone pairs.
+    exact: bool,
+    /// Whether requests before the next one, or responses before the next one, may be missing.
+    requests_missing: Option<Missing>,
+    responses_missing: Option<Missing>,
+    /// Whether a request was sent before the response to the one before had ended.
+    pipelines: bool,
+    /// Whether it was said that nothing can be paired any more.
+    order_lost: bool,
+}
+
+impl Rows {
+    /// For a connection that was seen from its first byte, or not.
+    pub fn new(from_start: bool) -> Self {
+        let missing = (!from_start).then_some(Missing::Unseen);
+        Self {
+            waiting: VecDeque::new(),
+            lone: None,
+            early: VecDeque::new(),
+            interim: Vec::new(),
+            exact: from_start,
+            requests_missing: missing,
+            responses_missing: missing,
+            pipelines: false,
+            order_lost: false,
+        }
+    }
+
+    /// The head of a request. Says whether its response was there before it.
+    pub fn request(&mut self, stamp: Stamp, exchange: Exchange, asked: Asked, out: &mut dyn Sink) -> bool {
+        if self.waiting.len() >= WAITING_MAX {
+            self.give_up_oldest(out);
+        }
+        let mut open = Open { exchange, asked, request: Some(stamp), ..Open::default() };
+        open.after = self.requests_missing.take();
+        let early = self.early.pop_front();
+        let answered = early.is_some();
+        if let Some(early) = early {
+            let answer = early.exchange;
+            open.exchange.status = answer.status;
+            open.exchange.reason = answer.reason;
+            open.exchange.response = answer.response;
+            open.exchange.interim_statuses = answer.interim_statuses;
+            open.exchange.body_note = answer.body_note;
+            open.exchange.end_reason = answer.end_reason;
+            open = Open { response: early.response, cut: early.cut, answer: Answer::Done, ..open };
+        }
+        self.waiting.push_back(open);
+        answered
+    }
+
+    /// The end of the request that began last.
+    pub fn request_done(&mut self, done: Done, out: &mut dyn Sink) {
+        let Some(open) = self.waiting.back_mut() else { return };
+        open.request = Some(done.stamp);
+        open.request_done = true;
+        let message = open.exchange.request.get_or_insert_default();
+        let note = fill(message, done.body, done.trailers);
+        open.end(done.reason, note, "request");
+        if open.answer == Answer::Done {
+            self.waiting.pop_back().into_iter().for_each(|open| open.hand_on(out));
+        }
+    }
+
+    /// An informational response (RFC 9110 §15.2).
+    pub fn interim(&mut self, status: u16) {
+        if self.interim.len() < INTERIM_MAX {
+            self.interim.push(status);
+        }
+    }
+
+    /// The head of a final response. Says what was asked.
+    pub fn response(&mut self, stamp: Stamp, answer: Answered<'_>, out: &mut dyn Sink) -> Asked {
+        let interim = std::mem::take(&mut self.interim);
+        let open = match self.find(stamp.first_ns, out) {
+            Some(open) => open,
+            None => self.lone.insert(Open {
+                exchange: Exchange { version: answer.version, ..Exchange::default() },
+                request_done: true,
+                ..Open::default()
+            }),
+        };
+        open.answer = Answer::Begun;
+        open.response = Some(stamp);
+        let exchange = &mut open.exchange;
+        exchange.status = Some(answer.status);
+        exchange.reason = (!answer.reason.is_empty()).then(|| answer.reason.to_vec());
+        exchange.response = Some(Message { headers: answer.fields, ..Message::default() });
+        exchange.interim_statuses = interim;
+        open.asked
+    }
+
+    /// The end of the response that began last.
+    pub fn response_done(&mut self, done: Done, out: &mut dyn Sink) {
+        let stamp = done.stamp;
+        if let Some(mut lone) = self.lone.take() {
+            lone.answered(done);
+            self.early.push_back(lone);
+            if !self.exact || self.early.len() > WAITING_MAX {
+                self.early.pop_front().into_iter().for_each(|open| open.hand_on(out));
+            }
+            return;
+        }
+        let Some(open) = self.waiting.front_mut() else { return };
+        open.answered(done);
+        if open.request_done {
+            self.waiting.pop_front().into_iter().for_each(|open| open.hand_on(out));
+        }
+        let next = self.waiting.iter().find(|open| open.answer == Answer::Awaited);
+        self.pipelines |= next.is_some_and(|open| open.sent_before(stamp.last_ns));
+    }
+
+    /// Says that messages may be missing before the next one of that kind.
+    pub fn missing(&mut self, kind: Kind, why: Missing, out: &mut dyn Sink) {
+        self.exact = false;
+        match kind {
+            Kind::Request => self.requests_missing = self.requests_missing.max(Some(why)),
+            Kind::Response => {
+                self.responses_missing = self.responses_missing.max(Some(why));
+                self.interim.clear();
+            }
+        }
+        self.early.drain(..).for_each(|open| open.hand_on(out));
+    }
+
+    /// Nothing more comes: what is open becomes rows.
+    pub fn end(&mut self, reason: EndReason, out: &mut dyn Sink) {
+        self.early.drain(..).for_each(|open| open.hand_on(out));
+        for mut open in self.waiting.drain(..) {
+            open.exchange.interim_statuses.append(&mut self.interim);
+            open.end(Some(reason), None, "");
+            open.hand_on(out);
+        }
+        self.interim.clear();
+    }
+
+    /// Bytes held.
+    pub fn held_bytes(&self) -> usize {
+        let all = self.waiting.iter().chain(&self.early).chain(&self.lone);
+        all.map(|open| open.exchange.held_bytes()).sum::<usize>() + size_of_val(self.interim.as_slice())
+    }
+
+    /// The request that a response which began at `first_ns` answers.
+    fn find(&mut self, first_ns: i64, out: &mut dyn Sink) -> Option<&mut Open> {
+        let first = self.waiting.iter().position(|open| open.answer == Answer::Awaited)?;
+        if self.exact {
+            return self.waiting.get_mut(first);
+        }
+        let awaited = self.waiting.iter().skip(first);
+        let due = awaited.take_while(|open| open.sent_before(first_ns)).count();
+        let before = self.waiting.get(first)?.after;
+        let unsure = before.max(self.responses_missing.filter(|_| due > 1));
+        // With all responses seen, two requests without one are a pipeline.
+        self.pipelines |= due > 1 && self.responses_missing.is_none();
+        if due == 0 {
+            return None;
+        }
+        if unsure.is_some() && self.pipelines {
+            if !std::mem::replace(&mut self.order_lost, true) {
+                out.anomaly(0..0, Anomaly::new("http1_order_lost"));
+            }
+            return None;
+        }
+        self.responses_missing = None;
+        if let Some(why) = unsure {
+            for mut older in self.waiting.drain(first..first + due - 1) {
+                older.end(Some(EndReason::Gap), None, "");
+                older.hand_on(out);
+            }
+            self.waiting.get_mut(first)?.doubtful = why == Missing::Lost;
+        }
+        self.waiting.get_mut(first)
+    }
+
+    fn give_up_oldest(&mut self, out: &mut dyn Sink) {
+        out.anomaly(0..0, Anomaly::new("http1_too_many_waiting"));
+        self.waiting.pop_front().into_iter().for_each(|open| open.hand_on(out));
+        self.exact = false;
+        self.pipelines = true;
+        if let Some(open) = self.waiting.front_mut() {
+            open.after = open.after.max(Some(Missing::Unseen));
+        }
+    }
+}
+
+impl Open {
+    fn sent_before(&self, ns: i64) -> bool {
+        self.request.is_some_and(|request| request.first_ns <= ns)
+    }
+
+    fn answered(&mut self, done: Done) {
+        self.response = Some(done.stamp);
+        self.answer = Answer::Done;
+        let message = self.exchange.response.get_or_insert_default();
+        let note = fill(message, done.body, done.trailers);
+        self.end(done.reason, note, "response");
+    }
+
+    fn end(&mut self, reason: Option<EndReason>, note: Option<String>, half: &str) {
+        self.cut |= matches!(reason, Some(EndReason::Gap | EndReason::InputEnd));
+        self.exchange.end_reason = self.exchange.end_reason.or(reason);
+        if let Some(note) = note {
+            let note = format!("{half} body: {note}");
+            self.exchange.body_note = Some(match self.exchange.body_note.take() {
+                Some(before) => format!("{before}; {note}"),
+                None => note,
+            });
+        }
+    }
+
+    fn hand_on(mut self, out: &mut dyn Sink) {
+        for stamp in [&mut self.request, &mut self.response].into_iter().flatten() {
+            stamp.damaged |= self.doubtful;
+        }
+        let call = Call::new(self.request, self.response);
+        out.row(&if self.cut { call.cut() } else { call }, Row::Http(&self.exchange));
+    }
+}
+
+fn fill(message: &mut Message, body: Ended, trailers: Fields) -> Option<String> {
+    message.body = body.body;
+    message.body_bytes = body.bytes;
+    message.trailers = trailers;
+    body.note
+}

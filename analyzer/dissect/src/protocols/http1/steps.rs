@@ -1,0 +1,333 @@
+//! One message after the other: each step takes what is whole at the front of the unread bytes.
+
+use super::head::{Asked, Extent, Head};
+use super::odd::Odd;
+use super::over_tcp::{Chunk, HEAD, Input, Next, OverTcp, State};
+use super::rows::{Answered, Done, Missing};
+use super::seek::{self, Edge};
+use super::wire::{self, Kind, NotWhole, StartLine};
+use crate::protocols::http::{Body, EndReason, Exchange, Fields, Message, Target};
+use crate::protocols::{Anomaly, Side, Sink, Stamp};
+use std::ops::Range;
+
+impl OverTcp {
+    /// Takes what is whole. Says how many unread bytes are wanted, or nothing where another protocol begins.
+    pub(super) fn read(&mut self, from: Side, input: &mut Input<'_>, out: &mut dyn Sink) -> Option<usize> {
+        loop {
+            let next = match self.sides[from].state {
+                State::Body { left } => self.body(from, left, input, out),
+                State::Chunk(_) => self.chunks(from, input, out),
+                State::Head { scanned, damaged } => self.head(from, scanned, damaged, input, out),
+                State::Held => Next::Wait(input.rest().len() + 1),
+                State::Peek { extent } => self.peek(from, extent, input, out),
+                State::Seeking { edge, lost } => self.seek(from, edge, lost, input),
+            };
+            if self.switched {
+                return None;
+            }
+            if let Next::Wait(wanted) = next {
+                return Some(wanted);
+            }
+        }
+    }
+
+    /// Whether a side may send what begins so.
+    pub(super) fn is_of(&self, from: Side, line: StartLine<'_>) -> bool {
+        self.asker.is_none() || self.kind(from) == line.kind()
+    }
+
+    fn head(&mut self, from: Side, scanned: usize, damaged: bool, input: &mut Input<'_>, out: &mut dyn Sink) -> Next {
+        input.at += wire::empty_lines(input.rest());
+        let rest = input.rest();
+        let wait = Next::Wait(rest.len() + 1);
+        if matches!(rest, [] | [b'\r']) {
+            return wait;
+        }
+        match wire::start_line(rest) {
+            Ok((line, ..)) if self.is_of(from, line) => {}
+            Err(NotWhole::Wanted) => return wait,
+            Ok(_) | Err(NotWhole::Malformed) => {
+                let reading = &mut self.sides[from];
+                if reading.joined {
+                    out.anomaly(input.at..input.unread.len(), Anomaly::new("http1_not_a_message"));
+                }
+                reading.state = State::Seeking { edge: Edge::Inside, lost: false };
+                return Next::Again;
+            }
+        }
+        let end = match wire::section_end(rest, scanned) {
+            Ok(end) => end,
+            Err(scanned) => {
+                self.sides[from].state = State::Head { scanned, damaged };
+                return wait;
+            }
+        };
+        let Some((head, fields)) = rest.get(..end).and_then(Head::read) else { return wait };
+        let mut stamp = out.stamp(input.at..input.at + end);
+        stamp.damaged |= damaged;
+        for (kind, detail) in head.oddities(&fields) {
+            out.anomaly(input.at..input.at + end, Anomaly::with(kind, detail));
+        }
+        input.at += end;
+        self.message(from, stamp, &head, fields, None, out);
+        Next::Again
+    }
+
+    /// Takes in the head of a message, or, with a reason, all that will be seen of it.
+    pub(super) fn message(
+        &mut self,
+        from: Side,
+        stamp: Stamp,
+        head: &Head<'_>,
+        fields: Fields,
+        part: Option<EndReason>,
+        out: &mut dyn Sink,
+    ) {
+        let asker = if head.line.kind() == Kind::Request { from } else { from.other() };
+        self.asker.get_or_insert(asker);
+        let reading = &mut self.sides[from];
+        reading.stamp = Some(stamp);
+        reading.odds = head.odds;
+        reading.joined = true;
+        reading.body = Body::new(self.options.body_bytes_max, head.codings);
+        let extent = match head.line {
+            StartLine::Request { method, target, version } => {
+                let exchange = request(method, target, Exchange { version, ..Exchange::default() }, fields);
+                let answered = self.rows.request(stamp, exchange, head.asks(), out);
+                let asks_switch = matches!(head.asks(), Asked::Connect | Asked::Usual { upgrade: true });
+                self.sides[from].switch = asks_switch && !answered;
+                // What CONNECT carries has no meaning (RFC 9110 §9.3.6).
+                Some(if head.asks() == Asked::Connect { Extent::Bytes(0) } else { head.request_extent() })
+            }
+            StartLine::Status { status, .. } if (100..200).contains(&status) && status != 101 => {
+                self.rows.interim(status);
+                self.sides[from].stamp = None;
+                self.sides[from].state = HEAD;
+                return;
+            }
+            StartLine::Status { version, status, reason } => {
+                let asked = self.rows.response(stamp, Answered { version, status, reason, fields }, out);
+                self.response_extent(from, head, status, asked, out)
+            }
+        };
+        match extent {
+            _ if part.is_some() => self.done(from, part, None, out),
+            Some(extent) => self.begin(from, extent, out),
+            None => {}
+        }
+    }
+
+    /// What follows the head of a final response, if that is known already.
+    fn response_extent(
+        &mut self,
+        from: Side,
+        head: &Head<'_>,
+        status: u16,
+        asked: Asked,
+        out: &mut dyn Sink,
+    ) -> Option<Extent> {
+        let tunnel = asked == Asked::Connect && (200..300).contains(&status);
+        let switch = status == 101 || tunnel;
+        if status == 101 && matches!(asked, Asked::Head | Asked::Usual { upgrade: false }) {
+            out.anomaly(0..0, Anomaly::new("http1_unasked_switch"));
+        }
+        self.sides[from].switch = switch;
+        if switch {
+            return Some(Extent::Bytes(0));
+        }
+        let other = &mut self.sides[from.other()];
+        if matches!(other.state, State::Held) && !matches!(asked, Asked::Head | Asked::Usual { upgrade: false }) {
+            other.state = HEAD;
+            other.switch = false;
+        }
+        let extent = head.response_extent(status, asked);
+        match extent {
+            Extent::Bytes(1..) | Extent::Chunked if asked == Asked::Unknown => {
+                self.sides[from].state = State::Peek { extent };
+                None
+            }
+            _ => Some(extent),
+        }
+    }
+
+    /// Begins the body of the message whose head was read.
+    pub(super) fn begin(&mut self, from: Side, extent: Extent, out: &mut dyn Sink) {
+        let state = &mut self.sides[from].state;
+        match extent {
+            Extent::Bytes(0) => self.done(from, None, None, out),
+            Extent::Bytes(left) => *state = State::Body { left: Some(left) },
+            Extent::Chunked => *state = State::Chunk(Chunk::Size),
+            Extent::UntilClose => *state = State::Body { left: None },
+            Extent::Unknown => self.unreadable(from, "its length is not known", out),
+        }
+    }
+
+    /// Ends the message at a point where nobody can say how it goes on.
+    fn unreadable(&mut self, from: Side, note: &str, out: &mut dyn Sink) {
+        self.done(from, None, Some(note), out);
+        self.rows.missing(self.kind(from), Missing::Unseen, out);
+        self.sides[from].state = State::Seeking { edge: Edge::Start, lost: false };
+    }
+
+    /// Hands over the message that is being read, with what ended it where not its own end.
+    pub(super) fn done(&mut self, from: Side, reason: Option<EndReason>, note: Option<&str>, out: &mut dyn Sink) {
+        let kind = self.kind(from);
+        let reading = &mut self.sides[from];
+        let switch = std::mem::take(&mut reading.switch) && reason.is_none();
+        reading.state = if switch { State::Held } else { HEAD };
+        let Some(stamp) = reading.stamp.take() else { return };
+        let mut body = std::mem::take(&mut reading.body).end(reason.is_none() && note.is_none());
+        if let Some(note) = note {
+            body.note = Some(body.note.map_or_else(|| note.to_owned(), |before| format!("{before}; {note}")));
+        }
+        let trailers = std::mem::take(&mut reading.trailers);
+        match kind {
+            Kind::Request => self.rows.request_done(Done { stamp, body, trailers, reason }, out),
+            Kind::Response => {
+                self.switched |= switch;
+                let reason = if switch { Some(EndReason::Upgraded) } else { reason };
+                self.rows.response_done(Done { stamp, body, trailers, reason }, out);
+            }
+        }
+    }
+
+    fn body(&mut self, from: Side, left: Option<u64>, input: &mut Input<'_>, out: &mut dyn Sink) -> Next {
+        let rest = input.rest();
+        let size = left.map_or(rest.len(), |left| left.min(rest.len() as u64) as usize);
+        let reading = &mut self.sides[from];
+        reading.body.write(rest.get(..size).unwrap_or_default());
+        let left = left.map(|left| left - size as u64);
+        reading.state = State::Body { left };
+        self.cover(from, input.at..input.at + size, out);
+        input.at += size;
+        if left == Some(0) {
+            self.done(from, None, None, out);
+            return Next::Again;
+        }
+        Next::Wait(1)
+    }
+
+    /// Takes chunks (RFC 9112 §7.1).
+    fn chunks(&mut self, from: Side, input: &mut Input<'_>, out: &mut dyn Sink) -> Next {
+        let begin = input.at;
+        let odds = self.sides[from].odds;
+        let end = self.chunks_until(from, input);
+        self.cover(from, begin..input.at, out);
+        let now = self.sides[from].odds;
+        for (odd, kind) in [(Odd::BareLf, "http1_bare_lf"), (Odd::BadHeader, "http1_bad_header")] {
+            if now.has(odd) && !odds.has(odd) {
+                out.anomaly(begin..input.at, Anomaly::with(kind, "in chunks"));
+            }
+        }
+        match end {
+            Ok(()) => self.done(from, None, None, out),
+            Err(NotWhole::Wanted) => return Next::Wait(input.rest().len() + 1),
+            Err(NotWhole::Malformed) => {
+                out.anomaly(input.at..input.unread.len(), Anomaly::new("http1_bad_chunk"));
+                self.unreadable(from, "a chunk is malformed", out);
+            }
+        }
+        Next::Again
+    }
+
+    fn chunks_until(&mut self, from: Side, input: &mut Input<'_>) -> Result<(), NotWhole> {
+        let reading = &mut self.sides[from];
+        loop {
+            let State::Chunk(chunk) = reading.state else { return Ok(()) };
+            let rest = input.rest();
+            let next = match chunk {
+                Chunk::Size => {
+                    let (size, taken, bare) = wire::chunk_size(rest)?;
+                    reading.odds.add_if(bare, Odd::BareLf);
+                    input.at += taken;
+                    if size == 0 { Chunk::Trailers { scanned: 0 } } else { Chunk::Data { left: size } }
+                }
+                Chunk::Data { left } => {
+                    let size = left.min(rest.len() as u64) as usize;
+                    reading.body.write(rest.get(..size).unwrap_or_default());
+                    input.at += size;
+                    let left = left - size as u64;
+                    if left > 0 {
+                        reading.state = State::Chunk(Chunk::Data { left });
+                        return Err(NotWhole::Wanted);
+                    }
+                    Chunk::End
+                }
+                Chunk::End => {
+                    let (taken, bare) = wire::chunk_end(rest)?;
+                    reading.odds.add_if(bare, Odd::BareLf);
+                    input.at += taken;
+                    Chunk::Size
+                }
+                Chunk::Trailers { scanned } => match wire::section_end(rest, scanned) {
+                    Ok(end) => {
+                        let section = rest.get(..end).unwrap_or_default();
+                        wire::fields(section, &mut reading.trailers, &mut reading.odds);
+                        input.at += end;
+                        return Ok(());
+                    }
+                    Err(scanned) => {
+                        reading.state = State::Chunk(Chunk::Trailers { scanned });
+                        return Err(NotWhole::Wanted);
+                    }
+                },
+            };
+            reading.state = State::Chunk(next);
+        }
+    }
+
+    /// A response whose request we do not know may answer HEAD: then no body follows, but the next head.
+    fn peek(&mut self, from: Side, extent: Extent, input: &mut Input<'_>, out: &mut dyn Sink) -> Next {
+        match wire::status_begin(input.rest()) {
+            Ok(()) => self.done(from, None, Some("it is not known whether one was asked for"), out),
+            Err(NotWhole::Wanted) => return Next::Wait(input.rest().len() + 1),
+            Err(NotWhole::Malformed) => self.begin(from, extent, out),
+        }
+        Next::Again
+    }
+
+    fn seek(&mut self, from: Side, edge: Edge, lost: bool, input: &mut Input<'_>) -> Next {
+        let rest = input.rest();
+        let (skipped, found) = match seek::next(rest, edge, self.kind(from)) {
+            Ok(found) => (found, true),
+            Err(undecided) => (undecided, false),
+        };
+        input.at += skipped;
+        let edge = match rest.get(..skipped).and_then(<[u8]>::last) {
+            None => edge,
+            Some(b'\n') => Edge::Start,
+            Some(_) => Edge::Inside,
+        };
+        let state = &mut self.sides[from].state;
+        if found {
+            *state = State::Head { scanned: 0, damaged: lost };
+            return Next::Again;
+        }
+        *state = State::Seeking { edge, lost };
+        Next::Wait(input.rest().len() + 1)
+    }
+
+    /// Adds bytes to the message that is being read.
+    fn cover(&mut self, from: Side, span: Range<usize>, out: &mut dyn Sink) {
+        if let Some(stamp) = &mut self.sides[from].stamp
+            && !span.is_empty()
+        {
+            stamp.extend(out.stamp(span));
+        }
+    }
+}
+
+/// What a request says besides its fields.
+fn request(method: &[u8], target: &[u8], exchange: Exchange, headers: Fields) -> Exchange {
+    let parts = Target::split(method, target);
+    let owned = |part: Option<&[u8]>| part.map(<[u8]>::to_vec);
+    Exchange {
+        method: method.to_vec(),
+        scheme: owned(parts.scheme),
+        host: owned(parts.host.or_else(|| headers.get("host"))),
+        path: owned(parts.path),
+        query: owned(parts.query),
+        request: Some(Message { headers, ..Message::default() }),
+        ..exchange
+    }
+}
