@@ -11,7 +11,7 @@ mod sys;
 
 pub use block::{Link, Packet, Packets, fuzz};
 pub use interfaces::{Interface, Interfaces, Selection};
-pub use ring::{Block, Ring, RingOptions, Tally, drain};
+pub use ring::{Block, Ring, RingOptions, Tally};
 pub use sys::hurry;
 
 use std::io;

@@ -11,7 +11,7 @@ use super::{CaptureError, Doing};
 use crate::filter::{self, Expression, Scope};
 use crate::limits;
 use std::io;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use tracing::{debug, info, warn};
 
 /// What a ring is to do.
@@ -69,11 +69,6 @@ impl Block<'_> {
     pub fn packets(&self) -> Packets<'_> {
         Packets::new(self.taken.header, self.taken.content)
     }
-
-    /// Whether packets were dropped before its first, since the kernel was last asked.
-    pub fn follows_drops(&self) -> bool {
-        self.taken.flags & libc::TP_STATUS_LOSING != 0
-    }
 }
 
 impl Ring {
@@ -117,6 +112,16 @@ impl Ring {
         Interfaces::new(&self.options.selection)
     }
 
+    /// How many blocks the ring has.
+    pub fn blocks(&self) -> usize {
+        self.mapping.blocks()
+    }
+
+    /// Whether packets were dropped before the first of the next block, since the kernel was last asked.
+    pub fn next_follows_drops(&mut self) -> bool {
+        self.mapping.flags(self.next) & libc::TP_STATUS_LOSING != 0
+    }
+
     /// The next block, if the kernel has filled one.
     pub fn next_block(&mut self) -> Option<Block<'_>> {
         let blocks = self.mapping.blocks();
@@ -155,7 +160,7 @@ impl Ring {
         Ok(std::mem::take(&mut self.tally))
     }
 
-    /// Lets no further packet in. What is in the ring can still be read: until [`Ring::is_drained`].
+    /// Lets no further packet in. What is in the ring can still be read: until [`Ring::left_packets`] are none.
     pub fn shut(&mut self) -> Result<(), CaptureError> {
         for socket in std::iter::once(&self.socket).chain(&self.refused) {
             socket.attach_filter(&filter::refuse_all()).doing("stop receiving packets")?;
@@ -163,10 +168,10 @@ impl Ring {
         Ok(())
     }
 
-    /// Whether every packet that the kernel put into the ring was taken from it.
-    pub fn is_drained(&mut self) -> Result<bool, CaptureError> {
+    /// Packets that the kernel put into the ring and that were not taken from it yet.
+    pub fn left_packets(&mut self) -> Result<u64, CaptureError> {
         self.ask()?;
-        Ok(self.taken_packets >= self.kept_packets)
+        Ok(self.kept_packets.saturating_sub(self.taken_packets))
     }
 
     /// Asks the kernel for its counts, which it forgets in telling, and adds them to ours.
@@ -257,19 +262,4 @@ fn ring_request(blocks: usize) -> libc::tpacket_req3 {
         tp_sizeof_priv: 0,
         tp_feature_req_word: 0,
     }
-}
-
-/// Reads what is left in a ring that was [`Ring::shut`], block by block, until all of it was seen.
-///
-/// A block that is not full is handed over when its time is up: [`limits::BLOCK_RETIRE`], and no later than
-/// three of them, after which the kernel owes us nothing.
-pub fn drain(ring: &mut Ring, mut each: impl FnMut(Block<'_>)) -> Result<(), CaptureError> {
-    let until = Instant::now() + 3 * limits::BLOCK_RETIRE;
-    while !ring.is_drained()? && Instant::now() < until {
-        ring.wait(limits::BLOCK_RETIRE)?;
-        while let Some(block) = ring.next_block() {
-            each(block);
-        }
-    }
-    Ok(())
 }

@@ -189,21 +189,27 @@ impl Mapping {
         self.blocks
     }
 
-    /// The block of that number, if the kernel has handed it to us. Dropping it hands it back.
-    pub fn take(&mut self, block: usize) -> Option<Taken<'_>> {
+    /// The `TP_STATUS_…` of the block of that number.
+    pub fn flags(&self, block: usize) -> u32 {
+        self.status(block).load(Ordering::Acquire)
+    }
+
+    fn status(&self, block: usize) -> &AtomicU32 {
         assert!(block < self.blocks, "a ring has no block behind its last");
         // SAFETY: the block lies inside the mapping, as just asserted; blocks are aligned to pages, so the
-        // status is to four bytes. The kernel writes it with release semantics and we only use it atomically.
-        let status = unsafe {
-            let block = self.base.as_ptr().add(block * self.block_bytes);
-            AtomicU32::from_ptr(block.add(STATUS_AT).cast())
-        };
-        let flags = status.load(Ordering::Acquire);
-        if flags & libc::TP_STATUS_USER == 0 {
+        // status is to four bytes. The kernel writes it as one word, and we only use it atomically.
+        unsafe { AtomicU32::from_ptr(self.base.as_ptr().add(block * self.block_bytes + STATUS_AT).cast()) }
+    }
+
+    /// The block of that number, if the kernel has handed it to us. Dropping it hands it back.
+    pub fn take(&mut self, block: usize) -> Option<Taken<'_>> {
+        let status = self.status(block);
+        if status.load(Ordering::Acquire) & libc::TP_STATUS_USER == 0 {
             return None;
         }
-        // SAFETY: once the status says so, the block is ours until we write it again, which `Taken` does when
-        // it is dropped; `&mut self` lets one `Taken` exist. The status word itself is in neither slice.
+        // SAFETY: `status` has asserted that the block is inside. Once its status says so it is ours until we
+        // write it again, which `Taken` does when it is dropped; `&mut self` lets one `Taken` exist. The status
+        // word itself is in neither slice.
         let (header, content) = unsafe {
             let start = self.base.as_ptr().add(block * self.block_bytes);
             (
@@ -211,7 +217,7 @@ impl Mapping {
                 std::slice::from_raw_parts(start.add(BLOCK_HEADER_BYTES), self.block_bytes - BLOCK_HEADER_BYTES),
             )
         };
-        Some(Taken { status, flags, header, content })
+        Some(Taken { status, header, content })
     }
 }
 
@@ -226,8 +232,6 @@ impl Drop for Mapping {
 #[derive(Debug)]
 pub struct Taken<'a> {
     status: &'a AtomicU32,
-    /// Its `TP_STATUS_…`.
-    pub flags: u32,
     /// Its header behind the status: packets, offset of the first from the front of the block, length, …
     pub header: &'a [u8],
     /// All behind the header, [`BLOCK_HEADER_BYTES`] from the front of the block.
