@@ -2,6 +2,14 @@
 //!
 //! Rooms, in the order data takes: `schedule` → `capture` → `rotate` → `seal` → `upload`.
 
+pub mod capture;
+pub mod filter;
+pub mod limits;
+pub mod link;
+pub mod pipeline;
+pub mod recover;
+pub mod rotate;
 pub mod schedule;
+pub mod seal;
 pub mod spool;
 pub mod upload;
