@@ -2,8 +2,8 @@
 
 mod dissect;
 mod schema;
-mod sql;
 mod snapshot;
+mod sql;
 
 use clap::{Args, CommandFactory, Parser, Subcommand};
 use std::path::PathBuf;
