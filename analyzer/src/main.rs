@@ -1,7 +1,9 @@
 //! `remora`: everything that happens after the recording.
 
+mod cache;
 mod cli;
 mod inputs;
+mod snapshot;
 
 fn main() -> std::process::ExitCode {
     cli::main()

@@ -2,5 +2,9 @@
 //! columns of its tables. Nothing here opens a file, a socket or a clock.
 
 pub mod bytes;
+pub mod chain;
+pub mod hash;
 pub mod pcapng;
+pub mod seal;
+pub mod store;
 pub mod tables;

@@ -1,1 +1,15 @@
-//! placeholder
+//! Keeps what was on the wire during scheduled windows, and seals it into a store.
+//!
+//! Rooms, in the order data takes: `schedule` → `capture` → `rotate` → `seal` → `upload`.
+
+pub mod capture;
+pub mod filter;
+pub mod limits;
+pub mod link;
+pub mod pipeline;
+pub mod recover;
+pub mod rotate;
+pub mod schedule;
+pub mod seal;
+pub mod spool;
+pub mod upload;

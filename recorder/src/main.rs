@@ -1,2 +1,7 @@
-//! placeholder
-fn main() {}
+//! `remora-recorder`: the part of Remora that runs on a node.
+
+mod cli;
+
+fn main() -> std::process::ExitCode {
+    cli::main()
+}

@@ -1,6 +1,9 @@
 //! What was typed becomes what is meant, then it runs: one file per subcommand.
 
 mod dissect;
+mod schema;
+mod snapshot;
+mod sql;
 
 use clap::{Args, CommandFactory, Parser, Subcommand};
 use std::path::PathBuf;
@@ -64,6 +67,9 @@ impl Common {
 #[derive(Subcommand)]
 enum Command {
     Dissect(dissect::DissectArgs),
+    Schema(schema::SchemaArgs),
+    Sql(sql::SqlArgs),
+    Snapshot(snapshot::SnapshotArgs),
     /// Print a completion script for a shell.
     Completions {
         /// The shell.
@@ -78,9 +84,12 @@ const FAILED: u8 = 2;
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
     start_log(&cli.common);
-    let out = &mut std::io::stdout().lock();
+    let out = &mut std::io::stdout();
     let result = match cli.command {
         Command::Dissect(args) => args.resolve(&cli.common).and_then(|plan| dissect::run(plan, out)),
+        Command::Schema(args) => schema::run(args, out),
+        Command::Sql(args) => args.resolve(&cli.common).and_then(|plan| sql::run(plan, out)),
+        Command::Snapshot(args) => args.resolve(&cli.common).and_then(|plan| snapshot::run(plan, out)),
         Command::Completions { shell } => {
             clap_complete::generate(shell, &mut Cli::command(), "remora", out);
             Ok(ExitCode::SUCCESS)

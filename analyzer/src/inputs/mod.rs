@@ -36,9 +36,25 @@ pub fn units(inputs: &[String]) -> anyhow::Result<Vec<Unit>> {
     Ok(units)
 }
 
-fn file(path: PathBuf) -> Input {
+/// A capture in a file.
+pub fn file(path: PathBuf) -> Input {
     let name = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned();
     Input { name, origin: Origin::default(), open: Box::new(move || Ok(Box::new(File::open(path)?))) }
+}
+
+/// The files behind `inputs`.
+///
+/// # Errors
+/// As [`units`]; standard input is no file.
+pub fn files(inputs: &[String]) -> anyhow::Result<Vec<PathBuf>> {
+    let mut files = Vec::new();
+    for input in inputs {
+        if input == "-" {
+            bail!("standard input cannot be asked twice: dissect it first, with remora dissect - -o DATASET");
+        }
+        files.extend(paths(input)?);
+    }
+    Ok(files)
 }
 
 fn paths(input: &str) -> anyhow::Result<Vec<PathBuf>> {

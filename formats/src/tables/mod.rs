@@ -4,6 +4,7 @@
 //! analyzer refuses to build a batch whose columns differ from it.
 
 mod anomalies;
+mod calls;
 mod captures;
 mod common;
 mod coverage;
@@ -128,6 +129,9 @@ impl Table {
 pub static TABLES: &[Table] =
     &[flows::TABLE, http::TABLE, dns::TABLE, anomalies::TABLE, captures::TABLE, coverage::TABLE, packets::TABLE];
 
+/// Tables that hold no rows of their own: the query crate computes them from the others.
+pub static VIEWS: &[Table] = &[calls::VIEW];
+
 /// The table of that name.
 pub fn table(name: &str) -> Option<&'static Table> {
     TABLES.iter().find(|table| table.name == name)
@@ -141,7 +145,7 @@ mod tests {
     #[test]
     fn every_table_and_column_is_described_once() {
         let mut tables = HashSet::new();
-        for table in TABLES {
+        for table in TABLES.iter().chain(VIEWS) {
             assert!(tables.insert(table.name), "{} twice", table.name);
             let mut columns = HashSet::new();
             for column in table.columns() {

@@ -141,7 +141,7 @@ fn fragments(payload: &[u8], size: usize) -> Vec<Vec<u8>> {
 
 proptest! {
     #[test]
-    fn fragments_in_any_order_become_the_datagram(payload in prop::collection::vec(b'a'..b'z', 1..300), seed: u64) {
+    fn fragments_in_any_order_become_the_datagram(payload in prop::collection::vec(b'a'..=b'z', 1..300), seed: u64) {
         let mut pieces = fragments(&payload, 24);
         let count = pieces.len();
         for at in 0..count {

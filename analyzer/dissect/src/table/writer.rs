@@ -90,7 +90,7 @@ pub struct Writer {
 impl Writer {
     /// Writes below `out`, for a node.
     pub fn new(out: &Path, node: Option<&str>) -> Self {
-        let node = node.map_or_else(|| NO_NODE.to_owned(), |node| folder_name(node));
+        let node = node.map_or_else(|| NO_NODE.to_owned(), folder_name);
         Self { out: out.to_owned(), node, files: BTreeMap::new() }
     }
 

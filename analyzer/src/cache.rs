@@ -1,0 +1,103 @@
+//! Tables made on the fly, kept by content: the same capture is dissected once.
+
+use crate::cli::Common;
+use crate::inputs;
+use anyhow::{Context, bail};
+use dissect::{Plan, Unit};
+use sha2::{Digest, Sha256};
+use std::collections::BTreeSet;
+use std::fs;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+/// Bytes the cache keeps: what was used longest ago goes first.
+const BYTES_MAX: u64 = 4 << 30;
+
+/// Where the cache is: as asked, else below the user's cache folder.
+pub fn folder(common: &Common) -> Option<PathBuf> {
+    let home = || std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".cache"));
+    let user =
+        || std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from).or_else(home).map(|folder| folder.join("remora"));
+    common.cache.clone().or_else(user)
+}
+
+/// The tables a statement needs: those it names, those behind a view it names, and those that tell of loss.
+pub fn tables_for(sql: Option<&str>) -> BTreeSet<&'static str> {
+    let named = |table: &str| sql.is_none_or(|sql| query::loss::mentions(sql, table));
+    let calls = sql.is_some_and(|sql| query::loss::mentions(sql, "calls"));
+    let behind_calls = |table: &str| calls && matches!(table, "dns" | "http");
+    let tables = formats::tables::TABLES
+        .iter()
+        .filter(|table| (sql.is_some() || !table.on_request) && (named(table.name) || behind_calls(table.name)));
+    tables.map(|table| table.name).chain(["captures"]).collect()
+}
+
+/// The dataset of a capture, dissected where it is not there yet.
+pub fn dataset(capture: &Path, tables: &BTreeSet<&'static str>, common: &Common) -> anyhow::Result<PathBuf> {
+    let Some(cache) = folder(common) else { bail!("no folder for the cache: set --cache, or HOME") };
+    let mut key = Sha256::new();
+    key.update(env!("CARGO_PKG_VERSION"));
+    tables.iter().for_each(|table| key.update(format!("{table},")));
+    let mut file = fs::File::open(capture).with_context(|| format!("{}: cannot be opened", capture.display()))?;
+    let mut buffer = vec![0; 1 << 20];
+    loop {
+        match file.read(&mut buffer).with_context(|| format!("{}: cannot be read", capture.display()))? {
+            0 => break,
+            read => key.update(buffer.get(..read).unwrap_or_default()),
+        }
+    }
+    key.update(capture.file_name().unwrap_or_default().as_encoded_bytes());
+    let key: String = key.finalize().iter().take(16).map(|byte| format!("{byte:02x}")).collect();
+    let done = cache.join(key);
+    if done.is_dir() {
+        // Its age is the time of its last use.
+        let _ = fs::File::open(&done).and_then(|folder| folder.set_modified(SystemTime::now()));
+        return Ok(done);
+    }
+    fs::create_dir_all(&cache).with_context(|| format!("{}: the cache cannot be made", cache.display()))?;
+    let making = tempfile::Builder::new().prefix(".making-").tempdir_in(&cache)?;
+    let mut plan = Plan::new(making.path());
+    plan.tables.clone_from(tables);
+    plan.threads = common.threads();
+    let report = dissect::pipeline::dissect(Unit { inputs: vec![inputs::file(capture.to_owned())] }, &plan, &())?;
+    if let Some(refused) = report.refused.into_iter().next() {
+        return Err(refused.into());
+    }
+    // Another run may have been quicker: its tables are the same.
+    let made = making.keep();
+    if fs::rename(&made, &done).is_err() {
+        let _ = fs::remove_dir_all(&made);
+    }
+    make_room(&cache, &done);
+    Ok(done)
+}
+
+/// Removes what was used longest ago, until the bound holds; never what is about to be read.
+fn make_room(cache: &Path, keep: &Path) {
+    let entries = fs::read_dir(cache).into_iter().flatten().flatten();
+    let mut kept: Vec<(SystemTime, u64, PathBuf)> = entries
+        .filter(|entry| {
+            entry.path().is_dir() && entry.path() != keep && !entry.file_name().to_string_lossy().starts_with('.')
+        })
+        .filter_map(|entry| Some((entry.metadata().ok()?.modified().ok()?, bytes_of(&entry.path()), entry.path())))
+        .collect();
+    kept.sort();
+    let mut total: u64 = bytes_of(keep) + kept.iter().map(|(_, bytes, _)| bytes).sum::<u64>();
+    for (_, bytes, path) in kept {
+        if total <= BYTES_MAX {
+            return;
+        }
+        let _ = fs::remove_dir_all(path);
+        total -= bytes;
+    }
+}
+
+fn bytes_of(path: &Path) -> u64 {
+    let entries = fs::read_dir(path).into_iter().flatten().flatten();
+    entries
+        .map(|entry| {
+            if entry.path().is_dir() { bytes_of(&entry.path()) } else { entry.metadata().map_or(0, |file| file.len()) }
+        })
+        .sum()
+}

@@ -1,0 +1,137 @@
+//! A store to read from.
+
+use super::SnapshotError;
+use futures::TryStreamExt;
+use object_store::path::Path as StorePath;
+use object_store::{GetOptions, GetRange, GetResultPayload, ListResult, ObjectMeta, ObjectStore};
+use std::io::{Read, Seek, SeekFrom};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use url::Url;
+
+/// Bytes read from a local file at a time.
+const READ_BYTES: usize = 1 << 20;
+
+/// Credentials and endpoints: only what is meant for a store, since object_store would also take `REGION`,
+/// `TOKEN` and the like.
+const OPTION_PREFIXES: [&str; 3] = ["AWS_", "AZURE_", "GOOGLE_"];
+
+/// A store that is open.
+#[derive(Debug, Clone)]
+pub struct Store {
+    objects: Arc<dyn ObjectStore>,
+    prefix: StorePath,
+    shown: String,
+}
+
+impl Store {
+    /// Opens a folder, or what a URL names, with the options of the environment (`AWS_…`, `AZURE_…`, `GOOGLE_…`).
+    pub fn open(store: &str) -> Result<Self, SnapshotError> {
+        let refused = |reason: String| SnapshotError::NoStore { store: store.to_owned(), reason };
+        let url = match Url::parse(store) {
+            Ok(url) if url.scheme() != "file" => url,
+            Ok(url) => folder_url(&url.to_file_path().map_err(|()| refused("no path of this machine".into()))?)?,
+            Err(_) => folder_url(Path::new(store))?,
+        };
+        let options = std::env::vars_os()
+            .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+            .filter(|(name, _)| OPTION_PREFIXES.iter().any(|prefix| name.starts_with(prefix)));
+        let (objects, prefix) =
+            object_store::parse_url_opts(&url, options).map_err(|error| refused(error.to_string()))?;
+        Ok(Self { objects: objects.into(), prefix, shown: store.trim_end_matches('/').to_owned() })
+    }
+
+    /// Its name, as it was given.
+    pub fn shown(&self) -> &str {
+        &self.shown
+    }
+
+    /// The location of `path` below the store; the store itself for an empty one.
+    pub fn location(&self, path: &str) -> StorePath {
+        path.split('/').filter(|part| !part.is_empty()).fold(self.prefix.clone(), |location, part| location.join(part))
+    }
+
+    /// The folders and files directly in a folder.
+    pub async fn children(&self, folder: &StorePath) -> Result<ListResult, SnapshotError> {
+        self.objects.list_with_delimiter(Some(folder)).await.map_err(|source| self.error(source))
+    }
+
+    /// Every file below a folder.
+    pub async fn files(&self, folder: &StorePath) -> Result<Vec<ObjectMeta>, SnapshotError> {
+        self.objects.list(Some(folder)).try_collect().await.map_err(|source| self.error(source))
+    }
+
+    /// Reads a file from byte `from` to its end, piece by piece.
+    ///
+    /// # Errors
+    /// The store's, and whatever `each` returns.
+    pub async fn read(
+        &self,
+        location: &StorePath,
+        from: u64,
+        mut each: impl FnMut(&[u8]) -> Result<(), SnapshotError>,
+    ) -> Result<(), SnapshotError> {
+        let range = (from > 0).then_some(GetRange::Offset(from));
+        let found = self.objects.get_opts(location, GetOptions { range, ..GetOptions::default() }).await;
+        let found = found.map_err(|source| self.error(source))?;
+        match found.payload {
+            // Without the thousands of hops between threads that a stream of a file makes.
+            GetResultPayload::File(file, path) => tokio::task::block_in_place(|| read_file(file, path, from, each)),
+            GetResultPayload::Stream(mut pieces) => {
+                while let Some(piece) = pieces.try_next().await.map_err(|source| self.error(source))? {
+                    each(&piece)?;
+                }
+                Ok(())
+            }
+        }
+    }
+
+    /// The first bytes of a file, at most `bytes_max`.
+    pub async fn head(&self, location: &StorePath, bytes_max: u64) -> Result<Vec<u8>, SnapshotError> {
+        let options = GetOptions { range: Some(GetRange::Bounded(0..bytes_max)), ..GetOptions::default() };
+        let found = async { self.objects.get_opts(location, options).await?.bytes().await };
+        match found.await {
+            Ok(bytes) => Ok(bytes.into()),
+            // A range cannot be had of an empty file.
+            Err(source) => match self.objects.get_opts(location, GetOptions::new().with_head(true)).await {
+                Ok(found) if found.meta.size == 0 => Ok(Vec::new()),
+                _ => Err(self.error(source)),
+            },
+        }
+    }
+
+    fn error(&self, source: object_store::Error) -> SnapshotError {
+        SnapshotError::Store { store: self.shown.clone(), source }
+    }
+}
+
+/// A folder that is there: a mistyped one would only look empty.
+fn folder_url(folder: &Path) -> Result<Url, SnapshotError> {
+    let absolute = folder.canonicalize().map_err(|source| SnapshotError::Local { path: folder.to_owned(), source })?;
+    let refused =
+        |reason: &str| Err(SnapshotError::NoStore { store: folder.display().to_string(), reason: reason.to_owned() });
+    match Url::from_directory_path(&absolute) {
+        _ if !absolute.is_dir() => refused("not a folder"),
+        Ok(url) => Ok(url),
+        Err(()) => refused("not an absolute path"),
+    }
+}
+
+fn read_file(
+    mut file: std::fs::File,
+    path: PathBuf,
+    from: u64,
+    mut each: impl FnMut(&[u8]) -> Result<(), SnapshotError>,
+) -> Result<(), SnapshotError> {
+    let local = |source| SnapshotError::Local { path: path.clone(), source };
+    file.seek(SeekFrom::Start(from)).map_err(local)?;
+    let mut piece = vec![0; READ_BYTES];
+    loop {
+        match file.read(&mut piece) {
+            Ok(0) => return Ok(()),
+            Ok(bytes) => each(piece.get(..bytes).unwrap_or_default())?,
+            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+            Err(source) => return Err(local(source)),
+        }
+    }
+}

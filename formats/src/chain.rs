@@ -1,0 +1,340 @@
+//! Proves a recording: every file is the one that was sealed, every seal follows the one before, and the
+//! totals are those of the seals. A pure function: whoever calls it has listed and hashed the files.
+//!
+//!     000001.seal.json ◀── previous ── 000002.seal.json ◀── last_seal ── close.json
+//!        │ names, sizes, hashes           │
+//!     000001.pcapng.zst                000002.pcapng.zst
+//!
+//! Whoever can write to the store and knows this format can forge a whole chain; that is what signing
+//! `close.json` is for. Everything less is named here.
+
+use crate::hash::Hash256;
+use crate::seal::{Close, Counts, Seal, SealError, SealedFile, TlsCounts, Volume};
+use crate::store::{FileName, RecordingId};
+use jiff::Timestamp;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// A file found in the folder of a recording.
+#[derive(Debug, Clone)]
+pub struct Found {
+    /// Its name as listed, unchecked.
+    pub name: String,
+    /// What is in it.
+    pub content: Content,
+}
+
+/// What is in a file.
+#[derive(Debug, Clone)]
+pub enum Content {
+    /// A seal or `close.json`, read whole; or the first [`crate::seal::SEAL_BYTES_MAX`] + 1 bytes of it.
+    Ledger(Vec<u8>),
+    /// Any other file: read through, and forgotten.
+    Hashed {
+        /// How many bytes there were.
+        bytes: u64,
+        /// Their SHA-256.
+        sha256: Hash256,
+    },
+}
+
+impl Found {
+    /// Whether the file of that name is to be read whole.
+    pub fn is_ledger(name: &str) -> bool {
+        name.parse::<FileName>().is_ok_and(|name| name.is_ledger())
+    }
+}
+
+/// What a sound recording holds.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Sound {
+    /// How many segments.
+    pub segments: u32,
+    /// Their files, without seals.
+    pub files: u64,
+    /// Bytes of these files, as stored.
+    pub bytes: u64,
+    /// Earliest packet.
+    pub first_packet: Option<Timestamp>,
+    /// Latest packet.
+    pub last_packet: Option<Timestamp>,
+    /// Packets kept and lost.
+    pub counts: Counts,
+    /// TLS plaintext events.
+    pub tls: TlsCounts,
+    /// Segments whose files were given up before they were stored; the ledger says so.
+    pub forgotten: BTreeSet<u32>,
+    /// Packets in segments only `close.json` tells are forgotten.
+    pub forgotten_at_close: Volume,
+    /// Segments found open after a crash.
+    pub recovered: Vec<u32>,
+}
+
+/// The first thing that is wrong with a recording: which file, and what.
+#[derive(Debug, thiserror::Error)]
+#[error("{name} {wrong}")]
+pub struct Fault {
+    /// The file, as named in the folder of the recording.
+    pub name: String,
+    /// What is wrong with it.
+    #[source]
+    pub wrong: Wrong,
+}
+
+/// What can be wrong with a file of a recording.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Wrong {
+    /// Right size, other bytes.
+    #[error("was changed: its SHA-256 is {found}, {sealed} was sealed")]
+    Changed {
+        /// Hash of what is there.
+        found: Hash256,
+        /// Hash of what was sealed.
+        sealed: Hash256,
+    },
+    /// The totals are not those of the seals.
+    #[error("does not match the seals: {what}")]
+    CloseMismatch {
+        /// What differs.
+        what: &'static str,
+    },
+    /// A whole seal or close of some other recording.
+    #[error("belongs to {of}")]
+    Foreign {
+        /// The recording it says it belongs to.
+        of: Box<RecordingId>,
+    },
+    /// The bytes are no seal or no close.
+    #[error("{0}")]
+    Ledger(#[source] SealError),
+    /// A whole seal under another number.
+    #[error("is the seal of segment {holds}: swapped or renamed")]
+    Misplaced {
+        /// The segment it seals.
+        holds: u32,
+    },
+    /// Not there.
+    #[error("is missing")]
+    Missing,
+    /// Sealed by nobody.
+    #[error("was sealed by nobody")]
+    NotSealed,
+    /// The chain is broken here.
+    #[error("does not follow {previous}: one of them was edited or exchanged")]
+    NotTheNext {
+        /// Name of the seal before.
+        previous: FileName,
+    },
+    /// Other size.
+    #[error("has {found_bytes} bytes, {sealed_bytes} were sealed")]
+    Size {
+        /// Bytes that are there.
+        found_bytes: u64,
+        /// Bytes that were sealed.
+        sealed_bytes: u64,
+    },
+    /// Whole, but another file of this recording.
+    #[error("holds what was sealed as {sealed_as}: swapped or renamed")]
+    Swapped {
+        /// The name its content was sealed under.
+        sealed_as: FileName,
+    },
+    /// No `close.json`.
+    #[error("is missing: still being recorded, not yet uploaded, or removed")]
+    Unclosed,
+}
+
+impl Fault {
+    fn new(name: impl ToString, wrong: Wrong) -> Self {
+        Self { name: name.to_string(), wrong }
+    }
+}
+
+/// Checks the recording whose folder is `id` against all files `found` in that folder.
+///
+/// # Errors
+/// The first [`Fault`]: segments in order, in each its seal before its files; then files nobody sealed;
+/// then `close.json`.
+pub fn verify(id: &RecordingId, found: &[Found]) -> Result<Sound, Fault> {
+    let folder = Folder::new(found);
+    let mut sound = Sound::default();
+    let mut previous: Option<(FileName, Hash256)> = None;
+    for sequence in 1..=folder.segments() {
+        let (name, seal, sha256) = folder.seal(id, sequence)?;
+        if let Some((previous, previous_sha256)) = previous
+            && seal.previous_sha256 != Some(previous_sha256)
+        {
+            return Err(Fault::new(name, Wrong::NotTheNext { previous }));
+        }
+        for file in &seal.files {
+            folder.check_file(file, sequence)?;
+        }
+        sound.add(&seal, folder.forgotten.contains(&sequence));
+        previous = Some((name, sha256));
+    }
+    folder.check_nothing_else(sound.segments)?;
+    let close = folder.close(id)?;
+    check_close(&close, &sound, previous.map(|(_, sha256)| sha256))?;
+    sound.forgotten_at_close = close.forgotten_volume;
+    Ok(sound)
+}
+
+impl Sound {
+    fn add(&mut self, seal: &Seal, forgotten: bool) {
+        self.segments = seal.sequence;
+        if forgotten {
+            self.forgotten.insert(seal.sequence);
+        } else {
+            self.files += seal.files.len() as u64;
+            self.bytes = seal.files.iter().fold(self.bytes, |sum, file| sum.saturating_add(file.bytes));
+        }
+        self.first_packet = [self.first_packet, seal.first_packet].into_iter().flatten().min();
+        self.last_packet = self.last_packet.max(seal.last_packet);
+        self.counts += seal.counts;
+        self.tls += seal.tls;
+        if seal.recovered.is_some() {
+            self.recovered.push(seal.sequence);
+        }
+    }
+}
+
+fn check_close(close: &Close, sound: &Sound, last_seal_sha256: Option<Hash256>) -> Result<(), Fault> {
+    let mismatch = |what| Err(Fault::new(FileName::Close, Wrong::CloseMismatch { what }));
+    match () {
+        () if close.segments != sound.segments => mismatch("another number of segments"),
+        () if close.last_seal_sha256 != last_seal_sha256 => mismatch("another last seal"),
+        () if close.counts != sound.counts || close.tls != sound.tls => mismatch("other counts"),
+        () if (close.first_packet, close.last_packet) != (sound.first_packet, sound.last_packet) => {
+            mismatch("other times")
+        }
+        () => Ok(()),
+    }
+}
+
+/// The files of a recording by name, with what the seals say of them.
+struct Folder<'a> {
+    files: BTreeMap<FileName, &'a Content>,
+    /// Names that are none of ours.
+    strangers: Vec<&'a str>,
+    /// Every seal that can be read, by the number in its name.
+    seals: BTreeMap<u32, Seal>,
+    /// `close.json`, if it can be read.
+    close: Option<Close>,
+    /// Under which name each content was sealed, to tell swapped from changed.
+    sealed_as: BTreeMap<Hash256, FileName>,
+    /// Segments a seal or the close says are not stored.
+    forgotten: BTreeSet<u32>,
+}
+
+impl<'a> Folder<'a> {
+    fn new(found: &'a [Found]) -> Self {
+        let mut folder = Self {
+            files: BTreeMap::new(),
+            strangers: Vec::new(),
+            seals: BTreeMap::new(),
+            close: None,
+            sealed_as: BTreeMap::new(),
+            forgotten: BTreeSet::new(),
+        };
+        for file in found {
+            match file.name.parse::<FileName>() {
+                Ok(name) => drop(folder.files.insert(name, &file.content)),
+                Err(_) => folder.strangers.push(&file.name),
+            }
+        }
+        for (name, content) in &folder.files {
+            match (name, content) {
+                (FileName::Close, Content::Ledger(bytes)) => folder.close = Close::from_bytes(bytes).ok(),
+                (FileName::Segment { sequence, .. }, Content::Ledger(bytes)) => {
+                    // What cannot be read is named when its turn comes.
+                    if let Ok(seal) = Seal::from_bytes(bytes) {
+                        folder.seals.insert(*sequence, seal);
+                    }
+                }
+                (_, Content::Hashed { .. }) => {}
+            }
+        }
+        for seal in folder.seals.values() {
+            folder.forgotten.extend(&seal.forgotten);
+            folder.sealed_as.extend(seal.files.iter().map(|file| (file.sha256, file.name.clone())));
+        }
+        folder.forgotten.extend(folder.close.iter().flat_map(|close| &close.forgotten));
+        folder
+    }
+
+    /// How many segments there should be: as many as `close.json` says, or more when there are more seals.
+    fn segments(&self) -> u32 {
+        let sealed = self.files.keys().filter(|name| name.is_ledger()).filter_map(FileName::sequence).max();
+        let closed = self.close.as_ref().map(|close| close.segments);
+        sealed.max(closed).unwrap_or(0)
+    }
+
+    fn ledger(&self, name: &FileName) -> Option<&'a [u8]> {
+        match self.files.get(name)? {
+            Content::Ledger(bytes) => Some(bytes),
+            Content::Hashed { .. } => None,
+        }
+    }
+
+    fn seal(&self, id: &RecordingId, sequence: u32) -> Result<(FileName, Seal, Hash256), Fault> {
+        let name = FileName::seal(sequence);
+        let fault = |wrong| Fault::new(&name, wrong);
+        let bytes = self.ledger(&name).ok_or_else(|| fault(Wrong::Missing))?;
+        let seal = Seal::from_bytes(bytes).map_err(|error| fault(Wrong::Ledger(error)))?;
+        if seal.recording != *id {
+            return Err(fault(Wrong::Foreign { of: Box::new(seal.recording) }));
+        }
+        if seal.sequence != sequence {
+            return Err(fault(Wrong::Misplaced { holds: seal.sequence }));
+        }
+        Ok((name, seal, Hash256::of(bytes)))
+    }
+
+    fn close(&self, id: &RecordingId) -> Result<Close, Fault> {
+        let fault = |wrong| Fault::new(FileName::Close, wrong);
+        let bytes = self.ledger(&FileName::Close).ok_or_else(|| fault(Wrong::Unclosed))?;
+        let close = Close::from_bytes(bytes).map_err(|error| fault(Wrong::Ledger(error)))?;
+        if close.recording != *id {
+            return Err(fault(Wrong::Foreign { of: Box::new(close.recording) }));
+        }
+        Ok(close)
+    }
+
+    fn check_file(&self, sealed: &SealedFile, sequence: u32) -> Result<(), Fault> {
+        let fault = |wrong| Err(Fault::new(&sealed.name, wrong));
+        let (bytes, sha256) = match self.files.get(&sealed.name) {
+            None if self.forgotten.contains(&sequence) => return Ok(()),
+            None => return fault(Wrong::Missing),
+            // Unreachable through `Seal::from_bytes`, which refuses seals of seals.
+            Some(Content::Ledger(bytes)) => (bytes.len() as u64, Hash256::of(bytes)),
+            Some(Content::Hashed { bytes, sha256 }) => (*bytes, *sha256),
+        };
+        if sha256 == sealed.sha256 && bytes == sealed.bytes {
+            return Ok(());
+        }
+        match self.sealed_as.get(&sha256) {
+            Some(name) if *name != sealed.name => fault(Wrong::Swapped { sealed_as: name.clone() }),
+            _ if bytes != sealed.bytes => fault(Wrong::Size { found_bytes: bytes, sealed_bytes: sealed.bytes }),
+            _ => fault(Wrong::Changed { found: sha256, sealed: sealed.sha256 }),
+        }
+    }
+
+    /// Files that no seal names. Without `close.json`, files behind the last seal are on their way.
+    fn check_nothing_else(&self, last: u32) -> Result<(), Fault> {
+        let sealed: BTreeSet<&FileName> =
+            self.seals.values().flat_map(|seal| &seal.files).map(|file| &file.name).collect();
+        let closed = self.files.contains_key(&FileName::Close);
+        for name in self.files.keys().filter(|name| !name.is_ledger() && !sealed.contains(name)) {
+            if closed || name.sequence().is_some_and(|sequence| sequence <= last) {
+                return Err(Fault::new(name, Wrong::NotSealed));
+            }
+        }
+        match self.strangers.first() {
+            Some(stranger) => Err(Fault::new(stranger, Wrong::NotSealed)),
+            None => Ok(()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,359 @@
+//! The seal that closes a segment and the totals that close a recording (drawn in FORMATS.md).
+//!
+//! Both are one line of JSON whose last member is the SHA-256 of all bytes before it, so that a changed
+//! byte is seen in the file itself; the chain from seal to seal and to `close.json` shows the rest.
+//! Seals are hashed as stored, never re-written: members a later version adds survive and are ignored.
+
+use crate::hash::Hash256;
+use crate::store::{FileName, RecordingId};
+use jiff::Timestamp;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+/// The version written here. It changes only when an older reader would misunderstand, not for new members.
+pub const VERSION: u32 = 1;
+
+/// Longest seal that is read: ours have about 1 KiB, and 100 bytes for each TLS process of a node to come.
+pub const SEAL_BYTES_MAX: usize = 1 << 20;
+
+/// Why bytes are no seal and no close.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum SealError {
+    /// The bytes do not have the hash they end with.
+    #[error("was edited: it does not have the hash it ends with")]
+    Edited,
+    /// Says something that cannot be.
+    #[error("contradicts itself: {what}")]
+    Impossible {
+        /// What contradicts what.
+        what: &'static str,
+    },
+    /// A later version gave the members another meaning.
+    #[error("has version {version}, this program reads up to {VERSION}")]
+    LaterVersion {
+        /// The version it claims.
+        version: u32,
+    },
+    /// JSON, but not ours; or no JSON.
+    #[error("cannot be read: {0}")]
+    NotASeal(#[from] serde_json::Error),
+    /// Longer than any seal.
+    #[error("has {bytes} bytes, a seal has at most {SEAL_BYTES_MAX}")]
+    TooLong {
+        /// How many bytes there are.
+        bytes: usize,
+    },
+}
+
+/// What was sealed: one segment with everything known about it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Seal {
+    /// Version of this format: [`VERSION`].
+    pub version: u32,
+    /// The recording it belongs to.
+    pub recording: RecordingId,
+    /// Number of the segment, from 1 without gaps.
+    pub sequence: u32,
+    /// The files of the segment, as stored.
+    pub files: Vec<SealedFile>,
+    /// Earliest packet of the segment; null without packets.
+    pub first_packet: Option<Timestamp>,
+    /// Latest packet of the segment; null without packets.
+    pub last_packet: Option<Timestamp>,
+    /// Packets and bytes, kept and lost, since the seal before.
+    pub counts: Counts,
+    /// TLS plaintext events since the seal before.
+    pub tls: TlsCounts,
+    /// Segments before this one whose files were given up by the spool's policy before they were stored.
+    /// Told by the first seal made after that.
+    pub forgotten: Vec<u32>,
+    /// The clock the packets were timed with; null when it was not asked.
+    pub clock: Option<Clock>,
+    /// Version of the recorder that wrote it.
+    pub recorder: String,
+    /// SHA-256 of the configuration it was made with.
+    pub configuration_sha256: Hash256,
+    /// Set when the segment was found open after a crash.
+    pub recovered: Option<Recovered>,
+    /// SHA-256 of the bytes of the seal before; null for the first.
+    pub previous_sha256: Option<Hash256>,
+}
+
+/// A file of a segment.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SealedFile {
+    /// Its name, in the folder of the recording.
+    pub name: FileName,
+    /// Its size, as stored.
+    pub bytes: u64,
+    /// Its SHA-256, as stored.
+    pub sha256: Hash256,
+}
+
+/// Packets and their bytes on the wire.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Volume {
+    /// How many packets.
+    pub packets: u64,
+    /// Their bytes.
+    pub bytes: u64,
+}
+
+/// What became of the packets. In packets, `seen` is `written` and `filtered` and all that was dropped;
+/// in bytes it is that and `snapped_bytes`, but for the bytes of drops, which the kernel does not count.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Counts {
+    /// Packets that matched the kernel-side filter, with their length on the wire. What that filter
+    /// refuses reaches no counter.
+    pub seen: Volume,
+    /// Packets in the segment, with the bytes kept of them.
+    pub written: Volume,
+    /// Bytes of written packets beyond the snap length.
+    pub snapped_bytes: u64,
+    /// Packets the recorder itself left out: excluded by rule.
+    pub filtered: Volume,
+    /// Packets lost, by place.
+    pub dropped: Dropped,
+}
+
+/// Packets that should have been kept, by the place where they were lost.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Dropped {
+    /// Lost by the kernel because the capture ring was full: it counts packets only.
+    pub kernel_packets: u64,
+    /// Taken from the ring, and lost because what follows was too slow.
+    pub ring: Volume,
+    /// Lost because writing failed.
+    pub disk: Volume,
+    /// Written in segments that are listed as forgotten; they are not `seen` a second time.
+    pub spool: Volume,
+}
+
+/// TLS plaintext events; zero where no probe was attached.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TlsCounts {
+    /// Events in the sidecar.
+    pub events: u64,
+    /// Plaintext bytes in the sidecar.
+    pub bytes: u64,
+    /// Events lost between probe and sidecar.
+    pub lost_events: u64,
+}
+
+/// How far the clock of the node was off.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Clock {
+    /// What must be added to our times to get the source's.
+    pub offset_ns: i64,
+    /// Who says so: 'kernel', 'chrony', 'ptp', …
+    pub source: String,
+}
+
+/// What a crash cost.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Recovered {
+    /// Bytes at the end of the open segment that could not be read, and were cut off.
+    pub cut_bytes: u64,
+    /// After this moment nothing is known: the last packet kept, or the start of the segment. Packets
+    /// between it and the next segment are lost, and nobody counted them.
+    pub nothing_after: Option<Timestamp>,
+}
+
+/// Totals of a recording, written when it ends.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Close {
+    /// Version of this format: [`VERSION`].
+    pub version: u32,
+    /// The recording it ends.
+    pub recording: RecordingId,
+    /// When it ended.
+    pub ended: Timestamp,
+    /// Why it ended.
+    pub reason: EndReason,
+    /// How many segments there are: the number of the last.
+    pub segments: u32,
+    /// Earliest packet of all segments; null without packets.
+    pub first_packet: Option<Timestamp>,
+    /// Latest packet of all segments; null without packets.
+    pub last_packet: Option<Timestamp>,
+    /// Sums over all seals.
+    pub counts: Counts,
+    /// Sums over all seals.
+    pub tls: TlsCounts,
+    /// Segments given up by the spool's policy that no seal has told of, with what was in them.
+    pub forgotten: Vec<u32>,
+    /// Packets in those; not part of `counts`, which are the seals' sums.
+    pub forgotten_volume: Volume,
+    /// Version of the recorder that wrote it.
+    pub recorder: String,
+    /// SHA-256 of the bytes of the last seal; null without segments.
+    pub last_seal_sha256: Option<Hash256>,
+}
+
+/// Why a recording ended.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum EndReason {
+    /// Its bytes were used up.
+    ByteBudget,
+    /// Found unfinished by a later start.
+    Crash,
+    /// Its time was over.
+    Duration,
+    /// Capturing or writing failed, and could not go on.
+    Failure,
+    /// Its packets were used up.
+    PacketBudget,
+    /// The spool was full, and its policy is to stop.
+    SpoolFull,
+    /// Somebody stopped the recorder.
+    Stopped,
+    /// A reason of a later version.
+    #[serde(untagged)]
+    Other(String),
+}
+
+impl Seal {
+    /// The bytes of `<number>.seal.json`; the same seal gives the same bytes.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        to_line(self)
+    }
+
+    /// Reads what [`Seal::to_bytes`] wrote, in this version or one that only adds members.
+    ///
+    /// # Bounds
+    /// [`SEAL_BYTES_MAX`]; nesting is bounded by serde_json.
+    /// # Errors
+    /// Everything in [`SealError`]: a byte changed anywhere is one of them.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, SealError> {
+        let seal: Self = from_line(bytes)?;
+        check_version(seal.version)?;
+        let impossible = |what| Err(SealError::Impossible { what });
+        if seal.sequence == 0 || (seal.sequence == 1) != seal.previous_sha256.is_none() {
+            return impossible("the first seal, and only the first, has no seal before it");
+        }
+        if seal.files.iter().any(|file| file.name.sequence() != Some(seal.sequence) || file.name.is_ledger()) {
+            return impossible("it lists a file that is not of its segment");
+        }
+        let mut names: Vec<_> = seal.files.iter().map(|file| &file.name).collect();
+        names.sort_unstable();
+        if names.windows(2).any(|pair| pair.first() == pair.last()) {
+            return impossible("it lists a file twice");
+        }
+        if seal.forgotten.iter().any(|&forgotten| forgotten == 0 || forgotten >= seal.sequence) {
+            return impossible("it forgets a segment that is not before it");
+        }
+        Ok(seal)
+    }
+}
+
+impl Close {
+    /// The bytes of `close.json`; the same totals give the same bytes.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        to_line(self)
+    }
+
+    /// Reads what [`Close::to_bytes`] wrote, in this version or one that only adds members.
+    ///
+    /// # Bounds
+    /// [`SEAL_BYTES_MAX`]; nesting is bounded by serde_json.
+    /// # Errors
+    /// Everything in [`SealError`]: a byte changed anywhere is one of them.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, SealError> {
+        let close: Self = from_line(bytes)?;
+        check_version(close.version)?;
+        if (close.segments == 0) != close.last_seal_sha256.is_none() {
+            return Err(SealError::Impossible { what: "a recording with segments, and only that, has a last seal" });
+        }
+        Ok(close)
+    }
+}
+
+impl std::ops::AddAssign for Volume {
+    fn add_assign(&mut self, other: Self) {
+        // Saturating: sums come from files, and a wrong sum is told apart by `close.json`, not by a panic.
+        self.packets = self.packets.saturating_add(other.packets);
+        self.bytes = self.bytes.saturating_add(other.bytes);
+    }
+}
+
+impl std::ops::AddAssign for Counts {
+    fn add_assign(&mut self, other: Self) {
+        self.seen += other.seen;
+        self.written += other.written;
+        self.snapped_bytes = self.snapped_bytes.saturating_add(other.snapped_bytes);
+        self.filtered += other.filtered;
+        self.dropped += other.dropped;
+    }
+}
+
+impl std::ops::AddAssign for Dropped {
+    fn add_assign(&mut self, other: Self) {
+        self.kernel_packets = self.kernel_packets.saturating_add(other.kernel_packets);
+        self.ring += other.ring;
+        self.disk += other.disk;
+        self.spool += other.spool;
+    }
+}
+
+impl std::ops::AddAssign for TlsCounts {
+    fn add_assign(&mut self, other: Self) {
+        self.events = self.events.saturating_add(other.events);
+        self.bytes = self.bytes.saturating_add(other.bytes);
+        self.lost_events = self.lost_events.saturating_add(other.lost_events);
+    }
+}
+
+/// Between the members and their hash.
+const TAIL_OPEN: &[u8] = b",\"sha256\":\"";
+/// Behind the hash.
+const TAIL_CLOSE: &[u8] = b"\"}\n";
+
+fn to_line(members: &impl Serialize) -> Vec<u8> {
+    let mut line = serde_json::to_vec(members).expect("no map with odd keys and no fallible serialiser in a seal");
+    line.pop(); // The closing brace: one more member follows.
+    let hash = Hash256::of(&line);
+    line.extend_from_slice(TAIL_OPEN);
+    line.extend_from_slice(hash.to_string().as_bytes());
+    line.extend_from_slice(TAIL_CLOSE);
+    line
+}
+
+fn from_line<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, SealError> {
+    if bytes.len() > SEAL_BYTES_MAX {
+        return Err(SealError::TooLong { bytes: bytes.len() });
+    }
+    let hashed = bytes.strip_suffix(TAIL_CLOSE).and_then(|line| line.split_last_chunk::<64>());
+    let Some((before, hash)) = hashed.and_then(|(line, hash)| Some((line.strip_suffix(TAIL_OPEN)?, hash))) else {
+        return Err(SealError::Edited);
+    };
+    if Hash256::of(before).to_string().as_bytes() != hash {
+        return Err(SealError::Edited);
+    }
+    Ok(serde_json::from_slice(bytes)?)
+}
+
+fn check_version(version: u32) -> Result<(), SealError> {
+    if version > VERSION { Err(SealError::LaterVersion { version }) } else { Ok(()) }
+}
+
+/// Entries for the fuzzer.
+#[doc(hidden)]
+pub mod fuzz {
+    /// Whatever is read as a seal or a close can be written and read again.
+    pub fn fuzz_seal(data: &[u8]) {
+        // Random bytes never carry their own hash: give them one, so that what lies behind is reached.
+        let mut line = data.to_vec();
+        line.extend_from_slice(super::TAIL_OPEN);
+        line.extend_from_slice(crate::hash::Hash256::of(data).to_string().as_bytes());
+        line.extend_from_slice(super::TAIL_CLOSE);
+        if let Ok(seal) = super::Seal::from_bytes(&line) {
+            assert_eq!(super::Seal::from_bytes(&seal.to_bytes()).ok(), Some(seal));
+        }
+        if let Ok(close) = super::Close::from_bytes(&line) {
+            assert_eq!(super::Close::from_bytes(&close.to_bytes()).ok(), Some(close));
+        }
+    }
+}

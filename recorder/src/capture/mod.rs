@@ -1,0 +1,65 @@
+//! What happens on interfaces becomes packets with a time and an interface, or counts of what was lost.
+//!
+//! Enters: the names of interfaces, a filter. Leaves: [`Packet`]s, borrowed from the block of the ring that
+//! the kernel wrote them to, and [`Tally`]s that account for every packet the kernel showed us. Refused:
+//! nothing that is on the wire; what the filter refuses is counted too.
+
+mod block;
+mod interfaces;
+mod ring;
+mod sys;
+
+pub use block::{Link, Packet, Packets, fuzz};
+pub use interfaces::{Interface, Interfaces, Selection};
+pub use ring::{Block, Ring, RingOptions, Tally};
+pub use sys::hurry;
+
+use std::io;
+
+/// Why there is no capture.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum CaptureError {
+    /// None of the chosen interfaces is there.
+    #[error("there is no interface {wanted}; there are: {present}")]
+    NoInterface {
+        /// What was asked for.
+        wanted: String,
+        /// What there is.
+        present: String,
+    },
+    /// The kernel said no for want of a right.
+    #[error(
+        "capturing packets needs the capability CAP_NET_RAW, which this process has not: \
+         run it as root, grant it in the container's security context, or `setcap cap_net_raw+ep` the program"
+    )]
+    NotAllowed(#[source] io::Error),
+    /// The kernel said no for another reason.
+    #[error("could not {action}: {source}")]
+    System {
+        /// What was tried.
+        action: &'static str,
+        /// What the kernel said.
+        source: io::Error,
+    },
+    /// More interfaces than a filter can name.
+    #[error("{named} interfaces are named, at most {max} can be; 'any' takes all")]
+    TooManyInterfaces {
+        /// How many were named.
+        named: usize,
+        /// How many can be.
+        max: usize,
+    },
+}
+
+/// Says what failed.
+trait Doing<T> {
+    /// Turns the kernel's answer into an error that says what was tried.
+    fn doing(self, action: &'static str) -> Result<T, CaptureError>;
+}
+
+impl<T> Doing<T> for io::Result<T> {
+    fn doing(self, action: &'static str) -> Result<T, CaptureError> {
+        self.map_err(|source| CaptureError::System { action, source })
+    }
+}

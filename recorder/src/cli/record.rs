@@ -1,0 +1,201 @@
+//! `remora-recorder record`: one window, now.
+
+use super::CaptureArgs;
+use anyhow::Context;
+use formats::hash::Hash256;
+use formats::seal::{Close, EndReason};
+use formats::store::{Name, RecordingId};
+use jiff::{SignedDuration, Timestamp};
+use recorder::pipeline::{self, Settings};
+use recorder::recover;
+use recorder::schedule::{
+    Budget, ByteSize, Interface, Missed, Overlap, Period, Recording, SegmentLimits, SpoolFull, StoreTarget, StoreUrl,
+    When, Window,
+};
+use recorder::spool::Spool;
+use recorder::upload::Sender;
+use std::io::Write;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::time::Duration;
+
+/// Record one window, now, and store it.
+///
+/// Ends after --duration, when a budget is spent, or on SIGINT or SIGTERM; what was recorded is then sealed,
+/// stored, and summed up on standard output.
+#[derive(clap::Args)]
+pub struct RecordArgs {
+    /// Interface to listen on; may be repeated. 'any' is all there are and will be.
+    #[arg(long, short, env = "REMORA_INTERFACE", required = true, value_delimiter = ',', value_name = "IF")]
+    interface: Vec<Interface>,
+    /// How long to record, such as 10s, 5m or 1h 30m [default: until stopped].
+    #[arg(long, env = "REMORA_DURATION", value_name = "TIME")]
+    duration: Option<Period>,
+    /// Where to store: a folder, or an URL (file, s3, gs, az, http, https).
+    #[arg(long, env = "REMORA_STORE", value_name = "URL")]
+    store: String,
+    /// The credentials can only write: uploads are proved by the store's SHA-256 (s3 only).
+    #[arg(long, env = "REMORA_STORE_WRITE_ONLY")]
+    store_write_only: bool,
+    /// Folder where segments wait to be stored.
+    #[arg(long, env = "REMORA_SPOOL", default_value = "/var/lib/remora/spool", value_name = "DIR")]
+    spool: PathBuf,
+    /// Most bytes in the spool; the recording ends when they are reached.
+    #[arg(long, env = "REMORA_SPOOL_BYTES", default_value = "4GiB", value_name = "SIZE")]
+    spool_bytes: ByteSize,
+    /// What to keep, in the language of tcpdump, such as 'tcp port 80' [default: everything].
+    #[arg(long, short, env = "REMORA_FILTER", value_name = "BPF")]
+    filter: Option<String>,
+    /// Most bytes kept of a packet.
+    #[arg(long, short, env = "REMORA_SNAPLEN", default_value_t = recorder::limits::SNAP_BYTES_MAX, value_name = "BYTES",
+          value_parser = clap::value_parser!(u32).range(1..=i64::from(recorder::limits::SNAP_BYTES_MAX)))]
+    snaplen: u32,
+    /// A segment is closed at that size, as stored.
+    #[arg(long, env = "REMORA_SEGMENT_BYTES", default_value = "64MiB", value_name = "SIZE")]
+    segment_bytes: ByteSize,
+    /// A segment is closed after that time, once there are packets in it.
+    #[arg(long, env = "REMORA_SEGMENT_AGE", default_value = "10s", value_name = "TIME")]
+    segment_age: Period,
+    /// End after that many packets [default: no bound].
+    #[arg(long, env = "REMORA_PACKETS_MAX", value_name = "N")]
+    packets_max: Option<u64>,
+    /// End after that many bytes of packets [default: no bound].
+    #[arg(long, env = "REMORA_BYTES_MAX", value_name = "SIZE")]
+    bytes_max: Option<ByteSize>,
+    /// Name of the window, in the store.
+    #[arg(long, env = "REMORA_WINDOW", default_value = "manual", value_name = "NAME")]
+    window: Name,
+    /// Name of this node, in the store [default: the host's name].
+    #[arg(long, env = "REMORA_NODE", value_name = "NAME")]
+    node: Option<Name>,
+    /// Name of the cluster, in the store.
+    #[arg(long, env = "REMORA_CLUSTER", default_value = "local", value_name = "NAME")]
+    cluster: Name,
+    #[command(flatten)]
+    capture: CaptureArgs,
+}
+
+/// What is meant.
+pub struct RecordPlan {
+    recording: Recording,
+    spool: PathBuf,
+    spool_bytes_max: u64,
+    settings: Settings,
+}
+
+/// As long as "until stopped" lasts.
+const UNTIL_STOPPED: Duration = Duration::from_secs(366 * 24 * 3600);
+
+/// How often what was sealed is stored while more is recorded.
+const SWEEP: Duration = Duration::from_millis(500);
+
+impl RecordArgs {
+    pub fn resolve(self) -> anyhow::Result<RecordPlan> {
+        // A filter that is none is named before anything is made.
+        if let Some(filter) = &self.filter {
+            filter.parse::<recorder::filter::Expression>().context("--filter")?;
+        }
+        let now = Timestamp::now();
+        let duration = self.duration.map_or(UNTIL_STOPPED, |period| period.0);
+        let node = self.node.map_or_else(super::node_name, Ok)?;
+        let url = if self.store.contains("://") {
+            self.store
+        } else {
+            std::path::absolute(&self.store)?.to_string_lossy().into_owned()
+        };
+        let url: StoreUrl = url.parse().map_err(anyhow::Error::msg).context("--store")?;
+        let window = Window {
+            name: self.window.clone(),
+            when: When::At(now),
+            duration,
+            interfaces: self.interface,
+            filter: self.filter,
+            snap_length: self.snaplen,
+            segment: SegmentLimits { bytes: self.segment_bytes, age: self.segment_age },
+            budget: Budget { bytes: self.bytes_max, packets: self.packets_max },
+            store: StoreTarget { url, write_only: self.store_write_only },
+            overlap: Overlap::Allow,
+            missed: Missed::Rest,
+        };
+        Ok(RecordPlan {
+            recording: Recording {
+                id: RecordingId { cluster: self.cluster, window: self.window, start: now.into(), node },
+                ends: now.checked_add(SignedDuration::try_from(duration)?)?,
+                configuration_sha256: Hash256::of(format!("{window:?}").as_bytes()),
+                window: Arc::new(window),
+            },
+            spool: self.spool,
+            spool_bytes_max: self.spool_bytes.0,
+            settings: self.capture.resolve(),
+        })
+    }
+}
+
+/// Records, stores, and sums up.
+pub fn run(plan: RecordPlan, out: &mut impl Write) -> anyhow::Result<ExitCode> {
+    let spool = Spool::open(&plan.spool).with_context(|| format!("spool {}", plan.spool.display()))?;
+    recover::recover(&spool, Timestamp::now()).with_context(|| format!("spool {}", plan.spool.display()))?;
+    let (close, stored) = super::runtime()?.block_on(record_and_store(&plan, &spool))?;
+    summarise(&plan.recording, &close, out)?;
+    stored.with_context(|| {
+        format!("not stored yet, and left in {} for the next start", spool.folder(&plan.recording.id).display())
+    })?;
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn record_and_store(plan: &RecordPlan, spool: &Spool) -> anyhow::Result<(Close, anyhow::Result<()>)> {
+    let stop = Arc::new(AtomicBool::new(false));
+    super::stop::on_signal(stop.clone())?;
+    let mut sender = Sender::new(spool.clone());
+    let bound = sender.bound(plan.spool_bytes_max, SpoolFull::Stop);
+    let (recording, settings, its_spool) = (plan.recording.clone(), plan.settings.clone(), spool.clone());
+    let thread = std::thread::Builder::new().name("capture".into());
+    let (tell, mut done) = tokio::sync::oneshot::channel();
+    let thread = thread.spawn(move || {
+        let close = pipeline::record(&recording, &its_spool, &bound, &settings, &stop);
+        tell.send(()).ok();
+        close
+    })?;
+    loop {
+        tokio::select! {
+            _ = &mut done => break,
+            () = tokio::time::sleep(SWEEP) => {}
+        }
+        if let Err(error) = sender.sweep().await {
+            tracing::warn!(%error, "upload failed; it is tried again");
+        }
+    }
+    let close = thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
+    let swept = sender.sweep().await;
+    // Another recording of the spool may have failed to be sent; this one is what was asked for.
+    let stored = if spool.folder(&plan.recording.id).exists() { swept.map_err(Into::into) } else { Ok(()) };
+    Ok((close, stored))
+}
+
+fn summarise(recording: &Recording, close: &Close, out: &mut impl Write) -> anyhow::Result<()> {
+    let counts = &close.counts;
+    let dropped = &counts.dropped;
+    let length = SignedDuration::try_from(close.ended.duration_since(recording.id.start.time()).unsigned_abs())?;
+    let why = match close.reason {
+        EndReason::ByteBudget => "its bytes were used up",
+        EndReason::Duration => "its time was over",
+        EndReason::PacketBudget => "its packets were used up",
+        EndReason::SpoolFull => "the spool was full",
+        EndReason::Stopped => "it was stopped",
+        _ => "it failed",
+    };
+    writeln!(out, "recorded   {:.1} s, until {why}", length.as_secs_f64())?;
+    writeln!(out, "packets    {} written of {} seen", counts.written.packets, counts.seen.packets)?;
+    writeln!(out, "bytes      {} written of {} seen", counts.written.bytes, counts.seen.bytes)?;
+    writeln!(out, "filtered   {} packets", counts.filtered.packets)?;
+    writeln!(
+        out,
+        "lost       {} packets dropped by the kernel, {} behind the ring, {} on the disk, {} in the spool",
+        dropped.kernel_packets, dropped.ring.packets, dropped.disk.packets, dropped.spool.packets
+    )?;
+    writeln!(out, "segments   {}", close.segments)?;
+    writeln!(out, "stored in  {}/{}", recording.window.store.url.to_string().trim_end_matches('/'), recording.id)?;
+    Ok(())
+}

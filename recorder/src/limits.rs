@@ -1,0 +1,58 @@
+//! Every bound we chose, its arithmetic and its reason.
+//!
+//! Together they are the recorder's memory: 32 MiB ring, 6 MiB batches, 1 MiB compressed, about 2 MiB of
+//! zstd, and the program: below 64 MiB resident whatever the traffic.
+
+use std::time::Duration;
+
+/// Default size of the ring [bytes]: the stall it rides out is size ÷ rate, 0.25 s at 1 Gbit/s.
+pub const RING_BYTES_DEFAULT: usize = 32 << 20;
+
+/// Smallest ring [bytes]: sixteen blocks, so that one block in our hands leaves the kernel fifteen.
+pub const RING_BYTES_MIN: usize = 16 * BLOCK_BYTES;
+
+/// Largest ring [bytes]: what the kernel pins for us nobody else gets.
+pub const RING_BYTES_MAX: usize = 1 << 30;
+
+/// A block of the ring [bytes]. A frame must fit in one; the largest is 64 KiB of segmentation offload, and
+/// 256 KiB with IPv6 jumbograms below the snap length.
+pub const BLOCK_BYTES: usize = 512 << 10;
+
+/// A block that is not full is handed over after this time: a part of the one second we may lose.
+pub const BLOCK_RETIRE: Duration = Duration::from_millis(100);
+
+/// Default and largest snap length [bytes]: as libpcap, more than any frame of Linux by default.
+pub const SNAP_BYTES_MAX: u32 = 256 << 10;
+
+/// A batch of blocks on its way to the disk [bytes], and one zstd frame of a segment: larger ones
+/// compress hardly better.
+pub const BATCH_BYTES: usize = 1 << 20;
+
+/// Batches there are. When all wait for the disk, the ring fills, and the kernel counts what it drops.
+pub const BATCHES: usize = 6;
+
+/// A batch goes to the disk after this time, full or not. With [`BLOCK_RETIRE`] and the wait for the writer
+/// it stays below the second that a `kill -9` may cost.
+pub const FLUSH: Duration = Duration::from_millis(500);
+
+/// How long the capture thread waits for a block: how late it notices that it should stop.
+pub const WAIT: Duration = Duration::from_millis(100);
+
+/// Interfaces that can be named: each is two instructions of the kernel's filter, of 4096.
+pub const INTERFACES_NAMED_MAX: usize = 64;
+
+/// Interfaces described in one segment. Pods come and go: past this, a new segment begins with a new list.
+pub const INTERFACES_DESCRIBED_MAX: usize = 1024;
+
+/// Longest filter expression [bytes].
+pub const FILTER_BYTES_MAX: usize = 4096;
+
+/// Parentheses and `not` inside one another in a filter expression: recursion ends here.
+pub const FILTER_DEPTH_MAX: u32 = 64;
+
+/// zstd level of segments: 1 is what leaves the second core to its owner.
+pub const ZSTD_LEVEL: i32 = 1;
+
+/// Largest zstd frame that recovery accepts [bytes, decompressed]: a batch, its last block and the counts
+/// behind it.
+pub const FRAME_BYTES_MAX: usize = BATCH_BYTES + (SNAP_BYTES_MAX as usize) + (1 << 20);

@@ -1,0 +1,198 @@
+//! The wiring of one recording, on one screen: start reading here.
+//!
+//!     Ring ──▶ Pump ── batches ──▶ OpenSegment ── segments ──▶ Chain ──▶ spool ──▶ upload
+//!     capture thread               writer thread               sealer thread
+//!                └◀── buffers ─────┘
+//!
+//! Every arrow between threads is a channel of fixed length: who is slow makes the one before wait, back to the
+//! ring, where the kernel counts what it drops.
+
+use crate::capture::{CaptureError, Ring, RingOptions, Selection, hurry};
+use crate::filter::{Expression, FilterError};
+use crate::limits;
+use crate::recover::Lock;
+use crate::rotate::{Batch, Compression, OpenSegment, Pump, SegmentOptions, lost};
+use crate::schedule::Recording;
+use crate::seal::{Chain, SealingError};
+use crate::spool::Spool;
+use crate::upload::{Bound, Room};
+use formats::seal::{Close, Counts, EndReason};
+use jiff::Timestamp;
+use std::io;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+
+/// Why a recording failed. What was sealed before stays, and what was open is recovered at the next start.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum RecordError {
+    /// Nothing can be captured.
+    #[error(transparent)]
+    Capture(#[from] CaptureError),
+    /// Its filter is none.
+    #[error("filter: {0}")]
+    Filter(#[from] FilterError),
+    /// Nothing can be sealed.
+    #[error(transparent)]
+    Sealing(#[from] SealingError),
+    /// The spool does not take it.
+    #[error("spool: {0}")]
+    Spool(#[from] io::Error),
+}
+
+/// What a recorder is set to, beside what its windows say.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// Size of the ring [bytes].
+    pub ring_bytes: usize,
+    /// Whether interfaces are asked for frames that are not addressed to them.
+    pub promiscuous: bool,
+    /// How segments are compressed.
+    pub compression: Compression,
+}
+
+/// Records until the recording's time is over, its budget is spent, the spool is full, or `stop` is set.
+///
+/// The calling thread captures, and is to do nothing else.
+///
+/// # Errors
+/// [`RecordError`]; the ones before the first packet leave nothing behind.
+pub fn record(
+    recording: &Recording,
+    spool: &Spool,
+    bound: &Bound,
+    settings: &Settings,
+    stop: &AtomicBool,
+) -> Result<Close, RecordError> {
+    let window = &recording.window;
+    let names: Vec<String> = window.interfaces.iter().map(|name| name.as_str().to_owned()).collect();
+    let filter = window.filter.as_deref().map(str::parse::<Expression>).transpose()?;
+    let mut ring = Ring::open(RingOptions {
+        selection: Selection::new(&names)?,
+        filter,
+        snap_bytes: window.snap_length,
+        ring_bytes: settings.ring_bytes,
+        promiscuous: settings.promiscuous,
+    })?;
+    let folder = spool.folder(&recording.id);
+    std::fs::create_dir_all(&folder)?;
+    let _lock = Lock::take(&folder)?.ok_or_else(|| io::Error::other("another process makes this recording"))?;
+    spool.begin(&recording.id, &window.store)?;
+    let options = SegmentOptions {
+        folder,
+        bytes_max: window.segment.bytes.0,
+        age_max: window.segment.age.0,
+        compression: settings.compression,
+        snap_bytes: window.snap_length,
+        filter: window.filter.clone(),
+    };
+    let chain = Chain::new(spool.clone(), recording.id.clone(), recording.configuration_sha256);
+    let full = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        let (buffers, to_fill) = sync_channel(limits::BATCHES);
+        let (batches, to_write) = sync_channel(limits::BATCHES);
+        let (segments, to_seal) = sync_channel(1);
+        for _ in 0..limits::BATCHES {
+            buffers.send(Vec::new()).expect("the channel has room for all, and its other end is here");
+        }
+        let thread = |name: &str| std::thread::Builder::new().name(name.to_owned());
+        let sealer = thread("sealer").spawn_scoped(scope, || seal(chain, bound, &full, to_seal))?;
+        thread("writer").spawn_scoped(scope, || write(&options, to_write, buffers, segments))?;
+        let captured = capture(&mut ring, recording, [stop, &full], Pump::new(batches, to_fill));
+        // The pump is gone, which ends the writer, which ends the sealer.
+        let chain = sealer.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
+        let reason = captured.as_ref().map_or(EndReason::Failure, EndReason::clone);
+        let close = chain.close(reason, Timestamp::now())?;
+        Ok(captured.map(|_| close)?)
+    })
+}
+
+/// The capture thread: from the ring into batches, until there is a reason to end.
+fn capture(
+    ring: &mut Ring,
+    recording: &Recording,
+    [stop, full]: [&AtomicBool; 2],
+    mut pump: Pump,
+) -> Result<EndReason, CaptureError> {
+    if let Err(error) = hurry() {
+        tracing::debug!(%error, "no right to a more urgent schedule");
+    }
+    pump.interfaces = ring.interfaces();
+    let budget = &recording.window.budget;
+    let ended = loop {
+        match pump.turn(ring) {
+            Ok(true) => {}
+            Ok(false) => break Ok(EndReason::Failure),
+            Err(error) => break Err(error),
+        }
+        let written = pump.written();
+        break Ok(match () {
+            () if stop.load(Ordering::Relaxed) => EndReason::Stopped,
+            () if full.load(Ordering::Relaxed) => EndReason::SpoolFull,
+            () if Timestamp::now() >= recording.ends => EndReason::Duration,
+            () if budget.packets.is_some_and(|most| written.packets >= most) => EndReason::PacketBudget,
+            () if budget.bytes.is_some_and(|most| written.bytes >= most.0) => EndReason::ByteBudget,
+            () => continue,
+        });
+    };
+    let finished = pump.finish(ring);
+    ended.and_then(|reason| finished.map(|()| reason))
+}
+
+/// The writer thread: from batches into segments. Ends when there are no more batches, or nobody seals.
+fn write(
+    options: &SegmentOptions,
+    to_write: Receiver<Batch>,
+    buffers: SyncSender<Vec<u8>>,
+    segments: SyncSender<OpenSegment>,
+) {
+    let mut sequence = 0;
+    let mut open: Option<OpenSegment> = None;
+    let mut untold = Counts::default();
+    for mut batch in to_write {
+        if let Some(over) = open.take_if(|segment| segment.is_over(&batch, options))
+            && segments.send(over).is_err()
+        {
+            return;
+        }
+        if open.is_none() {
+            match OpenSegment::begin(sequence + 1, batch.list, batch.until, options) {
+                Ok(segment) => {
+                    sequence += 1;
+                    open.insert(segment).add(std::mem::take(&mut untold));
+                }
+                Err(error) => {
+                    tracing::error!(folder = %options.folder.display(), %error, "packets lost: no segment could be begun");
+                    untold += lost(&batch.counts); // The next segment tells.
+                }
+            }
+        }
+        if let Some(segment) = &mut open {
+            segment.write(&mut batch, options);
+        }
+        // After the last batch nobody waits for buffers.
+        buffers.send(batch.blocks).ok();
+    }
+    if let Some(last) = open {
+        segments.send(last).ok();
+    }
+}
+
+/// The sealer thread: waiting for the disk is its work, so that nobody else has to.
+fn seal(
+    mut chain: Chain,
+    bound: &Bound,
+    full: &AtomicBool,
+    to_seal: Receiver<OpenSegment>,
+) -> Result<Chain, RecordError> {
+    for segment in to_seal {
+        let seal = chain.seal(segment.finish()?, None)?;
+        tracing::info!(recording = %chain.id(), segment = seal.sequence, packets = seal.counts.written.packets, "segment sealed");
+        match bound.enforce() {
+            Ok(Room::Left) => {}
+            Ok(Room::Full) => full.store(true, Ordering::Relaxed),
+            Err(error) => tracing::error!(%error, "the spool's size is not known"),
+        }
+    }
+    Ok(chain)
+}

@@ -1,0 +1,133 @@
+//! What a `kill -9`, a power cut or a full disk left open is cut at its last whole frame, sealed, and closed.
+//!
+//! Enters: the spool, at start. Leaves: recordings that are closed, with what is known of what they lost.
+//! Refused: recordings that a living process still writes; it holds a lock on their folder.
+
+mod scan;
+
+use crate::rotate::{Compression, Finished, OPEN};
+use crate::seal::{Chain, SealingError};
+use crate::spool::Spool;
+use formats::hash::Hash256;
+use formats::seal::{EndReason, Recovered, Seal, SealedFile};
+use formats::store::{FileName, RecordingId};
+use jiff::Timestamp;
+use scan::Scanned;
+use std::fs::{self, File, TryLockError};
+use std::io;
+use std::path::{Path, PathBuf};
+
+#[doc(hidden)]
+pub use scan::fuzz;
+
+/// Keeps others from taking a recording for one that was left behind.
+#[derive(Debug)]
+pub struct Lock(#[expect(dead_code, reason = "held until it is dropped, or the process dies")] File);
+
+impl Lock {
+    /// Locks the folder of a recording; none if somebody else has.
+    pub fn take(folder: &Path) -> io::Result<Option<Self>> {
+        let folder = File::open(folder)?;
+        match folder.try_lock() {
+            Ok(()) => Ok(Some(Self(folder))),
+            Err(TryLockError::WouldBlock) => Ok(None),
+            Err(TryLockError::Error(error)) => Err(error),
+        }
+    }
+}
+
+/// What was found of a recording that was left behind.
+#[derive(Debug)]
+pub struct Found {
+    /// The recording.
+    pub id: RecordingId,
+    /// The last segment that was open; none if the crash came between two.
+    pub seal: Option<Seal>,
+}
+
+/// Seals and closes every recording of the spool that nobody works on any more.
+///
+/// A recording that cannot be recovered is logged and left as it is, and does not keep back the others.
+///
+/// # Errors
+/// When the spool itself cannot be read.
+pub fn recover(spool: &Spool, now: Timestamp) -> io::Result<Vec<Found>> {
+    let mut found = Vec::new();
+    for id in spool.recordings()? {
+        let folder = spool.folder(&id);
+        if spool.path(&id, &FileName::Close).exists() {
+            continue;
+        }
+        let Some(_lock) = Lock::take(&folder)? else { continue };
+        match recover_one(spool, &id, now) {
+            Ok(seal) => {
+                let packets = seal.as_ref().map_or(0, |seal| seal.counts.written.packets);
+                let lost = seal.as_ref().and_then(|seal| seal.recovered.as_ref());
+                tracing::warn!(recording = %id, packets, ?lost, "recording was left behind: recovered and closed");
+                found.push(Found { id, seal });
+            }
+            Err(error) => tracing::error!(recording = %id, %error, "recording cannot be recovered"),
+        }
+    }
+    Ok(found)
+}
+
+/// The last of the segments that were open: one being written, and up to two that waited for their seals.
+fn recover_one(spool: &Spool, id: &RecordingId, now: Timestamp) -> Result<Option<Seal>, SealingError> {
+    let folder = spool.folder(id);
+    let failed = |source| SealingError::Spool { folder: folder.clone(), source };
+    let mut chain = Chain::resume(spool.clone(), id.clone())?;
+    let mut last = None;
+    while let Some((open, name, compression)) = left_open(spool, &chain).map_err(failed)? {
+        let (segment, recovered) = cut(&open, name, compression).map_err(failed)?;
+        last = Some(chain.seal(segment, Some(recovered))?);
+    }
+    remove_unfinished(&folder).map_err(failed)?;
+    chain.close(EndReason::Crash, now)?;
+    Ok(last)
+}
+
+/// The segment that the chain has no seal of yet.
+fn left_open(spool: &Spool, chain: &Chain) -> io::Result<Option<(PathBuf, FileName, Compression)>> {
+    for compression in [Compression::Zstd, Compression::None] {
+        let name = FileName::segment(chain.next_sequence(), compression.suffix());
+        let (whole, open) = (spool.path(chain.id(), &name), chain.folder().join(format!("{name}{OPEN}")));
+        // Killed between the renames of the segment and of its seal: it is taken back, and read like any other.
+        if whole.exists() {
+            fs::rename(&whole, &open)?;
+        }
+        if open.exists() {
+            return Ok(Some((open, name, compression)));
+        }
+    }
+    Ok(None)
+}
+
+/// Cuts a segment behind its last whole frame.
+fn cut(open: &Path, name: FileName, compression: Compression) -> io::Result<(Finished, Recovered)> {
+    let file = File::options().read(true).write(true).open(open)?;
+    let metadata = file.metadata()?;
+    let Scanned { bytes, sha256, counts, first_packet, last_packet, alive_until } = scan::scan(&file, compression)?;
+    file.set_len(bytes)?;
+    file.sync_all()?;
+    let recovered = Recovered {
+        cut_bytes: metadata.len().saturating_sub(bytes),
+        // Without a packet and a count in it, the last write is all there is.
+        nothing_after: last_packet
+            .max(alive_until)
+            .or_else(|| metadata.modified().ok().and_then(|time| Timestamp::try_from(time).ok())),
+    };
+    let file = SealedFile { name, bytes, sha256: Hash256(sha256) };
+    Ok((Finished { path: open.to_owned(), file, counts, first_packet, last_packet }, recovered))
+}
+
+/// Seals and totals that were being written; what they would have said is known again.
+fn remove_unfinished(folder: &Path) -> io::Result<()> {
+    for entry in fs::read_dir(folder)? {
+        let entry = entry?;
+        if entry.file_name().to_string_lossy().ends_with(OPEN) {
+            fs::remove_file(entry.path())?;
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,190 @@
+//! Reads a segment that was left open, frame by frame, as far as it is whole.
+
+use crate::limits;
+use crate::rotate::Compression;
+use formats::bytes::Reader;
+use formats::seal::{Counts, Volume};
+use jiff::Timestamp;
+use sha2::{Digest, Sha256};
+use std::io::{self, Read};
+
+/// What is whole of a segment.
+#[derive(Debug, Default)]
+pub struct Scanned {
+    /// How many bytes, from the front.
+    pub bytes: u64,
+    /// Their SHA-256.
+    pub sha256: [u8; 32],
+    /// What became of packets: those in it, and what the last counts in it say.
+    pub counts: Counts,
+    /// Earliest packet.
+    pub first_packet: Option<Timestamp>,
+    /// Latest packet.
+    pub last_packet: Option<Timestamp>,
+    /// When the recorder last said that it was alive.
+    pub alive_until: Option<Timestamp>,
+}
+
+/// Most bytes of the file that are held: the largest frame, should zstd not make it smaller.
+const HELD_BYTES: usize = limits::FRAME_BYTES_MAX + limits::FRAME_BYTES_MAX / 128 + 1024;
+
+/// Reads a segment from its front, up to the first thing that is not whole.
+///
+/// # Bounds
+/// Twice a frame: [`limits::FRAME_BYTES_MAX`] compressed, and the same decompressed.
+/// # Errors
+/// Only those of reading: whatever the bytes are, some of them are whole, or none.
+pub fn scan(mut file: impl Read, compression: Compression) -> io::Result<Scanned> {
+    let mut found = Found::default();
+    let mut sha256 = Sha256::new();
+    let mut held = Vec::new();
+    let mut whole_bytes = 0;
+    let mut decompressor = zstd::bulk::Decompressor::new()?;
+    loop {
+        let missing = (HELD_BYTES - held.len()) as u64;
+        file.by_ref().take(missing).read_to_end(&mut held)?;
+        let whole = match compression {
+            Compression::None => found.read(&held),
+            Compression::Zstd => frame(&mut decompressor, &held, &mut found),
+        };
+        if whole == 0 {
+            break;
+        }
+        sha256.update(&held[..whole]);
+        whole_bytes += whole as u64;
+        held.drain(..whole);
+    }
+    Ok(found.finish(whole_bytes, sha256.finalize().into()))
+}
+
+/// Reads the frame at the front of `held`; how long it is, or 0 if it is not whole.
+fn frame(decompressor: &mut zstd::bulk::Decompressor<'_>, held: &[u8], found: &mut Found) -> usize {
+    let Some(frame) = zstd::zstd_safe::find_frame_compressed_size(held).ok().and_then(|bytes| held.get(..bytes)) else {
+        return 0;
+    };
+    // Ours say how long they are; a frame that claims more than we write is none of ours.
+    let claimed = zstd::zstd_safe::get_frame_content_size(frame).ok().flatten().unwrap_or(u64::MAX);
+    let Ok(capacity) = usize::try_from(claimed.min(limits::FRAME_BYTES_MAX as u64 + 1)) else { return 0 };
+    if capacity > limits::FRAME_BYTES_MAX {
+        return 0;
+    }
+    let before = found.clone();
+    match decompressor.decompress(frame, capacity) {
+        Ok(blocks) if found.read(&blocks) == blocks.len() => frame.len(),
+        _ => {
+            *found = before; // A frame counts whole or not at all.
+            0
+        }
+    }
+}
+
+/// What was read so far.
+#[derive(Debug, Clone, Default)]
+struct Found {
+    written: Volume,
+    wire_bytes: u64,
+    first_ns: Option<u64>,
+    last_ns: Option<u64>,
+    alive_until_ns: Option<u64>,
+    seen: u64,
+    passed: u64,
+    dropped: u64,
+}
+
+const INTERFACE_STATISTICS: u32 = 5;
+const ENHANCED_PACKET: u32 = 6;
+
+impl Found {
+    /// Reads whole blocks; how many bytes they have.
+    fn read(&mut self, blocks: &[u8]) -> usize {
+        let mut input = Reader::new(blocks);
+        loop {
+            let mut ahead = input;
+            let Some((kind, body)) = block(&mut ahead) else { return input.at() };
+            match kind {
+                ENHANCED_PACKET if self.packet(body).is_none() => return input.at(),
+                INTERFACE_STATISTICS => drop(self.statistics(body)),
+                _ => {}
+            }
+            input = ahead;
+        }
+    }
+
+    fn packet(&mut self, mut body: Reader<'_>) -> Option<()> {
+        body.skip(4).ok()?;
+        let time_ns = time(&mut body)?;
+        let (kept, wire) = (body.u32_le().ok()?, body.u32_le().ok()?);
+        body.skip(kept as usize).ok()?;
+        self.written += Volume { packets: 1, bytes: kept.into() };
+        self.wire_bytes += u64::from(wire.max(kept));
+        self.first_ns = Some(self.first_ns.unwrap_or(time_ns).min(time_ns));
+        self.last_ns = self.last_ns.max(Some(time_ns));
+        Some(())
+    }
+
+    /// Counts since the segment began: the last ones hold.
+    fn statistics(&mut self, mut body: Reader<'_>) -> Option<()> {
+        body.skip(4).ok()?;
+        self.alive_until_ns = Some(time(&mut body)?);
+        loop {
+            let (code, bytes) = (body.u16_le().ok()?, usize::from(body.u16_le().ok()?));
+            let mut value = body.sub(bytes).ok()?;
+            body.skip(bytes.next_multiple_of(4) - bytes).ok()?;
+            match code {
+                4 => self.seen = value.u64_le().ok()?,
+                6 => self.passed = value.u64_le().ok()?,
+                7 => self.dropped = value.u64_le().ok()?,
+                _ => {}
+            }
+        }
+    }
+
+    fn finish(self, bytes: u64, sha256: [u8; 32]) -> Scanned {
+        let filtered = self.seen.saturating_sub(self.passed);
+        let time = |ns: Option<u64>| ns.and_then(|ns| Timestamp::from_nanosecond(ns.into()).ok());
+        let mut counts = Counts {
+            seen: Volume { packets: self.written.packets + filtered + self.dropped, bytes: self.wire_bytes },
+            written: self.written,
+            snapped_bytes: self.wire_bytes - self.written.bytes,
+            ..Counts::default()
+        };
+        counts.filtered.packets = filtered;
+        counts.dropped.kernel_packets = self.dropped;
+        Scanned {
+            bytes,
+            sha256,
+            counts,
+            first_packet: time(self.first_ns),
+            last_packet: time(self.last_ns),
+            alive_until: time(self.alive_until_ns),
+        }
+    }
+}
+
+fn time(body: &mut Reader<'_>) -> Option<u64> {
+    let (high, low) = (body.u32_le().ok()?, body.u32_le().ok()?);
+    Some(u64::from(high) << 32 | u64::from(low))
+}
+
+/// The block at the front: kind and body, if it is whole.
+fn block<'a>(input: &mut Reader<'a>) -> Option<(u32, Reader<'a>)> {
+    const AROUND_BYTES: u32 = 12; // Kind, length, and length again.
+    let (kind, length) = (input.u32_le().ok()?, input.u32_le().ok()?);
+    let body = input.sub(length.checked_sub(AROUND_BYTES)? as usize).ok()?;
+    (length.is_multiple_of(4) && input.u32_le().ok()? == length).then_some((kind, body))
+}
+
+/// Entries for the fuzzer.
+#[doc(hidden)]
+pub mod fuzz {
+    use crate::rotate::Compression;
+
+    /// Whatever was left behind, reading it ends, within its bytes.
+    pub fn fuzz_scan(data: &[u8]) {
+        for compression in [Compression::None, Compression::Zstd] {
+            let scanned = super::scan(data, compression).expect("reading from memory does not fail");
+            assert!(scanned.bytes <= data.len() as u64);
+            assert!(scanned.counts.seen.packets >= scanned.counts.written.packets);
+        }
+    }
+}

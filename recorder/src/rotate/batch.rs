@@ -1,0 +1,104 @@
+//! Packets on their way from the ring to the disk: about a megabyte of pcapng blocks, and what is known of them.
+
+use super::blocks;
+use crate::capture::{Interface, Interfaces, Packets, Tally};
+use crate::limits;
+use formats::seal::{Counts, Volume};
+use jiff::Timestamp;
+use std::sync::Arc;
+
+/// Whole blocks, in order, for one segment.
+#[derive(Debug)]
+pub struct Batch {
+    /// Packets as pcapng blocks.
+    pub blocks: Vec<u8>,
+    /// What became of the packets since the batch before.
+    pub counts: Counts,
+    /// Earliest and latest packet [ns since the Unix epoch].
+    pub times_ns: Option<(u64, u64)>,
+    /// The interfaces that the packets' numbers refer to; a later batch of the same list only adds to them.
+    pub interfaces: Arc<Vec<Interface>>,
+    /// Which list of interfaces that is.
+    pub list: u32,
+    /// When it was handed over: until then nothing else was seen.
+    pub until: Timestamp,
+}
+
+/// The batch that is being filled.
+#[derive(Debug)]
+pub struct Filling {
+    blocks: Vec<u8>,
+    counts: Counts,
+    times_ns: Option<(u64, u64)>,
+    /// Packets that the kernel dropped, told with the next packet.
+    dropped: u64,
+}
+
+impl Filling {
+    /// An empty batch in a buffer that was used before, or a new one.
+    pub fn new(mut buffer: Vec<u8>) -> Self {
+        buffer.clear();
+        buffer.reserve(limits::BATCH_BYTES + PACKET_BYTES_MAX);
+        Self { blocks: buffer, counts: Counts::default(), times_ns: None, dropped: 0 }
+    }
+
+    /// Takes packets until the batch is full; true when it is, and `packets` may hold more.
+    pub fn take(&mut self, packets: &mut Packets<'_>, interfaces: &mut Interfaces) -> bool {
+        while self.blocks.len() < limits::BATCH_BYTES {
+            let claimed = packets.left();
+            let Some(packet) = packets.next() else {
+                // A block of which a part cannot be read: the kernel says how many packets that were.
+                self.counts.seen.packets += u64::from(claimed);
+                self.counts.dropped.ring.packets += u64::from(claimed);
+                return false;
+            };
+            let number = interfaces.number_of(&packet.link);
+            let dropped = std::mem::take(&mut self.dropped);
+            let bytes = blocks::enhanced_packet(&mut self.blocks, number, &packet, dropped);
+            let counts = &mut self.counts;
+            counts.seen += Volume { packets: 1, bytes: bytes.wire.into() };
+            counts.written += Volume { packets: 1, bytes: bytes.kept.into() };
+            counts.snapped_bytes += u64::from(bytes.wire.saturating_sub(bytes.kept));
+            let (first, last) = self.times_ns.unwrap_or((packet.time_ns, packet.time_ns));
+            self.times_ns = Some((first.min(packet.time_ns), last.max(packet.time_ns)));
+        }
+        true
+    }
+
+    /// Adds what the kernel did with packets that never came here.
+    pub fn account(&mut self, tally: Tally) {
+        self.dropped += tally.dropped_packets;
+        self.counts.dropped.kernel_packets += tally.dropped_packets;
+        self.counts.filtered.packets += tally.refused_packets;
+        self.counts.seen.packets += tally.dropped_packets + tally.refused_packets;
+    }
+
+    /// Adds packets that were in the ring and did not come out of it.
+    pub fn account_lost(&mut self, packets: u64) {
+        self.counts.dropped.ring.packets += packets;
+        self.counts.seen.packets += packets;
+    }
+
+    /// What was counted so far.
+    pub fn counts(&self) -> &Counts {
+        &self.counts
+    }
+
+    /// Ends the batch, and begins the next one in `buffer`.
+    pub fn hand_over(&mut self, interfaces: &Interfaces, buffer: Vec<u8>) -> Batch {
+        let mut next = Self::new(buffer);
+        next.dropped = self.dropped;
+        let full = std::mem::replace(self, next);
+        Batch {
+            blocks: full.blocks,
+            counts: full.counts,
+            times_ns: full.times_ns,
+            interfaces: interfaces.described().clone(),
+            list: interfaces.list(),
+            until: Timestamp::now(),
+        }
+    }
+}
+
+/// Most bytes that one packet adds: what is kept of it, and the block around it.
+const PACKET_BYTES_MAX: usize = limits::SNAP_BYTES_MAX as usize + 128;

@@ -1,0 +1,22 @@
+//! Packets become files of a bounded size and age.
+//!
+//! Enters: [`Packets`](crate::capture::Packets) of the ring's blocks. Leaves: a [`Finished`] segment, complete on
+//! disk and hashed, to be sealed. Refused: nothing; what the disk does not take is counted.
+//!
+//!     capture thread                     writer thread
+//!     ring ──▶ Filling ──▶ Batch ─ ─ ─ ▶ OpenSegment ──▶ Finished
+//!                ▲─ ─ ─ ─ ─ buffer ─ ─ ─ ┘
+//!
+//! There are [`BATCHES`](crate::limits::BATCHES) buffers. When the disk is slow they all wait there, the ring
+//! fills, and the kernel counts what it drops: nothing grows.
+
+mod batch;
+pub mod blocks;
+mod pump;
+mod segment;
+#[cfg(test)]
+mod tests;
+
+pub use batch::{Batch, Filling};
+pub use pump::Pump;
+pub use segment::{Compression, Finished, OPEN, OpenSegment, SegmentOptions, lost};

@@ -1,0 +1,225 @@
+//! A segment that is being written: a pcapng file in independent zstd frames.
+//!
+//! Every batch is one frame, written at once: whatever happens to us afterwards, all frames before are whole.
+
+use super::batch::Batch;
+use super::blocks;
+use crate::limits;
+use formats::hash::Hash256;
+use formats::seal::{Counts, SealedFile, Volume};
+use formats::store::{self, FileName};
+use jiff::Timestamp;
+use sha2::{Digest, Sha256};
+use std::fs::File;
+use std::io::{self, Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+use zstd::bulk::Compressor;
+use zstd::zstd_safe::CParameter;
+
+/// Suffix of a file that is not whole yet.
+pub const OPEN: &str = ".open";
+
+/// How a segment is compressed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Compression {
+    /// Not at all.
+    None,
+    /// zstd, in independent frames.
+    #[default]
+    Zstd,
+}
+
+impl Compression {
+    /// Suffix of a segment's packets.
+    pub fn suffix(self) -> &'static str {
+        match self {
+            Self::None => "pcapng",
+            Self::Zstd => store::PACKETS,
+        }
+    }
+}
+
+/// How segments are written, and when they end.
+#[derive(Debug, Clone)]
+pub struct SegmentOptions {
+    /// The folder of the recording.
+    pub folder: PathBuf,
+    /// Ends at that size [bytes, as stored].
+    pub bytes_max: u64,
+    /// Ends after that time, if there are packets in it.
+    pub age_max: Duration,
+    /// How it is compressed.
+    pub compression: Compression,
+    /// What was kept of each packet at most.
+    pub snap_bytes: u32,
+    /// The filter, as it was typed.
+    pub filter: Option<String>,
+}
+
+/// A segment that is being written.
+pub struct OpenSegment {
+    file: File,
+    name: FileName,
+    path: PathBuf,
+    sha256: Sha256,
+    bytes: u64,
+    opened: Timestamp,
+    list: u32,
+    /// How many interfaces are described in the file.
+    described: usize,
+    counts: Counts,
+    times_ns: Option<(u64, u64)>,
+    compressor: Option<Compressor<'static>>,
+    frame: Vec<u8>,
+}
+
+/// A segment that is complete on disk, under its final name plus [`OPEN`].
+#[derive(Debug, Clone)]
+pub struct Finished {
+    /// Where it is.
+    pub path: PathBuf,
+    /// What it will be called, with its size and hash.
+    pub file: SealedFile,
+    /// What became of packets since the segment before.
+    pub counts: Counts,
+    /// Earliest packet.
+    pub first_packet: Option<Timestamp>,
+    /// Latest packet.
+    pub last_packet: Option<Timestamp>,
+}
+
+impl OpenSegment {
+    /// Begins segment `sequence` with its section header.
+    pub fn begin(sequence: u32, list: u32, opened: Timestamp, options: &SegmentOptions) -> io::Result<Self> {
+        let name = FileName::segment(sequence, options.compression.suffix());
+        let path = options.folder.join(format!("{name}{OPEN}"));
+        // What a failed attempt left under that name is begun anew.
+        let file = File::options().write(true).create(true).truncate(true).open(&path)?;
+        let mut segment = Self {
+            file,
+            name,
+            path,
+            sha256: Sha256::new(),
+            bytes: 0,
+            opened,
+            list,
+            described: 0,
+            counts: Counts::default(),
+            times_ns: None,
+            compressor: match options.compression {
+                Compression::None => None,
+                Compression::Zstd => Some(compressor()?),
+            },
+            frame: Vec::new(),
+        };
+        let mut header = Vec::new();
+        blocks::section_header(&mut header);
+        segment.append(&header)?;
+        Ok(segment)
+    }
+
+    /// Whether `batch` does not belong into this segment any more.
+    pub fn is_over(&self, batch: &Batch, options: &SegmentOptions) -> bool {
+        let age = batch.until.duration_since(self.opened);
+        let old = age >= jiff::SignedDuration::try_from(options.age_max).unwrap_or(jiff::SignedDuration::MAX);
+        self.bytes >= options.bytes_max || (old && self.counts.written.packets > 0) || self.list != batch.list
+    }
+
+    /// Writes a batch. What the disk does not take is counted as lost there, and the segment stays whole.
+    pub fn write(&mut self, batch: &mut Batch, options: &SegmentOptions) {
+        let counts_before = self.counts;
+        self.counts += batch.counts;
+        match self.try_write(batch, options) {
+            Ok(()) => {
+                let times = [self.times_ns, batch.times_ns];
+                self.times_ns = times.into_iter().flatten().reduce(|a, b| (a.0.min(b.0), a.1.max(b.1)));
+            }
+            Err(error) => {
+                tracing::error!(file = %self.path.display(), packets = batch.counts.written.packets, %error, "packets lost: the disk did not take them");
+                self.counts = counts_before;
+                self.add(lost(&batch.counts));
+            }
+        }
+    }
+
+    /// Adds what became of packets that are not in this segment, and in none before it.
+    pub fn add(&mut self, counts: Counts) {
+        self.counts += counts;
+    }
+
+    fn try_write(&mut self, batch: &mut Batch, options: &SegmentOptions) -> io::Result<()> {
+        let filter = options.filter.as_deref();
+        let mut descriptions = Vec::new();
+        for interface in batch.interfaces.get(self.described..).unwrap_or_default() {
+            blocks::interface_description(&mut descriptions, interface, options.snap_bytes, filter);
+        }
+        if !descriptions.is_empty() {
+            self.append(&descriptions)?;
+            self.described = batch.interfaces.len();
+        }
+        if self.described > 0 {
+            // Also a sign of life: it says until when, and what was lost by then.
+            let until_ns = u64::try_from(batch.until.as_nanosecond()).unwrap_or(0);
+            blocks::interface_statistics(&mut batch.blocks, &self.counts, self.described, until_ns);
+            self.append(&batch.blocks)?;
+        }
+        Ok(())
+    }
+
+    /// Appends whole blocks, as one frame.
+    fn append(&mut self, blocks: &[u8]) -> io::Result<()> {
+        let written: &[u8] = match &mut self.compressor {
+            None => blocks,
+            Some(compressor) => {
+                self.frame.resize(zstd::zstd_safe::compress_bound(blocks.len()), 0);
+                let bytes = compressor.compress_to_buffer(blocks, &mut self.frame)?;
+                &self.frame[..bytes]
+            }
+        };
+        if let Err(error) = self.file.write_all(written) {
+            // A part may be there: back to the last whole frame.
+            self.file.set_len(self.bytes)?;
+            self.file.seek(SeekFrom::Start(self.bytes))?;
+            return Err(error);
+        }
+        self.sha256.update(written);
+        self.bytes += written.len() as u64;
+        Ok(())
+    }
+
+    /// Ends the segment: everything is on the disk when this returns.
+    pub fn finish(self) -> io::Result<Finished> {
+        self.file.sync_all()?;
+        let time = |nanoseconds: u64| Timestamp::from_nanosecond(nanoseconds.into()).ok();
+        Ok(Finished {
+            path: self.path,
+            file: SealedFile { name: self.name, bytes: self.bytes, sha256: Hash256(self.sha256.finalize().into()) },
+            counts: self.counts,
+            first_packet: self.times_ns.and_then(|(first, _)| time(first)),
+            last_packet: self.times_ns.and_then(|(_, last)| time(last)),
+        })
+    }
+
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+}
+
+/// What was to be written, as lost on the disk.
+pub fn lost(counts: &Counts) -> Counts {
+    let mut lost = *counts;
+    lost.dropped.disk += Volume { packets: counts.written.packets, bytes: counts.written.bytes + counts.snapped_bytes };
+    lost.written = Volume::default();
+    lost.snapped_bytes = 0;
+    lost
+}
+
+/// A compressor whose frames are independent, carry their size and a checksum.
+fn compressor() -> io::Result<Compressor<'static>> {
+    let mut compressor = Compressor::new(limits::ZSTD_LEVEL)?;
+    compressor.set_parameter(CParameter::ChecksumFlag(true))?;
+    compressor.set_parameter(CParameter::ContentSizeFlag(true))?;
+    Ok(compressor)
+}

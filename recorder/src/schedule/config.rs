@@ -1,0 +1,411 @@
+//! The configuration file of a recorder: YAML, every word checked.
+
+use super::values::{ByteSize, Interface, Period, StoreUrl};
+use super::when::When;
+use formats::hash::Hash256;
+use formats::store::Name;
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+use serde::{Deserialize, Serialize};
+use serde_saphyr::Spanned;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Longest configuration that is read: about ten thousand windows.
+pub const CONFIG_BYTES_MAX: usize = 4 << 20;
+
+/// How long a run of an `always` window lasts unless it says otherwise: a recording can be proved complete
+/// only once it is closed.
+const ALWAYS_DURATION: Duration = Duration::from_secs(24 * 3600);
+
+/// Most of a packet that is kept unless the window says otherwise; libpcap's own limit.
+const SNAP_LENGTH_DEFAULT: u32 = 256 << 10;
+
+/// Why a configuration cannot be followed.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ConfigError {
+    /// Words that do not go together.
+    #[error("line {line} column {column}: {what}")]
+    Invalid {
+        /// Line, from 1.
+        line: u64,
+        /// Column, from 1.
+        column: u64,
+        /// What is wrong there.
+        what: String,
+    },
+    /// Larger than any configuration.
+    #[error("has {bytes} bytes, a configuration has at most {CONFIG_BYTES_MAX}")]
+    TooLong {
+        /// How many bytes there are.
+        bytes: usize,
+    },
+    /// Not YAML, or not our words. The message names line and column.
+    #[error("{0}")]
+    Yaml(#[from] Box<serde_saphyr::Error>),
+}
+
+/// What a recorder is to do.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// The cluster this node is in.
+    pub cluster: Name,
+    /// This node; none when the environment is to say it.
+    pub node: Option<Name>,
+    /// Where segments wait to be uploaded.
+    pub spool: Spool,
+    /// What to record, and when.
+    pub windows: Vec<Arc<Window>>,
+    /// SHA-256 of the file.
+    pub sha256: Hash256,
+}
+
+/// Where segments wait to be uploaded.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Spool {
+    /// The folder.
+    #[serde(default = "spool_folder")]
+    pub folder: PathBuf,
+    /// Most bytes in it.
+    #[serde(default = "spool_bytes_max")]
+    pub bytes_max: ByteSize,
+    /// What to do when it is full.
+    #[serde(default)]
+    pub full: SpoolFull,
+}
+
+fn spool_folder() -> PathBuf {
+    PathBuf::from("/var/lib/remora/spool")
+}
+
+fn spool_bytes_max() -> ByteSize {
+    ByteSize(4 << 30)
+}
+
+impl Default for Spool {
+    fn default() -> Self {
+        Self { folder: spool_folder(), bytes_max: spool_bytes_max(), full: SpoolFull::default() }
+    }
+}
+
+/// What to do when the spool is full because the store cannot be reached.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SpoolFull {
+    /// Give up the oldest segments. Their seals stay, and say what was lost.
+    DropOldest,
+    /// End the recordings; what is in the spool stays.
+    #[default]
+    Stop,
+}
+
+/// The schedule of recordings: when, what, how much, where to.
+#[derive(Debug, Clone)]
+pub struct Window {
+    /// Its name.
+    pub name: Name,
+    /// When its runs begin.
+    pub when: When,
+    /// How long a run lasts.
+    pub duration: Duration,
+    /// Where to listen.
+    pub interfaces: Vec<Interface>,
+    /// What to keep, in the language of tcpdump; none for everything.
+    pub filter: Option<String>,
+    /// Most bytes kept of a packet.
+    pub snap_length: u32,
+    /// When a segment is closed.
+    pub segment: SegmentLimits,
+    /// When a run is ended early.
+    pub budget: Budget,
+    /// Where its recordings go.
+    pub store: StoreTarget,
+    /// What to do when a run begins before the last has ended.
+    pub overlap: Overlap,
+    /// What to do with a run whose begin was missed.
+    pub missed: Missed,
+}
+
+/// Where recordings go, and how an upload is proved.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct StoreTarget {
+    /// Where to.
+    pub url: StoreUrl,
+    /// Whether the credentials can only write: uploads are then proved by the store's SHA-256 instead of
+    /// being read back.
+    pub write_only: bool,
+}
+
+/// When a segment is closed: whichever comes first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SegmentLimits {
+    /// At that many bytes, as stored.
+    #[serde(default = "segment_bytes")]
+    pub bytes: ByteSize,
+    /// After that time.
+    #[serde(default = "segment_age")]
+    pub age: Period,
+}
+
+fn segment_bytes() -> ByteSize {
+    ByteSize(64 << 20)
+}
+
+fn segment_age() -> Period {
+    Period(Duration::from_secs(10))
+}
+
+impl Default for SegmentLimits {
+    fn default() -> Self {
+        Self { bytes: segment_bytes(), age: segment_age() }
+    }
+}
+
+/// Most a run may keep; it ends there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Budget {
+    /// Bytes of packets.
+    pub bytes: Option<ByteSize>,
+    /// Packets.
+    pub packets: Option<u64>,
+}
+
+/// What to do when a run begins before the last has ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Overlap {
+    /// Record both.
+    Allow,
+    /// Leave the new one out.
+    #[default]
+    Skip,
+}
+
+/// What to do with a run whose begin was missed: the recorder was not running, or the machine slept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Missed {
+    /// Record what is left of it.
+    #[default]
+    Rest,
+    /// Leave it out.
+    Skip,
+}
+
+/// The file as written.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct File {
+    cluster: Name,
+    node: Option<Name>,
+    store: Option<StoreUrl>,
+    #[serde(default)]
+    store_write_only: bool,
+    #[serde(default)]
+    spool: Spool,
+    windows: Vec<WindowFile>,
+}
+
+/// A window as written.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct WindowFile {
+    name: Spanned<Name>,
+    cron: Option<Spanned<String>>,
+    time_zone: Option<Spanned<String>>,
+    at: Option<Spanned<Timestamp>>,
+    always: Option<Spanned<bool>>,
+    duration: Option<Period>,
+    interfaces: Vec<Interface>,
+    filter: Option<String>,
+    snap_length: Option<u32>,
+    #[serde(default)]
+    segment: SegmentLimits,
+    #[serde(default)]
+    budget: Budget,
+    store: Option<StoreUrl>,
+    store_write_only: Option<bool>,
+    #[serde(default)]
+    overlap: Overlap,
+    #[serde(default)]
+    missed: Missed,
+}
+
+impl Config {
+    /// Reads a configuration.
+    ///
+    /// # Bounds
+    /// [`CONFIG_BYTES_MAX`]; nesting and aliases are bounded by serde-saphyr.
+    /// # Errors
+    /// [`ConfigError`], with line and column.
+    pub fn from_yaml(text: &str) -> Result<Self, ConfigError> {
+        if text.len() > CONFIG_BYTES_MAX {
+            return Err(ConfigError::TooLong { bytes: text.len() });
+        }
+        let file: File = serde_saphyr::from_str(text).map_err(Box::new)?;
+        let mut windows: Vec<Arc<Window>> = Vec::new();
+        for window in &file.windows {
+            if windows.iter().any(|other| other.name == window.name.value) {
+                return invalid(&window.name, "another window has this name");
+            }
+            windows.push(Arc::new(window.resolve(&file)?));
+        }
+        Ok(Self {
+            cluster: file.cluster,
+            node: file.node,
+            spool: file.spool,
+            windows,
+            sha256: Hash256::of(text.as_bytes()),
+        })
+    }
+}
+
+fn invalid<T, R>(place: &Spanned<T>, what: impl ToString) -> Result<R, ConfigError> {
+    let (line, column) = (place.referenced.line(), place.referenced.column());
+    Err(ConfigError::Invalid { line, column, what: what.to_string() })
+}
+
+impl WindowFile {
+    fn resolve(&self, file: &File) -> Result<Window, ConfigError> {
+        let when = self.when()?;
+        let duration = match (self.duration, &when) {
+            (Some(Period(duration)), _) => duration,
+            (None, When::Always) => ALWAYS_DURATION,
+            (None, _) => return invalid(&self.name, "a window needs a duration, unless it is always"),
+        };
+        if self.interfaces.is_empty() {
+            return invalid(&self.name, "a window needs an interface; 'any' is all of them");
+        }
+        let Some(url) = self.store.clone().or_else(|| file.store.clone()) else {
+            return invalid(&self.name, "neither the window nor the file names a store");
+        };
+        let write_only = self.store_write_only.unwrap_or(file.store_write_only);
+        if write_only && !matches!(url.url().scheme(), "s3" | "s3a") {
+            return invalid(
+                &self.name,
+                "only S3 proves an upload without reading it back: store_write_only needs s3://",
+            );
+        }
+        Ok(Window {
+            name: self.name.value.clone(),
+            when,
+            duration,
+            interfaces: self.interfaces.clone(),
+            filter: self.filter.clone().filter(|filter| !filter.trim().is_empty()),
+            snap_length: self.snap_length.unwrap_or(SNAP_LENGTH_DEFAULT).clamp(1, SNAP_LENGTH_DEFAULT),
+            segment: self.segment,
+            budget: self.budget,
+            store: StoreTarget { url, write_only },
+            overlap: self.overlap,
+            missed: self.missed,
+        })
+    }
+
+    fn when(&self) -> Result<When, ConfigError> {
+        let zone = match &self.time_zone {
+            Some(zone) if self.cron.is_none() => return invalid(zone, "only cron needs a time zone"),
+            Some(zone) => match TimeZone::get(&zone.value) {
+                Ok(found) => found,
+                Err(error) => return invalid(zone, error),
+            },
+            None => TimeZone::UTC,
+        };
+        match (&self.cron, &self.at, self.always.as_ref().filter(|always| always.value)) {
+            (Some(cron), None, None) => When::cron(&cron.value, zone).or_else(|error| invalid(cron, error)),
+            (None, Some(at), None) => Ok(When::At(at.value)),
+            (None, None, Some(_)) => Ok(When::Always),
+            _ => invalid(&self.name, "a window has one of cron, at and always: true"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const WHOLE: &str = "
+cluster: prod
+node: node-1
+store: s3://captures/prod
+spool: {folder: /tmp/spool, bytes_max: 1GiB, full: drop_oldest}
+windows:
+  - name: nightly
+    cron: '0 2 * * *'
+    time_zone: Europe/Berlin
+    duration: 10m
+    interfaces: [eth0, eth1]
+    filter: tcp port 80
+    snap_length: 256
+    segment: {bytes: 16MiB, age: 30s}
+    budget: {bytes: 1GiB, packets: 1000000}
+    overlap: allow
+    missed: skip
+  - name: once
+    at: 2026-11-24T10:00:00+01:00
+    duration: 30s
+    interfaces: [any]
+    store: /srv/captures
+  - name: black-box
+    always: true
+    interfaces: [any]
+    store_write_only: true
+";
+
+    #[test]
+    fn a_whole_configuration() {
+        let config = Config::from_yaml(WHOLE).unwrap();
+        assert_eq!((config.cluster.as_str(), config.spool.full), ("prod", SpoolFull::DropOldest));
+        assert_eq!(config.sha256, Hash256::of(WHOLE.as_bytes()));
+        let [nightly, once, black_box] = &config.windows[..] else { panic!("three windows") };
+        assert_eq!((nightly.overlap, nightly.missed, nightly.snap_length), (Overlap::Allow, Missed::Skip, 256));
+        assert_eq!((nightly.budget.packets, nightly.segment.age.0.as_secs()), (Some(1_000_000), 30));
+        assert_eq!((nightly.store.url.to_string(), nightly.store.write_only), ("s3://captures/prod".into(), false));
+        assert_eq!((once.when.to_string(), once.overlap), ("once, at 2026-11-24T09:00:00Z".into(), Overlap::Skip));
+        assert_eq!((once.store.url.to_string(), once.snap_length), ("file:///srv/captures".into(), 262_144));
+        assert_eq!((black_box.duration, black_box.store.write_only), (ALWAYS_DURATION, true));
+    }
+
+    #[test]
+    fn what_is_wrong_is_named_with_its_place() {
+        for (case, from, to, line, column, what) in [
+            ("misspelt", "overlap: allow", "overlaps: allow", 16, 5, "unknown field `overlaps`"),
+            ("unknown word", "overlap: allow", "overlap: perhaps", 16, 14, "unknown variant `perhaps`"),
+            ("cron", "'0 2 * * *'", "'0 25 * * *'", 8, 11, "is no cron expression"),
+            ("zone", "Europe/Berlin", "Europe/Atlantis", 9, 16, "Europe/Atlantis"),
+            ("duration", "duration: 30s", "duration: 30", 20, 15, "is no length of time"),
+            ("no duration", "    duration: 30s\n", "", 18, 11, "needs a duration"),
+            ("size", "16MiB", "16MB", 14, 22, "is no size"),
+            ("twice named", "name: once", "name: nightly", 18, 11, "another window has this name"),
+            ("two kinds", "always: true", "always: true\n    cron: '@daily'", 23, 11, "one of cron, at and always"),
+            ("no kind", "always: true", "always: false", 23, 11, "one of cron, at and always"),
+            ("a path for a name", "name: once", "name: ../once", 18, 11, "cannot be a name"),
+            ("interface", "[any]", "[a/b]", 21, 18, "no name of a network interface"),
+            ("secret", "s3://captures", "s3://key:secret@captures", 4, 8, "holds no secrets"),
+            (
+                "write-only folder",
+                "store: /srv/captures",
+                "store: /srv\n    store_write_only: true",
+                18,
+                11,
+                "needs s3://",
+            ),
+            ("no YAML", "[eth0, eth1]", "[eth0, eth1", 11, 0, ""),
+        ] {
+            let text = WHOLE.replacen(from, to, 1);
+            assert_ne!(text, WHOLE, "{case}");
+            let error = Config::from_yaml(&text).map(drop).expect_err(case);
+            let place = match &error {
+                ConfigError::Invalid { line, column, .. } => (*line, *column),
+                ConfigError::Yaml(error) => error.location().map(|at| (at.line(), at.column())).unwrap(),
+                ConfigError::TooLong { .. } => panic!("{case}: {error}"),
+            };
+            assert!(error.to_string().contains(what), "{case}: {error}");
+            assert!(column == 0 || place == (line, column), "{case}: at {place:?}, {error}");
+        }
+    }
+}

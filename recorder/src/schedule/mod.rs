@@ -1,0 +1,37 @@
+//! When to record: windows in, [`Recording`]s out, one for each run of a window.
+//!
+//! Enters: a configuration (YAML), and the time. Leaves: a [`Recording`], which the capture room starts and
+//! the run loop ends. Refused: a configuration that says something twice, not at all, or with a word
+//! we do not know; the message names line and column.
+//!
+//! Nothing here reads a clock: every function takes the time, so that tests and simulation give it.
+
+mod agenda;
+mod config;
+mod explain;
+mod values;
+mod when;
+
+pub use agenda::{Agenda, Decision, SkipReason};
+pub use config::{Budget, Config, ConfigError, Missed, Overlap, SegmentLimits, Spool, SpoolFull, StoreTarget, Window};
+pub use explain::explain;
+pub use values::{ByteSize, Interface, Period, StoreUrl};
+pub use when::When;
+
+use formats::hash::Hash256;
+use formats::store::RecordingId;
+use jiff::Timestamp;
+use std::sync::Arc;
+
+/// One run of a window on this node.
+#[derive(Debug, Clone)]
+pub struct Recording {
+    /// Its place in the store.
+    pub id: RecordingId,
+    /// When it is to end; budgets and people may end it sooner.
+    pub ends: Timestamp,
+    /// What to record, and how much.
+    pub window: Arc<Window>,
+    /// SHA-256 of the configuration it follows.
+    pub configuration_sha256: Hash256,
+}

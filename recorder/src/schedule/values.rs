@@ -1,0 +1,200 @@
+//! Values of a configuration that are more than text: each is checked where it stands, so that an error
+//! carries its line.
+
+use serde::{Deserialize, Serialize};
+use std::fmt;
+use std::str::FromStr;
+use std::time::Duration;
+use url::Url;
+
+/// A number of bytes: `1500`, `64KiB`, `64MiB`, `2GiB`, `1TiB`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct ByteSize(pub u64);
+
+/// Suffixes and their bytes; only powers of 1024, since "MB" means two things.
+const BYTE_UNITS: [(&str, u64); 5] = [("KiB", 1 << 10), ("MiB", 1 << 20), ("GiB", 1 << 30), ("TiB", 1 << 40), ("B", 1)];
+
+impl FromStr for ByteSize {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let named = BYTE_UNITS.iter().find_map(|(suffix, bytes)| Some((text.strip_suffix(suffix)?, *bytes)));
+        let (number, unit_bytes) = named.unwrap_or((text, 1));
+        let count = number.trim_end().parse::<u64>().ok().and_then(|count| count.checked_mul(unit_bytes));
+        match count {
+            Some(bytes @ 1..) => Ok(Self(bytes)),
+            _ => Err(format!("{text:?} is no size: write 1500, 64KiB, 64MiB, 2GiB or 1TiB")),
+        }
+    }
+}
+
+impl fmt::Display for ByteSize {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let whole =
+            BYTE_UNITS.iter().take(4).rev().find(|(_, bytes)| self.0 >= *bytes && self.0.is_multiple_of(*bytes));
+        match whole {
+            Some((suffix, bytes)) => write!(f, "{} {suffix}", self.0 / bytes),
+            None => write!(f, "{} bytes", self.0),
+        }
+    }
+}
+
+/// A length of time: `10s`, `5m`, `1h 30m`, `1d`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Period(pub Duration);
+
+/// Longest time anything here may take; keeps sums of times far from their ends.
+const PERIOD_MAX: Duration = Duration::from_secs(366 * 24 * 3600);
+
+impl FromStr for Period {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let refused = || format!("{text:?} is no length of time from 1s to 366d: write 10s, 5m, 1h 30m or 1d");
+        let span: jiff::Span = text.parse().map_err(|_| refused())?;
+        let length = span.to_duration(jiff::SpanRelativeTo::days_are_24_hours()).map_err(|_| refused())?;
+        match Duration::try_from(length) {
+            Ok(length) if (Duration::from_secs(1)..=PERIOD_MAX).contains(&length) => Ok(Self(length)),
+            _ => Err(refused()),
+        }
+    }
+}
+
+impl fmt::Display for Period {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match jiff::SignedDuration::try_from(self.0) {
+            Ok(length) => write!(f, "{length:#}"),
+            Err(_) => write!(f, "{:?}", self.0),
+        }
+    }
+}
+
+/// Name of a network interface, or `any`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Interface(String);
+
+impl Interface {
+    /// The name as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for Interface {
+    type Err = String;
+
+    /// What the kernel itself accepts: 1 to 15 bytes (IFNAMSIZ counts the NUL), no slash, colon or white space.
+    fn from_str(name: &str) -> Result<Self, String> {
+        let refused = |byte: u8| byte == b'/' || byte == b':' || byte.is_ascii_whitespace() || byte.is_ascii_control();
+        if (1..=15).contains(&name.len()) && !name.bytes().any(refused) && name != "." && name != ".." {
+            Ok(Self(name.to_owned()))
+        } else {
+            Err(format!("{name:?} is no name of a network interface"))
+        }
+    }
+}
+
+/// Where recordings go: a URL, or a local folder.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct StoreUrl(Url);
+
+impl StoreUrl {
+    /// The URL.
+    pub fn url(&self) -> &Url {
+        &self.0
+    }
+}
+
+/// What an object store can be opened by.
+const STORE_SCHEMES: [&str; 10] = ["file", "s3", "s3a", "gs", "az", "azure", "abfs", "abfss", "http", "https"];
+
+impl FromStr for StoreUrl {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        // An absolute path first: it needs no scheme, and no percent signs.
+        let url = match Url::from_file_path(text) {
+            Ok(url) => url,
+            Err(()) => Url::parse(text).map_err(|error| format!("{text:?} is no store: {error}"))?,
+        };
+        if !url.username().is_empty() || url.password().is_some() {
+            return Err("a store's URL holds no secrets: give them in the environment".to_owned());
+        }
+        if !STORE_SCHEMES.contains(&url.scheme()) {
+            return Err(format!("{text:?} is no store: begin with / or one of {}", STORE_SCHEMES.join("://, ")));
+        }
+        Ok(Self(url))
+    }
+}
+
+impl Serialize for StoreUrl {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl fmt::Display for StoreUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(&self.0, f)
+    }
+}
+
+/// Reads a value from its text, also where YAML takes the text for a number.
+macro_rules! read_from_text {
+    ($($value:ty),*) => {$(
+        impl<'de> Deserialize<'de> for $value {
+            fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
+            }
+        }
+    )*};
+}
+read_from_text!(ByteSize, Interface, Period, StoreUrl);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes() {
+        for (text, bytes) in [("1500", 1500), ("1B", 1), ("64KiB", 65536), ("64 MiB", 64 << 20), ("3TiB", 3 << 40)] {
+            assert_eq!(text.parse(), Ok(ByteSize(bytes)), "{text}");
+        }
+        for text in ["", "0", "-1", "1.5GiB", "64MB", "64M", "MiB", "99999999999TiB"] {
+            assert!(text.parse::<ByteSize>().is_err(), "{text}");
+        }
+        let shown: Vec<_> = [1500, 65536, 1 << 30, 1_000_000].map(|bytes| ByteSize(bytes).to_string()).into();
+        assert_eq!(shown, ["1500 bytes", "64 KiB", "1 GiB", "1000000 bytes"]);
+    }
+
+    #[test]
+    fn periods() {
+        for (text, seconds) in [("10s", 10), ("5m", 300), ("1h 30m", 5400), ("1h30m", 5400), ("2d", 172_800)] {
+            assert_eq!(text.parse(), Ok(Period(Duration::from_secs(seconds))), "{text}");
+        }
+        for text in ["", "10", "0s", "-5s", "10ms", "1mo", "1y", "400d", "soon"] {
+            assert!(text.parse::<Period>().is_err(), "{text}");
+        }
+        assert_eq!(Period(Duration::from_secs(5400)).to_string(), "1h 30m");
+    }
+
+    #[test]
+    fn stores() {
+        for (text, url) in [
+            ("/var/lib/remora", "file:///var/lib/remora"),
+            ("s3://bucket/some/where", "s3://bucket/some/where"),
+            ("gs://bucket", "gs://bucket"),
+        ] {
+            assert_eq!(text.parse::<StoreUrl>().map(|store| store.to_string()), Ok(url.to_owned()));
+        }
+        for text in ["", "relative/folder", "ftp://host/x", "s3://key:secret@bucket/x"] {
+            assert!(text.parse::<StoreUrl>().is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn interfaces() {
+        assert!(["any", "eth0", "eth0.100", "veth12345678901"].iter().all(|name| name.parse::<Interface>().is_ok()));
+        assert!(["", "a/b", "..", "a b", "veth123456789012"].iter().all(|name| name.parse::<Interface>().is_err()));
+    }
+}

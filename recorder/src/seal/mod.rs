@@ -1,0 +1,179 @@
+//! A finished segment becomes evidence: named, hashed, chained to the one before, and then untouched.
+//!
+//! Enters: [`Finished`] segments. Leaves: [`Seal`]s and, at the end, [`Close`], in the spool, for the upload room.
+//! Refused: to seal what is not on the disk.
+//!
+//! Order, which recovery relies on: the segment is synced under its open name, then renamed, then its seal is
+//! written durably. A seal that is there has its files.
+
+use crate::rotate::Finished;
+use crate::spool::{self, Spool};
+use formats::hash::Hash256;
+use formats::seal::{Close, Counts, EndReason, Recovered, Seal, SealError, TlsCounts, VERSION};
+use formats::store::{FileName, RecordingId};
+use jiff::Timestamp;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// Why there is no seal.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum SealingError {
+    /// A seal that was written before cannot be continued.
+    #[error("{}: {source}", path.display())]
+    Chain {
+        /// The seal.
+        path: PathBuf,
+        /// What is wrong with it.
+        source: SealError,
+    },
+    /// The spool cannot be read or written.
+    #[error("could not seal in {}: {source}", folder.display())]
+    Spool {
+        /// The folder of the recording.
+        folder: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+}
+
+/// The chain of one recording: its seals so far.
+#[derive(Debug)]
+pub struct Chain {
+    spool: Spool,
+    id: RecordingId,
+    configuration_sha256: Hash256,
+    sequence: u32,
+    previous_sha256: Option<Hash256>,
+    counts: Counts,
+    first_packet: Option<Timestamp>,
+    last_packet: Option<Timestamp>,
+}
+
+/// Version of this program, as seals carry it.
+const RECORDER: &str = env!("CARGO_PKG_VERSION");
+
+impl Chain {
+    /// The chain of a recording that begins.
+    pub fn new(spool: Spool, id: RecordingId, configuration_sha256: Hash256) -> Self {
+        Self {
+            spool,
+            id,
+            configuration_sha256,
+            sequence: 0,
+            previous_sha256: None,
+            counts: Counts::default(),
+            first_packet: None,
+            last_packet: None,
+        }
+    }
+
+    /// The chain of a recording that was begun before, from the seals in the spool, sent or not.
+    ///
+    /// # Errors
+    /// [`SealingError::Chain`] when one of them is damaged: then nothing can follow it.
+    pub fn resume(spool: Spool, id: RecordingId) -> Result<Self, SealingError> {
+        let mut chain = Self::new(spool, id, Hash256::of(b""));
+        loop {
+            let sequence = chain.sequence + 1;
+            let sent = FileName::segment(sequence, spool::SENT);
+            let paths = [FileName::seal(sequence), sent].map(|name| chain.spool.path(&chain.id, &name));
+            let Some(path) = paths.into_iter().find(|path| path.exists()) else { return Ok(chain) };
+            let bytes = fs::read(&path).map_err(|source| chain.error(source))?;
+            let seal = Seal::from_bytes(&bytes).map_err(|source| SealingError::Chain { path, source })?;
+            chain.configuration_sha256 = seal.configuration_sha256;
+            chain.add(&seal, &bytes);
+        }
+    }
+
+    /// Number of the segment that comes next.
+    pub fn next_sequence(&self) -> u32 {
+        self.sequence + 1
+    }
+
+    /// Sums over all segments so far.
+    pub fn counts(&self) -> &Counts {
+        &self.counts
+    }
+
+    /// The recording.
+    pub fn id(&self) -> &RecordingId {
+        &self.id
+    }
+
+    /// Its folder in the spool.
+    pub fn folder(&self) -> PathBuf {
+        self.spool.folder(&self.id)
+    }
+
+    /// Seals a segment; the upload room may take it from here on.
+    pub fn seal(&mut self, segment: Finished, recovered: Option<Recovered>) -> Result<Seal, SealingError> {
+        let (forgotten, spooled) = self.spool.untold(&self.id).map_err(|source| self.error(source))?;
+        let mut counts = segment.counts;
+        counts.dropped.spool += spooled;
+        let seal = Seal {
+            version: VERSION,
+            recording: self.id.clone(),
+            sequence: self.sequence + 1,
+            files: vec![segment.file],
+            first_packet: segment.first_packet,
+            last_packet: segment.last_packet,
+            counts,
+            tls: TlsCounts::default(),
+            forgotten,
+            clock: None,
+            recorder: RECORDER.to_owned(),
+            configuration_sha256: self.configuration_sha256,
+            recovered,
+            previous_sha256: self.previous_sha256,
+        };
+        let bytes = seal.to_bytes();
+        self.put(&segment.path, &seal, &bytes).map_err(|source| self.error(source))?;
+        self.add(&seal, &bytes);
+        Ok(seal)
+    }
+
+    fn put(&self, open: &Path, seal: &Seal, bytes: &[u8]) -> io::Result<()> {
+        for file in &seal.files {
+            fs::rename(open, self.spool.path(&self.id, &file.name))?;
+        }
+        // Syncs the folder too, and with it the rename above.
+        spool::write_durably(&self.spool.path(&self.id, &FileName::seal(seal.sequence)), bytes)?;
+        self.spool.told(&self.id, &seal.forgotten)
+    }
+
+    /// Ends the recording.
+    pub fn close(self, reason: EndReason, ended: Timestamp) -> Result<Close, SealingError> {
+        let close = Close {
+            version: VERSION,
+            recording: self.id.clone(),
+            ended,
+            reason,
+            segments: self.sequence,
+            first_packet: self.first_packet,
+            last_packet: self.last_packet,
+            counts: self.counts,
+            tls: TlsCounts::default(),
+            forgotten: Vec::new(), // The upload room adds what it gives up until this is stored.
+            forgotten_volume: Default::default(),
+            recorder: RECORDER.to_owned(),
+            last_seal_sha256: self.previous_sha256,
+        };
+        let path = self.spool.path(&self.id, &FileName::Close);
+        spool::write_durably(&path, &close.to_bytes()).map_err(|source| self.error(source))?;
+        Ok(close)
+    }
+
+    fn add(&mut self, seal: &Seal, bytes: &[u8]) {
+        self.sequence = seal.sequence;
+        self.previous_sha256 = Some(Hash256::of(bytes));
+        self.counts += seal.counts;
+        self.first_packet = [self.first_packet, seal.first_packet].into_iter().flatten().min();
+        self.last_packet = self.last_packet.max(seal.last_packet);
+    }
+
+    fn error(&self, source: io::Error) -> SealingError {
+        SealingError::Spool { folder: self.folder(), source }
+    }
+}

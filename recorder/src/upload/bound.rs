@@ -1,0 +1,82 @@
+//! The spool's bound, and what happens at it.
+
+use super::UploadError;
+use super::store::spool_error;
+use crate::schedule::SpoolFull;
+use crate::spool::Spool;
+use formats::store::RecordingId;
+use std::io;
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// Keeps a spool below its bound.
+#[derive(Debug, Clone)]
+pub struct Bound {
+    spool: Spool,
+    bytes_max: u64,
+    full: SpoolFull,
+    in_transit: InTransit,
+}
+
+/// Whether there is room in the spool.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Room {
+    /// No: recordings must end.
+    Full,
+    /// Yes.
+    Left,
+}
+
+/// The segment that is being sent at this moment: not given up while it may still arrive.
+#[derive(Debug, Clone, Default)]
+pub(super) struct InTransit(Arc<Mutex<Option<(RecordingId, u32)>>>);
+
+impl InTransit {
+    pub(super) fn set(&self, segment: Option<(RecordingId, u32)>) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = segment;
+    }
+}
+
+impl Bound {
+    pub(super) fn new(spool: Spool, bytes_max: u64, full: SpoolFull, in_transit: InTransit) -> Self {
+        Self { spool, bytes_max, full, in_transit }
+    }
+
+    /// Looks how full the spool is, and does what the policy says: with [`SpoolFull::DropOldest`] gives up the
+    /// oldest segments that wait, and says that it is full only when none is left to give up.
+    pub fn enforce(&self) -> Result<Room, UploadError> {
+        let error = |source| spool_error(std::path::Path::new("spool"), source);
+        let used = self.spool.used_bytes().map_err(error)?;
+        if used <= self.bytes_max {
+            return Ok(Room::Left);
+        }
+        match self.full {
+            SpoolFull::Stop => Ok(Room::Full),
+            SpoolFull::DropOldest => self.drop_oldest(used - self.bytes_max).map_err(error),
+        }
+    }
+
+    fn drop_oldest(&self, mut excess_bytes: u64) -> io::Result<Room> {
+        for id in self.spool.recordings()? {
+            for sequence in self.spool.waiting(&id)? {
+                // Held while the files go: the sender waits, and then finds them gone.
+                let in_transit = self.in_transit.0.lock().unwrap_or_else(PoisonError::into_inner);
+                let busy = in_transit.as_ref().is_some_and(|(sent, number)| *sent == id && *number == sequence);
+                if busy || self.spool.is_forgotten(&id, sequence) {
+                    continue;
+                }
+                let Ok(Ok(seal)) = self.spool.seal(&id, sequence) else { continue };
+                let bytes = self.spool.bytes_of(&id, &seal);
+                if bytes == 0 {
+                    continue; // Given up before, and told by a seal since.
+                }
+                self.spool.forget(&id, &seal)?;
+                tracing::warn!(recording = %id, sequence, bytes, packets = seal.counts.written.packets, "spool is full: segment given up");
+                excess_bytes = excess_bytes.saturating_sub(bytes);
+                if excess_bytes == 0 {
+                    return Ok(Room::Left);
+                }
+            }
+        }
+        Ok(Room::Full)
+    }
+}

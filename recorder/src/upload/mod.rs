@@ -1,0 +1,58 @@
+//! What was sealed goes into the store: sent, proved, and only then forgotten here.
+//!
+//! Enters: the [`Spool`](crate::spool::Spool). Leaves: a [`Receipt`] for every file. Refused: to overwrite
+//! anything in the store, and to remove anything here that is not proved to be there.
+//!
+//! Order, which recovery and `remora snapshot verify` rely on: the files of a segment, its seal, the next
+//! segment, `close.json` last. When the store cannot be reached, segments stay, until the spool's bound
+//! ([`Bound`]); a restart goes on with what lies in the spool.
+
+mod bound;
+mod sender;
+mod store;
+
+pub use bound::{Bound, Room};
+pub use sender::{Progress, Sender};
+pub use store::{Proof, Receipt, Store};
+
+use formats::hash::Hash256;
+use std::io;
+use std::path::PathBuf;
+
+/// Why a file is not in the store.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum UploadError {
+    /// Something else stands under that name; nothing is ever overwritten.
+    #[error("{path} is in the store with other bytes: {found}, not {sealed}")]
+    Conflict {
+        /// The path in the store.
+        path: String,
+        /// SHA-256 of what is there.
+        found: Hash256,
+        /// SHA-256 of what should be.
+        sealed: Hash256,
+    },
+    /// A file of the spool is not what was sealed: the disk lost it.
+    #[error("{} is not what was sealed", path.display())]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+    },
+    /// A file of the spool cannot be read or removed.
+    #[error("{}: {source}", path.display())]
+    Spool {
+        /// The file or folder.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The store did not do what was asked.
+    #[error("store {store}: {source}")]
+    Store {
+        /// Which store.
+        store: String,
+        /// What it said.
+        source: object_store::Error,
+    },
+}

@@ -1,0 +1,247 @@
+//! A store to send to: created, never overwritten, and proved.
+
+use super::UploadError;
+use crate::schedule::StoreTarget;
+use bytes::Bytes;
+use formats::hash::Hash256;
+use futures::TryStreamExt;
+use object_store::path::Path as StorePath;
+use object_store::{GetOptions, MultipartUpload, ObjectStore, ObjectStoreExt, PutMode, PutOptions, PutPayload};
+use sha2::{Digest, Sha256};
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// Sent in one request up to this size; larger files go in parts of it, one after the other, so that
+/// memory does not depend on the size of a segment. S3 wants parts of 5 MiB or more.
+const PART_BYTES: usize = 8 << 20;
+
+/// A file is in the store.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Receipt {
+    /// Its path in the store.
+    pub path: String,
+    /// Its size.
+    pub bytes: u64,
+    /// Its SHA-256.
+    pub sha256: Hash256,
+    /// How we know.
+    pub proof: Proof,
+}
+
+/// How we know that a file is in the store as it was sealed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Proof {
+    /// It was read back: same size, same SHA-256.
+    ReadBack,
+    /// The credentials cannot read. S3 compared every part with the SHA-256 we sent along before it said
+    /// yes (`x-amz-checksum-sha256`).
+    StoreCompared,
+}
+
+/// A store that is open.
+#[derive(Debug, Clone)]
+pub struct Store {
+    objects: Arc<dyn ObjectStore>,
+    prefix: StorePath,
+    shown: String,
+    proof: Proof,
+    /// The folder, if it is one of this machine: it must be synced before we rely on it.
+    local: Option<PathBuf>,
+}
+
+/// Credentials and endpoints: only what is meant for a store, since object_store would also take `REGION`,
+/// `TOKEN` and the like.
+const OPTION_PREFIXES: [&str; 3] = ["AWS_", "AZURE_", "GOOGLE_"];
+
+impl Store {
+    /// Opens a store with the options of the environment (`AWS_…`, `AZURE_…`, `GOOGLE_…`).
+    pub fn open(target: &StoreTarget) -> Result<Self, UploadError> {
+        let from_environment = std::env::vars_os()
+            .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+            .filter(|(name, _)| OPTION_PREFIXES.iter().any(|prefix| name.starts_with(prefix)));
+        Self::open_with(target, from_environment.collect())
+    }
+
+    /// Opens a store with these options, named as in the environment.
+    pub fn open_with(target: &StoreTarget, mut options: Vec<(String, String)>) -> Result<Self, UploadError> {
+        let shown = target.url.to_string();
+        if target.write_only {
+            options.push(("aws_checksum_algorithm".to_owned(), "sha256".to_owned()));
+        }
+        let (objects, prefix) = object_store::parse_url_opts(target.url.url(), options)
+            .map_err(|source| UploadError::Store { store: shown.clone(), source })?;
+        Ok(Self {
+            objects: objects.into(),
+            prefix,
+            shown,
+            proof: if target.write_only { Proof::StoreCompared } else { Proof::ReadBack },
+            local: target.url.url().to_file_path().ok(),
+        })
+    }
+
+    /// A store of the caller's making.
+    pub fn over(objects: Arc<dyn ObjectStore>, prefix: StorePath) -> Self {
+        Self { shown: objects.to_string(), objects, prefix, proof: Proof::ReadBack, local: None }
+    }
+
+    /// Sends `file` to `path` below the store and proves that it is there.
+    ///
+    /// A file that is there already, from before a crash, is proved and not sent again.
+    ///
+    /// # Bounds
+    /// Two parts of 8 MiB in memory.
+    /// # Errors
+    /// [`UploadError::Conflict`] when something else is there, [`UploadError::Damaged`] when the file is no longer
+    /// what `sealed` says; the store's and the spool's own errors.
+    pub async fn send(&self, path: &str, file: &Path, sealed: Hash256) -> Result<Receipt, UploadError> {
+        let location = path.split('/').fold(self.prefix.clone(), |location, part| location.join(part));
+        let mut source = Source::open(file)?;
+        let first = source.part()?;
+        // Whatever was not hashed as sealed must not become evidence.
+        let created = match first.len() < PART_BYTES {
+            true if source.hash() != sealed => return Err(UploadError::Damaged { path: file.to_owned() }),
+            true => self.create(&location, first).await?,
+            false => self.create_in_parts(&location, first, &mut source, sealed).await?,
+        };
+        let receipt = |bytes, sha256, proof| Receipt { path: path.to_owned(), bytes, sha256, proof };
+        // What we did not create ourselves is only proved by reading it.
+        if created && self.proof == Proof::StoreCompared {
+            return Ok(receipt(source.bytes, sealed, Proof::StoreCompared));
+        }
+        if let Some(folder) = &self.local {
+            sync(&folder.join(path))?;
+        }
+        let (bytes, found) = self.read_back(&location).await?;
+        match found == sealed {
+            true => Ok(receipt(bytes, found, Proof::ReadBack)),
+            false => Err(UploadError::Conflict { path: path.to_owned(), found, sealed }),
+        }
+    }
+
+    /// Whether it was us who created it.
+    async fn create(&self, location: &StorePath, content: Bytes) -> Result<bool, UploadError> {
+        let payload = PutPayload::from_bytes(content);
+        let only_new = PutOptions::from(PutMode::Create);
+        match self.objects.put_opts(location, payload.clone(), only_new).await {
+            Ok(_) => Ok(true),
+            Err(object_store::Error::AlreadyExists { .. }) => Ok(false),
+            // A store without conditional writes: the look before is all there is. Nobody but this node
+            // writes to this folder.
+            Err(object_store::Error::NotImplemented { .. } | object_store::Error::NotSupported { .. }) => {
+                if self.exists(location).await? {
+                    return Ok(false);
+                }
+                self.objects.put(location, payload).await.map(|_| true).map_err(|source| self.error(source))
+            }
+            Err(source) => Err(self.error(source)),
+        }
+    }
+
+    /// As [`Store::create`], for files of more than one part. Parts cannot be written conditionally; the seal
+    /// that follows is, and it is the seal that makes the file evidence.
+    async fn create_in_parts(
+        &self,
+        location: &StorePath,
+        first: Bytes,
+        source: &mut Source,
+        sealed: Hash256,
+    ) -> Result<bool, UploadError> {
+        if self.exists(location).await? {
+            return Ok(false);
+        }
+        let mut upload = self.objects.put_multipart(location).await.map_err(|source| self.error(source))?;
+        let sent = self.send_parts(upload.as_mut(), first, source, sealed).await;
+        if sent.is_err() {
+            // The parts would stay, unseen and paid for. If this fails too, the first error says why.
+            let _ = upload.abort().await;
+        }
+        sent.map(|()| true)
+    }
+
+    async fn send_parts(
+        &self,
+        upload: &mut dyn MultipartUpload,
+        first: Bytes,
+        source: &mut Source,
+        sealed: Hash256,
+    ) -> Result<(), UploadError> {
+        let mut part = first;
+        while !part.is_empty() {
+            upload.put_part(PutPayload::from_bytes(part)).await.map_err(|source| self.error(source))?;
+            part = source.part()?;
+        }
+        if source.hash() != sealed {
+            return Err(UploadError::Damaged { path: source.path.clone() });
+        }
+        upload.complete().await.map(drop).map_err(|source| self.error(source))
+    }
+
+    async fn exists(&self, location: &StorePath) -> Result<bool, UploadError> {
+        match self.objects.head(location).await {
+            Ok(_) => Ok(true),
+            Err(object_store::Error::NotFound { .. }) => Ok(false),
+            // Who may not read may not ask either.
+            Err(object_store::Error::PermissionDenied { .. }) if self.proof == Proof::StoreCompared => Ok(false),
+            Err(source) => Err(self.error(source)),
+        }
+    }
+
+    async fn read_back(&self, location: &StorePath) -> Result<(u64, Hash256), UploadError> {
+        let found = self.objects.get_opts(location, GetOptions::default()).await;
+        let mut stream = found.map_err(|source| self.error(source))?.into_stream();
+        let (mut bytes, mut hasher) = (0, Sha256::new());
+        while let Some(chunk) = stream.try_next().await.map_err(|source| self.error(source))? {
+            bytes += chunk.len() as u64;
+            hasher.update(&chunk);
+        }
+        Ok((bytes, Hash256(hasher.finalize().into())))
+    }
+
+    fn error(&self, source: object_store::Error) -> UploadError {
+        UploadError::Store { store: self.shown.clone(), source }
+    }
+}
+
+/// A file of the spool, read in parts and hashed on the way.
+struct Source {
+    path: PathBuf,
+    file: std::fs::File,
+    hasher: Sha256,
+    bytes: u64,
+}
+
+impl Source {
+    fn open(path: &Path) -> Result<Self, UploadError> {
+        let file = std::fs::File::open(path).map_err(|source| spool_error(path, source))?;
+        Ok(Self { path: path.to_owned(), file, hasher: Sha256::new(), bytes: 0 })
+    }
+
+    /// The next part, shorter than [`PART_BYTES`] only at the end. Disk reads of 8 MiB block a worker for
+    /// milliseconds; the recorder's runtime has one for this.
+    fn part(&mut self) -> Result<Bytes, UploadError> {
+        let mut part = Vec::new();
+        let read = (&mut self.file).take(PART_BYTES as u64).read_to_end(&mut part);
+        read.map_err(|source| spool_error(&self.path, source))?;
+        self.hasher.update(&part);
+        self.bytes += part.len() as u64;
+        Ok(part.into())
+    }
+
+    /// SHA-256 of all parts so far.
+    fn hash(&self) -> Hash256 {
+        Hash256(self.hasher.clone().finalize().into())
+    }
+}
+
+pub(super) fn spool_error(path: &Path, source: io::Error) -> UploadError {
+    UploadError::Spool { path: path.to_owned(), source }
+}
+
+/// object_store leaves a local file to the page cache.
+fn sync(path: &Path) -> Result<(), UploadError> {
+    let synced = std::fs::File::open(path).and_then(|file| file.sync_all());
+    synced
+        .and_then(|()| path.parent().map_or(Ok(()), crate::spool::sync_folder))
+        .map_err(|source| spool_error(path, source))
+}

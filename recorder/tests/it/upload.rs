@@ -1,0 +1,200 @@
+//! The upload room over stores in memory and in folders, with and without faults.
+
+use crate::made::{self, Recording, verify};
+use object_store::memory::InMemory;
+use object_store::path::Path;
+use object_store::{ObjectStore, ObjectStoreExt, PutPayload};
+use recorder::schedule::{SpoolFull, StoreTarget};
+use recorder::spool::Spool;
+use recorder::upload::{Proof, Room, Sender, Store, UploadError};
+use std::sync::Arc;
+
+fn target(url: &str) -> StoreTarget {
+    StoreTarget { url: url.parse().unwrap(), write_only: false }
+}
+
+/// A spool, and a store in memory that stands for the target.
+struct Place {
+    folder: tempfile::TempDir,
+    target: StoreTarget,
+    objects: Arc<dyn ObjectStore>,
+}
+
+impl Place {
+    fn new() -> Self {
+        let objects = Arc::new(InMemory::new());
+        Self { folder: tempfile::tempdir().unwrap(), target: target("s3://in/memory"), objects }
+    }
+
+    fn spool(&self) -> Spool {
+        Spool::open(self.folder.path()).unwrap()
+    }
+
+    fn sender(&self) -> Sender {
+        Sender::new(self.spool()).with_store(self.target.clone(), Store::over(self.objects.clone(), prefix()))
+    }
+
+    fn left_in_spool(&self) -> Vec<String> {
+        self.spool().recordings().unwrap().iter().map(ToString::to_string).collect()
+    }
+}
+
+fn prefix() -> Path {
+    Path::from("captures")
+}
+
+#[tokio::test]
+async fn what_was_sealed_is_stored_and_the_spool_is_empty() {
+    let place = Place::new();
+    let spool = place.spool();
+    let mut recording = Recording::begin(&spool, "nightly", &place.target);
+    recording.segment(1000);
+    // Larger than a part: sent in several.
+    recording.segment((8 << 20) + 17);
+    recording.segment(0);
+    recording.close();
+    let mut sender = place.sender();
+    let progress = sender.progress();
+    sender.sweep().await.unwrap();
+    let sound = verify(&place.objects, &prefix(), &made::id("nightly")).await.unwrap();
+    assert_eq!((sound.segments, sound.counts.written.packets), (3, 30));
+    assert_eq!((place.left_in_spool().len(), spool.used_bytes().unwrap()), (0, 0));
+    let progress = progress.borrow().clone();
+    assert_eq!((progress.segments, progress.recordings, progress.failing), (3, 1, None));
+}
+
+#[tokio::test]
+async fn into_a_folder() {
+    let (folder, place) = (tempfile::tempdir().unwrap(), Place::new());
+    let spool = place.spool();
+    let target = target(folder.path().join("with a space").to_str().unwrap());
+    let mut recording = Recording::begin(&spool, "nightly", &target);
+    recording.segment(1000);
+    recording.segment((8 << 20) + 17);
+    recording.close();
+    Sender::new(spool).sweep().await.unwrap();
+    let objects = object_store::local::LocalFileSystem::new_with_prefix(folder.path().join("with a space")).unwrap();
+    assert_eq!(verify(&objects, &Path::default(), &made::id("nightly")).await.unwrap().segments, 2);
+    assert!(place.left_in_spool().is_empty());
+}
+
+#[tokio::test]
+async fn a_recording_goes_on_while_it_is_sent() {
+    let place = Place::new();
+    let spool = place.spool();
+    let mut sender = place.sender();
+    let mut recording = Recording::begin(&spool, "nightly", &place.target);
+    sender.sweep().await.unwrap();
+    recording.segment(10);
+    sender.sweep().await.unwrap();
+    let fault = verify(&place.objects, &prefix(), &recording.id).await.unwrap_err();
+    assert!(fault.starts_with("close.json is missing"), "{fault}");
+    assert_eq!(spool.waiting(&recording.id).unwrap(), [0; 0]);
+    recording.segment(10);
+    recording.close();
+    // Another process, after a crash: nothing but the spool is known.
+    drop(sender);
+    place.sender().sweep().await.unwrap();
+    assert_eq!(verify(&place.objects, &prefix(), &made::id("nightly")).await.unwrap().segments, 2);
+}
+
+#[tokio::test]
+async fn nothing_in_the_store_is_overwritten_and_nothing_unproved_is_removed() {
+    let place = Place::new();
+    let spool = place.spool();
+    for (window, there) in [("other-bytes", &b"evidence"[..]), ("same-bytes", b"inventory 1")] {
+        let mut recording = Recording::begin(&spool, window, &place.target);
+        recording.segment(10);
+        recording.close();
+        let folder = made::id(window).folder();
+        let path = Path::from(format!("captures/{folder}/000001.inventory.jsonl.zst"));
+        place.objects.put(&path, PutPayload::from_static(there)).await.unwrap();
+    }
+    let error = place.sender().sweep().await.unwrap_err();
+    assert!(matches!(&error, UploadError::Conflict { path, .. } if path.contains("other-bytes")), "{error}");
+    assert_eq!(place.left_in_spool(), [made::id("other-bytes").to_string()]);
+    assert_eq!(spool.waiting(&made::id("other-bytes")).unwrap(), [1]);
+    verify(&place.objects, &prefix(), &made::id("same-bytes")).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_file_the_disk_lost_is_told_of_and_keeps_nothing_back() {
+    let place = Place::new();
+    let spool = place.spool();
+    let mut recording = Recording::begin(&spool, "nightly", &place.target);
+    recording.segment(100);
+    recording.segment(100);
+    std::fs::write(spool.folder(&recording.id).join("000001.pcapng.zst"), [0; 100]).unwrap();
+    let mut sender = place.sender();
+    sender.sweep().await.unwrap();
+    recording.segment(100);
+    recording.close();
+    sender.sweep().await.unwrap();
+    let sound = verify(&place.objects, &prefix(), &made::id("nightly")).await.unwrap();
+    assert_eq!((sound.forgotten, sound.counts.dropped.spool.packets), ([1].into(), 10));
+}
+
+#[tokio::test]
+async fn a_full_spool_gives_up_the_oldest_and_the_ledger_says_so() {
+    let place = Place::new();
+    let spool = place.spool();
+    let sender = place.sender();
+    let mut recording = Recording::begin(&spool, "nightly", &place.target);
+    for _ in 0..4 {
+        recording.segment(10_000);
+    }
+    let bound = |bytes_max, full| sender.bound(bytes_max, full).enforce().unwrap();
+    assert_eq!(bound(100_000, SpoolFull::Stop), Room::Left);
+    assert_eq!(bound(30_000, SpoolFull::Stop), Room::Full);
+    assert_eq!(bound(30_000, SpoolFull::DropOldest), Room::Left);
+    assert!(spool.used_bytes().unwrap() <= 30_000);
+    // The next seal tells of 1 and 2; of 3, given up later, only the close can.
+    recording.segment(10_000);
+    recording.close();
+    assert_eq!(bound(25_000, SpoolFull::DropOldest), Room::Left);
+    // Seals and totals themselves are never given up.
+    assert_eq!(bound(10, SpoolFull::DropOldest), Room::Full);
+    place.sender().sweep().await.unwrap();
+    let sound = verify(&place.objects, &prefix(), &made::id("nightly")).await.unwrap();
+    assert_eq!((sound.forgotten, sound.segments, sound.files), ([1, 2, 3, 4, 5].into(), 5, 0));
+    assert_eq!((sound.counts.dropped.spool.packets, sound.forgotten_at_close.packets), (20, 30));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_outage_ends_and_everything_arrives() {
+    let place = Place::new();
+    let spool = place.spool();
+    let outside = tempfile::tempdir().unwrap();
+    let store = outside.path().join("store");
+    // Where the store's folder should be, something else is.
+    std::fs::write(&store, b"").unwrap();
+    let mut recording = Recording::begin(&spool, "nightly", &target(store.to_str().unwrap()));
+    recording.segment(10);
+    recording.close();
+    let sender = Sender::new(spool.clone());
+    let mut progress = sender.progress();
+    let (stop, stopped) = tokio::sync::watch::channel(false);
+    let running = tokio::spawn(sender.run(stopped));
+    progress.wait_for(|progress| progress.failures == 8).await.unwrap();
+    assert!(progress.borrow().failing.is_some());
+    std::fs::remove_file(&store).unwrap();
+    progress.wait_for(|progress| progress.recordings == 1 && progress.failing.is_none()).await.unwrap();
+    stop.send(true).unwrap();
+    running.await.unwrap();
+    let objects = object_store::local::LocalFileSystem::new_with_prefix(&store).unwrap();
+    verify(&objects, &Path::default(), &made::id("nightly")).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_receipt_says_how_it_was_proved() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("file");
+    std::fs::write(&file, b"abc").unwrap();
+    let store = Store::open_with(&target(folder.path().to_str().unwrap()), Vec::new()).unwrap();
+    let sealed = formats::hash::Hash256::of(b"abc");
+    let receipt = store.send("a/b", &file, sealed).await.unwrap();
+    assert_eq!((receipt.proof, receipt.bytes, receipt.sha256), (Proof::ReadBack, 3, sealed));
+    let damaged = store.send("a/c", &file, formats::hash::Hash256::of(b"abd")).await.unwrap_err();
+    assert!(matches!(damaged, UploadError::Damaged { .. }), "{damaged}");
+    assert!(!folder.path().join("a/c").exists());
+}
