@@ -165,6 +165,14 @@ fn request_line<'a>(line: &'a [u8], odds: &mut Odds) -> Option<StartLine<'a>> {
     Some(StartLine::Request { method, target, version: Some(version) })
 }
 
+/// Whether a request line whose end is not there has begun to name its version: "HTT" at least, for a shorter
+/// word could be anything, and not in HTTP/2's preface (RFC 9113 §3.4).
+pub fn begins_version(bytes: &[u8]) -> bool {
+    let named = memchr::memmem::rfind(bytes, b" HTT").is_some();
+    let request = matches!(cut_start_line(bytes), Some(StartLine::Request { method, .. }) if method != b"PRI");
+    named && request
+}
+
 /// What a first line says whose end will not be seen: a request's method and target if the version had begun
 /// behind them, a response's code if something had behind it.
 pub fn cut_start_line(bytes: &[u8]) -> Option<StartLine<'_>> {
