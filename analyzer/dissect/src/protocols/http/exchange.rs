@@ -144,8 +144,8 @@ impl Message {
 /// One exchange; texts as they were sent, empty where they were not.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Exchange {
-    /// Version of the request, or of the response where no request was seen.
-    pub version: Version,
+    /// Version of the request, or of the response where the request does not say.
+    pub version: Option<Version>,
     /// Stream of HTTP/2.
     pub stream_id: Option<u32>,
     /// Method; empty where the request was not seen.

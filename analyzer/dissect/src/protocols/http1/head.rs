@@ -196,15 +196,15 @@ impl<'a> Head<'a> {
                 let form = Target::split(method, target).form;
                 self.odds.add_if(form == Form::Absolute, Odd::AbsoluteForm);
                 self.odds.add_if(form == Form::Other, Odd::BadStartLine);
-                self.odds.add_if(hosts > 1 || hosts == 0 && version == Version::V11, Odd::BadHost);
+                self.odds.add_if(hosts > 1 || hosts == 0 && version == Some(Version::V11), Odd::BadHost);
                 self.odds.add_if(self.transfer == Transfer::Other, Odd::BadTransferEncoding);
                 version
             }
-            StartLine::Status { version, .. } => version,
+            StartLine::Status { version, .. } => Some(version),
         };
         let transfer = self.transfer != Transfer::Absent;
         self.odds.add_if(transfer && self.length != Length::Absent, Odd::TeAndCl);
-        self.odds.add_if(transfer && version == Version::V10, Odd::TeInV10);
+        self.odds.add_if(transfer && version == Some(Version::V10), Odd::TeInV10);
     }
 }
 

@@ -232,10 +232,12 @@ impl OverTcp {
     fn part(&mut self, from: Side, input: &Input<'_>, reason: EndReason, out: &mut dyn Sink) {
         let rest = input.rest();
         let lines = memchr::memrchr(b'\n', rest).map_or(0, |end| end + 1);
-        let lines = rest.get(..lines).unwrap_or_default();
-        if let Ok(started) = wire::start_line(lines)
-            && self.is_of(from, started.0)
-        {
+        let cut = || wire::cut_start_line(rest).map(|line| (line, rest.len(), Odds::default()));
+        let (lines, started) = match rest.get(..lines) {
+            Some(lines @ [_, ..]) => (lines, wire::start_line(lines).ok()),
+            _ => (rest, cut()),
+        };
+        if let Some(started) = started.filter(|started| self.is_of(from, started.0)) {
             let (head, fields) = Head::read(started, lines);
             let stamp = out.stamp(input.at..input.at + lines.len());
             self.message(from, stamp, &head, fields, Some(reason), out);

@@ -59,6 +59,26 @@ fn losses() {
                 "!http1_gap, GET /1 200 cut r=hi/2 <Gap>, GET /2 200 complete r=hi/2 damaged",
             ),
             (
+                "the end of a request line",
+                vec![client("GET /1 HTT"), gap(asking, 30), server(OK)],
+                "!http1_gap, GET /1 200 cut r=hi/2 <Gap>",
+            ),
+            (
+                "the end of a target",
+                vec![client("GET /1"), gap(asking, 30), server(OK)],
+                "!http1_gap, 200 response_only r=hi/2",
+            ),
+            (
+                "the end of a status line",
+                vec![get("1"), server("HTTP/1.1 200 "), gap(answering, 30)],
+                "!http1_gap, GET /1 200 cut <Gap>",
+            ),
+            (
+                "the end of a status",
+                vec![get("1"), server("HTTP/1.1 20"), gap(answering, 30)],
+                "!http1_gap, GET /1 cut <InputEnd>",
+            ),
+            (
                 "a whole request",
                 vec![get("1"), server(OK), gap(asking, 40), server(OK), get("3"), server(OK)],
                 "GET /1 200 complete r=hi/2, !http1_gap, 200 response_only r=hi/2, GET /3 200 complete r=hi/2 damaged",
