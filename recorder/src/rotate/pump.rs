@@ -31,7 +31,7 @@ impl Pump {
     /// other side is gone.
     pub fn turn(&mut self, ring: &mut Ring) -> Result<bool, CaptureError> {
         if ring.wait(limits::WAIT)? {
-            self.interfaces.forget_names();
+            self.interfaces.look_again();
         }
         for _ in 0..ring.blocks() {
             match self.take_block(ring)? {
