@@ -107,9 +107,7 @@ impl Cable {
         let spool = self.spool();
         wait_until("the recorder begins", || {
             assert!(recorder.0.try_wait().expect("it is ours").is_none(), "the recorder has ended");
-            find(&spool, &|path| path.ends_with("store.json"))
-                .iter()
-                .any(|path| !path.with_file_name("close.json").exists())
+            !find(&spool, &is_open_segment).is_empty()
         });
         recorder
     }
@@ -157,6 +155,11 @@ fn inside(namespace: &str, program: &str, arguments: &[&str]) -> Command {
     let mut command = Command::new("ip");
     command.args(["netns", "exec", namespace, program]).args(arguments);
     command
+}
+
+fn is_open_segment(path: &Path) -> bool {
+    let name = path.to_string_lossy();
+    name.contains(".pcapng") && name.ends_with(".open")
 }
 
 /// Every file below `folder` that is wanted, in order of paths.
