@@ -98,7 +98,8 @@ pub fn record(
         let thread = |name: &str| std::thread::Builder::new().name(name.to_owned());
         let sealer = thread("sealer").spawn_scoped(scope, || seal(chain, bound, &full, to_seal))?;
         thread("writer").spawn_scoped(scope, || write(&options, to_write, buffers, segments))?;
-        let captured = capture(&mut ring, recording, [stop, &full], Pump::new(batches, to_fill));
+        let pump = Pump::new(&ring, batches, to_fill);
+        let captured = capture(&mut ring, recording, [stop, &full], pump);
         // The pump is gone, which ends the writer, which ends the sealer.
         let chain = sealer.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
         let reason = captured.as_ref().map_or(EndReason::Failure, EndReason::clone);
@@ -117,7 +118,6 @@ fn capture(
     if let Err(error) = hurry() {
         tracing::debug!(%error, "no right to a more urgent schedule");
     }
-    pump.interfaces = ring.interfaces();
     let budget = &recording.window.budget;
     let ended = loop {
         match pump.turn(ring) {

@@ -3,9 +3,9 @@
 //! Enters: the spool, at start. Leaves: recordings that are closed, with what is known of what they lost.
 //! Refused: recordings that a living process still writes; it holds a lock on their folder.
 
-mod scan;
+pub(crate) mod scan;
 
-use crate::rotate::{Compression, Finished, OPEN};
+use crate::rotate::{Compression, Finished, OPEN, OpenSegment, SegmentOptions};
 use crate::seal::{Chain, SealingError};
 use crate::spool::Spool;
 use formats::hash::Hash256;
@@ -108,8 +108,6 @@ fn cut(open: &Path, name: FileName, compression: Compression) -> io::Result<(Fin
     let file = File::options().read(true).write(true).open(open)?;
     let metadata = file.metadata()?;
     let Scanned { bytes, sha256, counts, first_packet, last_packet, alive_until } = scan::scan(&file, compression)?;
-    file.set_len(bytes)?;
-    file.sync_all()?;
     let recovered = Recovered {
         cut_bytes: metadata.len().saturating_sub(bytes),
         // Without a packet and a count in it, the last write is all there is.
@@ -117,8 +115,20 @@ fn cut(open: &Path, name: FileName, compression: Compression) -> io::Result<(Fin
             .max(alive_until)
             .or_else(|| metadata.modified().ok().and_then(|time| Timestamp::try_from(time).ok())),
     };
+    if bytes == 0 {
+        return Ok((begun_anew(open, &name, compression)?, recovered));
+    }
+    file.set_len(bytes)?;
+    file.sync_all()?;
     let file = SealedFile { name, bytes, sha256: Hash256(sha256) };
     Ok((Finished { path: open.to_owned(), file, counts, first_packet, last_packet }, recovered))
+}
+
+/// A segment with nothing in it, in place of one of which not even the header is whole: a capture all the same.
+fn begun_anew(open: &Path, name: &FileName, compression: Compression) -> io::Result<Finished> {
+    let folder = open.parent().map(Path::to_owned).unwrap_or_default();
+    let options = SegmentOptions { folder, compression, ..SegmentOptions::default() };
+    OpenSegment::begin(name.sequence().unwrap_or(1), 0, Timestamp::UNIX_EPOCH, &options)?.finish()
 }
 
 /// Seals and totals that were being written; what they would have said is known again.

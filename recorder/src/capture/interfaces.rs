@@ -4,6 +4,7 @@ use super::CaptureError;
 use super::block::Link;
 use super::sys;
 use crate::limits;
+use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
 
@@ -52,8 +53,7 @@ impl fmt::Display for Selection {
 
 /// Names of all interfaces of this network namespace.
 pub(super) fn all_names() -> String {
-    let Ok(folder) = std::fs::read_dir("/sys/class/net") else { return String::from("(unknown)") };
-    let mut names: Vec<_> = folder.flatten().map(|entry| entry.file_name().to_string_lossy().into_owned()).collect();
+    let mut names: Vec<_> = sys::interfaces().into_iter().map(|(_, name)| name).collect();
     names.sort_unstable();
     names.join(", ")
 }
@@ -72,9 +72,7 @@ pub struct Interface {
 }
 
 impl Interface {
-    fn look_up(index: u32, hardware: u16) -> Self {
-        // An interface can be gone before its last packet is read.
-        let name = sys::interface_name(index).unwrap_or_else(|| format!("#{index}"));
+    fn new(index: u32, hardware: u16, name: String) -> Self {
         // The name comes from the kernel, which lets no slash into one (dev_valid_name).
         let alias = std::fs::read_to_string(format!("/sys/class/net/{name}/ifalias")).unwrap_or_default();
         let alias = Some(alias.trim().to_owned()).filter(|alias| !alias.is_empty());
@@ -88,6 +86,8 @@ pub struct Interfaces {
     described: Arc<Vec<Interface>>,
     /// Number by index, for those that are as when they were described; the last used first.
     current: Vec<(u32, u16, u32)>,
+    /// Names by index, also of those that are gone: their packets may still be in the ring.
+    names: HashMap<u32, String>,
     /// Counts the lists begun: packets of one list do not go into a segment with another.
     list: u32,
 }
@@ -96,8 +96,9 @@ impl Interfaces {
     /// Starts with those named, so that a segment without packets says where there were none.
     pub fn new(selection: &Selection) -> Self {
         let mut interfaces = Self::default();
+        interfaces.look_again();
         for index in selection.present() {
-            if let Some(name) = sys::interface_name(index) {
+            if let Some(name) = interfaces.names.get(&index) {
                 let hardware = std::fs::read_to_string(format!("/sys/class/net/{name}/type"));
                 let hardware = hardware.ok().and_then(|text| text.trim().parse().ok());
                 interfaces.number(index, hardware.unwrap_or(libc::ARPHRD_ETHER));
@@ -129,7 +130,8 @@ impl Interfaces {
             self.current.swap(0, place);
             return self.current[0].2;
         }
-        let interface = Interface::look_up(index, hardware);
+        let name = self.names.get(&index).cloned().unwrap_or_else(|| format!("#{index}"));
+        let interface = Interface::new(index, hardware, name);
         let number = match self.described.iter().position(|known| *known == interface) {
             Some(number) => number,
             None => {
@@ -142,9 +144,13 @@ impl Interfaces {
         number
     }
 
-    /// Interfaces appeared, vanished or changed their names: what is known of them is looked up again.
-    pub fn forget_names(&mut self) {
+    /// Interfaces appeared, vanished or changed their names: looks what they are called now.
+    pub fn look_again(&mut self) {
         self.current.clear();
+        if self.names.len() > limits::INTERFACES_DESCRIBED_MAX {
+            self.names.clear(); // Of those that are gone.
+        }
+        self.names.extend(sys::interfaces());
     }
 
     /// Whether the list is full: then a new segment and [`Interfaces::begin_list`] are due.

@@ -4,7 +4,7 @@
 //! the kernel wrote them to, and [`Tally`]s that account for every packet the kernel showed us. Refused:
 //! nothing that is on the wire; what the filter refuses is counted too.
 
-mod block;
+pub(crate) mod block;
 mod interfaces;
 mod ring;
 mod sys;

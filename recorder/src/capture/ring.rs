@@ -132,7 +132,8 @@ impl Ring {
         Some(block)
     }
 
-    /// Waits for a block, for news of interfaces, or until `timeout` is over. True: forget the interfaces' names.
+    /// Waits for a block, for news of interfaces, or until `timeout` is over. True: look at
+    /// the interfaces again.
     ///
     /// # Errors
     /// Only those that waiting again would not cure.

@@ -254,16 +254,25 @@ pub fn interface_index(name: &str) -> Option<u32> {
     }
 }
 
-/// Name of the interface of that index, now, in the network namespace of the calling thread.
-pub fn interface_name(index: u32) -> Option<String> {
-    let mut name: [libc::c_char; libc::IF_NAMESIZE] = [0; libc::IF_NAMESIZE];
-    // SAFETY: the call writes at most IF_NAMESIZE bytes, which `name` has.
-    let found = unsafe { libc::if_indextoname(index, name.as_mut_ptr()) };
-    if found.is_null() {
-        return None;
+/// Index and name of every interface there is, now, in the network namespace of the calling thread.
+pub fn interfaces() -> Vec<(u32, String)> {
+    // SAFETY: no pointer is passed; the list returned ends with an entry of index 0, and is freed below.
+    let list = unsafe { libc::if_nameindex() };
+    if list.is_null() {
+        return Vec::new();
     }
-    // SAFETY: on success `name` holds a string that ends with a zero byte.
-    Some(unsafe { CStr::from_ptr(name.as_ptr()) }.to_string_lossy().into_owned())
+    let mut found = Vec::new();
+    let mut entry = list;
+    // SAFETY: `entry` walks from the front of the list to its last entry and not beyond; names end with a zero
+    // byte and live until the list is freed, which happens once, after the last use.
+    unsafe {
+        while (*entry).if_index != 0 {
+            found.push(((*entry).if_index, CStr::from_ptr((*entry).if_name).to_string_lossy().into_owned()));
+            entry = entry.add(1);
+        }
+        libc::if_freenameindex(list);
+    }
+    found
 }
 
 /// Asks for a more urgent schedule of the calling thread; without the right to it nothing changes.

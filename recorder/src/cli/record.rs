@@ -94,7 +94,8 @@ const SWEEP: Duration = Duration::from_millis(500);
 impl RecordArgs {
     pub fn resolve(self) -> anyhow::Result<RecordPlan> {
         // A filter that is none is named before anything is made.
-        if let Some(filter) = &self.filter {
+        let filter = self.filter.filter(|filter| !filter.trim().is_empty());
+        if let Some(filter) = &filter {
             filter.parse::<recorder::filter::Expression>().context("--filter")?;
         }
         let now = Timestamp::now();
@@ -111,7 +112,7 @@ impl RecordArgs {
             when: When::At(now),
             duration,
             interfaces: self.interface,
-            filter: self.filter,
+            filter,
             snap_length: self.snaplen,
             segment: SegmentLimits { bytes: self.segment_bytes, age: self.segment_age },
             budget: Budget { bytes: self.bytes_max, packets: self.packets_max },

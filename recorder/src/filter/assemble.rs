@@ -105,7 +105,7 @@ impl Assembler {
     }
 
     /// Copies the accumulator into the index register.
-    pub fn to_index(&mut self, next: Label) -> Label {
+    pub fn copy_to_index(&mut self, next: Label) -> Label {
         self.step(libc::BPF_MISC | libc::BPF_TAX, 0, next)
     }
 

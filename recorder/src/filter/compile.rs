@@ -387,7 +387,7 @@ fn length(out: &mut Assembler, bytes: u32, yes: Label, no: Label) -> Label {
     let enough = out.test(Is::AtLeast(bytes), yes, no);
     let whole = out.add_index(enough);
     let whole = out.load(Load::Length, whole);
-    let tag = out.to_index(whole);
+    let tag = out.copy_to_index(whole);
     let tag = out.multiply(TAG_BYTES, tag);
     out.load(Load::U32(ancillary(libc::SKF_AD_VLAN_TAG_PRESENT)), tag)
 }

@@ -10,28 +10,31 @@ use std::time::Instant;
 /// Moves packets from a ring into batches.
 #[derive(Debug)]
 pub struct Pump {
-    /// The interfaces that packets were seen on.
-    pub interfaces: Interfaces,
+    interfaces: Interfaces,
     filling: Filling,
     handed_over: Volume,
     batches: SyncSender<Batch>,
     buffers: Receiver<Vec<u8>>,
-    flushed: Instant,
+    /// When a batch was last handed over; none before the first, which is empty: it begins the first segment.
+    flushed: Option<Instant>,
 }
 
 impl Pump {
-    /// Sends batches to `batches`, in buffers from `buffers`.
-    pub fn new(batches: SyncSender<Batch>, buffers: Receiver<Vec<u8>>) -> Self {
+    /// Sends what comes from `ring` to `batches`, in buffers from `buffers`.
+    pub fn new(ring: &Ring, batches: SyncSender<Batch>, buffers: Receiver<Vec<u8>>) -> Self {
         let filling = Filling::new(buffers.try_recv().unwrap_or_default());
-        let (interfaces, handed_over, flushed) = (Interfaces::default(), Volume::default(), Instant::now());
-        Self { interfaces, filling, handed_over, batches, buffers, flushed }
+        Self { interfaces: ring.interfaces(), filling, handed_over: Volume::default(), batches, buffers, flushed: None }
     }
 
     /// Waits a moment for packets and takes those that came, at most once around the ring; false when the
     /// other side is gone.
     pub fn turn(&mut self, ring: &mut Ring) -> Result<bool, CaptureError> {
+        let is_due = self.flushed.is_none_or(|flushed| flushed.elapsed() >= limits::FLUSH);
+        if is_due && !self.hand_over(ring)? {
+            return Ok(false);
+        }
         if ring.wait(limits::WAIT)? {
-            self.interfaces.forget_names();
+            self.interfaces.look_again();
         }
         for _ in 0..ring.blocks() {
             match self.take_block(ring)? {
@@ -40,7 +43,7 @@ impl Pump {
                 Taken::NobodyWaits => return Ok(false),
             }
         }
-        Ok(self.flushed.elapsed() < limits::FLUSH || self.hand_over(ring)?)
+        Ok(true)
     }
 
     /// Packets taken so far, with the bytes kept of them.
@@ -98,7 +101,7 @@ impl Pump {
         if self.interfaces.is_full() {
             self.interfaces.begin_list();
         }
-        self.flushed = Instant::now();
+        self.flushed = Some(Instant::now());
         self.batches.send(batch).is_ok()
     }
 }

@@ -41,7 +41,7 @@ impl Compression {
 }
 
 /// How segments are written, and when they end.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct SegmentOptions {
     /// The folder of the recording.
     pub folder: PathBuf,
@@ -70,6 +70,8 @@ pub struct OpenSegment {
     described: usize,
     counts: Counts,
     times_ns: Option<(u64, u64)>,
+    /// The disk did not take a batch: what is written is sealed while there is room for a seal.
+    failed: bool,
     compressor: Option<Compressor<'static>>,
     frame: Vec<u8>,
 }
@@ -107,6 +109,7 @@ impl OpenSegment {
             described: 0,
             counts: Counts::default(),
             times_ns: None,
+            failed: false,
             compressor: match options.compression {
                 Compression::None => None,
                 Compression::Zstd => Some(compressor()?),
@@ -123,7 +126,10 @@ impl OpenSegment {
     pub fn is_over(&self, batch: &Batch, options: &SegmentOptions) -> bool {
         let age = batch.until.duration_since(self.opened);
         let old = age >= jiff::SignedDuration::try_from(options.age_max).unwrap_or(jiff::SignedDuration::MAX);
-        self.bytes >= options.bytes_max || (old && self.counts.written.packets > 0) || self.list != batch.list
+        self.failed
+            || self.bytes >= options.bytes_max
+            || (old && self.counts.written.packets > 0)
+            || self.list != batch.list
     }
 
     /// Writes a batch. What the disk does not take is counted as lost there, and the segment stays whole.
@@ -139,6 +145,7 @@ impl OpenSegment {
                 tracing::error!(file = %self.path.display(), packets = batch.counts.written.packets, %error, "packets lost: the disk did not take them");
                 self.counts = counts_before;
                 self.add(lost(&batch.counts));
+                self.failed = true;
             }
         }
     }
@@ -204,6 +211,12 @@ impl OpenSegment {
     /// Where it is.
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// Puts another file in place of its own, for tests in which the disk fails.
+    #[cfg(test)]
+    pub fn swap_file(&mut self, file: File) -> File {
+        std::mem::replace(&mut self.file, file)
     }
 }
 

@@ -1,6 +1,9 @@
 //! The recorder's one test binary: linking is what costs.
 
+mod capture;
+mod crash;
 mod made;
+mod net;
 mod s3;
 mod seaweed;
 mod upload;
