@@ -1,9 +1,9 @@
 //! Tables made on the fly, kept by content: the same capture is dissected once.
 
 use crate::cli::Common;
-use crate::inputs;
+use crate::inputs::Source;
 use anyhow::{Context, bail};
-use dissect::{Plan, Unit};
+use dissect::Plan;
 use sha2::{Digest, Sha256};
 use std::collections::BTreeSet;
 use std::fs;
@@ -33,21 +33,17 @@ pub fn tables_for(sql: Option<&str>) -> BTreeSet<&'static str> {
     tables.map(|table| table.name).chain(["captures"]).collect()
 }
 
-/// The dataset of a capture, dissected where it is not there yet.
-pub fn dataset(capture: &Path, tables: &BTreeSet<&'static str>, common: &Common) -> anyhow::Result<PathBuf> {
+/// The dataset of captures that belong together, dissected where it is not there yet.
+pub fn dataset(source: Source, tables: &BTreeSet<&'static str>, common: &Common) -> anyhow::Result<PathBuf> {
     let Some(cache) = folder(common) else { bail!("no folder for the cache: set --cache, or HOME") };
     let mut key = Sha256::new();
     key.update(env!("CARGO_PKG_VERSION"));
     tables.iter().for_each(|table| key.update(format!("{table},")));
-    let mut file = fs::File::open(capture).with_context(|| format!("{}: cannot be opened", capture.display()))?;
-    let mut buffer = vec![0; 1 << 20];
-    loop {
-        match file.read(&mut buffer).with_context(|| format!("{}: cannot be read", capture.display()))? {
-            0 => break,
-            read => key.update(buffer.get(..read).unwrap_or_default()),
-        }
+    for path in &source.paths {
+        hash(path, &mut key)?;
+        // The rows name the capture and, in a store, where it lies.
+        key.update(path.as_os_str().as_encoded_bytes());
     }
-    key.update(capture.file_name().unwrap_or_default().as_encoded_bytes());
     let key: String = key.finalize().iter().take(16).map(|byte| format!("{byte:02x}")).collect();
     let done = cache.join(key);
     if done.is_dir() {
@@ -60,7 +56,7 @@ pub fn dataset(capture: &Path, tables: &BTreeSet<&'static str>, common: &Common)
     let mut plan = Plan::new(making.path());
     plan.tables.clone_from(tables);
     plan.threads = common.threads();
-    let report = dissect::pipeline::dissect(Unit { inputs: vec![inputs::file(capture.to_owned())] }, &plan, &())?;
+    let report = dissect::pipeline::dissect(source.unit(), &plan, &())?;
     if let Some(refused) = report.refused.into_iter().next() {
         return Err(refused.into());
     }
@@ -71,6 +67,17 @@ pub fn dataset(capture: &Path, tables: &BTreeSet<&'static str>, common: &Common)
     }
     make_room(&cache, &done);
     Ok(done)
+}
+
+fn hash(path: &Path, hash: &mut Sha256) -> anyhow::Result<()> {
+    let mut file = fs::File::open(path).with_context(|| format!("{}: cannot be opened", path.display()))?;
+    let mut buffer = vec![0; 1 << 20];
+    loop {
+        match file.read(&mut buffer).with_context(|| format!("{}: cannot be read", path.display()))? {
+            0 => return Ok(()),
+            read => hash.update(buffer.get(..read).unwrap_or_default()),
+        }
+    }
 }
 
 /// Removes what was used longest ago, until the bound holds; never what is about to be read.

@@ -157,7 +157,7 @@ async fn run_async(plan: SnapshotPlan, out: &mut impl Write) -> anyhow::Result<E
             let mut report = Report::new(plan.format, out);
             for recorded in &recordings {
                 let done = snapshot::download(recorded, folder, &bar).await;
-                let bytes = done.as_ref().map_or(0, |done| done.fetched_bytes);
+                let bytes = done.as_ref().map_or((0, 0), |done| (done.fetched_bytes, done.kept_bytes));
                 bar.suspend(|| report.add(recorded, done.map(|done| done.proof), Some(bytes)))?;
             }
             report.finish(&bar)?
@@ -211,7 +211,7 @@ impl<'a, W: Write> Report<'a, W> {
         &mut self,
         recorded: &Recorded,
         proof: Result<Result<Sound, Fault>, SnapshotError>,
-        fetched_bytes: Option<u64>,
+        downloaded: Option<(u64, u64)>,
     ) -> anyhow::Result<()> {
         self.all_good &= matches!(proof, Ok(Ok(_)));
         let (state, words) = match &proof {
@@ -220,7 +220,11 @@ impl<'a, W: Write> Report<'a, W> {
             Err(error) => ("error", error.to_string()),
         };
         if self.format == Format::Table {
-            let fetched = fetched_bytes.map_or(String::new(), |bytes| format!(", {} fetched", HumanBytes(bytes)));
+            let fetched = match downloaded {
+                None => String::new(),
+                Some((fetched, 0)) => format!(", {} fetched", HumanBytes(fetched)),
+                Some((fetched, kept)) => format!(", {} fetched, {} were there", HumanBytes(fetched), HumanBytes(kept)),
+            };
             let line = match state {
                 "ok" => format!("ok      {}  {words}{fetched}", recorded.shown()),
                 // The path of the file reads on from that of its folder.
@@ -248,8 +252,9 @@ impl<'a, W: Write> Report<'a, W> {
             }
             Err(error) => value["wrong"] = error.to_string().into(),
         }
-        if let Some(bytes) = fetched_bytes {
-            value["fetched_bytes"] = bytes.into();
+        if let Some((fetched, kept)) = downloaded {
+            value["fetched_bytes"] = fetched.into();
+            value["kept_bytes"] = kept.into();
         }
         self.values.push(value);
         Ok(())

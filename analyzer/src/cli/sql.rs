@@ -140,8 +140,8 @@ fn open(plan: &SqlPlan, sql: Option<&str>) -> anyhow::Result<Catalogue> {
     let mut folders: Vec<PathBuf> = datasets.into_iter().map(PathBuf::from).collect();
     if !captures.is_empty() {
         let tables = cache::tables_for(sql);
-        for path in inputs::files(&captures)? {
-            folders.push(cache::dataset(&path, &tables, &plan.common)?);
+        for source in inputs::sources(&captures)? {
+            folders.push(cache::dataset(source, &tables, &plan.common)?);
         }
     }
     Ok(Catalogue::open(&folders, plan.common.memory_max_mib, plan.common.threads())?)

@@ -8,7 +8,7 @@ mod list;
 mod store;
 mod verify;
 
-pub use download::{Downloaded, download};
+pub use download::download;
 pub use list::{Listing, Recorded, Selection, list};
 pub use store::Store;
 pub use verify::verify;

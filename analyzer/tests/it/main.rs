@@ -2,4 +2,5 @@
 
 #[path = "../../../recorder/tests/it/seaweed.rs"]
 mod seaweed;
+mod slt;
 mod snapshot;

@@ -11,7 +11,7 @@ const NO_REQUEST: &str = "the request was not seen";
 const NO_RESPONSE: &str = "the response was not seen";
 
 const COLUMNS: &[Column] = &[
-    column("version", Text, "'1.0', '1.1' or '2'; of the request where it was seen.").source("RFC 9112 §2.3"),
+    column("version", Text, "'1.0', '1.1' or '2'; of the request where it was seen.").null("the first line was cut before it").source("RFC 9112 §2.3"),
     column("stream_id", Int, "Stream of HTTP/2.").null("not HTTP/2").source("RFC 9113 §5.1.1"),
     column("method", Text, "Method.").null(NO_REQUEST).source("RFC 9110 §9"),
     column("scheme", Text, "Scheme of an absolute target or of ':scheme'.").null("the request does not say").source("RFC 9110 §4.2"),

@@ -345,6 +345,7 @@ impl Connection {
     fn count_unrecognised(&mut self, way: Way, bytes: usize, cx: &mut Context<'_>) {
         self.unread[way].consume(bytes);
         if bytes > 0 {
+            self.from_start = false;
             cx.tally.add(Stage::Protocol, "not recognised", 0, bytes as u64);
         }
     }

@@ -4,7 +4,7 @@ use super::builders::{BigInt, Blob, Double, Int, IntList, Pairs, Text, append_te
 use super::call::Common;
 use crate::flow::{Flow, Way};
 use crate::protocols::Call;
-use crate::protocols::http::{EndReason, Exchange, Fields, Message};
+use crate::protocols::http::{EndReason, Exchange, Fields, Message, Version};
 
 columns! {
     /// What `http` has beyond the common columns.
@@ -47,7 +47,7 @@ impl HttpRows {
     pub fn append(&mut self, flow: &Flow, client: Way, call: &Call, exchange: &Exchange, node: Option<&str>) -> i64 {
         let ts_ns = self.common.append(flow, client, call, node);
         let to = &mut self.columns;
-        to.version.append_value(exchange.version.name());
+        to.version.append_option(exchange.version.map(Version::name));
         to.stream_id.append_option(exchange.stream_id.map(|id| id as i32));
         append_text(&mut to.method, (!exchange.method.is_empty()).then_some(&exchange.method));
         append_text(&mut to.scheme, exchange.scheme.as_deref());

@@ -1,10 +1,11 @@
 //! Content and transfer codings, undone (RFC 9110 §8.4, RFC 9112 §7).
 
 use flate2::read::{DeflateDecoder, MultiGzDecoder, ZlibDecoder};
+use std::fmt;
 use std::io::Read;
 
 /// Codings of one body. Two are rare, more are an attack: past this the body stays as sent.
-pub const CODINGS_MAX: usize = 4;
+const CODINGS_MAX: usize = 4;
 
 /// Most bytes an inner coding hands to the one around it, in body limits: enough for what a body of
 /// that many bytes may be coded as, and an end to bombs whose layers each grow a thousandfold.
@@ -18,7 +19,7 @@ const ZSTD_WINDOW_LOG_MAX: u32 = 23;
 
 /// One coding, by its registered name (RFC 9110 §16.6.1).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Coding {
+enum Coding {
     /// RFC 7932.
     Brotli,
     /// Zlib (RFC 1950), or deflate without it (RFC 1951), as some servers send.
@@ -29,19 +30,6 @@ pub enum Coding {
     Unknown,
     /// RFC 8878.
     Zstd,
-}
-
-impl Coding {
-    /// What a note calls it.
-    pub fn name(self) -> &'static str {
-        match self {
-            Coding::Brotli => "br",
-            Coding::Deflate => "deflate",
-            Coding::Gzip => "gzip",
-            Coding::Unknown => "unknown coding",
-            Coding::Zstd => "zstd",
-        }
-    }
 }
 
 /// The codings of a body, in the order they were applied.
@@ -69,7 +57,7 @@ impl Codings {
         match self.applied.iter_mut().find(|place| place.is_none()) {
             Some(place) => *place = Some(coding),
             // One too many makes all of them unknown: undoing a part would show a body nobody sent.
-            None => self.applied = [Some(Coding::Unknown); CODINGS_MAX],
+            None => self.applied = [Some(Coding::Unknown), None, None, None],
         }
     }
 
@@ -90,6 +78,22 @@ impl Codings {
     }
 }
 
+impl fmt::Display for Codings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (at, coding) in self.applied.iter().flatten().enumerate() {
+            f.write_str(if at > 0 { ", " } else { "" })?;
+            f.write_str(match coding {
+                Coding::Brotli => "br",
+                Coding::Deflate => "deflate",
+                Coding::Gzip => "gzip",
+                Coding::Unknown => "unknown coding",
+                Coding::Zstd => "zstd",
+            })?;
+        }
+        Ok(())
+    }
+}
+
 /// What came of undoing the codings of a body.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Decoded {
@@ -97,8 +101,8 @@ pub struct Decoded {
     pub bytes: Vec<u8>,
     /// Whether there was more.
     pub more: bool,
-    /// The coding that failed.
-    pub failed: Option<Coding>,
+    /// Whether a coding failed, or is not known.
+    pub failed: bool,
 }
 
 /// Undoes `codings`.
@@ -108,29 +112,22 @@ pub struct Decoded {
 /// runs, up to 16 MiB for the window of a coding (brotli's largest).
 pub fn decode(raw: &[u8], codings: Codings, bytes_max: usize) -> Decoded {
     let between = BETWEEN_BYTES_MIN.max(BETWEEN_LIMITS.saturating_mul(bytes_max as u64));
-    let mut decoded = Decoded { bytes: Vec::new(), more: false, failed: None };
+    let mut decoded = Decoded { bytes: Vec::new(), more: false, failed: false };
     if codings.applied.contains(&Some(Coding::Unknown)) {
-        return Decoded { failed: Some(Coding::Unknown), ..decoded };
+        return Decoded { failed: true, ..decoded };
     }
     let mut reader: Box<dyn Read + '_> = Box::new(raw);
-    let mut last = None;
-    for coding in codings.applied.into_iter().flatten().rev() {
-        let inner: Box<dyn Read + '_> = if last.is_some() { Box::new(reader.take(between)) } else { reader };
+    for (inside, coding) in codings.applied.into_iter().flatten().rev().enumerate() {
+        let inner: Box<dyn Read + '_> = if inside > 0 { Box::new(reader.take(between)) } else { reader };
         match undo(coding, inner) {
             Some(outer) => reader = outer,
-            None => return Decoded { failed: Some(coding), ..decoded },
+            None => return Decoded { failed: true, ..decoded },
         }
-        last = Some(coding);
     }
-    let limit = bytes_max as u64;
-    if reader.take(limit + 1).read_to_end(&mut decoded.bytes).is_err() {
-        decoded.failed = last;
-    }
+    let read = reader.take(bytes_max as u64 + 1).read_to_end(&mut decoded.bytes);
     decoded.more = decoded.bytes.len() > bytes_max;
     decoded.bytes.truncate(bytes_max);
-    if decoded.more {
-        decoded.failed = None;
-    }
+    decoded.failed = read.is_err() && !decoded.more;
     decoded
 }
 

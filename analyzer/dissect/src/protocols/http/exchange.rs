@@ -59,8 +59,10 @@ impl Fields {
 
     /// Adds to the value of the last field, with a space between (RFC 9112 §5.2).
     pub fn fold(&mut self, more: &[u8]) {
-        if let Some((_, value_end)) = self.ends.last_mut() {
-            self.bytes.push(b' ');
+        if let Some((name_end, value_end)) = self.ends.last_mut() {
+            if name_end != value_end {
+                self.bytes.push(b' ');
+            }
             self.bytes.extend_from_slice(more);
             *value_end = self.bytes.len() as u32;
         }
@@ -142,8 +144,8 @@ impl Message {
 /// One exchange; texts as they were sent, empty where they were not.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Exchange {
-    /// Version of the request, or of the response where no request was seen.
-    pub version: Version,
+    /// Version of the request, or of the response where the request does not say.
+    pub version: Option<Version>,
     /// Stream of HTTP/2.
     pub stream_id: Option<u32>,
     /// Method; empty where the request was not seen.

@@ -6,6 +6,6 @@ mod exchange;
 mod target;
 
 pub use body::{Body, Ended};
-pub use coding::{CODINGS_MAX, Coding, Codings};
+pub use coding::Codings;
 pub use exchange::{EndReason, Exchange, Fields, Message, Version};
 pub use target::{Form, Target};

@@ -1,7 +1,7 @@
 //! The head of a message and what it says about the message's extent (RFC 9112 §6).
 
 use super::odd::{Odd, Odds};
-use super::wire::{self, StartLine};
+use super::wire::{self, StartLine, Started};
 use crate::protocols::http::{Codings, Fields, Form, Target, Version};
 
 /// The first line of one message, and what its fields say.
@@ -68,9 +68,8 @@ enum Transfer {
 }
 
 impl<'a> Head<'a> {
-    /// Reads the head and the fields at the front of `bytes`: all, or as many whole lines as there are.
-    pub fn read(bytes: &'a [u8]) -> Option<(Self, Fields)> {
-        let (line, taken, mut odds) = wire::start_line(bytes).ok()?;
+    /// Reads the fields behind the first line of `bytes`: all, or as many whole lines as there are.
+    pub fn read((line, taken, mut odds): Started<'a>, bytes: &'a [u8]) -> (Self, Fields) {
         let section = bytes.get(taken..).unwrap_or_default();
         let mut fields = Fields::default();
         fields.reserve(section.len(), section.len() / 32);
@@ -85,7 +84,7 @@ impl<'a> Head<'a> {
             transfer: Transfer::Absent,
         };
         head.understand(&fields);
-        Some((head, fields))
+        (head, fields)
     }
 
     /// What the request asks for, as far as it matters to reading the response.
@@ -197,15 +196,15 @@ impl<'a> Head<'a> {
                 let form = Target::split(method, target).form;
                 self.odds.add_if(form == Form::Absolute, Odd::AbsoluteForm);
                 self.odds.add_if(form == Form::Other, Odd::BadStartLine);
-                self.odds.add_if(hosts > 1 || hosts == 0 && version == Version::V11, Odd::BadHost);
+                self.odds.add_if(hosts > 1 || hosts == 0 && version == Some(Version::V11), Odd::BadHost);
                 self.odds.add_if(self.transfer == Transfer::Other, Odd::BadTransferEncoding);
                 version
             }
-            StartLine::Status { version, .. } => version,
+            StartLine::Status { version, .. } => Some(version),
         };
         let transfer = self.transfer != Transfer::Absent;
         self.odds.add_if(transfer && self.length != Length::Absent, Odd::TeAndCl);
-        self.odds.add_if(transfer && version == Version::V10, Odd::TeInV10);
+        self.odds.add_if(transfer && version == Some(Version::V10), Odd::TeInV10);
     }
 }
 

@@ -33,7 +33,7 @@ pub const PROTOCOL: Protocol = Protocol {
     start: |start| Box::new(over_tcp::OverTcp::new(start)),
 };
 
-/// A first line to its end, or a status line to its code. SIP, RTSP, NATS and HTTP/2's preface look alike
+/// A first line up to its version, or a status line up to its code: snap lengths cut there. SIP, RTSP, NATS and HTTP/2's preface look alike
 /// only until the version at the end of their first line; ICY is believed only as an answer.
 fn detect(look: &Look<'_>) -> Detection {
     let bytes = look.bytes.get(wire::empty_lines(look.bytes)..).unwrap_or_default();
@@ -46,6 +46,7 @@ fn detect(look: &Look<'_>) -> Detection {
     match wire::start_line(bytes) {
         Ok((line, ..)) if line.kind() == Kind::Request => Detection::Yes(Some(Side::Client)),
         Ok(_) | Err(NotWhole::Malformed) => Detection::No,
+        Err(NotWhole::Wanted) if wire::begins_version(bytes) => Detection::Yes(Some(Side::Client)),
         Err(NotWhole::Wanted) => Detection::More,
     }
 }

@@ -10,7 +10,7 @@ use super::head::{Extent, Head};
 use super::odd::Odds;
 use super::rows::{Missing, Rows};
 use super::seek::Edge;
-use super::wire::Kind;
+use super::wire::{self, Kind};
 use crate::protocols::http::{Body, EndReason, Fields};
 use crate::protocols::{Anomaly, Dissector, End, Options, PerSide, Progress, Side, Sink, Stamp, Start};
 
@@ -232,9 +232,14 @@ impl OverTcp {
     fn part(&mut self, from: Side, input: &Input<'_>, reason: EndReason, out: &mut dyn Sink) {
         let rest = input.rest();
         let lines = memchr::memrchr(b'\n', rest).map_or(0, |end| end + 1);
-        let part = rest.get(..lines).and_then(Head::read).filter(|(head, _)| self.is_of(from, head.line));
-        if let Some((head, fields)) = part {
-            let stamp = out.stamp(input.at..input.at + lines);
+        let cut = || wire::cut_start_line(rest).map(|line| (line, rest.len(), Odds::default()));
+        let (lines, started) = match rest.get(..lines) {
+            Some(lines @ [_, ..]) => (lines, wire::start_line(lines).ok()),
+            _ => (rest, cut()),
+        };
+        if let Some(started) = started.filter(|started| self.is_of(from, started.0)) {
+            let (head, fields) = Head::read(started, lines);
+            let stamp = out.stamp(input.at..input.at + lines.len());
             self.message(from, stamp, &head, fields, Some(reason), out);
         }
     }

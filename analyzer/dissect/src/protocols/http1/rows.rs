@@ -168,15 +168,12 @@ impl Rows {
         let interim = std::mem::take(&mut self.interim);
         let open = match self.find(stamp.first_ns, out) {
             Some(open) => open,
-            None => self.lone.insert(Open {
-                exchange: Exchange { version: answer.version, ..Exchange::default() },
-                request_done: true,
-                ..Open::default()
-            }),
+            None => self.lone.insert(Open { exchange: Exchange::default(), request_done: true, ..Open::default() }),
         };
         open.answer = Answer::Begun;
         open.response = Some(stamp);
         let exchange = &mut open.exchange;
+        exchange.version = exchange.version.or(Some(answer.version));
         exchange.status = Some(answer.status);
         exchange.reason = (!answer.reason.is_empty()).then(|| answer.reason.to_vec());
         exchange.response = Some(Message { headers: answer.fields, ..Message::default() });

@@ -43,8 +43,8 @@ impl OverTcp {
         if matches!(rest, [] | [b'\r']) {
             return wait;
         }
-        match wire::start_line(rest) {
-            Ok((line, ..)) if self.is_of(from, line) => {}
+        let started = match wire::start_line(rest) {
+            Ok(started) if self.is_of(from, started.0) => started,
             Err(NotWhole::Wanted) => return wait,
             Ok(_) | Err(NotWhole::Malformed) => {
                 let reading = &mut self.sides[from];
@@ -54,7 +54,7 @@ impl OverTcp {
                 reading.state = State::Seeking { edge: Edge::Inside, lost: false };
                 return Next::Again;
             }
-        }
+        };
         let end = match wire::section_end(rest, scanned) {
             Ok(end) => end,
             Err(scanned) => {
@@ -62,7 +62,7 @@ impl OverTcp {
                 return wait;
             }
         };
-        let Some((head, fields)) = rest.get(..end).and_then(Head::read) else { return wait };
+        let (head, fields) = Head::read(started, rest.get(..end).unwrap_or_default());
         let mut stamp = out.stamp(input.at..input.at + end);
         stamp.damaged |= damaged;
         for (kind, detail) in head.oddities(&fields) {

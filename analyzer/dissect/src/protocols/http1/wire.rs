@@ -27,8 +27,8 @@ pub enum StartLine<'a> {
         method: &'a [u8],
         /// Target, as sent.
         target: &'a [u8],
-        /// Version.
-        version: Version,
+        /// Version, unless the line was cut before it.
+        version: Option<Version>,
     },
     /// RFC 9112 §4.
     Status {
@@ -162,7 +162,34 @@ fn request_line<'a>(line: &'a [u8], odds: &mut Odds) -> Option<StartLine<'a>> {
     }
     let plain = spaced == Some(target) && !target.iter().any(|byte| matches!(byte, b' ' | b'\t'));
     odds.add_if(!plain, Odd::BadStartLine);
-    Some(StartLine::Request { method, target, version })
+    Some(StartLine::Request { method, target, version: Some(version) })
+}
+
+/// Whether a request line whose end is not there has begun to name its version: "HTT" at least, for a shorter
+/// word could be anything, and not in HTTP/2's preface (RFC 9113 §3.4).
+pub fn begins_version(bytes: &[u8]) -> bool {
+    let named = memchr::memmem::rfind(bytes, b" HTT").is_some();
+    let request = matches!(cut_start_line(bytes), Some(StartLine::Request { method, .. }) if method != b"PRI");
+    named && request
+}
+
+/// What a first line says whose end will not be seen: a request's method and target if the version had begun
+/// behind them, a response's code if something had behind it.
+pub fn cut_start_line(bytes: &[u8]) -> Option<StartLine<'_>> {
+    if status_begin(bytes).is_ok() {
+        let (code, rest) = bytes.get(9..)?.split_at_checked(3)?;
+        let status = number(code)? as u16;
+        let version = version(bytes.get(..8)?, &mut Odds::default())?;
+        return rest.starts_with(b" ").then_some(StartLine::Status { version, status, reason: b"" });
+    }
+    let mut words = bytes.split(|&byte| byte == b' ');
+    let (method, target, version) = (words.next()?, words.next()?, words.next()?);
+    let well_formed = (1..=METHOD_BYTES_MAX).contains(&method.len()) && method.iter().copied().all(is_tchar);
+    let known = self::version(version.trim_ascii_end(), &mut Odds::default());
+    let begun = known.is_some() || !version.is_empty() && b"HTTP/1.".starts_with(version);
+    let target_is = !target.is_empty() && target.iter().all(u8::is_ascii_graphic);
+    let whole = well_formed && begun && target_is && words.next().is_none();
+    whole.then_some(StartLine::Request { method, target, version: known })
 }
 
 /// "HTTP/1.1 200 OK" (RFC 9112 §4), or "ICY 200 OK", which Shoutcast servers answer to an HTTP request.

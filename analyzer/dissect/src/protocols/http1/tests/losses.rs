@@ -1,0 +1,149 @@
+//! Gaps, and connections joined in the middle.
+
+use super::*;
+
+#[test]
+fn losses() {
+    let gap = |side, lost| Step::Gap(side, lost);
+    let (asking, answering) = (Side::Client, Side::Server);
+    let chunked = "Transfer-Encoding: chunked\r\n";
+    check(
+        &[
+            (
+                "inside a body",
+                vec![
+                    get("1"),
+                    answer(200, "Content-Length: 6\r\n", "ab"),
+                    gap(answering, 2),
+                    server("ef"),
+                    get("2"),
+                    server(OK),
+                ],
+                "!http1_gap, GET /1 200 complete r=abef/6 [response body: 2 bytes lost at byte 2] damaged, GET /2 200 complete r=hi/2",
+            ),
+            (
+                "the end of a body",
+                vec![get("1"), answer(200, "Content-Length: 4\r\n", "ab"), gap(answering, 2), get("2"), server(OK)],
+                "!http1_gap, GET /1 200 complete r=ab/4 [response body: 2 bytes lost at byte 2] damaged, GET /2 200 complete r=hi/2",
+            ),
+            (
+                "inside a chunk",
+                vec![get("1"), answer(200, chunked, "6\r\nab"), gap(answering, 4), server("\r\n0\r\n\r\n")],
+                "!http1_gap, GET /1 200 complete r=ab/6 [response body: 4 bytes lost at byte 2] damaged",
+            ),
+            (
+                "past a chunk",
+                vec![get("1"), answer(200, chunked, "6\r\nab"), gap(answering, 9), get("2"), server(OK)],
+                "!http1_gap, GET /1 200 cut r=ab/6 [response body: 4 bytes lost at byte 2] <Gap> damaged, GET /2 200 complete r=hi/2 damaged",
+            ),
+            (
+                "until close",
+                with_end(vec![get("1"), answer(200, "", "ab"), gap(answering, 4), server("gh")], End::Closed),
+                "!http1_gap, GET /1 200 complete r=abgh/8 [response body: 4 bytes lost at byte 2] damaged",
+            ),
+            (
+                "the end of a response's head",
+                vec![
+                    get("1"),
+                    server("HTTP/1.1 200 OK\r\nA: b\r\nC"),
+                    gap(answering, 30),
+                    server("x\r\n"),
+                    get("2"),
+                    server(OK),
+                ],
+                "!http1_gap, GET /1 200 cut <Gap>, GET /2 200 complete r=hi/2 damaged",
+            ),
+            (
+                "the end of a request's head",
+                vec![client("GET /1 HTTP/1.1\r\nHo"), gap(asking, 30), server(OK), get("2"), server(OK)],
+                "!http1_gap, GET /1 200 cut r=hi/2 <Gap>, GET /2 200 complete r=hi/2 damaged",
+            ),
+            (
+                "the end of a request line",
+                vec![client("GET /1 HTT"), gap(asking, 30), server(OK)],
+                "!http1_gap, GET /1 200 cut r=hi/2 <Gap>",
+            ),
+            (
+                "the end of a target",
+                vec![client("GET /1"), gap(asking, 30), server(OK)],
+                "!http1_gap, 200 response_only r=hi/2",
+            ),
+            (
+                "the end of a status line",
+                vec![get("1"), server("HTTP/1.1 200 "), gap(answering, 30)],
+                "!http1_gap, GET /1 200 cut <Gap>",
+            ),
+            (
+                "the end of a status",
+                vec![get("1"), server("HTTP/1.1 20"), gap(answering, 30)],
+                "!http1_gap, GET /1 cut <InputEnd>",
+            ),
+            (
+                "a whole request",
+                vec![get("1"), server(OK), gap(asking, 40), server(OK), get("3"), server(OK)],
+                "GET /1 200 complete r=hi/2, !http1_gap, 200 response_only r=hi/2, GET /3 200 complete r=hi/2 damaged",
+            ),
+            (
+                "a whole response",
+                vec![get("1"), gap(answering, 40), get("2"), server(OK)],
+                "!http1_gap, GET /1 cut <Gap>, GET /2 200 complete r=hi/2 damaged",
+            ),
+            (
+                "a request of a pipeline",
+                vec![gap(asking, 40), get("2"), get("3"), server(OK), server(OK), server(OK)],
+                "!http1_gap, !http1_order_lost, 200 response_only r=hi/2, 200 response_only r=hi/2, 200 response_only r=hi/2, GET /2 cut <InputEnd> damaged, GET /3 cut <InputEnd>",
+            ),
+            (
+                "the front of a method",
+                vec![gap(asking, 2), client("LOCK / HTTP/1.1\r\nHost: h\r\n\r\n"), get("2"), server(OK)],
+                "!http1_gap, GET /2 200 complete r=hi/2 damaged",
+            ),
+            (
+                "at a request's begin",
+                vec![gap(asking, 2), get("2"), server(OK)],
+                "!http1_gap, GET /2 200 complete r=hi/2 damaged",
+            ),
+            (
+                "at a response's begin",
+                vec![get("2"), gap(answering, 2), server(OK)],
+                "!http1_gap, GET /2 200 complete r=hi/2 damaged",
+            ),
+        ],
+        play,
+    );
+}
+
+#[test]
+fn joined_in_the_middle() {
+    check(
+        &[
+            ("between exchanges", vec![get("1"), server(OK)], "GET /1 200 complete r=hi/2"),
+            (
+                "before a response",
+                vec![server(OK), get("1"), server(OK)],
+                "200 response_only r=hi/2, GET /1 200 complete r=hi/2",
+            ),
+            (
+                "inside a body",
+                vec![server("some text\nand more"), server(OK), get("1"), server(OK)],
+                "200 response_only r=hi/2, GET /1 200 complete r=hi/2",
+            ),
+            (
+                "inside a head",
+                vec![client("t: x\r\n\r\n"), server(OK), get("1"), server(OK)],
+                "200 response_only r=hi/2, GET /1 200 complete r=hi/2",
+            ),
+            (
+                "behind HEAD",
+                vec![answer(200, "Content-Length: 90\r\n", ""), get("1"), server(OK)],
+                "200 response_only [response body: it is not known whether one was asked for], GET /1 200 complete r=hi/2",
+            ),
+            (
+                "before an answer to none of ours",
+                with_end(vec![server("x"), get("1"), server(OK)], End::Closed),
+                "GET /1 200 complete r=hi/2",
+            ),
+        ],
+        joined,
+    );
+}
