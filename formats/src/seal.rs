@@ -101,17 +101,16 @@ pub struct Volume {
 }
 
 /// What became of the packets. In packets, `seen` is `written` and `filtered` and all that was dropped;
-/// in bytes it is that and `snapped_bytes`, but for the bytes of drops, which the kernel does not count.
+/// in bytes it is what was handed to us: the kernel does not count the bytes of packets it refused or lost.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Counts {
-    /// Packets that matched the kernel-side filter, with their length on the wire. What that filter
-    /// refuses reaches no counter.
+    /// Packets on the interfaces, with the length on the wire of those that were handed to us.
     pub seen: Volume,
     /// Packets in the segment, with the bytes kept of them.
     pub written: Volume,
     /// Bytes of written packets beyond the snap length.
     pub snapped_bytes: u64,
-    /// Packets the recorder itself left out: excluded by rule.
+    /// Packets the filter expression refused, in the kernel, which tells no bytes, or here.
     pub filtered: Volume,
     /// Packets lost, by place.
     pub dropped: Dropped,

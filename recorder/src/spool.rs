@@ -137,8 +137,9 @@ impl Spool {
     pub fn sent(&self, id: &RecordingId, seal: &Seal) -> io::Result<()> {
         let sent = FileName::segment(seal.sequence, SENT);
         // First the rename: a crash between the two leaves files that nobody waits for, not a seal without files.
-        fs::rename(self.path(id, &FileName::seal(seal.sequence)), self.path(id, &sent))?;
-        sync_folder(&self.folder(id))?;
+        // Another process with the same spool may have been faster; what is stored is stored.
+        fs::rename(self.path(id, &FileName::seal(seal.sequence)), self.path(id, &sent)).or_else(gone(()))?;
+        sync_folder(&self.folder(id)).or_else(gone(()))?;
         self.remove_files(id, seal)
     }
 
@@ -204,7 +205,7 @@ impl Spool {
     /// A recording is stored, `close.json` and all: nothing of it stays here.
     pub fn done(&self, id: &RecordingId) -> io::Result<()> {
         let folder = self.folder(id);
-        fs::remove_dir_all(&folder)?;
+        fs::remove_dir_all(&folder).or_else(gone(()))?;
         // The folder of the run, if nothing else is in it. Those above are for the next run.
         folder.parent().map(fs::remove_dir);
         Ok(())

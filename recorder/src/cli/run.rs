@@ -2,13 +2,15 @@
 
 use super::CaptureArgs;
 use anyhow::Context;
+use formats::seal::EndReason;
 use formats::store::{Name, RecordingId};
 use jiff::Timestamp;
 use recorder::pipeline::{self, Settings};
 use recorder::recover;
 use recorder::schedule::{Agenda, Config, Decision, Recording};
 use recorder::spool::Spool;
-use recorder::upload::{Bound, Sender};
+use recorder::upload::{Bound, Room, Sender};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -109,9 +111,12 @@ async fn follow(mut agenda: Agenda, recorder: Recorder, mut stopped: watch::Rece
             Duration::try_from(next.duration_since(Timestamp::now())).unwrap_or_default().min(SLEEP_MAX)
         });
         tokio::select! {
-            Some(id) = endings.recv() => {
+            Some((id, ending)) = endings.recv() => {
                 running -= 1;
-                agenda.ended(&id);
+                match ending {
+                    Ending::Over => agenda.ended(&id),
+                    Ending::Failed => agenda.failed(&id, Timestamp::now()),
+                }
             }
             _ = stopped.wait_for(|stopped| *stopped), if !stopping => {}
             () = tokio::time::sleep(next), if !stopping => {}
@@ -119,26 +124,55 @@ async fn follow(mut agenda: Agenda, recorder: Recorder, mut stopped: watch::Rece
     }
 }
 
+/// How a recording ended.
+enum Ending {
+    /// It could not go on; what is left of its run is worth another try.
+    Failed,
+    /// As it should.
+    Over,
+}
+
 /// Begins one recording, on a thread of its own.
-fn begin(recording: Recording, recorder: Arc<Recorder>, ended: mpsc::UnboundedSender<RecordingId>) {
+fn begin(recording: Recording, recorder: Arc<Recorder>, ended: mpsc::UnboundedSender<(RecordingId, Ending)>) {
     let id = recording.id.clone();
-    tracing::info!(recording = %id, ends = %recording.ends, "recording begins");
     let its_end = ended.clone();
     let thread = std::thread::Builder::new().name("capture".into()).spawn(move || {
-        let id = recording.id.clone();
-        let Recorder { spool, bound, settings, stop } = &*recorder;
-        match pipeline::record(&recording, spool, bound, settings, stop) {
-            Ok(close) => {
-                let counts = &close.counts;
-                tracing::info!(recording = %id, reason = ?close.reason, packets = counts.written.packets, dropped = counts.dropped.kernel_packets, "recording ended");
-            }
-            Err(error) => tracing::error!(recording = %id, %error, "recording failed"),
-        }
-        its_end.send(id).ok();
+        // A bug in one recording must not keep the others from being ended in order.
+        let ending = catch_unwind(AssertUnwindSafe(|| record(&recording, &recorder))).unwrap_or(Ending::Failed);
+        its_end.send((recording.id, ending)).ok();
     });
     if let Err(error) = thread {
         tracing::error!(recording = %id, %error, "recording could not begin");
-        ended.send(id).ok();
+        ended.send((id, Ending::Failed)).ok();
+    }
+}
+
+fn record(recording: &Recording, recorder: &Recorder) -> Ending {
+    let Recorder { spool, bound, settings, stop } = recorder;
+    let id = &recording.id;
+    // Each try would add a segment to a spool that is full.
+    if matches!(bound.enforce(), Ok(Room::Full)) {
+        tracing::error!(recording = %id, "recording could not begin: the spool is full");
+        return Ending::Failed;
+    }
+    tracing::info!(recording = %id, ends = %recording.ends, "recording begins");
+    match pipeline::record(recording, spool, bound, settings, stop) {
+        Ok(close) => {
+            let counts = &close.counts;
+            tracing::info!(recording = %id, reason = ?close.reason, packets = counts.written.packets, dropped = counts.dropped.kernel_packets, "recording ended");
+            match close.reason {
+                EndReason::Failure | EndReason::SpoolFull => Ending::Failed,
+                _ => Ending::Over,
+            }
+        }
+        Err(error) => {
+            tracing::error!(recording = %id, %error, "recording failed");
+            // What it left open is sealed and closed now, not at the next start.
+            if let Err(error) = recover::recover(spool, Timestamp::now()) {
+                tracing::error!(%error, "spool cannot be read");
+            }
+            Ending::Failed
+        }
     }
 }
 

@@ -9,6 +9,9 @@ use std::sync::Arc;
 /// A begin this much too late still counts as being on time: wake-ups are not exact.
 const LATE_MAX: SignedDuration = SignedDuration::from_secs(2);
 
+/// After this time a run that failed is begun again.
+const AGAIN_AFTER: SignedDuration = SignedDuration::from_secs(30);
+
 /// What is to happen with a run.
 #[derive(Debug, Clone)]
 pub enum Decision {
@@ -37,11 +40,17 @@ pub enum SkipReason {
 /// All windows, each with its next run.
 #[derive(Debug)]
 pub struct Agenda {
+    identity: Identity,
+    begun: Timestamp,
+    entries: Vec<Entry>,
+}
+
+/// What all recordings of this process share.
+#[derive(Debug)]
+struct Identity {
     cluster: Name,
     node: Name,
     configuration_sha256: Hash256,
-    begun: Timestamp,
-    entries: Vec<Entry>,
 }
 
 #[derive(Debug)]
@@ -49,6 +58,8 @@ struct Entry {
     window: Arc<Window>,
     next: Option<Timestamp>,
     running: Vec<(RecordingId, Timestamp)>,
+    /// Runs that failed: when to begin what is left of each, and when it ends.
+    again: Vec<(Timestamp, Timestamp)>,
 }
 
 impl Agenda {
@@ -58,11 +69,10 @@ impl Agenda {
             next: window.when.going_or_next(now, window.duration),
             window: window.clone(),
             running: Vec::new(),
+            again: Vec::new(),
         };
         Self {
-            cluster: config.cluster.clone(),
-            node,
-            configuration_sha256: config.sha256,
+            identity: Identity { cluster: config.cluster.clone(), node, configuration_sha256: config.sha256 },
             begun: now,
             entries: config.windows.iter().map(entry).collect(),
         }
@@ -70,7 +80,8 @@ impl Agenda {
 
     /// When to wake it next; none when nothing will ever run again.
     pub fn next(&self) -> Option<Timestamp> {
-        self.entries.iter().filter_map(|entry| entry.next).min()
+        let again = |entry: &Entry| entry.again.iter().map(|(due, _)| *due).min();
+        self.entries.iter().flat_map(|entry| [entry.next, again(entry)]).flatten().min()
     }
 
     /// Decides on every run that has begun by `now`.
@@ -89,23 +100,14 @@ impl Agenda {
                 let late = start < self.begun || now.duration_since(start) > LATE_MAX;
                 decisions.push(match entry.decide(start, late, now) {
                     Err(reason) => Decision::Skip { window: window.name.clone(), start, reason },
-                    Ok(ends) => {
-                        let mut id = RecordingId {
-                            cluster: self.cluster.clone(),
-                            window: window.name.clone(),
-                            start: (if late { now } else { start }).into(),
-                            node: self.node.clone(),
-                        };
-                        entry.make_unique(&mut id);
-                        entry.running.push((id.clone(), ends));
-                        Decision::Record(Recording {
-                            id,
-                            ends,
-                            window,
-                            configuration_sha256: self.configuration_sha256,
-                        })
-                    }
+                    Ok(ends) => self.identity.begin(entry, if late { now } else { start }, ends),
                 });
+            }
+            while let Some(due) = entry.again.iter().position(|(due, _)| *due <= now) {
+                let (_, ends) = entry.again.swap_remove(due);
+                if ends > now && !entry.overlaps(now) {
+                    decisions.push(self.identity.begin(entry, now, ends));
+                }
             }
         }
         decisions
@@ -117,6 +119,30 @@ impl Agenda {
             entry.running.retain(|(running, _)| running != id);
         }
     }
+
+    /// Told when a recording could not go on, at `now`: what is left of its run is begun again a little later,
+    /// unless its window wants whole runs. Interfaces come late, and stores come back.
+    pub fn failed(&mut self, id: &RecordingId, now: Timestamp) {
+        for entry in &mut self.entries {
+            let run = entry.running.iter().find(|(running, _)| running == id);
+            if let Some(&(_, ends)) = run.filter(|_| entry.window.missed == Missed::Rest) {
+                entry.again.extend(now.checked_add(AGAIN_AFTER).map(|due| (due, ends)));
+            }
+        }
+        self.ended(id);
+    }
+}
+
+impl Identity {
+    /// A recording that begins at `begins`, entered as running.
+    fn begin(&self, entry: &mut Entry, begins: Timestamp, ends: Timestamp) -> Decision {
+        let window = entry.window.clone();
+        let (cluster, node) = (self.cluster.clone(), self.node.clone());
+        let mut id = RecordingId { cluster, window: window.name.clone(), start: begins.into(), node };
+        entry.make_unique(&mut id);
+        entry.running.push((id.clone(), ends));
+        Decision::Record(Recording { id, ends, window, configuration_sha256: self.configuration_sha256 })
+    }
 }
 
 impl Entry {
@@ -126,12 +152,13 @@ impl Entry {
         if ends <= now || (late && self.window.missed == Missed::Skip) {
             return Err(SkipReason::Missed);
         }
-        // By the time they are meant to end: one that ends as this one begins does not overlap it.
-        let overlaps = self.running.iter().any(|(_, running_ends)| *running_ends > now);
-        if overlaps && self.window.overlap == Overlap::Skip {
-            return Err(SkipReason::Overlap);
-        }
-        Ok(ends)
+        if self.overlaps(now) { Err(SkipReason::Overlap) } else { Ok(ends) }
+    }
+
+    /// Whether a run is going on that its window wants alone. By the time it is meant to end: one that ends as
+    /// another begins does not overlap it.
+    fn overlaps(&self, now: Timestamp) -> bool {
+        self.window.overlap == Overlap::Skip && self.running.iter().any(|(_, ends)| *ends > now)
     }
 
     /// Two late runs may begin at one moment; their recordings must not share a folder.
@@ -157,17 +184,19 @@ mod tests {
     }
 
     /// Wakes at each time of day and writes down what was decided: `+` begins (until), `-` is left out.
-    /// `!` before a time: whatever runs had ended before it.
+    /// `!` before a time: whatever runs had ended before it; `?`: had failed at it.
     fn decided(agenda: &mut Agenda, wakes: &str) -> String {
         let clock = |time: Timestamp| time.strftime("%H:%M:%S%.f").to_string();
         let mut line = Vec::new();
         for wake in wakes.split_whitespace() {
-            if wake.starts_with('!') {
-                let running: Vec<_> =
-                    agenda.entries.iter().flat_map(|e| &e.running).map(|(id, _)| id.clone()).collect();
-                running.iter().for_each(|id| agenda.ended(id));
+            let now = format!("2026-11-24T{}Z", wake.trim_start_matches(['!', '?'])).parse().unwrap();
+            for (id, _) in agenda.entries.iter().flat_map(|entry| entry.running.clone()).collect::<Vec<_>>() {
+                match wake.chars().next() {
+                    Some('!') => agenda.ended(&id),
+                    Some('?') => agenda.failed(&id, now),
+                    _ => {}
+                }
             }
-            let now = format!("2026-11-24T{}Z", wake.trim_start_matches('!')).parse().unwrap();
             for decision in agenda.wake(now) {
                 line.push(match decision {
                     Decision::Record(run) => format!("+{}-{}", clock(run.id.start.time()), clock(run.ends)),
@@ -217,6 +246,25 @@ mod tests {
                 "cron: '*/10 * * * *'",
                 "10:00:30 10:10:00 10:20:00",
                 "+10:00:30-10:10:00 +10:10:00-10:20:00 +10:20:00-10:30:00",
+            ),
+            (
+                "failed, again",
+                "always: true",
+                "10:00:30 ?10:01:00 10:01:29 10:01:30",
+                "+10:00:30-10:10:30 +10:01:30-10:10:30",
+            ),
+            ("failed, at its end", "cron: '5 * * * *'", "10:05:00 ?10:14:50 10:15:20", "+10:05:00-10:15:00"),
+            (
+                "failed, whole runs only",
+                "cron: '5 * * * *', missed: skip",
+                "10:05:00 ?10:06:00 10:07:00",
+                "+10:05:00-10:15:00",
+            ),
+            (
+                "failed, then the next",
+                "cron: '*/8 * * * *'",
+                "10:00:30 !10:08:00 ?10:15:59 10:16:00 10:16:29",
+                "+10:00:30-10:10:00 +10:08:00-10:18:00 +10:16:00-10:26:00",
             ),
             ("once", "at: 2026-11-24T10:01:00Z", "10:01:00 10:02:00 11:00:00", "+10:01:00-10:11:00"),
             ("once, over", "at: 2026-11-24T09:01:00Z", "10:02:00", ""),

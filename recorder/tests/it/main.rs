@@ -4,6 +4,7 @@ mod capture;
 mod crash;
 mod made;
 mod net;
+mod run;
 mod s3;
 mod seaweed;
 mod upload;

@@ -129,6 +129,17 @@ impl Cable {
         Recorder(command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the recorder starts"))
     }
 
+    /// A recorder in `b` that follows a configuration; `SPOOL` and `STORE` in it become our folders.
+    pub fn run(&self, configuration: &str) -> Recorder {
+        let file = self.folder.path().join("recorder.yaml");
+        let text = |path: PathBuf| path.to_str().expect("text").to_owned();
+        let configuration = configuration.replace("SPOOL", &text(self.spool())).replace("STORE", &text(self.store()));
+        std::fs::write(&file, configuration).expect("it can be written");
+        let mut command = self.in_b(env!("CARGO_BIN_EXE_remora-recorder"), &["run", "--compress", "none"]);
+        command.arg("--config").arg(file);
+        Recorder(command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the recorder starts"))
+    }
+
     /// Where recordings wait.
     pub fn spool(&self) -> PathBuf {
         self.folder.path().join("spool")

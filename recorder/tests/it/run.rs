@@ -1,0 +1,101 @@
+//! `remora-recorder run`: windows of a configuration, in a network namespace.
+
+use crate::net::{Cable, wait_until};
+use formats::seal::EndReason;
+use jiff::{SignedDuration, Timestamp};
+
+const HEAD: &str = "
+cluster: prod
+node: node-1
+store: STORE
+spool: {folder: SPOOL, bytes_max: 96KiB, full: FULL}
+windows:
+";
+
+#[test]
+fn windows_begin_and_end_and_everything_is_stored_at_the_end() {
+    let Some(cable) = Cable::new() else { return };
+    let soon = Timestamp::now() + SignedDuration::from_secs(2);
+    let recorder = cable.run(&format!(
+        "{}
+  - {{name: all-day, always: true, interfaces: [eth], filter: udp port 9999, segment: {{age: 1s}}}}
+  - {{name: once, at: '{soon:.0}', duration: 2s, interfaces: [eth], filter: udp port 9999}}
+  - {{name: over, at: '2020-01-01T00:00:00Z', duration: 2s, interfaces: [eth]}}
+",
+        HEAD.replace("FULL", "stop")
+    ));
+    wait_until("the run of 'once' is stored", || {
+        cable.send(10, 100, 9999, 0.01);
+        cable.store().join("prod/once").read_dir().is_ok() && cable.stored().len() == 1
+    });
+    recorder.stop();
+    let mut stored = cable.stored();
+    stored.sort_by_key(|stored| stored.close.recording.window.clone());
+    let [all_day, once] = &stored[..] else { panic!("{} recordings", stored.len()) };
+    assert_eq!((&all_day.close.reason, &once.close.reason), (&EndReason::Stopped, &EndReason::Duration));
+    assert!(all_day.sound.counts.written.packets > once.sound.counts.written.packets);
+    assert!(all_day.sound.segments > 1 && once.sound.counts.written.packets > 0);
+    assert_eq!(size(&cable.spool()), 0);
+    // The scheduled time is the recording's, to the second, whenever it woke.
+    assert_eq!(once.close.recording.start.time(), format!("{soon:.0}").parse().unwrap());
+}
+
+#[test]
+fn through_an_outage_the_oldest_is_given_up_and_the_ledger_says_so() {
+    let Some(cable) = Cable::new() else { return };
+    // Where the store should be, something else is.
+    std::fs::write(cable.store(), b"").unwrap();
+    let recorder = cable.run(&format!(
+        "{}  - {{name: all-day, always: true, interfaces: [eth], filter: udp port 9999, segment: {{bytes: 16KiB, age: 1s}}}}",
+        HEAD.replace("FULL", "drop_oldest")
+    ));
+    let spooled = || -> u64 { size(&cable.spool()) };
+    wait_until("the recorder begins", || spooled() > 0);
+    // Twice what the spool holds.
+    for _ in 0..20 {
+        cable.send(10, 1000, 9999, 0.005);
+        std::thread::sleep(std::time::Duration::from_millis(100));
+        assert!(spooled() < 200 << 10, "{} bytes in the spool", spooled());
+    }
+    std::fs::remove_file(cable.store()).unwrap();
+    wait_until("segments are stored", || cable.store().is_dir() && spooled() < 40 << 10);
+    cable.send(10, 1000, 9999, 0.005);
+    recorder.stop();
+    let stored = cable.only_stored();
+    let sound = &stored.sound;
+    assert!(!sound.forgotten.is_empty() && sound.files > 0, "{sound:?}");
+    let given_up = sound.counts.dropped.spool.packets + sound.forgotten_at_close.packets;
+    let lost = stored.seals.iter().filter(|seal| sound.forgotten.contains(&seal.sequence));
+    assert_eq!(given_up, lost.map(|seal| seal.counts.written.packets).sum::<u64>());
+    assert_eq!(sound.counts.written.packets, 210, "counted, though not all kept");
+}
+
+#[test]
+fn a_full_spool_ends_recordings_where_that_is_the_policy() {
+    let Some(cable) = Cable::new() else { return };
+    std::fs::write(cable.store(), b"").unwrap();
+    let recorder = cable.run(&format!(
+        "{}  - {{name: all-day, always: true, interfaces: [eth], filter: udp port 9999, segment: {{bytes: 16KiB, age: 1s}}}}",
+        HEAD.replace("FULL", "stop")
+    ));
+    wait_until("the recorder begins", || size(&cable.spool()) > 0);
+    cable.send(150, 1000, 9999, 0.005);
+    std::fs::remove_file(cable.store()).unwrap();
+    wait_until("it is stored", || cable.store().is_dir() && !cable.stored().is_empty());
+    recorder.stop();
+    let stored = cable.stored();
+    assert_eq!(stored[0].close.reason, EndReason::SpoolFull);
+    assert!(stored[0].sound.forgotten.is_empty() && stored[0].sound.counts.written.packets > 50);
+}
+
+/// Bytes of all files below a folder.
+fn size(folder: &std::path::Path) -> u64 {
+    let entries = folder.read_dir().into_iter().flatten().flatten();
+    entries
+        .map(
+            |entry| {
+                if entry.path().is_dir() { size(&entry.path()) } else { entry.metadata().map_or(0, |file| file.len()) }
+            },
+        )
+        .sum()
+}
