@@ -215,11 +215,6 @@ fn what_the_ring_could_not_hold_is_counted() {
     assert!(counts.dropped.kernel_packets > 20_000, "{counts:?}");
     assert_eq!(counts.written.packets + counts.dropped.kernel_packets, 40_200, "{counts:?}");
     assert_eq!(counts.seen.packets, 40_200 + counts.filtered.packets);
-    // And where they were lost: the packet behind the gap says how many, and the numbers in the packets agree.
-    let gaps = stored.tshark("frame.drop_count", &["frame.drop_count", "udp.payload"]);
-    let told: u64 = gaps.iter().map(|line| line.split('\t').next().unwrap().parse::<u64>().unwrap()).sum();
-    assert_eq!(told, counts.dropped.kernel_packets);
-    assert!(gaps.len() <= 3, "{gaps:?}");
 }
 
 #[test]
@@ -289,38 +284,4 @@ fn what_is_missing_is_named() {
     assert_eq!(out.status.code(), Some(2));
     assert!(said.contains("CAP_NET_RAW"), "{said}");
     assert_eq!(std::fs::read_dir(spool).unwrap().count(), 0, "nothing is left behind");
-}
-
-#[test]
-fn windows_of_a_configuration_follow_one_another() {
-    let Some(cable) = Cable::new() else { return };
-    let config = cable.folder.path().join("recorder.yaml");
-    let text = format!(
-        "cluster: lab
-store: {}
-spool: {{folder: {}}}
-windows:
-  - {{name: black-box, always: true, duration: 2s, interfaces: [eth], filter: udp dst port 9999}}
-  - {{name: never, at: 2020-01-01T00:00:00Z, duration: 1s, interfaces: [eth]}}
-",
-        cable.store().display(),
-        cable.spool().display()
-    );
-    std::fs::write(&config, text).unwrap();
-    let recorder = env!("CARGO_BIN_EXE_remora-recorder");
-    let path = config.to_str().unwrap();
-    let explained = cable.in_b(recorder, &["check", path]).output().unwrap();
-    assert!(explained.status.success() && String::from_utf8_lossy(&explained.stdout).contains("black-box"));
-    let running = cable.run(&["--config", path, "--node", "node-1"]);
-    cable.send(5000, 100, 9999, 0.001);
-    running.stop();
-    let stored = cable.stored();
-    assert!(stored.len() >= 3, "windows of two seconds in more than five");
-    assert!(stored.iter().all(|stored| stored.close.recording.folder().starts_with("lab/black-box/")));
-    let packets: u64 = stored.iter().map(|stored| stored.close.counts.written.packets).sum();
-    // Between two runs a ring is closed and one is opened.
-    assert!((4000..=5000).contains(&packets), "{packets}");
-    let (last, before) = stored.split_last().unwrap();
-    assert_eq!(last.close.reason, EndReason::Stopped);
-    assert!(before.iter().all(|stored| stored.close.reason == EndReason::Duration));
 }

@@ -106,13 +106,6 @@ impl Cable {
         self.begun(self.spawn_recorder(arguments))
     }
 
-    /// A recorder that follows a configuration in `b`, and has begun to listen.
-    pub fn run(&self, arguments: &[&str]) -> Recorder {
-        let mut command = self.in_b(env!("CARGO_BIN_EXE_remora-recorder"), &["run"]);
-        command.args(arguments).stdout(Stdio::piped()).stderr(Stdio::piped());
-        self.begun(Recorder(command.spawn().expect("the recorder starts")))
-    }
-
     fn begun(&self, mut recorder: Recorder) -> Recorder {
         let spool = self.spool();
         wait_until("the recorder begins", || {
