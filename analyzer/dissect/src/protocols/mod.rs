@@ -14,6 +14,7 @@ mod row;
 #[cfg(test)]
 pub(crate) mod testing;
 mod unread;
+pub mod value;
 
 pub use connection::{Connection, Context, Output};
 pub use row::{Anomaly, Call, Pair, PerSide, Row, Side, Stamp};
