@@ -60,16 +60,39 @@ struct Table<T> {
     order: Vec<i64>,
 }
 
+/// Declares the tables of a shard, by name: each grows by a row at a time.
+macro_rules! tables {
+    ($($table:ident: $rows:ty),* $(,)?) => {
+        /// The tables under construction.
+        #[derive(Default)]
+        struct Tables { $($table: Table<$rows>),* }
+
+        impl Tables {
+            fn len(&self) -> usize {
+                0 $(+ self.$table.order.len())*
+            }
+
+            fn take(&mut self) -> Vec<Lot> {
+                let lots = [$(lot(stringify!($table), &mut self.$table.order, self.$table.rows.build())),*];
+                lots.into_iter().flatten().collect()
+            }
+        }
+    };
+}
+tables! {
+    anomalies: AnomalyColumns,
+    dns: DnsRows,
+    flows: FlowRows,
+    http: HttpRows,
+    packets: PacketColumns,
+}
+
 /// The rows of a shard.
 pub struct Rows {
     wanted: BTreeSet<&'static str>,
     origin: Origin,
     captures: Vec<String>,
-    anomalies: Table<AnomalyColumns>,
-    dns: Table<DnsRows>,
-    flows: Table<FlowRows>,
-    http: Table<HttpRows>,
-    packets: Table<PacketColumns>,
+    tables: Tables,
     bytes: usize,
 }
 
@@ -79,17 +102,7 @@ const ROW_BYTES: usize = 300;
 impl Rows {
     /// No rows yet, of the tables `wanted`.
     pub fn new(wanted: BTreeSet<&'static str>, origin: Origin) -> Self {
-        Self {
-            wanted,
-            origin,
-            captures: Vec::new(),
-            anomalies: Table::default(),
-            dns: Table::default(),
-            flows: Table::default(),
-            http: Table::default(),
-            packets: Table::default(),
-            bytes: 0,
-        }
+        Self { wanted, origin, captures: Vec::new(), tables: Tables::default(), bytes: 0 }
     }
 
     /// A further input begins.
@@ -99,8 +112,7 @@ impl Rows {
 
     /// Rows gathered.
     pub fn len(&self) -> usize {
-        let counts = [&self.anomalies.order, &self.dns.order, &self.flows.order, &self.http.order, &self.packets.order];
-        counts.iter().map(|order| order.len()).sum()
+        self.tables.len()
     }
 
     /// Whether there are none.
@@ -117,15 +129,15 @@ impl Rows {
     pub fn flow(&mut self, flow: &Flow) {
         if self.wanted.contains("flows") {
             let capture = self.captures.get(flow.capture as usize).map_or("", String::as_str);
-            let ts_ns = self.flows.rows.append(flow, self.origin.node.as_deref(), capture);
-            self.flows.order.push(ts_ns);
+            let ts_ns = self.tables.flows.rows.append(flow, self.origin.node.as_deref(), capture);
+            self.tables.flows.order.push(ts_ns);
             self.bytes += ROW_BYTES;
         }
     }
 
     /// A frame.
     pub fn packet(&mut self, row: &PacketRow<'_>) {
-        let (frame, to) = (row.frame, &mut self.packets.rows);
+        let (frame, to) = (row.frame, &mut self.tables.packets.rows);
         to.packet.append_value(frame.number as i64);
         to.ts.append_ns(frame.ts_ns);
         to.ts_ns.append_value(frame.ts_ns);
@@ -145,7 +157,7 @@ impl Rows {
         to.tcp_flags.append_option(tcp.map(|header| flag_letters(header.flags)));
         to.tcp_seq.append_option(tcp.map(|header| header.seq.into()));
         to.payload_bytes.append_option(row.packet.map(|(packet, _)| packet.payload_bytes.into()));
-        self.packets.order.push(frame.ts_ns);
+        self.tables.packets.order.push(frame.ts_ns);
         self.bytes += ROW_BYTES / 2;
     }
 
@@ -162,7 +174,7 @@ impl Rows {
         if !self.wanted.contains("anomalies") {
             return;
         }
-        let to = &mut self.anomalies.rows;
+        let to = &mut self.tables.anomalies.rows;
         to.ts.append_option_ns(ts_ns);
         to.flow_id.append_option(flow.map(|flow| flow.id));
         to.call_id.append_null();
@@ -170,7 +182,7 @@ impl Rows {
         to.kind.append_value(kind);
         to.detail.append_option((!detail.is_empty()).then_some(detail));
         to.bytes.append_option(bytes.map(|bytes| bytes as i64));
-        self.anomalies.order.push(ts_ns.unwrap_or_default());
+        self.tables.anomalies.order.push(ts_ns.unwrap_or_default());
         self.bytes += ROW_BYTES / 2;
     }
 
@@ -182,14 +194,7 @@ impl Rows {
     /// Everything gathered, by table; begins anew.
     pub fn take(&mut self) -> Vec<Lot> {
         self.bytes = 0;
-        let lots = [
-            lot("anomalies", &mut self.anomalies.order, self.anomalies.rows.build()),
-            lot("dns", &mut self.dns.order, self.dns.rows.build()),
-            lot("flows", &mut self.flows.order, self.flows.rows.build()),
-            lot("http", &mut self.http.order, self.http.rows.build()),
-            lot("packets", &mut self.packets.order, self.packets.rows.build()),
-        ];
-        lots.into_iter().flatten().collect()
+        self.tables.take()
     }
 }
 
@@ -198,13 +203,13 @@ impl Output for Rows {
         let node = self.origin.node.as_deref();
         match row {
             Row::Dns(exchange) if self.wanted.contains("dns") => {
-                let ts_ns = self.dns.rows.append(flow, client, call, exchange, node);
-                self.dns.order.push(ts_ns);
+                let ts_ns = self.tables.dns.rows.append(flow, client, call, exchange, node);
+                self.tables.dns.order.push(ts_ns);
                 self.bytes += ROW_BYTES;
             }
             Row::Http(exchange) if self.wanted.contains("http") => {
-                let ts_ns = self.http.rows.append(flow, client, call, exchange, node);
-                self.http.order.push(ts_ns);
+                let ts_ns = self.tables.http.rows.append(flow, client, call, exchange, node);
+                self.tables.http.order.push(ts_ns);
                 let messages = [&exchange.request, &exchange.response].into_iter().flatten();
                 self.bytes += ROW_BYTES
                     + messages.map(|message| message.body.len() + message.headers.held_bytes()).sum::<usize>();

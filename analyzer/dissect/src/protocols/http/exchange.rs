@@ -1,5 +1,8 @@
 //! One request, its response, or both.
 
+use super::body::Ended;
+use crate::protocols::{Call, Row, Sink};
+
 /// Version of the protocol (RFC 9110 §2.5).
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Version {
@@ -135,6 +138,14 @@ pub struct Message {
 }
 
 impl Message {
+    /// Takes in how its body ended, and what followed it. Returns why the body is not the whole or not decoded.
+    pub fn fill(&mut self, body: Ended, trailers: Fields) -> Option<String> {
+        self.body = body.body;
+        self.body_bytes = body.bytes;
+        self.trailers = trailers;
+        body.note
+    }
+
     /// Bytes held.
     pub fn held_bytes(&self) -> usize {
         self.headers.held_bytes() + self.trailers.held_bytes() + self.body.len()
@@ -175,6 +186,11 @@ pub struct Exchange {
 }
 
 impl Exchange {
+    /// Hands on the row of this exchange, and those of what it carried.
+    pub fn hand_on(&self, call: &Call, out: &mut dyn Sink) {
+        out.row(call, Row::Http(self));
+    }
+
     /// Bytes held.
     pub fn held_bytes(&self) -> usize {
         let texts = [&self.scheme, &self.host, &self.path, &self.query, &self.reason];

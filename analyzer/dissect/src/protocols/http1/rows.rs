@@ -16,7 +16,7 @@
 use super::head::Asked;
 use super::wire::Kind;
 use crate::protocols::http::{EndReason, Ended, Exchange, Fields, Message, Version};
-use crate::protocols::{Anomaly, Call, Row, Sink, Stamp};
+use crate::protocols::{Anomaly, Call, Sink, Stamp};
 use std::collections::VecDeque;
 
 /// Requests that may wait on one connection, and responses for their requests. The deepest pipelines of load
@@ -149,7 +149,7 @@ impl Rows {
         open.request = Some(done.stamp);
         open.request_done = true;
         let message = open.exchange.request.get_or_insert_default();
-        let note = fill(message, done.body, done.trailers);
+        let note = message.fill(done.body, done.trailers);
         open.end(done.reason, note, "request");
         if open.answer == Answer::Done {
             self.waiting.pop_back().into_iter().for_each(|open| open.hand_on(out));
@@ -283,7 +283,7 @@ impl Open {
         self.response = Some(done.stamp);
         self.answer = Answer::Done;
         let message = self.exchange.response.get_or_insert_default();
-        let note = fill(message, done.body, done.trailers);
+        let note = message.fill(done.body, done.trailers);
         self.end(done.reason, note, "response");
     }
 
@@ -304,13 +304,6 @@ impl Open {
             stamp.damaged |= self.doubtful;
         }
         let call = Call::new(self.request, self.response);
-        out.row(&if self.cut { call.cut() } else { call }, Row::Http(&self.exchange));
+        self.exchange.hand_on(&if self.cut { call.cut() } else { call }, out);
     }
-}
-
-fn fill(message: &mut Message, body: Ended, trailers: Fields) -> Option<String> {
-    message.body = body.body;
-    message.body_bytes = body.bytes;
-    message.trailers = trailers;
-    body.note
 }

@@ -1,0 +1,33 @@
+//! `dissect CAPTURE -o DATASET`: one capture to tables, with no SQL engine to build. For work on a protocol:
+//! this links in seconds. `remora dissect` is the whole command.
+
+use dissect::{Input, Origin, Plan, Unit};
+use std::fs::File;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let words: Vec<String> = std::env::args().skip(1).filter(|word| word != "dissect" && word != "-o").collect();
+    let [capture, out] = words.as_slice() else {
+        eprintln!("usage: dissect CAPTURE -o DATASET");
+        return ExitCode::from(2);
+    };
+    let path = PathBuf::from(capture);
+    let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let input = Input { name, origin: Origin::default(), open: Box::new(move || Ok(Box::new(File::open(path)?) as _)) };
+    let report = dissect::pipeline::dissect(Unit { inputs: vec![input] }, &Plan::new(out), &());
+    match report {
+        Ok(report) if report.refused.is_empty() => {
+            report.rows.iter().for_each(|(table, rows)| println!("{table:>12} {rows:>8}"));
+            ExitCode::SUCCESS
+        }
+        Ok(report) => {
+            report.refused.iter().for_each(|error| eprintln!("{error}"));
+            ExitCode::from(2)
+        }
+        Err(error) => {
+            eprintln!("{error}");
+            ExitCode::from(2)
+        }
+    }
+}
