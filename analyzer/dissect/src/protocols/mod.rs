@@ -8,6 +8,8 @@ mod connection;
 pub mod dns;
 #[cfg(test)]
 mod echo;
+#[doc(hidden)]
+pub mod fuzz;
 pub mod http;
 pub mod http1;
 mod row;

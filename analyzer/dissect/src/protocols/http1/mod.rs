@@ -50,7 +50,3 @@ fn detect(look: &Look<'_>) -> Detection {
         Err(NotWhole::Wanted) => Detection::More,
     }
 }
-
-/// For fuzzing.
-#[doc(hidden)]
-pub mod fuzz;

@@ -98,6 +98,6 @@ proptest! {
 
     #[test]
     fn any_bytes_are_read_to_the_end(data: Vec<u8>) {
-        fuzz::fuzz_http1(&data);
+        crate::protocols::fuzz::fuzz_protocol(&PROTOCOL, &data);
     }
 }
