@@ -1,6 +1,7 @@
 //! Chores in Rust: `cargo xtask test` runs everything CI runs.
 
 mod licences;
+mod record;
 mod run;
 mod setup;
 mod test;
@@ -19,6 +20,11 @@ struct Cli {
 enum Command {
     /// Install what tests need and run everything CI runs: format, lints, licences, tests.
     Test,
+    /// Record capture cases again, from real servers and clients: those named, or all.
+    RecordCases {
+        /// Folders of testdata/pcaps.
+        cases: Vec<String>,
+    },
     /// Check licences and duplicates of the dependencies, without a network.
     Licences,
 }
@@ -26,6 +32,7 @@ enum Command {
 fn main() -> anyhow::Result<()> {
     match Cli::parse().command {
         Command::Test => test::run(),
+        Command::RecordCases { cases } => record::cases(&cases),
         Command::Licences => licences::check(),
     }
 }

