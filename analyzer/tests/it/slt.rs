@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-const REMORA: &str = env!("CARGO_BIN_EXE_remora");
+pub const REMORA: &str = env!("CARGO_BIN_EXE_remora");
 
 /// Asks the real binary.
 struct Remora {
@@ -46,7 +46,7 @@ impl sqllogictest::DB for Remora {
     }
 }
 
-fn cases() -> Vec<PathBuf> {
+pub fn cases() -> Vec<PathBuf> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../testdata/pcaps");
     let mut cases: Vec<_> = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
     cases.sort();
@@ -54,7 +54,7 @@ fn cases() -> Vec<PathBuf> {
     cases
 }
 
-fn input(case: &Path) -> PathBuf {
+pub fn input(case: &Path) -> PathBuf {
     let mut files = std::fs::read_dir(case).unwrap().map(|entry| entry.unwrap().path());
     files.find(|path| path.file_name().unwrap().to_string_lossy().starts_with("input.")).unwrap()
 }
