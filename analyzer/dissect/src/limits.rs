@@ -44,6 +44,22 @@ pub const UNACKED_HOLE_NS: i64 = 10_000_000_000;
 /// minutes, and DNS answers within seconds.
 pub const DATAGRAM_IDLE_NS: i64 = 300_000_000_000;
 
+/// Time within which a datagram in another VLAN or tunnel may be the other side of a conversation [ns].
+pub const ANSWER_NS: i64 = 10_000_000_000;
+
+/// Quiet time after which a connection that is over is let go [ns]: as long as Linux keeps TIME-WAIT.
+pub const CLOSED_IDLE_NS: i64 = 60_000_000_000;
+
+/// Packets of a connection joined in the middle before its streams begin: captures of several queues mix up
+/// neighbours, and the first segment seen need not be the first sent.
+pub const SETTLE_PACKETS: u64 = 8;
+
+/// The same by time [ns].
+pub const SETTLE_NS: i64 = 10_000_000;
+
+/// How far in front of the first segment seen the stream may begin after all: one segment of offloading.
+pub const SETTLE_BYTES: u64 = 64 << 10;
+
 /// Most unread bytes of a connection whose protocol is not recognised yet.
 pub const DETECT_BYTES_MAX: usize = 8 << 10;
 

@@ -128,11 +128,11 @@ impl Run {
         let (rows, bytes) = self
             .shards
             .iter()
-            .fold((0, 0), |(rows, bytes), shard| (rows + shard.rows.len(), bytes + shard.rows.bytes()));
+            .fold((0, 0), |(rows, bytes), shard| (rows + shard.desk.rows.len(), bytes + shard.desk.rows.bytes()));
         if !all && rows < limits::ROWS_PER_GROUP_MAX && bytes < limits::ROW_BYTES_PER_GROUP_MAX {
             return Vec::new();
         }
-        self.shards.iter_mut().flat_map(|shard| shard.rows.take()).collect()
+        self.shards.iter_mut().flat_map(|shard| shard.desk.rows.take()).collect()
     }
 
     /// Closes the tally of the latest capture: what waits for the next one is said so, on both sides.
@@ -140,7 +140,7 @@ impl Run {
         let several = self.tallies.len() > 1;
         let Some((tally, facts)) = self.tallies.last_mut().zip(self.facts.last()) else { return };
         tally.absorb(&self.decoder.take_tally());
-        self.shards.iter_mut().for_each(|shard| tally.absorb(&std::mem::take(&mut shard.tally)));
+        self.shards.iter_mut().for_each(|shard| tally.absorb(&std::mem::take(&mut shard.desk.tally)));
         let total = tally.total();
         debug_assert!(
             !last
@@ -219,12 +219,12 @@ impl Batch {
             shard.process(&self.stretch, packets);
         });
         let Some(shard) = shards.first_mut() else { return };
-        self.found.iter().for_each(|found| shard.rows.found(found));
+        self.found.iter().for_each(|found| shard.desk.rows.found(found));
         if with_packets {
             let mut in_flow = vec![false; self.stretch.frames.len()];
             frames.iter().flatten().for_each(|&frame| in_flow[frame as usize] = true);
             for (frame, _) in self.stretch.frames.iter().zip(in_flow).filter(|(_, in_flow)| !in_flow) {
-                shard.rows.packet(&PacketRow { frame, packet: None });
+                shard.desk.rows.packet(&PacketRow { frame, packet: None });
             }
         }
     }

@@ -1,7 +1,5 @@
 //! Where packets and bytes went: every room adds to a tally, `coverage` is their sum.
 
-use std::collections::BTreeMap;
-
 /// Packets and captured bytes.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Count {
@@ -42,7 +40,8 @@ impl Stage {
 /// Counts by stage and reason.
 #[derive(Debug, Clone, Default)]
 pub struct Tally {
-    counts: BTreeMap<(Stage, &'static str), Count>,
+    /// In the order they came up. There are few, and a packet needs several: passing them by costs less than a tree.
+    counts: Vec<(Stage, &'static str, Count)>,
 }
 
 impl Tally {
@@ -51,7 +50,7 @@ impl Tally {
         if packets == 0 && bytes == 0 {
             return;
         }
-        let count = self.counts.entry((stage, reason)).or_default();
+        let count = self.count(stage, reason);
         count.packets += packets as i64;
         count.bytes += bytes as i64;
     }
@@ -59,29 +58,40 @@ impl Tally {
     /// Moves bytes between the tallies of two captures: one counts them, the other takes them back.
     pub fn shift(&mut self, stage: Stage, reason: &'static str, bytes: i64) {
         if bytes != 0 {
-            self.counts.entry((stage, reason)).or_default().bytes += bytes;
+            self.count(stage, reason).bytes += bytes;
         }
     }
 
     /// Adds everything another tally counted.
     pub fn absorb(&mut self, other: &Tally) {
-        for (&(stage, reason), count) in &other.counts {
-            let sum = self.counts.entry((stage, reason)).or_default();
+        for &(stage, reason, count) in &other.counts {
+            let sum = self.count(stage, reason);
             sum.packets += count.packets;
             sum.bytes += count.bytes;
         }
     }
 
-    /// All counts, ordered.
-    pub fn iter(&self) -> impl Iterator<Item = (Stage, &'static str, Count)> {
-        self.counts.iter().map(|(&(stage, reason), &count)| (stage, reason, count))
+    /// All counts, ordered by stage and reason.
+    pub fn ordered(&self) -> Vec<(Stage, &'static str, Count)> {
+        let mut counts = self.counts.clone();
+        counts.sort_unstable_by_key(|&(stage, reason, _)| (stage, reason));
+        counts
     }
 
     /// The sum over all reasons.
     pub fn total(&self) -> Count {
-        self.counts.values().fold(Count::default(), |sum, count| Count {
+        self.counts.iter().fold(Count::default(), |sum, (.., count)| Count {
             packets: sum.packets + count.packets,
             bytes: sum.bytes + count.bytes,
         })
+    }
+
+    fn count(&mut self, stage: Stage, reason: &'static str) -> &mut Count {
+        let there = self.counts.iter().position(|&(at, why, _)| at == stage && why == reason);
+        let at = there.unwrap_or_else(|| {
+            self.counts.push((stage, reason, Count::default()));
+            self.counts.len() - 1
+        });
+        &mut self.counts[at].2
     }
 }

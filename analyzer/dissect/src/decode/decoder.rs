@@ -115,6 +115,7 @@ impl Decoder {
                 Layer::Link(kind) => link::link(&mut walk, kind),
                 Layer::Llc => link::llc(&mut walk),
                 Layer::Mpls => link::mpls(&mut walk),
+                Layer::Nsh => link::nsh(&mut walk),
                 Layer::Ppp => link::ppp(&mut walk),
                 Layer::Transport(protocol) => transport(&mut walk, protocol, unit, packets),
             };

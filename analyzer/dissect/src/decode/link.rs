@@ -10,22 +10,35 @@ pub fn link(walk: &mut Walk<'_>, link: LinkType) -> Turn {
     let rest = walk.rest();
     match link.0 {
         // LINKTYPE_NULL and LINKTYPE_LOOP: an address family in the order of some machine.
-        0 | 108 => match u32_at(rest, 0) {
-            None => CUT,
-            Some(family) => {
-                walk.skip(4);
-                match family.min(family.swap_bytes()) {
-                    2 | 10 | 24 | 28 | 30 => Turn::Next(Layer::Ip),
-                    _ => Turn::Refused("not ip: loopback family"),
-                }
-            }
-        },
+        0 | 108 => family(walk, u32_at(rest, 0), 4),
         1 => Turn::Next(Layer::Ethernet),
+        // Token ring and FDDI: addresses behind a byte or two, then IEEE 802.2. Source routes are not undone.
+        6 | 10 => {
+            walk.skip(if link.0 == 6 { 14 } else { 13 });
+            Turn::Next(Layer::Llc)
+        }
+        // ARCNET; of Linux, two bytes more.
+        7 => arcnet(walk, 2),
+        129 => arcnet(walk, 4),
         9 | 50 | 204 => {
             // LINKTYPE_PPP_WITH_DIR has a byte for the direction in front.
             walk.skip(usize::from(link.0 == 204));
             Turn::Next(Layer::Ppp)
         }
+        // PPPoE from its own header on.
+        51 => Turn::Next(Layer::EtherType(0x8864)),
+        // RFC 2684 routed or bridged, as IEEE 802.2 says.
+        100 => Turn::Next(Layer::Llc),
+        // OpenBSD's IPsec interface: family in the order of some machine, SPI, flags.
+        109 => family(walk, u32_at(rest, 0), 12),
+        // Packet filter logs: the header says its own length, rounded up; the address family follows.
+        117 => match rest {
+            [length, family, ..] => {
+                walk.skip(usize::from(*length).next_multiple_of(4));
+                ip_family((*family).into())
+            }
+            _ => CUT,
+        },
         12 | 14 | 101 | 228 | 229 => Turn::Next(Layer::Ip),
         // Cisco HDLC: address, control, EtherType; 0x8035 is its keep-alive.
         104 => after(walk, 2),
@@ -38,6 +51,42 @@ pub fn link(walk: &mut Walk<'_>, link: LinkType) -> Turn {
         219 => Turn::Next(Layer::Mpls),
         239 => nflog(walk),
         _ => Turn::Refused("unsupported link type"),
+    }
+}
+
+fn family(walk: &mut Walk<'_>, family: Option<u32>, header_bytes: usize) -> Turn {
+    let Some(family) = family else { return CUT };
+    walk.skip(header_bytes);
+    ip_family(family.min(family.swap_bytes()))
+}
+
+/// Address families of IPv4 and IPv6 on the systems there are.
+fn ip_family(family: u32) -> Turn {
+    match family {
+        2 | 10 | 24 | 28 | 30 => Turn::Next(Layer::Ip),
+        _ => Turn::Refused("not ip: address family"),
+    }
+}
+
+/// ARCNET (RFC 1201, RFC 1051): addresses, then a system code; packets split over frames are not put together.
+fn arcnet(walk: &mut Walk<'_>, address_bytes: usize) -> Turn {
+    walk.skip(address_bytes);
+    let rest = walk.rest();
+    match *rest {
+        // RFC 1051 has no header behind the code.
+        [240, ..] => {
+            walk.skip(1);
+            Turn::Next(Layer::Ip)
+        }
+        // Split flag and sequence number; an exception frame has them behind a flag of 0xff.
+        [212 | 196, flag, ..] if flag == 0 || flag == 0xff => {
+            walk.skip(if flag == 0xff { 8 } else { 4 });
+            Turn::Next(Layer::Ip)
+        }
+        [212 | 196, ..] => Turn::Refused("arcnet packet in pieces"),
+        [213 | 241, ..] => Turn::Refused("arp"),
+        [_, ..] => Turn::Refused("not ip: arcnet"),
+        [] => CUT,
     }
 }
 
@@ -76,6 +125,15 @@ pub fn llc(walk: &mut Walk<'_>) -> Turn {
             walk.skip(3);
             Turn::Next(Layer::Ip)
         }
+        // RFC 2684 §5.1: a network protocol by NLPID.
+        [0xfe, 0xfe, 3, 0xcc | 0x8e, ..] => {
+            walk.skip(4);
+            Turn::Next(Layer::Ip)
+        }
+        [0xfe, 0xfe, 3, 0xcf, ..] => {
+            walk.skip(4);
+            Turn::Next(Layer::Ppp)
+        }
         [_, _, _, ..] => Turn::Refused("not ip: llc"),
         _ => CUT,
     }
@@ -102,6 +160,24 @@ pub fn ether_type(walk: &mut Walk<'_>, kind: u16) -> Turn {
                 Turn::Next(Layer::Ppp)
             }
         },
+        // 802.1BR: E-tag of six bytes; Cisco's VN-tag of four; its metadata, which says its own length in four bytes.
+        0x893f => after(walk, 6),
+        0x8926 => after(walk, 4),
+        0x8909 => match walk.rest().get(1) {
+            Some(&words) => after(walk, 2 + usize::from(words.max(1)) * 4),
+            None => CUT,
+        },
+        // FabricPath: a tag, then the frame from its addresses on.
+        0x8903 => {
+            walk.skip(2);
+            Turn::Next(Layer::Ethernet)
+        }
+        // Backbone bridging (IEEE 802.1Q §9.7): a tag with the service, then the customer's frame.
+        0x88e7 => {
+            walk.skip(4);
+            Turn::Next(Layer::Ethernet)
+        }
+        0x894f => Turn::Next(Layer::Nsh),
         // Transparent Ethernet bridging; 0x0001 is how cooked captures say 802.3 with LLC missing.
         0x6558 => Turn::Next(Layer::Ethernet),
         0x0004 => Turn::Next(Layer::Llc),
@@ -133,6 +209,19 @@ pub fn mpls(walk: &mut Walk<'_>) -> Turn {
             Turn::Next(Layer::Ethernet)
         }
         Some(_) => Turn::Next(Layer::Ethernet),
+    }
+}
+
+/// A network service header (RFC 8300 §2.2): its length in words of four bytes, and what follows.
+pub fn nsh(walk: &mut Walk<'_>) -> Turn {
+    let [_, length, _, next, ..] = *walk.rest() else { return CUT };
+    walk.skip(usize::from(length & 0x3f).max(1) * 4);
+    match next {
+        1 | 2 => Turn::Next(Layer::Ip),
+        3 => Turn::Next(Layer::Ethernet),
+        4 => Turn::Next(Layer::Nsh),
+        5 => Turn::Next(Layer::Mpls),
+        _ => Turn::Refused("not ip: service header"),
     }
 }
 

@@ -46,7 +46,11 @@ pub enum Tunnel {
     Gtp,
     /// IP in IP (RFC 2003, 2473).
     IpIp,
-    /// VXLAN network identifier (RFC 7348 §5).
+    /// L2TP version 2 (RFC 2661). Tunnel and session differ by direction.
+    L2tp,
+    /// IPv6 over UDP (RFC 4380).
+    Teredo,
+    /// VXLAN network identifier (RFC 7348 §5), also of its generic form.
     Vxlan(u32),
 }
 

@@ -103,7 +103,7 @@ fn udp(walk: &mut Walk<'_>, unit: &Unit<'_>, packets: &mut Packets) -> Turn {
     }
     walk.skip(8);
     let outer = *walk;
-    match tunnel::over_udp(walk, ports.1) {
+    match tunnel::over_udp(walk, ports) {
         Some(inner) => {
             carry(&outer, unit, packets, IpProtocol::UDP, ports);
             inner

@@ -17,27 +17,44 @@ pub fn over_ip(walk: &mut Walk<'_>, protocol: u8) -> Option<Turn> {
     }
 }
 
-/// What a datagram to this port carries, where it is a tunnel and looks like one.
-pub fn over_udp(walk: &mut Walk<'_>, port: u16) -> Option<Turn> {
+/// What a datagram carries, where one of its ports is a tunnel's and it looks like one. The source port of most
+/// tunnels is a hash of what is inside; some answer from the port they listen on.
+pub fn over_udp(walk: &mut Walk<'_>, ports: (u16, u16)) -> Option<Turn> {
     let rest = walk.rest();
-    match port {
-        // VXLAN (RFC 7348 §5); 8472 is what Linux took before it had a port. The flag I must be set.
+    [ports.1, ports.0].into_iter().find_map(|port| match port {
+        // VXLAN (RFC 7348 §5); 8472 is what Linux took before it had a port. Reserved bits are 0 but where
+        // a group policy is written (draft-smith-vxlan-group-policy).
         4789 | 8472 => {
-            let [flags, _, _, _, a, b, c, 0, ..] = *rest else { return None };
+            let [flags, policy, _, _, a, b, c, 0, ..] = *rest else { return None };
             let vni = u32::from_be_bytes([0, a, b, c]);
-            (flags & 0x08 != 0).then(|| enter(walk, Tunnel::Vxlan(vni), 8, Layer::Ethernet))
+            let valid = flags & 0x77 == 0 && flags & 0x08 != 0 && policy & 0xb7 == 0;
+            valid.then(|| enter(walk, Tunnel::Vxlan(vni), 8, Layer::Ethernet))
+        }
+        // VXLAN GPE (draft-ietf-nvo3-vxlan-gpe §3): what is inside is said in the fourth byte.
+        4790 => {
+            let [flags, _, 0, next, a, b, c, _, ..] = *rest else { return None };
+            let vni = u32::from_be_bytes([0, a, b, c]);
+            let inner = match next {
+                1 | 2 => Layer::Ip,
+                3 => Layer::Ethernet,
+                4 => Layer::Nsh,
+                _ => return None,
+            };
+            (flags & 0xf0 == 0 && flags & 0x0c == 0x0c).then(|| enter(walk, Tunnel::Vxlan(vni), 8, inner))
         }
         // Geneve (RFC 8926 §3.4): version 0, options, protocol, identifier.
         6081 => {
-            let [first, _, high, low, a, b, c, _, ..] = *rest else { return None };
+            let [first, reserved, high, low, a, b, c, _, ..] = *rest else { return None };
             let (vni, kind) = (u32::from_be_bytes([0, a, b, c]), u16::from_be_bytes([high, low]));
             let header_bytes = 8 + usize::from(first & 0x3f) * 4;
-            (first >> 6 == 0 && rest.len() >= header_bytes)
-                .then(|| enter(walk, Tunnel::Geneve(vni), header_bytes, Layer::EtherType(kind)))
+            let valid = first >> 6 == 0 && reserved & 0x3f == 0 && kind >= 0x600 && rest.len() >= header_bytes;
+            valid.then(|| enter(walk, Tunnel::Geneve(vni), header_bytes, Layer::EtherType(kind)))
         }
+        1701 => l2tp(walk),
         2152 => gtp(walk),
+        3544 => teredo(walk),
         _ => None,
-    }
+    })
 }
 
 fn enter(walk: &mut Walk<'_>, tunnel: Tunnel, header_bytes: usize, inner: Layer) -> Turn {
@@ -92,4 +109,34 @@ fn gtp(walk: &mut Walk<'_>) -> Option<Turn> {
     }
     let version = rest.get(header_bytes)? >> 4;
     matches!(version, 4 | 6).then(|| enter(walk, Tunnel::Gtp, header_bytes, Layer::Ip))
+}
+
+/// L2TP version 2 (RFC 2661 §3.1): data messages carry PPP, control messages are the tunnel's own.
+fn l2tp(walk: &mut Walk<'_>) -> Option<Turn> {
+    let rest = walk.rest();
+    let flags = u16_at(rest, 0)?;
+    if flags & 0x800f != 2 {
+        return None;
+    }
+    let has = |flag: u16, bytes: usize| if flags & flag != 0 { bytes } else { 0 };
+    let offset_at = 6 + has(0x4000, 2) + has(0x0800, 4);
+    let offset_bytes = if flags & 0x0200 != 0 { 2 + usize::from(u16_at(rest, offset_at)?) } else { 0 };
+    let header_bytes = offset_at + offset_bytes;
+    (rest.len() > header_bytes).then(|| enter(walk, Tunnel::L2tp, header_bytes, Layer::Ppp))
+}
+
+/// Teredo (RFC 4380 §5.1.1): an IPv6 packet, behind an authentication and an origin indication where there are any.
+fn teredo(walk: &mut Walk<'_>) -> Option<Turn> {
+    let rest = walk.rest();
+    let mut at = 0;
+    if u16_at(rest, at)? == 1 {
+        let (id, value) = (rest.get(at + 2)?, rest.get(at + 3)?);
+        at += 13 + usize::from(*id) + usize::from(*value);
+    }
+    if u16_at(rest, at)? == 0 {
+        at += 8;
+    }
+    let whole = 40 + usize::from(u16_at(rest, at + 4)?);
+    let fits = rest.len() - at == whole || walk.cut_bytes > 0;
+    (rest.get(at)? >> 4 == 6 && fits).then(|| enter(walk, Tunnel::Teredo, at, Layer::Ip))
 }

@@ -18,6 +18,8 @@ pub enum Layer {
     Llc,
     /// A label stack (RFC 3032).
     Mpls,
+    /// A network service header (RFC 8300).
+    Nsh,
     /// PPP, its address and control bytes optional (RFC 1661, 1662).
     Ppp,
     /// What an IP protocol number says.

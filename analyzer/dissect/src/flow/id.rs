@@ -20,6 +20,8 @@ pub fn flow_id(key: &FlowKey, start_ns: i64, reuse: u64) -> i64 {
         Tunnel::Gtp => (4, 0),
         Tunnel::IpIp => (5, 0),
         Tunnel::Vxlan(vni) => (6, vni),
+        Tunnel::L2tp => (7, 0),
+        Tunnel::Teredo => (8, 0),
     };
     let mut hash = Sha256::new();
     for end in [&key.low, &key.high] {

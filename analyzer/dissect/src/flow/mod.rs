@@ -14,7 +14,7 @@ mod tcp;
 pub use community_id::community_id;
 pub use flow::{Counters, Flow};
 pub use id::{call_id, flow_id};
-pub use table::FlowTable;
+pub use table::{FlowTable, Place, Queue};
 pub use tcp::{Opening, Tcp, TcpSide};
 
 use std::ops::{Index, IndexMut};

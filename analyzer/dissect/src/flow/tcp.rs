@@ -11,6 +11,9 @@ fn after(a: u32, b: u32) -> bool {
 /// How far a SYN may stand before what was seen and still open it: captures mix up queues by some segments only.
 const LATE_SYN_BYTES: u32 = 64 << 10;
 
+/// How far an acknowledgement may be from what was sent last and still be an answer to it: a window on a fast path.
+const ACKED_NEAR_BYTES: u32 = 4 << 20;
+
 /// What one end did.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct TcpSide {
@@ -82,6 +85,12 @@ impl Tcp {
             (None, None) => other.initial_seq.is_some(),
         };
         if same { Opening::Same } else { Opening::Another }
+    }
+
+    /// Whether a segment acknowledges about what the other side sent last.
+    pub fn acknowledges(&self, way: Way, header: &TcpHeader) -> bool {
+        let near = |furthest: u32| (header.ack.wrapping_sub(furthest) as i32).unsigned_abs() < ACKED_NEAR_BYTES;
+        header.flags & flags::ACK != 0 && self.sides[way.back()].furthest.is_some_and(near)
     }
 
     /// Takes in a segment. `payload_bytes` by its headers.

@@ -36,7 +36,8 @@ pub enum ReadError {
     },
     /// It is something else.
     #[error(
-        "{name} begins with {magic:#010x}, which is no capture format; pcap and pcapng are read, plain or with gzip, zstd or lz4"
+        "{name} begins with {magic:#010x}, {}; pcap and pcapng are read, plain or with gzip, zstd or lz4",
+        known_as(*magic)
     )]
     UnknownMagic {
         /// The input.
@@ -44,6 +45,19 @@ pub enum ReadError {
         /// Its first four bytes.
         magic: u32,
     },
+}
+
+/// What else begins so, to say more than that it is not read.
+fn known_as(magic: u32) -> &'static str {
+    match magic {
+        0x736e_6f6f => "as snoop captures do",
+        0x474d_4255 => "as captures of Network Monitor do",
+        0x5452_534e => "as captures of Network General's Sniffer do",
+        0xfd37_7a58 => "as files compressed with xz do",
+        0x425a_6831..=0x425a_6839 => "as files compressed with bzip2 do",
+        0x504b_0304 => "as zip archives do",
+        _ => "which is no capture format",
+    }
 }
 
 /// What stands at the front of some bytes.

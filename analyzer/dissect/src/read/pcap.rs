@@ -18,8 +18,18 @@ pub struct Header {
     /// Bytes of a record's header: 24 in the modified form, else 16.
     record_bytes: usize,
     captured_bytes_max: u32,
+    lengths: Lengths,
     /// Link type of every frame.
     pub link: LinkType,
+}
+
+/// In which order a record's two lengths stand: before version 2.3 the length on the wire came first, and 2.3 was
+/// written both ways (libpcap, sf-pcap.c); so did one vendor's 543.0.
+#[derive(Debug, Clone, Copy)]
+enum Lengths {
+    CapturedFirst,
+    SmallerIsCaptured,
+    WireFirst,
 }
 
 /// Bytes of the file header.
@@ -52,14 +62,24 @@ impl Header {
         // The upper bits tell of a frame check sequence.
         let link = LinkType(network as u16);
         let captured_bytes_max = snap_bytes.clamp(CAPTURED_BYTES_MAX, crate::limits::STRETCH_BYTES as u32 / 2);
-        Some(Self { big_endian, nanoseconds, record_bytes, captured_bytes_max, link })
+        let lengths = match (half(bytes, 4, big_endian)?, half(bytes, 6, big_endian)?) {
+            (2, 3) => Lengths::SmallerIsCaptured,
+            (2, 0..3) | (543, 0) => Lengths::WireFirst,
+            _ => Lengths::CapturedFirst,
+        };
+        Some(Self { big_endian, nanoseconds, record_bytes, captured_bytes_max, lengths, link })
     }
 
     /// The record at the front of `bytes`.
     pub fn record(&self, bytes: &[u8]) -> Step<Record> {
         let Some(header) = bytes.get(..self.record_bytes) else { return Step::Short };
         let word = |at: usize| word(header, at, self.big_endian).unwrap_or_default();
-        let (seconds, fraction, captured_bytes, wire_bytes) = (word(0), word(4), word(8), word(12));
+        let (seconds, fraction) = (word(0), word(4));
+        let (captured_bytes, wire_bytes) = match (self.lengths, word(8), word(12)) {
+            (Lengths::WireFirst, first, second) => (second, first),
+            (Lengths::SmallerIsCaptured, first, second) => (first.min(second), first.max(second)),
+            (Lengths::CapturedFirst, first, second) => (first, second),
+        };
         if captured_bytes > self.captured_bytes_max {
             return Step::Bad("record_too_long", format!("claims {captured_bytes} bytes"));
         }
@@ -92,6 +112,11 @@ impl Header {
             && record.wire_bytes <= self.captured_bytes_max;
         (near && sized && fraction < fraction_max).then_some(record.header_bytes + record.captured_bytes as usize)
     }
+}
+
+fn half(bytes: &[u8], at: usize, big_endian: bool) -> Option<u16> {
+    let mut reader = Reader::new(bytes.get(at..)?);
+    if big_endian { reader.u16_be().ok() } else { reader.u16_le().ok() }
 }
 
 fn word(bytes: &[u8], at: usize, big_endian: bool) -> Option<u32> {

@@ -127,15 +127,18 @@ impl Section {
         if kind == SECTION_HEADER && bytes.len() >= FRAME_BYTES && byte_order(bytes).is_none() {
             return Step::Bad("block_bad", "section header without a byte order".into());
         }
-        if (length as usize) < FRAME_BYTES || !length.is_multiple_of(4) {
-            return Step::Bad("block_bad", format!("block of type {kind:#x} claims {length} bytes"));
+        // Some writers forgot the padding in the length (and wrote it): up to the next word, as other readers do.
+        let said = length;
+        let length = length.checked_next_multiple_of(4).unwrap_or(0);
+        if (length as usize) < FRAME_BYTES {
+            return Step::Bad("block_bad", format!("block of type {kind:#x} claims {said} bytes"));
         }
         let Some(block) = bytes.get(..length as usize) else { return Step::Partly((kind, length)) };
         let mut last = Fields { reader: Reader::new(block), big_endian };
-        if last.reader.skip(block.len() - 4).is_err() || last.u32() != Ok(length) {
+        if last.reader.skip(block.len() - 4).is_err() || last.u32() != Ok(said) {
             return Step::Bad(
                 "block_bad",
-                format!("block of type {kind:#x} says {length} bytes and ends with another length"),
+                format!("block of type {kind:#x} says {said} bytes and ends with another length"),
             );
         }
         Step::Whole((kind, length))

@@ -40,6 +40,11 @@ pub struct Half {
     pub next: u64,
     /// Sequence number of that byte.
     next_seq: u32,
+    /// Place of the first byte there is.
+    begin: u64,
+    /// While it is not certain that the first segment seen is the first there is: number and time [ns] of that
+    /// packet. Nothing is handed on until then.
+    pub settling: Option<(u64, i64)>,
     /// The furthest place the other side acknowledged.
     pub acked: u64,
     /// Place behind the last byte, once a FIN said so.
@@ -62,8 +67,14 @@ impl Half {
 
     /// The first byte will have this sequence number.
     pub fn start(&mut self, seq: u32) {
-        (self.next, self.next_seq) = (START, seq);
+        (self.next, self.next_seq, self.begin) = (START, seq, START);
         self.acked = self.acked.max(START);
+    }
+
+    /// The first byte stands further in front than it seemed.
+    pub fn start_earlier(&mut self, place: u64) {
+        self.next_seq = self.seq(place);
+        (self.next, self.begin) = (place, place);
     }
 
     /// The place of a sequence number: the one nearest to what comes next, so numbers may wrap.
@@ -97,7 +108,7 @@ impl Half {
 
     /// Whether nothing was seen before `place`.
     pub fn is_before_start(&self, place: u64) -> bool {
-        place < START
+        place < self.begin
     }
 
     /// Puts a segment among those that wait, without what is there already: the first copy wins.

@@ -101,6 +101,7 @@ impl StreamPair {
     /// The first byte of a side will have this sequence number: its SYN was seen before.
     pub fn begin(&mut self, way: Way, first_seq: u32) {
         self.start(way, first_seq);
+        self.halves[way].settling = None;
     }
 
     /// Whether both sides were handed on to their FIN.
@@ -117,7 +118,10 @@ impl StreamPair {
         let mut outcome = Outcome::default();
         let needs = self.acknowledge(segment);
         let first_seq = segment.seq.wrapping_add(segment.syn.into());
-        self.start(segment.way, first_seq);
+        if self.start(segment.way, first_seq) && !segment.syn {
+            self.halves[segment.way].settling = Some((self.arrived, segment.ts_ns));
+        }
+        self.settle(segment.ts_ns);
         let Some(place) = self.halves[segment.way].place(first_seq) else {
             outcome.refuse(reason::IMPLAUSIBLE, segment.bytes.len() as u64);
             return outcome;
@@ -143,6 +147,7 @@ impl StreamPair {
     /// Nothing more comes: hands on what waits, with the gaps between. Gaps that only acknowledgements tell of
     /// are handed on too. No [`Chunk::End`] follows.
     pub fn finish(&mut self, out: &mut impl FnMut(Way, Chunk<'_>)) {
+        Way::BOTH.into_iter().for_each(|way| self.halves[way].settling = None);
         loop {
             self.drain(out);
             let first = |way: Way| self.halves[way].held.first_key_value().map(|(_, held)| (held.packet, way as u8));
@@ -194,9 +199,10 @@ impl StreamPair {
         place
     }
 
-    fn start(&mut self, way: Way, first_seq: u32) {
+    /// Says whether the side begins here, and by no better evidence than this segment.
+    fn start(&mut self, way: Way, first_seq: u32) -> bool {
         if self.halves[way].started() {
-            return;
+            return false;
         }
         let acked = self.unseen[way].filter(|(first, _)| (first_seq.wrapping_sub(*first) as i32) >= 0);
         let half = &mut self.halves[way];
@@ -205,6 +211,20 @@ impl StreamPair {
             half.acked = half.acked.max(place);
         }
         self.furthest[way] = half.next;
+        acked.is_none()
+    }
+
+    /// Lets sides begin that waited long enough for segments sent before the first one seen.
+    fn settle(&mut self, now_ns: i64) {
+        for way in Way::BOTH {
+            let half = &mut self.halves[way];
+            if let Some((arrived, ts_ns)) = half.settling
+                && (self.arrived - arrived >= limits::SETTLE_PACKETS
+                    || now_ns.saturating_sub(ts_ns) >= limits::SETTLE_NS)
+            {
+                half.settling = None;
+            }
+        }
     }
 
     fn payload(
@@ -217,6 +237,9 @@ impl StreamPair {
     ) {
         let (half, other) = self.halves.both_mut(segment.way);
         let (mut place, mut bytes, mut cut_bytes) = (place, segment.bytes, u64::from(segment.cut_bytes));
+        if place < half.next && half.settling.is_some() && half.next - place <= limits::SETTLE_BYTES {
+            half.start_earlier(place);
+        }
         if place < half.next {
             let stale = (half.next - place).min(bytes.len() as u64);
             let keep_alive = bytes.len() == 1 && place + 1 == half.next;
@@ -248,7 +271,10 @@ impl StreamPair {
         }
         outcome.filled_hole = place < self.furthest[segment.way];
         self.furthest[segment.way] = self.furthest[segment.way].max(place + bytes.len() as u64 + cut_bytes);
-        let ready = place == half.next && half.held.is_empty() && (needs <= other.next || !other.started());
+        let ready = half.settling.is_none()
+            && place == half.next
+            && half.held.is_empty()
+            && (needs <= other.next || !other.started());
         if ready {
             outcome.new_bytes = bytes.len() as u64;
             remember(&mut self.recent[segment.way], place, bytes);
@@ -277,6 +303,9 @@ impl StreamPair {
             idle = true;
             for way in Way::BOTH {
                 let (half, other) = self.halves.both_mut(way);
+                if half.settling.is_some() {
+                    continue;
+                }
                 while let Some((&place, held)) = half.held.first_key_value() {
                     if place > half.next || (held.needs > other.next && other.started()) {
                         break;
@@ -309,6 +338,9 @@ impl StreamPair {
     fn is_overdue(&self, way: Way, now_ns: i64) -> bool {
         let (half, other) = (&self.halves[way], &self.halves[way.back()]);
         let Some((&place, held)) = half.held.first_key_value() else { return false };
+        if half.settling.is_some() || other.settling.is_some() {
+            return false;
+        }
         if half.is_full() {
             return true;
         }

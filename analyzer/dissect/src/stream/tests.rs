@@ -1,6 +1,8 @@
+mod model;
+mod wire;
+
 use super::*;
 use crate::flow::Way;
-use proptest::prelude::*;
 
 /// Byte `n` of a stream, so that any place can be checked.
 fn byte(way: Way, n: u32) -> u8 {
@@ -80,6 +82,12 @@ fn cases() {
         ("an acknowledged hole, then the answer", &[(A, 10, Some(50), "q"), (B, 50, Some(13), "r")], "a:q a~2~ b:r"),
         ("one side only", &[(B, 50, Some(13), "r"), (B, 51, Some(20), "s")], "b:r b:s a~7~"),
         (
+            "joined in the middle, the second segment captured first",
+            &[(A, 12, None, "cd"), (A, 10, None, "ab")],
+            "a:ab a:cd",
+        ),
+        ("joined in the middle, far earlier is not awaited", &[(A, 70_000, None, "cd"), (A, 10, None, "ab")], "a:cd"),
+        (
             "far out of any window",
             &[(A, 10, None, "ab"), (A, 0x8000_0000, None, "zz"), (A, 12, None, "cd")],
             "a:ab a:cd",
@@ -115,54 +123,14 @@ fn an_acknowledged_hole_is_given_up_while_the_connection_goes_on() {
     assert!(play.lines.join(" ").starts_with("a:x a~5~ b:y a:z"), "{:?}", play.lines);
 }
 
-/// A cut of a stream into segments that may repeat, overlap, get lost and come in any order.
-fn segments() -> impl Strategy<Value = Vec<(bool, u32, u32)>> {
-    prop::collection::vec((any::<bool>(), 0u32..300, 1u32..40), 1..80)
-}
-
-proptest! {
-    #[test]
-    fn every_byte_is_handed_on_once_at_its_place_or_is_in_a_gap(base: u32, steps in segments()) {
-        let mut pair = StreamPair::default();
-        let mut at = [0u32; 2];
-        let mut wrong = Vec::new();
-        let mut seen = [std::collections::BTreeSet::new(), std::collections::BTreeSet::new()];
-        let mut begin = [None; 2];
-        let mut handed = [0u64; 2];
-        let mut new = [0u64; 2];
-        let mut check = |way: Way, chunk: Chunk<'_>, begin: &[Option<u32>; 2]| {
-            let side = way as usize;
-            match chunk {
-                Chunk::Bytes { bytes: got, seq, .. } => {
-                    let from = begin[side].unwrap_or_default() + at[side];
-                    if got != bytes(way, from, got.len() as u32) || seq != base.wrapping_add(from) { wrong.push(from) }
-                    at[side] += got.len() as u32;
-                    handed[side] += got.len() as u64;
-                }
-                Chunk::Gap { lost_bytes } => at[side] += lost_bytes as u32,
-                Chunk::End => {}
-            }
-        };
-        for (packet, (low, from, length)) in steps.into_iter().enumerate() {
-            let way = Way::of(low);
-            let side = way as usize;
-            // The first segment seen decides where the stream begins.
-            begin[side].get_or_insert(from);
-            let payload = bytes(way, from, length);
-            let segment = Segment { way, seq: base.wrapping_add(from), ack: None, syn: false, fin: false, bytes: &payload, cut_bytes: 0, ts_ns: packet as i64, packet: packet as u64 };
-            let outcome = pair.segment(&segment, &mut |way, chunk| check(way, chunk, &begin));
-            new[side] += outcome.new_bytes;
-            let refused: u64 = outcome.refused.iter().flatten().map(|(_, bytes)| bytes).sum();
-            prop_assert_eq!(outcome.new_bytes + refused, u64::from(length));
-            prop_assert!(!outcome.differs);
-            seen[side].extend((from..from + length).filter(|n| *n >= begin[side].unwrap_or_default()));
-        }
-        pair.finish(&mut |way, chunk| check(way, chunk, &begin));
-        prop_assert!(wrong.is_empty(), "at {wrong:?}");
-        prop_assert_eq!(pair.held_bytes(), 0);
-        for side in 0..2 {
-            prop_assert_eq!(handed[side], seen[side].len() as u64);
-            prop_assert_eq!(handed[side], new[side]);
-        }
+#[test]
+fn a_stream_joined_in_the_middle_begins_after_a_few_packets() {
+    let mut play = Play::new();
+    for n in 0..crate::limits::SETTLE_PACKETS as u32 {
+        play.segment(A, 10 + n, None, b"z");
+        assert!(play.lines.is_empty());
     }
+    play.segment(A, 100, None, b"y");
+    assert_eq!(play.lines.len(), crate::limits::SETTLE_PACKETS as usize);
+    assert_eq!(play.segment(A, 5, None, b"x").refused, [Some((reason::BEFORE_START, 1)), None]);
 }

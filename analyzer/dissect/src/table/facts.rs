@@ -85,7 +85,7 @@ pub fn coverage(tallies: &[(&CaptureFacts, Tally)]) -> Result<Lot, TableError> {
     for (facts, tally) in tallies {
         // A capture without packets has its row too: nothing, and all of it accounted for.
         let nothing = (tally.total() == Count::default()).then_some((Stage::Read, "no packets", Count::default()));
-        for (stage, reason, count) in tally.iter().chain(nothing) {
+        for (stage, reason, count) in tally.ordered().into_iter().chain(nothing) {
             to.capture.append_value(&facts.name);
             to.node.append_option(facts.origin.node.as_deref());
             to.recording.append_option(facts.origin.recording.as_deref());

@@ -161,6 +161,8 @@ fn tunnel(tunnel: Tunnel) -> Option<String> {
         Tunnel::Gre => "gre".into(),
         Tunnel::Gtp => "gtp".into(),
         Tunnel::IpIp => "ipip".into(),
+        Tunnel::L2tp => "l2tp".into(),
+        Tunnel::Teredo => "teredo".into(),
         Tunnel::Vxlan(vni) => format!("vxlan:{vni}"),
     })
 }

@@ -1,0 +1,286 @@
+//! One conversation: its flow, and what it needs once it carries payload.
+
+use super::Desk;
+use crate::decode::{Packet, Transport, Tunnel, flags};
+use crate::flow::{Flow, Opening, Queue, Way};
+use crate::limits;
+use crate::protocols::{Connection, Context, End};
+use crate::read::Stretch;
+use crate::stream::{Chunk, Outcome, Segment, StreamPair, reason};
+use crate::tally::Stage;
+
+/// Time within which two capture points see the same packet [ns].
+const SEEN_TWICE_NS: i64 = 10_000_000;
+
+/// What makes two packets of a flow the same packet.
+#[derive(Debug, Clone, Copy, PartialEq)]
+struct Likeness {
+    transport: Transport,
+    from_low: bool,
+    ip_id: u16,
+    payload_bytes: u32,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Seen {
+    likeness: Likeness,
+    interface: u32,
+    ts_ns: i64,
+}
+
+/// What a conversation needs once it carries payload.
+struct Streams {
+    pair: StreamPair,
+    connection: Connection,
+}
+
+/// One conversation.
+pub struct Conversation {
+    /// Its facts.
+    pub flow: Flow,
+    streams: Option<Box<Streams>>,
+    /// Whether both sides ended and their streams were let go.
+    over: bool,
+    held_bytes: usize,
+    /// The latest packets, to know them again; the next one goes to `seen_at`.
+    seen: [Option<Seen>; 4],
+    seen_at: u8,
+    /// The network one of its sides is seen on, where it differs from the other's.
+    other_network: Option<(Way, u16, Tunnel)>,
+}
+
+/// What a room hands to the next for one packet.
+fn context<'a>(desk: &'a mut Desk, flow: &'a mut Flow) -> Context<'a> {
+    Context { flow, protocols: &desk.protocols, options: desk.options, tally: &mut desk.tally, out: &mut desk.rows }
+}
+
+impl Conversation {
+    /// Of a flow that begins.
+    pub fn new(flow: Flow) -> Self {
+        Self { flow, streams: None, over: false, held_bytes: 0, seen: [None; 4], seen_at: 0, other_network: None }
+    }
+
+    /// How long it is kept.
+    pub fn queue(&self) -> Queue {
+        match &self.flow.tcp {
+            Some(tcp) if self.over || tcp.is_closed() => Queue::Closed,
+            Some(_) => Queue::Connections,
+            None => Queue::Conversations,
+        }
+    }
+
+    /// Bytes it holds, as of its latest packet.
+    pub fn held_bytes(&self) -> usize {
+        self.held_bytes
+    }
+
+    /// Whether a packet begins something else on the same ends.
+    pub fn is_followed_by(&self, packet: &Packet) -> bool {
+        match (&self.flow.tcp, &packet.transport) {
+            (Some(tcp), Transport::Tcp(header)) => tcp.opening(Way::of(packet.from_low), header) == Opening::Another,
+            _ => packet.ts_ns.saturating_sub(self.flow.end_ns) > limits::DATAGRAM_IDLE_NS,
+        }
+    }
+
+    /// Whether a packet between the same ends, but of another VLAN or tunnel, is its other side: some switches tag
+    /// one direction alone, and where tunnels' ends route, each direction has an id of its own. Then each network
+    /// carries one side. Where a network carries both, it is a connection of its own.
+    pub fn goes_on_in(&mut self, packet: &Packet) -> bool {
+        let way = Way::of(packet.from_low);
+        let network = (way, packet.key.vlan, packet.key.tunnel);
+        if let Some(other) = self.other_network {
+            return other == network;
+        }
+        let answers = match (&self.flow.tcp, &packet.transport) {
+            (Some(tcp), Transport::Tcp(header)) => tcp.acknowledges(way, header),
+            _ => packet.ts_ns.saturating_sub(self.flow.end_ns) < limits::ANSWER_NS,
+        };
+        let goes_on = answers && self.flow.counters[way].packets == 0;
+        if goes_on {
+            self.other_network = Some(network);
+        }
+        goes_on
+    }
+
+    /// Takes a packet in.
+    pub fn packet(&mut self, stretch: &Stretch, packet: &Packet, desk: &mut Desk) {
+        if self.seen_before(packet) {
+            let bytes = packet.overhead_bytes + if packet.carrier { 0 } else { packet.payload_bytes };
+            desk.tally.add(Stage::Flow, "seen at another capture point", packet.counted.into(), bytes.into());
+            return;
+        }
+        desk.tally.add(Stage::Flow, "headers", packet.counted.into(), packet.overhead_bytes.into());
+        self.count(packet);
+        if packet.carrier {
+            return self.flow.spoken("tunnel", None);
+        }
+        let from = packet.payload_at as usize;
+        let bytes = stretch.bytes.get(from..from + packet.payload_bytes as usize).unwrap_or_default();
+        match packet.transport {
+            Transport::Tcp(_) => self.segment(packet, bytes, desk),
+            Transport::Udp => self.datagram(packet, bytes, desk),
+            Transport::Icmp { .. } | Transport::Other => {
+                self.flow.counters[Way::of(packet.from_low)].payload_bytes += bytes.len() as u64;
+                desk.tally.add(Stage::Flow, "no dissector for the transport", 0, bytes.len() as u64);
+            }
+        }
+        let held = |streams: &Streams| streams.pair.held_bytes() + streams.connection.held_bytes();
+        self.held_bytes = self.streams.as_deref().map_or(0, held);
+    }
+
+    /// Nothing more comes: what is open becomes rows.
+    pub fn end(&mut self, desk: &mut Desk) {
+        let reset = self.flow.tcp.is_some_and(|tcp| tcp.resets > 0);
+        self.let_go(if reset { End::Reset } else { End::Cut }, desk);
+        self.held_bytes = 0;
+    }
+
+    /// Counts a packet in its flow.
+    fn count(&mut self, packet: &Packet) {
+        if let (Some(tcp), Transport::Tcp(header)) = (&mut self.flow.tcp, &packet.transport) {
+            let side = &mut tcp.sides[Way::of(packet.from_low)];
+            let again = header.flags & flags::SYN != 0 && side.initial_seq == Some(header.seq);
+            side.retransmits += u64::from(again);
+        }
+        self.flow.packet(packet);
+    }
+
+    fn datagram(&mut self, packet: &Packet, bytes: &[u8], desk: &mut Desk) {
+        let way = Way::of(packet.from_low);
+        self.flow.counters[way].payload_bytes += bytes.len() as u64;
+        if bytes.is_empty() {
+            return;
+        }
+        let streams = self.streams.get_or_insert_with(|| Streams::new(true));
+        let mut cx = context(desk, &mut self.flow);
+        streams.connection.datagram(way, bytes, packet.ts_ns, packet.number, &mut cx);
+    }
+
+    fn segment(&mut self, packet: &Packet, bytes: &[u8], desk: &mut Desk) {
+        let Transport::Tcp(header) = packet.transport else { return };
+        let way = Way::of(packet.from_low);
+        if self.over {
+            return desk.tally.add(Stage::Stream, reason::AFTER_END, 0, bytes.len() as u64);
+        }
+        if header.flags & flags::RST != 0 {
+            // A text behind a RST says why (RFC 9293 §3.5.2): payload, but no part of the stream.
+            self.flow.counters[way].payload_bytes += bytes.len() as u64;
+            return desk.tally.add(Stage::Stream, "text of a reset", 0, bytes.len() as u64);
+        }
+        if self.streams.is_none() {
+            if packet.payload_wire_bytes == 0 {
+                return;
+            }
+            self.streams = Some(Streams::opened(&self.flow));
+        }
+        let Some(streams) = self.streams.as_deref_mut() else { return };
+        let segment = Segment {
+            way,
+            seq: header.seq,
+            ack: (header.flags & flags::ACK != 0).then_some(header.ack),
+            syn: header.flags & flags::SYN != 0,
+            fin: header.flags & flags::FIN != 0,
+            bytes,
+            cut_bytes: packet.payload_wire_bytes - packet.payload_bytes,
+            ts_ns: packet.ts_ns,
+            packet: packet.number,
+        };
+        let Streams { pair, connection } = streams;
+        let mut cx = context(desk, &mut self.flow);
+        let outcome = pair.segment(&segment, &mut |way, chunk| hand_on(connection, way, chunk, &mut cx));
+        if pair.is_over() {
+            self.over = true;
+            self.let_go(End::Closed, desk);
+        }
+        self.note(packet, &outcome, desk);
+    }
+
+    /// What a segment brought, in the numbers of its flow.
+    fn note(&mut self, packet: &Packet, outcome: &Outcome, desk: &mut Desk) {
+        let way = Way::of(packet.from_low);
+        self.flow.counters[way].payload_bytes += outcome.new_bytes;
+        let mut repeated = false;
+        for (why, bytes) in outcome.refused.into_iter().flatten() {
+            desk.tally.add(Stage::Stream, why, 0, bytes);
+            repeated |= why != reason::KEEP_ALIVE;
+        }
+        if let Some(tcp) = &mut self.flow.tcp {
+            tcp.sides[way].retransmits += u64::from(repeated && outcome.new_bytes == 0);
+            tcp.sides[way].out_of_order += u64::from(outcome.filled_hole && outcome.new_bytes > 0);
+        }
+        let mut odd = |kind| {
+            let bytes = Some(packet.payload_bytes.into());
+            desk.rows.anomaly_of("stream", Some(&self.flow), Some(packet.ts_ns), kind, "", bytes);
+        };
+        if outcome.differs {
+            odd("overlap_differs");
+        }
+        if outcome.refused.iter().flatten().any(|(why, _)| *why == reason::IMPLAUSIBLE) {
+            odd("sequence_out_of_window");
+        }
+    }
+
+    /// Ends the streams; what is open becomes rows.
+    fn let_go(&mut self, how: End, desk: &mut Desk) {
+        let Some(mut streams) = self.streams.take() else { return };
+        let Streams { pair, connection } = streams.as_mut();
+        let mut cx = context(desk, &mut self.flow);
+        pair.finish(&mut |way, chunk| hand_on(connection, way, chunk, &mut cx));
+        connection.end(how, &mut cx);
+        let further = connection.further_anomalies();
+        if further > 0 {
+            let detail = format!("{further} more in this flow");
+            let (flow, ts_ns) = (Some(&self.flow), Some(self.flow.end_ns));
+            desk.rows.anomaly_of("protocols", flow, ts_ns, "further_anomalies", &detail, None);
+        }
+    }
+
+    /// Whether this packet was seen a moment ago at another capture point: a retransmission has another
+    /// identification, or at least another timestamp.
+    fn seen_before(&mut self, packet: &Packet) -> bool {
+        let likeness = Likeness {
+            transport: packet.transport,
+            from_low: packet.from_low,
+            ip_id: packet.ip_id,
+            payload_bytes: packet.payload_wire_bytes,
+        };
+        let told_apart = match packet.transport {
+            Transport::Tcp(header) => packet.ip_id != 0 || header.timestamps.is_some(),
+            _ => false,
+        };
+        let twice = self.seen.iter().flatten().any(|seen| {
+            seen.likeness == likeness
+                && (packet.ts_ns - seen.ts_ns).abs() < SEEN_TWICE_NS
+                && (seen.interface != packet.interface || (told_apart && packet.payload_wire_bytes > 0))
+        });
+        self.seen_at = (self.seen_at + 1) % self.seen.len() as u8;
+        self.seen[usize::from(self.seen_at)] =
+            Some(Seen { likeness, interface: packet.interface, ts_ns: packet.ts_ns });
+        twice
+    }
+}
+
+fn hand_on(connection: &mut Connection, way: Way, chunk: Chunk<'_>, cx: &mut Context<'_>) {
+    if let (Chunk::Gap { lost_bytes }, Some(tcp)) = (chunk, &mut cx.flow.tcp) {
+        tcp.sides[way].gap_bytes += lost_bytes;
+    }
+    connection.chunk(way, chunk, cx);
+}
+
+impl Streams {
+    fn new(from_start: bool) -> Box<Self> {
+        Box::new(Self { pair: StreamPair::default(), connection: Connection::new(from_start) })
+    }
+
+    /// Of a flow whose first payload is about to come.
+    fn opened(flow: &Flow) -> Box<Self> {
+        let initial = |way| flow.tcp.and_then(|tcp| tcp.sides[way].initial_seq);
+        let mut streams = Self::new(Way::BOTH.iter().all(|&way| initial(way).is_some()));
+        for way in Way::BOTH {
+            if let Some(seq) = initial(way) {
+                streams.pair.begin(way, seq.wrapping_add(1));
+            }
+        }
+        streams
+    }
+}
