@@ -56,7 +56,7 @@ struct Spot<'a> {
     unread: &'a mut Unread,
     side: Side,
     client: Way,
-    flow: &'a Flow,
+    flow: &'a mut Flow,
     out: &'a mut dyn Output,
     anomalies: &'a mut u32,
 }
@@ -67,6 +67,11 @@ impl Sink for Spot<'_> {
     }
 
     fn row(&mut self, call: &Call, row: Row<'_>) {
+        if let Row::Tls(handshake) = row {
+            let facts = self.flow.tls.get_or_insert_default();
+            facts.sni = facts.sni.take().or_else(|| handshake.sni.clone());
+            facts.alpn = facts.alpn.take().or_else(|| handshake.alpn.clone());
+        }
         self.out.row(self.flow, self.client, call, row);
     }
 
@@ -173,8 +178,12 @@ impl Connection {
             let State::Speaking { protocol, .. } = self.state else {
                 match self.look(way, rest, false, cx) {
                     Found::Nothing => {
-                        self.count_unrecognised(way, rest.len(), cx);
-                        return bytes.len();
+                        // What waited for more is nothing; the newest segment may still begin a message.
+                        let newest = self.unread[way].newest().min(rest.len());
+                        let passed = if newest == 0 { rest.len() } else { newest };
+                        self.count_unrecognised(way, passed, cx);
+                        at += passed;
+                        continue;
                     }
                     Found::Perhaps => return at,
                     Found::Protocol => {
@@ -319,6 +328,9 @@ impl Connection {
 
     fn speak(&mut self, protocol: &'static Protocol, client: Option<Way>, datagram: bool, cx: &mut Context<'_>) {
         cx.flow.spoken(protocol.name, client);
+        if protocol.name == super::tls::PROTOCOL.name {
+            cx.flow.tls.get_or_insert_default();
+        }
         let client = client.unwrap_or(cx.flow.client());
         let (server_ip, server_port) = cx.flow.end(client.back());
         let (client_ip, _) = cx.flow.end(client);
