@@ -105,7 +105,7 @@ impl Connection {
     /// Takes in a datagram.
     pub fn datagram(&mut self, way: Way, bytes: &[u8], ts_ns: i64, packet: u64, cx: &mut Context<'_>) {
         self.unread[way].mark(Mark { place: ts_ns as u64, in_stream: false, ts_ns, packet, ..Mark::default() });
-        if matches!(self.state, State::Looking) && !matches!(self.look(way, bytes, true, cx), Found::Protocol) {
+        if matches!(self.state, State::Looking) && !matches!(self.look(way, bytes, true, cx), Found::Protocol(..)) {
             return self.count_unrecognised(way, bytes.len(), cx);
         }
         let State::Speaking { protocol, .. } = self.state else { return };
@@ -177,16 +177,16 @@ impl Connection {
             }
             let State::Speaking { protocol, .. } = self.state else {
                 match self.look(way, rest, false, cx) {
-                    Found::Nothing => {
-                        // What waited for more is nothing; the newest segment may still begin a message.
-                        let newest = self.unread[way].newest().min(rest.len());
-                        let passed = if newest == 0 { rest.len() } else { newest };
-                        self.count_unrecognised(way, passed, cx);
-                        at += passed;
+                    found @ (Found::Nothing | Found::Perhaps) => {
+                        let older = self.older(way, rest, found, cx);
+                        if older == 0 {
+                            return at;
+                        }
+                        self.count_unrecognised(way, older, cx);
+                        at += older;
                         continue;
                     }
-                    Found::Perhaps => return at,
-                    Found::Protocol => {
+                    Found::Protocol(..) => {
                         // What the other side said before comes first.
                         if depth == 0 && !self.unread[way.back()].kept.is_empty() {
                             self.read_kept(way.back(), 1, cx);
@@ -296,8 +296,33 @@ impl Connection {
         Some(call(dissector.as_mut(), side, &mut spot))
     }
 
-    /// Asks every protocol, those at home on the ports first.
+    /// Recognises a protocol, or says how likely it still is.
     fn look(&mut self, way: Way, bytes: &[u8], datagram: bool, cx: &mut Context<'_>) -> Found {
+        let found = self.ask(way, bytes, datagram, cx);
+        self.unread[way].wanted = if matches!(found, Found::Perhaps) { bytes.len() + 1 } else { 1 };
+        if let Found::Protocol(protocol, side) = found {
+            let client = side.map(|side| if side == Side::Client { way } else { way.back() });
+            self.speak(protocol, client, datagram, cx);
+        }
+        found
+    }
+
+    /// Bytes in front that are no protocol. What waits for more may be the end of another: a segment behind it that
+    /// begins a message, as after STARTTLS, is no part of it.
+    fn older(&self, way: Way, bytes: &[u8], found: Found, cx: &Context<'_>) -> usize {
+        let older = self.unread[way].newest().min(bytes.len());
+        let newest = bytes.get(older..).unwrap_or_default();
+        match found {
+            Found::Perhaps if older == 0 => 0,
+            Found::Perhaps if matches!(self.ask(way, newest, false, cx), Found::Protocol(..)) => older,
+            Found::Perhaps => 0,
+            _ if older == 0 => bytes.len(),
+            _ => older,
+        }
+    }
+
+    /// Asks every protocol, those at home on the ports first.
+    fn ask(&self, way: Way, bytes: &[u8], datagram: bool, cx: &Context<'_>) -> Found {
         let ((_, from_port), (_, to_port)) = (cx.flow.end(way), cx.flow.end(way.back()));
         let look = Look { bytes, datagram, from_port, to_port };
         let at_home =
@@ -311,18 +336,9 @@ impl Connection {
                 Detection::No => {}
                 Detection::More if datagram || bytes.len() >= limits::DETECT_BYTES_MAX => {}
                 Detection::More => found = Found::Perhaps,
-                Detection::Yes(side) => {
-                    self.speak(
-                        protocol,
-                        side.map(|side| if side == Side::Client { way } else { way.back() }),
-                        datagram,
-                        cx,
-                    );
-                    return Found::Protocol;
-                }
+                Detection::Yes(side) => return Found::Protocol(protocol, side),
             }
         }
-        self.unread[way].wanted = if matches!(found, Found::Perhaps) { bytes.len() + 1 } else { 1 };
         found
     }
 
@@ -363,8 +379,9 @@ impl Connection {
     }
 }
 
+#[derive(Clone, Copy)]
 enum Found {
     Nothing,
     Perhaps,
-    Protocol,
+    Protocol(&'static Protocol, Option<Side>),
 }

@@ -107,15 +107,16 @@ impl Rows {
         let whole = hello.ending == Ending::Whole;
         let to = &mut open.handshake;
         to.sni = hello.sni.map(<[u8]>::to_vec);
+        let all = hello.ending != Ending::Cut;
         let versions: Vec<u16> = hello.versions.iter().copied().filter(|&code| !fingerprint::is_grease(code)).collect();
         to.client_versions = match versions.is_empty() {
             false => Some(versions),
-            // Whether a field says it all is known at the end of the hello only.
-            true => hello.version.filter(|_| whole).map(|version| vec![version]),
+            // Whether an extension says it instead is known at the end of the hello only.
+            true => hello.version.filter(|_| all).map(|version| vec![version]),
         };
-        to.client_alpns = (whole || !hello.alpns.is_empty())
+        to.client_alpns = (all || !hello.alpns.is_empty())
             .then(|| hello.alpns.iter().map(|name| name.to_vec()).collect());
-        to.ech = (whole || hello.ech).then_some(hello.ech);
+        to.ech = (all || hello.ech).then_some(hello.ech);
         if whole {
             to.ja3 = fingerprint::ja3(hello);
             to.ja4 = fingerprint::ja4(hello);
@@ -131,10 +132,10 @@ impl Rows {
             out.anomaly(0..0, Anomaly::with("tls_hello_malformed", "of the server"));
         }
         open.cut |= hello.ending == Ending::Cut;
-        let whole = hello.ending == Ending::Whole;
+        let (whole, all) = (hello.ending == Ending::Whole, hello.ending != Ending::Cut);
         let to = &mut open.handshake;
         // An extension that was cut off may name another version.
-        to.version = hello.selected_version.or(hello.version.filter(|_| whole)).or(to.version);
+        to.version = hello.selected_version.or(hello.version.filter(|_| all)).or(to.version);
         to.cipher = hello.cipher.or(to.cipher);
         to.alpn = hello.alpn.map(<[u8]>::to_vec);
         if whole {
