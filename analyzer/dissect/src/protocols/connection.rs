@@ -186,9 +186,10 @@ impl Connection {
                         at += older;
                         continue;
                     }
-                    Found::Protocol(..) => {
+                    Found::Protocol(protocol, _) => {
                         // What the other side said before comes first.
                         if depth == 0 && !self.unread[way.back()].kept.is_empty() {
+                            self.let_go_foreign(way.back(), protocol, cx);
                             self.read_kept(way.back(), 1, cx);
                         }
                         continue;
@@ -340,6 +341,17 @@ impl Connection {
             }
         }
         found
+    }
+
+    /// Kept bytes that may have begun some other protocol are none of this one.
+    fn let_go_foreign(&mut self, way: Way, protocol: &'static Protocol, cx: &mut Context<'_>) {
+        let ((_, from_port), (_, to_port)) = (cx.flow.end(way), cx.flow.end(way.back()));
+        let look = Look { bytes: &self.unread[way].kept, datagram: false, from_port, to_port };
+        if (protocol.detect)(&look) == Detection::No {
+            let kept = std::mem::take(&mut self.unread[way].kept);
+            self.unread[way].wanted = 1;
+            self.count_unrecognised(way, kept.len(), cx);
+        }
     }
 
     fn speak(&mut self, protocol: &'static Protocol, client: Option<Way>, datagram: bool, cx: &mut Context<'_>) {
