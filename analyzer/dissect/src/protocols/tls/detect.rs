@@ -57,7 +57,8 @@ fn detect_handshake(body: &[u8], record: Record, goes_on: bool) -> Detection {
             kind::CERTIFICATE | kind::SUPPLEMENTAL_DATA => None,
             _ => Some(Side::Server),
         },
-        Some(_) if goes_on && record.bytes > SEALED_BYTES_MIN => None,
+        // An encrypted message at the end of a handshake, seen whole.
+        Some(_) if goes_on && (SEALED_BYTES_MIN..=body.len()).contains(&record.bytes) => None,
         _ => return Detection::No,
     };
     Detection::Yes(side)

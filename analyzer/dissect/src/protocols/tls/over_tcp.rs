@@ -232,8 +232,8 @@ impl Dissector for OverTcp {
     }
 
     fn gap(&mut self, from: Side, unread: &[u8], lost_bytes: u64, out: &mut dyn Sink) {
-        out.anomaly(0..unread.len(), Anomaly::with("tls_gap", format!("{lost_bytes} bytes")));
-        self.unfinished(from, unread, out);
+        let at = self.unfinished(from, unread, out);
+        out.anomaly(at..unread.len(), Anomaly::with("tls_gap", format!("{lost_bytes} bytes")));
         match self.sides[from].state {
             State::Inside { left, clear } if lost_bytes <= left as u64 => {
                 if clear {
@@ -247,11 +247,11 @@ impl Dissector for OverTcp {
     }
 
     fn end(&mut self, from: Side, unread: &[u8], how: End, out: &mut dyn Sink) {
-        let sought = matches!(self.sides[from].state, State::Seeking);
-        self.unfinished(from, unread, out);
+        let at = self.unfinished(from, unread, out);
         let clear = matches!(self.sides[from].state, State::Inside { clear: true, .. });
-        if clear || (!unread.is_empty() && !sought) {
-            out.anomaly(0..unread.len(), Anomaly::new("tls_unfinished"));
+        let sought = matches!(self.sides[from].state, State::Seeking);
+        if clear || (at < unread.len() && !sought) {
+            out.anomaly(at..unread.len(), Anomaly::new("tls_unfinished"));
         }
         self.lose(from, 0, out);
         self.rows.end(from, how, out);
@@ -265,14 +265,21 @@ impl Dissector for OverTcp {
 }
 
 impl OverTcp {
-    /// Reads a record of which no more than the header and a few bytes are there.
-    fn unfinished(&mut self, from: Side, unread: &[u8], out: &mut dyn Sink) {
-        let (State::Record, Ok(record)) = (self.sides[from].state, wire::record(unread)) else { return };
-        let body = unread.get(RECORD_HEADER_BYTES..).unwrap_or_default();
-        let clear = record.content == Content::Handshake && self.sides[from].begin_handshake(body, record);
-        if clear {
-            self.clear(from, RECORD_HEADER_BYTES, body, out);
+    /// Reads what is there, and of the last record the header and the few bytes that are. Says how many bytes were read
+    /// before it.
+    fn unfinished(&mut self, from: Side, unread: &[u8], out: &mut dyn Sink) -> usize {
+        let mut at = 0;
+        // They may not have been enough to be handed on.
+        self.read(from, unread, &mut at, out);
+        let rest = unread.get(at..).unwrap_or_default();
+        if let (State::Record, Ok(record)) = (self.sides[from].state, wire::record(rest)) {
+            let body = rest.get(RECORD_HEADER_BYTES..).unwrap_or_default();
+            let clear = record.content == Content::Handshake && self.sides[from].begin_handshake(body, record);
+            if clear {
+                self.clear(from, at + RECORD_HEADER_BYTES, body, out);
+            }
+            self.sides[from].state = State::Inside { left: record.bytes.saturating_sub(body.len()), clear };
         }
-        self.sides[from].state = State::Inside { left: record.bytes.saturating_sub(body.len()), clear };
+        at
     }
 }
