@@ -167,6 +167,7 @@ fn escape(value: &str, text: &mut String) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     #[test]
     fn values_are_escaped() {
@@ -177,9 +178,51 @@ mod tests {
         }
     }
 
+    /// Made with `openssl req -x509` for these tests.
+    const DER: &str = "\
+        308201f53082019aa00302010202146b1fa2752124098d8900083afe3695dca2d73571300a06082a8648ce3d040302303d31 \
+        0b300906035504061302444531153013060355040a0c0c4578616d706c652c20496e633117301506035504030c0e612e6578 \
+        616d706c652e746573743020170d3236313132363132353331365a180f39393636313130313132353331365a303d310b3009 \
+        06035504061302444531153013060355040a0c0c4578616d706c652c20496e633117301506035504030c0e612e6578616d70 \
+        6c652e746573743059301306072a8648ce3d020106082a8648ce3d0301070342000455be6ca640592b2b324c64f60406a5b3 \
+        11bf2ce8a97d16a0b3e02ae47f10dd53b82cb92f1f262ad5b785fd5dd584c266222aaf98f4702248f45c02ba4dcb4f38a376 \
+        307430530603551d11044c304a820e612e6578616d706c652e746573748704c0000201871020010db8000000000000000000 \
+        00000186207370696666653a2f2f636c75737465722e6c6f63616c2f6e732f612f73612f62301d0603551d0e041604144038 \
+        d0995e5350c96a1e419dd3b509b30d0fb707300a06082a8648ce3d04030203490030460221009f452f28d3b9ca52e0cc19c2 \
+        0c06ecc1af6fcb8825bf32dc675c4f4e7e0dc658022100cb6785a26d62e28104eb78058fa86a888e19b33d3ed34282ef3097 \
+        56bfcd84fe";
+
+    fn der() -> Vec<u8> {
+        let digits: Vec<char> = DER.chars().filter(|digit| !digit.is_whitespace()).collect();
+        digits.chunks(2).map(|pair| u8::from_str_radix(&pair.iter().collect::<String>(), 16).unwrap()).collect()
+    }
+
+    #[test]
+    fn what_a_certificate_says() {
+        let certificate = Certificate::read(&der());
+        assert_eq!(certificate.sha256.to_string(), "d110b2032cac7231f04e18521bae2e7b32094083c821989da5eab025f32c0fc2");
+        let said = certificate.said.unwrap();
+        assert_eq!(said.subject, "CN=a.example.test,O=Example\\, Inc,C=DE");
+        assert_eq!(said.issuer, said.subject);
+        let names = ["a.example.test", "192.0.2.1", "2001:db8::1", "spiffe://cluster.local/ns/a/sa/b"];
+        assert_eq!(said.names, names);
+        // 2026-11-26 12:53:16 and 9966-11-01 12:53:16.
+        assert_eq!((said.not_before_s, said.not_after_s), (1_795_697_596, 252_355_697_596));
+    }
+
     #[test]
     fn what_is_no_certificate_has_a_hash() {
         let certificate = Certificate::read(b"no");
         assert!(certificate.said.is_none() && certificate.sha256 == Hash256::of(b"no"));
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_comes_is_read(at in 0usize..505, byte: u8, cut in 0usize..505) {
+            let mut der = der();
+            der[at] = byte;
+            Certificate::read(&der);
+            Certificate::read(&der[..cut]);
+        }
     }
 }

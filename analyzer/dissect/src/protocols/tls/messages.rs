@@ -14,9 +14,13 @@ pub const MESSAGE_BYTES_MAX: usize = 256 << 10;
 enum State {
     Boundary,
     /// The kept bytes want to become so many.
-    Gathering { whole: usize },
+    Gathering {
+        whole: usize,
+    },
     Lost,
-    Skipping { left: usize },
+    Skipping {
+        left: usize,
+    },
 }
 
 /// Reads one side's messages.
@@ -197,7 +201,7 @@ pub fn begins_message(front: &[u8], record_bytes: usize) -> bool {
             let version = front.get(MESSAGE_HEADER_BYTES..MESSAGE_HEADER_BYTES + 2);
             (34..=MESSAGE_BYTES_MAX).contains(&bytes) && matches!(version, Some([3, 0..=4] | [0x7f, _]))
         }
-        kind::CERTIFICATE => bytes >= 3 && bytes <= MESSAGE_BYTES_MAX,
+        kind::CERTIFICATE => (3..=MESSAGE_BYTES_MAX).contains(&bytes),
         // Names of many authorities, and stapled answers, may be longer than a record.
         kind::CERTIFICATE_REQUEST | kind::CERTIFICATE_STATUS => bytes >= 4 && (fits || bytes < 1 << 16),
         kind => is_known(kind) && bytes > 0 && fits,

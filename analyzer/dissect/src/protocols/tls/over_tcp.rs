@@ -40,6 +40,8 @@ struct Reading {
 pub struct OverTcp {
     sides: PerSide<Reading>,
     rows: Rows,
+    /// Whether something was said before what is read.
+    joined: bool,
 }
 
 /// What to do after a step.
@@ -59,7 +61,11 @@ impl OverTcp {
             sealed: false,
             first: true,
         };
-        Self { sides: PerSide { client: reading(), server: reading() }, rows: Rows::default() }
+        Self {
+            sides: PerSide { client: reading(), server: reading() },
+            rows: Rows::default(),
+            joined: !start.from_start,
+        }
     }
 
     fn read(&mut self, from: Side, unread: &[u8], at: &mut usize, out: &mut dyn Sink) -> usize {
@@ -142,14 +148,19 @@ impl OverTcp {
                 Err(NotWhole::Malformed) => {}
             }
         }
-        out.anomaly(*at..*at + 1, Anomaly::new("tls_not_a_record"));
-        self.lose_order(from, out);
+        if side.first && self.joined {
+            // The connection was joined in the middle of a record, or in what was said before TLS.
+            side.state = State::Seeking;
+        } else {
+            out.anomaly(*at..*at + 1, Anomaly::new("tls_not_a_record"));
+            self.lose_order(from, out);
+        }
         Next::Again
     }
 
     /// A piece of a handshake record in clear.
     fn clear(&mut self, from: Side, at: usize, piece: &[u8], out: &mut dyn Sink) {
-        let Self { sides, rows } = self;
+        let Self { sides, rows, .. } = self;
         let Reading { messages, stamp, .. } = &mut sides[from];
         let mut read = 0;
         while read < piece.len() {

@@ -114,8 +114,8 @@ impl Rows {
             // Whether an extension says it instead is known at the end of the hello only.
             true => hello.version.filter(|_| all).map(|version| vec![version]),
         };
-        to.client_alpns = (all || !hello.alpns.is_empty())
-            .then(|| hello.alpns.iter().map(|name| name.to_vec()).collect());
+        to.client_alpns =
+            (all || !hello.alpns.is_empty()).then(|| hello.alpns.iter().map(|name| name.to_vec()).collect());
         to.ech = (all || hello.ech).then_some(hello.ech);
         if whole {
             to.ja3 = fingerprint::ja3(hello);

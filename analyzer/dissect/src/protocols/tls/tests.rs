@@ -139,7 +139,8 @@ fn whole_12() -> Vec<Step> {
     ]
 }
 
-const WHOLE_12: &str = "!tls_certificate_malformed, complete 1.2 c02f a.test alpn=h2 offers=[304,303] full ja3 ja3s cert=false";
+const WHOLE_12: &str =
+    "!tls_certificate_malformed, complete 1.2 c02f a.test alpn=h2 offers=[304,303] full ja3 ja3s cert=false";
 
 fn whole_13() -> Vec<Step> {
     vec![
@@ -200,7 +201,11 @@ fn handshakes() {
             ended(vec![client(fragments(client_hello(), 3))]),
             "request_only a.test offers=[304,303] ja3",
         ),
-        ("a hello longer than a record", ended(vec![client(fragments(long, 16_000))]), "request_only a.test offers=[303] ja3"),
+        (
+            "a hello longer than a record",
+            ended(vec![client(fragments(long, 16_000))]),
+            "request_only a.test offers=[303] ja3",
+        ),
         (
             "encrypted hello",
             ended(vec![client(record(22, client_hello_of(b"", &[sni("public.test"), extension(0xfe0d, [0; 40])])))]),
@@ -248,6 +253,14 @@ fn joined_in_the_middle() {
     for (name, steps, want) in [
         ("data alone", vec![client(data()), server([data(), data()].concat())], ""),
         ("behind the hellos", finish(), ""),
+        (
+            "inside a record",
+            vec![
+                client([&data()[9..], &data(), &alert(1, 0)].concat()),
+                server([&data()[9..], &data(), &data()].concat()),
+            ],
+            "",
+        ),
         (
             "at the certificate",
             [vec![server(record(22, [certificate(b"no"), message(14, [])].concat()))], finish()].concat(),

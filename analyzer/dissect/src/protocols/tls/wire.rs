@@ -287,7 +287,18 @@ pub fn v2_hello(bytes: &[u8]) -> Result<V2Hello, NotWhole> {
         return Err(NotWhole::Malformed);
     }
     let mut input = Reader::new(bytes);
-    let head = (|| Ok::<_, Short>([input.u16_be()?, { input.u8()?; input.u16_be()? }, input.u16_be()?, input.u16_be()?, input.u16_be()?]))();
+    let head = (|| {
+        Ok::<_, Short>([
+            input.u16_be()?,
+            {
+                input.u8()?;
+                input.u16_be()?
+            },
+            input.u16_be()?,
+            input.u16_be()?,
+            input.u16_be()?,
+        ])
+    })();
     let Ok([length, version, ciphers, session_id, challenge]) = head else { return Err(NotWhole::Wanted(11)) };
     let length = usize::from(length & 0x7fff);
     let parts = 9 + usize::from(ciphers) + usize::from(session_id) + usize::from(challenge);
@@ -306,11 +317,7 @@ pub fn v2_hello(bytes: &[u8]) -> Result<V2Hello, NotWhole> {
 }
 
 /// Calls `take` for each extension that is there to its end.
-fn each_extension<'a>(
-    input: &mut Reader<'a>,
-    whole: bool,
-    mut take: impl FnMut(u16, &'a [u8]),
-) -> Result<(), Short> {
+fn each_extension<'a>(input: &mut Reader<'a>, whole: bool, mut take: impl FnMut(u16, &'a [u8])) -> Result<(), Short> {
     let length = usize::from(input.u16_be()?);
     // Of a message that is cut they go as far as the bytes do.
     let mut extensions = if whole { input.sub(length)? } else { input.sub(length.min(input.left()))? };
