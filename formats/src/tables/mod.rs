@@ -12,6 +12,7 @@ mod dns;
 mod flows;
 mod http;
 mod packets;
+mod tls;
 
 /// What a column holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -126,8 +127,16 @@ impl Table {
 }
 
 /// Every table there is, in the order `remora schema` shows them.
-pub static TABLES: &[Table] =
-    &[flows::TABLE, http::TABLE, dns::TABLE, anomalies::TABLE, captures::TABLE, coverage::TABLE, packets::TABLE];
+pub static TABLES: &[Table] = &[
+    flows::TABLE,
+    http::TABLE,
+    dns::TABLE,
+    tls::TABLE,
+    anomalies::TABLE,
+    captures::TABLE,
+    coverage::TABLE,
+    packets::TABLE,
+];
 
 /// Tables that hold no rows of their own: the query crate computes them from the others.
 pub static VIEWS: &[Table] = &[calls::VIEW];

@@ -41,8 +41,19 @@ pub struct Flow {
     pub tcp: Option<Tcp>,
     /// What was spoken, once recognised.
     pub protocol: Option<&'static str>,
+    /// What TLS says of it, where it is spoken.
+    pub tls: Option<Box<TlsFacts>>,
     /// Index of the input it began in.
     pub capture: u32,
+}
+
+/// What the first TLS handshake of a flow says in clear.
+#[derive(Debug, Default)]
+pub struct TlsFacts {
+    /// Name of the server the client asks for.
+    pub sni: Option<Vec<u8>>,
+    /// Application protocol agreed on.
+    pub alpn: Option<Vec<u8>>,
 }
 
 impl Flow {
@@ -60,6 +71,7 @@ impl Flow {
             counters: PerWay::default(),
             tcp: matches!(packet.transport, Transport::Tcp(_)).then(Tcp::default),
             protocol: None,
+            tls: None,
             capture,
         }
     }

@@ -56,7 +56,7 @@ struct Spot<'a> {
     unread: &'a mut Unread,
     side: Side,
     client: Way,
-    flow: &'a Flow,
+    flow: &'a mut Flow,
     out: &'a mut dyn Output,
     anomalies: &'a mut u32,
 }
@@ -67,6 +67,11 @@ impl Sink for Spot<'_> {
     }
 
     fn row(&mut self, call: &Call, row: Row<'_>) {
+        if let Row::Tls(handshake) = row {
+            let facts = self.flow.tls.get_or_insert_default();
+            facts.sni = facts.sni.take().or_else(|| handshake.sni.clone());
+            facts.alpn = facts.alpn.take().or_else(|| handshake.alpn.clone());
+        }
         self.out.row(self.flow, self.client, call, row);
     }
 
@@ -100,7 +105,7 @@ impl Connection {
     /// Takes in a datagram.
     pub fn datagram(&mut self, way: Way, bytes: &[u8], ts_ns: i64, packet: u64, cx: &mut Context<'_>) {
         self.unread[way].mark(Mark { place: ts_ns as u64, in_stream: false, ts_ns, packet, ..Mark::default() });
-        if matches!(self.state, State::Looking) && !matches!(self.look(way, bytes, true, cx), Found::Protocol) {
+        if matches!(self.state, State::Looking) && !matches!(self.look(way, bytes, true, cx), Found::Protocol(..)) {
             return self.count_unrecognised(way, bytes.len(), cx);
         }
         let State::Speaking { protocol, .. } = self.state else { return };
@@ -172,14 +177,19 @@ impl Connection {
             }
             let State::Speaking { protocol, .. } = self.state else {
                 match self.look(way, rest, false, cx) {
-                    Found::Nothing => {
-                        self.count_unrecognised(way, rest.len(), cx);
-                        return bytes.len();
+                    found @ (Found::Nothing | Found::Perhaps) => {
+                        let older = self.older(way, rest, found, cx);
+                        if older == 0 {
+                            return at;
+                        }
+                        self.count_unrecognised(way, older, cx);
+                        at += older;
+                        continue;
                     }
-                    Found::Perhaps => return at,
-                    Found::Protocol => {
+                    Found::Protocol(protocol, _) => {
                         // What the other side said before comes first.
                         if depth == 0 && !self.unread[way.back()].kept.is_empty() {
+                            self.let_go_foreign(way.back(), protocol, cx);
                             self.read_kept(way.back(), 1, cx);
                         }
                         continue;
@@ -287,8 +297,33 @@ impl Connection {
         Some(call(dissector.as_mut(), side, &mut spot))
     }
 
-    /// Asks every protocol, those at home on the ports first.
+    /// Recognises a protocol, or says how likely it still is.
     fn look(&mut self, way: Way, bytes: &[u8], datagram: bool, cx: &mut Context<'_>) -> Found {
+        let found = self.ask(way, bytes, datagram, cx);
+        self.unread[way].wanted = if matches!(found, Found::Perhaps) { bytes.len() + 1 } else { 1 };
+        if let Found::Protocol(protocol, side) = found {
+            let client = side.map(|side| if side == Side::Client { way } else { way.back() });
+            self.speak(protocol, client, datagram, cx);
+        }
+        found
+    }
+
+    /// Bytes in front that are no protocol. What waits for more may be the end of another: a segment behind it that
+    /// begins a message, as after STARTTLS, is no part of it.
+    fn older(&self, way: Way, bytes: &[u8], found: Found, cx: &Context<'_>) -> usize {
+        let older = self.unread[way].newest().min(bytes.len());
+        let newest = bytes.get(older..).unwrap_or_default();
+        match found {
+            Found::Perhaps if older == 0 => 0,
+            Found::Perhaps if matches!(self.ask(way, newest, false, cx), Found::Protocol(..)) => older,
+            Found::Perhaps => 0,
+            _ if older == 0 => bytes.len(),
+            _ => older,
+        }
+    }
+
+    /// Asks every protocol, those at home on the ports first.
+    fn ask(&self, way: Way, bytes: &[u8], datagram: bool, cx: &Context<'_>) -> Found {
         let ((_, from_port), (_, to_port)) = (cx.flow.end(way), cx.flow.end(way.back()));
         let look = Look { bytes, datagram, from_port, to_port };
         let at_home =
@@ -302,23 +337,28 @@ impl Connection {
                 Detection::No => {}
                 Detection::More if datagram || bytes.len() >= limits::DETECT_BYTES_MAX => {}
                 Detection::More => found = Found::Perhaps,
-                Detection::Yes(side) => {
-                    self.speak(
-                        protocol,
-                        side.map(|side| if side == Side::Client { way } else { way.back() }),
-                        datagram,
-                        cx,
-                    );
-                    return Found::Protocol;
-                }
+                Detection::Yes(side) => return Found::Protocol(protocol, side),
             }
         }
-        self.unread[way].wanted = if matches!(found, Found::Perhaps) { bytes.len() + 1 } else { 1 };
         found
+    }
+
+    /// Kept bytes that may have begun some other protocol are none of this one.
+    fn let_go_foreign(&mut self, way: Way, protocol: &'static Protocol, cx: &mut Context<'_>) {
+        let ((_, from_port), (_, to_port)) = (cx.flow.end(way), cx.flow.end(way.back()));
+        let look = Look { bytes: &self.unread[way].kept, datagram: false, from_port, to_port };
+        if (protocol.detect)(&look) == Detection::No {
+            let kept = std::mem::take(&mut self.unread[way].kept);
+            self.unread[way].wanted = 1;
+            self.count_unrecognised(way, kept.len(), cx);
+        }
     }
 
     fn speak(&mut self, protocol: &'static Protocol, client: Option<Way>, datagram: bool, cx: &mut Context<'_>) {
         cx.flow.spoken(protocol.name, client);
+        if protocol.name == super::tls::PROTOCOL.name {
+            cx.flow.tls.get_or_insert_default();
+        }
         let client = client.unwrap_or(cx.flow.client());
         let (server_ip, server_port) = cx.flow.end(client.back());
         let (client_ip, _) = cx.flow.end(client);
@@ -351,8 +391,9 @@ impl Connection {
     }
 }
 
+#[derive(Clone, Copy)]
 enum Found {
     Nothing,
     Perhaps,
-    Protocol,
+    Protocol(&'static Protocol, Option<Side>),
 }

@@ -15,6 +15,7 @@ pub mod http1;
 mod row;
 #[cfg(test)]
 pub(crate) mod testing;
+pub mod tls;
 mod unread;
 pub mod value;
 
@@ -160,4 +161,4 @@ pub struct Protocol {
 }
 
 /// Every protocol there is, the most certain to recognise first.
-pub static REGISTRY: &[Protocol] = &[http1::PROTOCOL, dns::PROTOCOL];
+pub static REGISTRY: &[Protocol] = &[tls::PROTOCOL, http1::PROTOCOL, dns::PROTOCOL];

@@ -63,6 +63,11 @@ impl Unread {
         }
     }
 
+    /// Where the newest segment begins, counted from the first unread byte; 0 if it is there or before.
+    pub fn newest(&self) -> usize {
+        self.marks.back().map_or(0, |mark| mark.at.saturating_sub(self.at) as usize)
+    }
+
     fn mark_of(&self, position: u64) -> Mark {
         let behind = self.marks.partition_point(|mark| mark.at <= position);
         self.marks.get(behind.saturating_sub(1)).copied().unwrap_or_default()

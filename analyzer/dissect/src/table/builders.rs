@@ -91,6 +91,13 @@ impl Time {
         self.us.push(ns.unwrap_or_default().div_euclid(1000));
         self.known.append(ns.is_some());
     }
+
+    /// For times that nanoseconds cannot count: certificates last until the year 9999.
+    pub fn append_option_s(&mut self, s: Option<i64>) {
+        let us = s.and_then(|s| s.checked_mul(1_000_000));
+        self.us.push(us.unwrap_or_default());
+        self.known.append(us.is_some());
+    }
 }
 
 impl Build for Time {
@@ -175,6 +182,14 @@ impl TextList {
             length += 1;
         }
         self.lists.append(Some(length));
+    }
+
+    /// NULL where there is no list.
+    pub fn append_option<'a>(&mut self, values: Option<impl Iterator<Item = &'a str>>) {
+        match values {
+            Some(values) => self.append(values),
+            None => self.lists.append(None),
+        }
     }
 }
 

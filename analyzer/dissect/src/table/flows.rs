@@ -1,6 +1,6 @@
 //! The `flows` table.
 
-use super::builders::{BigInt, Boolean, Double, Int, Text, Time, columns, ms};
+use super::builders::{BigInt, Boolean, Double, Int, Text, Time, append_text, columns, ms};
 use super::call::EndColumns;
 use crate::decode::{IpProtocol, Tunnel};
 use crate::flow::Flow;
@@ -89,10 +89,11 @@ impl FlowRows {
         self.tcp(flow);
         let to = &mut self.columns;
         to.direction_known.append_value(flow.direction_known());
-        to.tls.append_value(false);
-        for unknown in [&mut to.sni, &mut to.alpn, &mut to.mesh] {
-            unknown.append_null();
-        }
+        to.tls.append_value(flow.tls.is_some());
+        let tls = flow.tls.as_deref();
+        append_text(&mut to.sni, tls.and_then(|tls| tls.sni.as_deref()));
+        append_text(&mut to.alpn, tls.and_then(|tls| tls.alpn.as_deref()));
+        to.mesh.append_null();
         to.decrypted_flow_id.append_null();
         to.capture.append_value(capture);
         flow.start_ns

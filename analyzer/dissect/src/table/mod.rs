@@ -11,6 +11,7 @@ mod flows;
 mod http;
 mod rows;
 mod schema;
+mod tls;
 mod writer;
 
 pub use facts::{CaptureFacts, captures, coverage, hex};

@@ -5,6 +5,7 @@ use super::dns::DnsRows;
 use super::flows::FlowRows;
 use super::http::HttpRows;
 use super::schema::schema;
+use super::tls::TlsRows;
 use super::writer::Lot;
 use crate::decode::{Found, Packet, Transport};
 use crate::flow::{Flow, Way};
@@ -85,6 +86,7 @@ tables! {
     flows: FlowRows,
     http: HttpRows,
     packets: PacketColumns,
+    tls: TlsRows,
 }
 
 /// The rows of a shard.
@@ -213,6 +215,11 @@ impl Output for Rows {
                 let messages = [&exchange.request, &exchange.response].into_iter().flatten();
                 self.bytes += ROW_BYTES
                     + messages.map(|message| message.body.len() + message.headers.held_bytes()).sum::<usize>();
+            }
+            Row::Tls(handshake) if self.wanted.contains("tls") => {
+                let ts_ns = self.tables.tls.rows.append(flow, client, call, handshake, node);
+                self.tables.tls.order.push(ts_ns);
+                self.bytes += ROW_BYTES + handshake.held_bytes();
             }
             _ => {}
         }
