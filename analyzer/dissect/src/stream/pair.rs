@@ -130,7 +130,8 @@ impl StreamPair {
         if segment.fin {
             let end = place + segment.bytes.len() as u64 + u64::from(segment.cut_bytes);
             let half = &mut self.halves[segment.way];
-            if half.fin.is_none() && end >= half.next {
+            // One that stands before what its side sent already is no end of it.
+            if half.fin.is_none() && end >= half.next.max(self.furthest[segment.way]) {
                 half.fin = Some(end);
             }
         }
