@@ -1,5 +1,5 @@
 //! `dissect CAPTURE -o DATASET`: one capture to tables, with no SQL engine to build. For work on a protocol:
-//! this links in seconds. `remora dissect` is the whole command.
+//! this links in seconds. `remora dissect` is the whole command. `--threads N` as there.
 
 use dissect::{Input, Origin, Plan, Unit};
 use std::fs::File;
@@ -7,15 +7,21 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    let words: Vec<String> = std::env::args().skip(1).filter(|word| word != "dissect" && word != "-o").collect();
+    let mut words: Vec<String> = std::env::args().skip(1).filter(|word| word != "dissect" && word != "-o").collect();
+    let threads = words.iter().position(|word| word == "--threads").and_then(|at| {
+        words.remove(at);
+        (at < words.len()).then(|| words.remove(at).parse().ok()).flatten()
+    });
     let [capture, out] = words.as_slice() else {
-        eprintln!("usage: dissect CAPTURE -o DATASET");
+        eprintln!("usage: dissect CAPTURE -o DATASET [--threads N]");
         return ExitCode::from(2);
     };
     let path = PathBuf::from(capture);
     let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
     let input = Input { name, origin: Origin::default(), open: Box::new(move || Ok(Box::new(File::open(path)?) as _)) };
-    let report = dissect::pipeline::dissect(Unit { inputs: vec![input] }, &Plan::new(out), &());
+    let mut plan = Plan::new(out);
+    plan.threads = threads.unwrap_or(plan.threads);
+    let report = dissect::pipeline::dissect(Unit { inputs: vec![input] }, &plan, &());
     match report {
         Ok(report) if report.refused.is_empty() => {
             report.rows.iter().for_each(|(table, rows)| println!("{table:>12} {rows:>8}"));

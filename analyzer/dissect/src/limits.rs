@@ -1,8 +1,9 @@
 //! Every bound we chose, its arithmetic and its reason.
 
-/// Bytes of a capture handled at a time. Two stretches are held (one read while the other is dissected):
-/// 2 × 16 MiB. Also the longest record we accept: libpcap's own limit for network links is 256 KiB, USB's 128 MiB.
-pub const STRETCH_BYTES: usize = 16 << 20;
+/// Bytes of a capture handled at a time. Two stretches are held, one read while the other is dissected: with their
+/// packets they stay in the processor's caches. Half of it is the longest record we accept; libpcap's own limit for
+/// network links is 256 KiB.
+pub const STRETCH_BYTES: usize = 4 << 20;
 
 /// Logical shards a capture is dissected in, whatever the number of threads: bounds hold per shard,
 /// so that what is evicted does not depend on the machine.
@@ -66,12 +67,22 @@ pub const DETECT_BYTES_MAX: usize = 8 << 10;
 /// Anomaly rows of one flow; further ones are counted in a last row.
 pub const ANOMALIES_PER_FLOW_MAX: u32 = 64;
 
-/// Rows of all tables a pass hands to the writer at once: a row group of good size.
-pub const ROWS_PER_GROUP_MAX: usize = 128 << 10;
+/// Rows of all tables handed to the writer at once.
+pub const ROWS_PER_PASS_MAX: usize = 32 << 10;
 
 /// Bytes of rows handed to the writer at once. While one lot is written the next is gathered, and writing
-/// holds it three times (gathered, in order, encoded): 4 × 32 MiB.
-pub const ROW_BYTES_PER_GROUP_MAX: usize = 32 << 20;
+/// holds it three times (gathered, in order, encoded): 4 × 8 MiB, in pieces the allocator keeps for the next lot.
+pub const ROW_BYTES_PER_PASS_MAX: usize = 8 << 20;
+
+/// Time a row waits for rows that belong in front of it, by the rows' own times [ns]: most calls last no longer.
+/// At most half of what the writer has waits, however dense the traffic.
+pub const ROWS_WAIT_NS: i64 = 2_000_000_000;
+
+/// Rows of a row group.
+pub const ROWS_PER_GROUP_MAX: usize = 128 << 10;
+
+/// Encoded bytes of a row group, which a table under construction holds: about ten tables have one at a time.
+pub const ROW_GROUP_BYTES_MAX: usize = 16 << 20;
 
 /// Parquet files open at a time for one table: one for each UTC day; a capture with crafted times names many.
 pub const OPEN_FILES_PER_TABLE_MAX: usize = 8;

@@ -123,13 +123,13 @@ impl Run {
         Ok(Ok(()))
     }
 
-    /// The rows of all shards, once they are worth a row group.
+    /// The rows of all shards, once they are worth writing.
     fn take_rows(&mut self, all: bool) -> Vec<Lot> {
         let (rows, bytes) = self
             .shards
             .iter()
             .fold((0, 0), |(rows, bytes), shard| (rows + shard.desk.rows.len(), bytes + shard.desk.rows.bytes()));
-        if !all && rows < limits::ROWS_PER_GROUP_MAX && bytes < limits::ROW_BYTES_PER_GROUP_MAX {
+        if !all && rows < limits::ROWS_PER_PASS_MAX && bytes < limits::ROW_BYTES_PER_PASS_MAX {
             return Vec::new();
         }
         self.shards.iter_mut().flat_map(|shard| shard.desk.rows.take()).collect()

@@ -87,8 +87,11 @@ impl Tally {
     }
 
     fn count(&mut self, stage: Stage, reason: &'static str) -> &mut Count {
-        let there = self.counts.iter().position(|&(at, why, _)| at == stage && why == reason);
-        let at = there.unwrap_or_else(|| {
+        // The same phrase is nearly always the same bytes in memory too.
+        let same = |&(at, why, _): &(Stage, &str, Count)| at == stage && std::ptr::eq(why, reason);
+        let there = self.counts.iter().position(same);
+        let alike = || self.counts.iter().position(|&(at, why, _)| at == stage && why == reason);
+        let at = there.or_else(alike).unwrap_or_else(|| {
             self.counts.push((stage, reason, Count::default()));
             self.counts.len() - 1
         });

@@ -145,11 +145,10 @@ impl CaptureReader {
     /// None yet: an input that fails in the middle is damage, and what was read stays valid.
     pub fn fill(&mut self, stretch: &mut Stretch) -> Result<bool, ReadError> {
         stretch.frames.clear();
-        stretch.bytes.clear();
         if self.at_end && self.carry.is_empty() {
+            stretch.bytes.clear();
             return Ok(false);
         }
-        stretch.bytes.append(&mut self.carry);
         self.read_more(&mut stretch.bytes);
         let parsed = self.parse(stretch);
         self.carry.extend_from_slice(stretch.bytes.get(parsed..).unwrap_or_default());
@@ -162,9 +161,13 @@ impl CaptureReader {
     }
 
     fn read_more(&mut self, bytes: &mut Vec<u8>) {
-        let begin = bytes.len();
+        // What the stretch held before is written over: clearing it would cost a pass over memory.
         bytes.resize(STRETCH_BYTES, 0);
-        let mut filled = begin;
+        let mut filled = self.carry.len();
+        if let Some(front) = bytes.get_mut(..filled) {
+            front.copy_from_slice(&self.carry);
+        }
+        self.carry.clear();
         while let Some(rest) = bytes.get_mut(filled..).filter(|rest| !rest.is_empty()) {
             match self.source.read(rest) {
                 Ok(0) => {

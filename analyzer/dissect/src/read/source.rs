@@ -10,6 +10,9 @@ const NESTED_MAX: usize = 2;
 /// Read buffers of decompressors and of the file: a read of 1 MiB costs no more than copying it.
 const BUFFER_BYTES: usize = 1 << 20;
 
+/// Bytes hashed at a time: read into the processor's cache and hashed there.
+const HASHED_BYTES: usize = 256 << 10;
+
 type Stored = Arc<Mutex<(Sha256, u64)>>;
 
 /// Hashes what passes.
@@ -20,7 +23,8 @@ struct Hashing<R> {
 
 impl<R: Read> Read for Hashing<R> {
     fn read(&mut self, to: &mut [u8]) -> io::Result<usize> {
-        let read = self.inner.read(to)?;
+        let piece = to.len().min(HASHED_BYTES);
+        let read = self.inner.read(to.get_mut(..piece).unwrap_or_default())?;
         if let Some(bytes) = to.get(..read) {
             let mut stored = self.hash.lock().unwrap_or_else(PoisonError::into_inner);
             stored.0.update(bytes);

@@ -45,7 +45,7 @@ pub struct Half {
     /// While it is not certain that the first segment seen is the first there is: number and time [ns] of that
     /// packet. Nothing is handed on until then.
     pub settling: Option<(u64, i64)>,
-    /// The furthest place the other side acknowledged.
+    /// The furthest place the other side acknowledged; 0 where it acknowledged nothing yet.
     pub acked: u64,
     /// Place behind the last byte, once a FIN said so.
     pub fin: Option<u64>,
@@ -68,7 +68,6 @@ impl Half {
     /// The first byte will have this sequence number.
     pub fn start(&mut self, seq: u32) {
         (self.next, self.next_seq, self.begin) = (START, seq, START);
-        self.acked = self.acked.max(START);
     }
 
     /// The first byte stands further in front than it seemed.

@@ -1,11 +1,12 @@
 //! Rows of all shards, ordered by time, to Parquet.
 
+use crate::limits;
 use arrow::array::{ArrayRef, RecordBatch, UInt32Array};
 use arrow::compute::{interleave_record_batch, take_record_batch};
 use arrow::error::ArrowError;
 use formats::tables;
 use parquet::arrow::ArrowWriter;
-use parquet::basic::{Compression, ZstdLevel};
+use parquet::basic::{Compression, Encoding, ZstdLevel};
 use parquet::errors::ParquetError;
 use parquet::file::properties::{EnabledStatistics, WriterProperties};
 use parquet::schema::types::ColumnPath;
@@ -75,6 +76,8 @@ struct TableFiles {
     rows: u64,
     open: BTreeMap<i64, Open>,
     parts: BTreeMap<i64, u32>,
+    /// Rows that others may belong in front of.
+    waiting: Option<Lot>,
     /// Closed files: where they are, and where they go.
     done: Vec<(PathBuf, i64, u32)>,
     clock: u64,
@@ -94,7 +97,7 @@ impl Writer {
         Self { out: out.to_owned(), node, files: BTreeMap::new() }
     }
 
-    /// Writes what the shards gathered: a row group for each table and day.
+    /// Writes what the shards gathered, but for the latest rows: some that come later may belong in front of them.
     ///
     /// # Errors
     /// What the disk says.
@@ -112,7 +115,7 @@ impl Writer {
             .iter_mut()
             .filter_map(|(table, files)| by_table.remove(table).map(|lots| (files, lots)))
             .collect();
-        work.into_par_iter().try_for_each(|(files, lots)| files.write(lots, out, node))
+        work.into_par_iter().try_for_each(|(files, lots)| files.write(lots, false, out, node))
     }
 
     /// Closes all files and gives them the name of the content. Returns rows by table, and the files.
@@ -123,6 +126,7 @@ impl Writer {
         let name = folder_name(name);
         let (mut rows, mut files) = (Vec::new(), Vec::new());
         for (table, mut table_files) in std::mem::take(&mut self.files) {
+            table_files.write(Vec::new(), true, &self.out, &self.node)?;
             table_files.close_all()?;
             rows.push((table, table_files.rows));
             for (temporary, day, part) in &table_files.done {
@@ -160,38 +164,69 @@ impl Drop for Writer {
 
 impl TableFiles {
     fn new(table: &'static str) -> Self {
-        Self { table, rows: 0, open: BTreeMap::new(), parts: BTreeMap::new(), done: Vec::new(), clock: 0 }
+        Self {
+            table,
+            rows: 0,
+            open: BTreeMap::new(),
+            parts: BTreeMap::new(),
+            waiting: None,
+            done: Vec::new(),
+            clock: 0,
+        }
     }
 
-    fn write(&mut self, lots: Vec<Lot>, out: &Path, node: &str) -> Result<(), TableError> {
+    /// `last` where no rows follow.
+    fn write(&mut self, lots: Vec<Lot>, last: bool, out: &Path, node: &str) -> Result<(), TableError> {
+        let lots: Vec<Lot> = self.waiting.take().into_iter().chain(lots).collect();
         let mut places: Vec<(i64, usize, usize)> = Vec::with_capacity(lots.iter().map(|lot| lot.order.len()).sum());
-        for (shard, lot) in lots.iter().enumerate() {
-            places.extend(lot.order.iter().enumerate().map(|(row, &ts_ns)| (ts_ns, shard, row)));
+        for (at, lot) in lots.iter().enumerate() {
+            places.extend(lot.order.iter().enumerate().map(|(row, &ts_ns)| (ts_ns, at, row)));
         }
         places.sort_unstable();
-        self.rows += places.len() as u64;
-        for day in places.chunk_by(|a, b| a.0.div_euclid(DAY_NS) == b.0.div_euclid(DAY_NS)) {
-            let Some(&(ts_ns, ..)) = day.first() else { continue };
-            let rows = gather(&lots, day).map_err(|error| TableError::Arrow { table: self.table, error })?;
-            self.append(ts_ns.div_euclid(DAY_NS), &rows, out, node)?;
+        let Some(&(newest_ns, ..)) = places.last() else { return Ok(()) };
+        let settled_ns = newest_ns.saturating_sub(limits::ROWS_WAIT_NS);
+        let settled = places.partition_point(|place| place.0 <= settled_ns).max(places.len() / 2);
+        let (now, later) = places.split_at(if last { places.len() } else { settled });
+        let gather = |places| gather(&lots, places).map_err(|error| TableError::Arrow { table: self.table, error });
+        if !later.is_empty() {
+            let order = later.iter().map(|place| place.0).collect();
+            self.waiting = Some(Lot { table: self.table, batch: gather(later)?, order });
+        }
+        let days = now.chunk_by(|a, b| a.0.div_euclid(DAY_NS) == b.0.div_euclid(DAY_NS));
+        let batches = days.filter_map(|day| Some((day.first()?.0.div_euclid(DAY_NS), gather(day))));
+        let batches: Vec<_> = batches.collect();
+        drop(lots);
+        for (day, rows) in batches {
+            self.append(day, &rows?, out, node)?;
         }
         Ok(())
     }
 
     fn append(&mut self, day: i64, rows: &RecordBatch, out: &Path, node: &str) -> Result<(), TableError> {
         self.clock += 1;
+        self.rows += rows.num_rows() as u64;
         if !self.open.contains_key(&day) {
-            while self.open.len() >= crate::limits::OPEN_FILES_PER_TABLE_MAX {
+            while self.open.len() >= limits::OPEN_FILES_PER_TABLE_MAX {
                 let oldest = self.open.iter().min_by_key(|(_, open)| open.used).map(|(&day, _)| day);
                 oldest.map_or(Ok(()), |day| self.close(day))?;
             }
             let part = self.parts.entry(day).and_modify(|part| *part += 1).or_insert(0);
             self.open.insert(day, Open::create(self.table, day, *part, rows, out, node)?);
         }
+        for (_, other) in self.open.iter_mut().filter(|(other, _)| **other != day) {
+            // One row group at a time is under construction.
+            other.flush()?;
+        }
         let Some(open) = self.open.get_mut(&day) else { return Ok(()) };
         open.used = self.clock;
-        let written = open.writer.write(rows).and_then(|()| open.writer.flush());
-        written.map_err(|error| TableError::Parquet { path: open.temporary.clone(), error })
+        let written = open.writer.write(rows);
+        written.map_err(|error| TableError::Parquet { path: open.temporary.clone(), error })?;
+        if open.writer.in_progress_rows() >= limits::ROWS_PER_GROUP_MAX
+            || open.writer.in_progress_size() >= limits::ROW_GROUP_BYTES_MAX
+        {
+            open.flush()?;
+        }
+        Ok(())
     }
 
     fn close(&mut self, day: i64) -> Result<(), TableError> {
@@ -210,6 +245,11 @@ impl TableFiles {
 }
 
 impl Open {
+    fn flush(&mut self) -> Result<(), TableError> {
+        let flushed = self.writer.flush();
+        flushed.map_err(|error| TableError::Parquet { path: self.temporary.clone(), error })
+    }
+
     fn create(
         table: &'static str,
         day: i64,
@@ -247,25 +287,49 @@ fn gather(lots: &[Lot], places: &[(i64, usize, usize)]) -> Result<RecordBatch, A
     interleave_record_batch(&batches, &places)
 }
 
+/// `rows` are those of the first pass: a group has some more, a small file has no others.
 fn properties(table: &str, rows: usize) -> WriterProperties {
     let mut properties = WriterProperties::builder()
         // Level 1: on these columns higher levels cost more time than they save space.
         .set_compression(Compression::ZSTD(ZstdLevel::try_new(1).unwrap_or_default()))
         .set_created_by(concat!("remora ", env!("CARGO_PKG_VERSION")).to_owned())
-        .set_statistics_enabled(EnabledStatistics::Page)
+        .set_statistics_enabled(EnabledStatistics::Chunk)
         .set_max_row_group_row_count(None);
     for column in tables::table(table).into_iter().flat_map(|table| table.columns()) {
         let path = ColumnPath::from(column.name);
-        if column.kind == tables::Kind::Blob {
+        match column.kind {
+            // Ids, counts and durations hardly repeat: looking for repeats costs more than it saves.
+            tables::Kind::BigInt | tables::Kind::Double => {
+                properties = properties.set_column_dictionary_enabled(path.clone(), false);
+            }
+            // In order, so small steps; and what most questions begin with.
+            tables::Kind::Timestamp => {
+                properties = properties
+                    .set_column_dictionary_enabled(path.clone(), false)
+                    .set_column_encoding(path.clone(), Encoding::DELTA_BINARY_PACKED)
+                    .set_column_statistics_enabled(path.clone(), EnabledStatistics::Page);
+            }
             // Bodies hardly repeat, and nobody looks them up by order.
-            properties = properties
-                .set_column_dictionary_enabled(path.clone(), false)
-                .set_column_statistics_enabled(path.clone(), EnabledStatistics::None);
+            tables::Kind::Blob => {
+                properties = properties
+                    .set_column_dictionary_enabled(path.clone(), false)
+                    .set_column_statistics_enabled(path.clone(), EnabledStatistics::None);
+            }
+            // Neither does the least of all header values say anything.
+            tables::Kind::Pairs | tables::Kind::Records => {
+                for field in ["name", "value", "type", "ttl", "data"] {
+                    let leaf = ["list", "item", field].map(str::to_owned);
+                    let path = ColumnPath::new([column.name.to_owned()].into_iter().chain(leaf).collect());
+                    properties = properties.set_column_statistics_enabled(path, EnabledStatistics::None);
+                }
+            }
+            _ => {}
         }
         if column.looked_up {
+            let values = (4 * rows).clamp(64, limits::ROWS_PER_GROUP_MAX) as u64;
             properties = properties
                 .set_column_bloom_filter_enabled(path.clone(), true)
-                .set_column_bloom_filter_max_ndv(path, rows.max(64) as u64);
+                .set_column_bloom_filter_max_ndv(path, values);
         }
     }
     properties.build()
