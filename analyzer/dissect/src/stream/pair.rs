@@ -175,7 +175,9 @@ impl StreamPair {
         if !half.started() {
             return self.unseen[way].map_or(0, |(first, last)| last.wrapping_sub(first).into());
         }
-        let lost = half.acked.saturating_sub(half.next);
+        // What acknowledges a FIN may have been captured before it.
+        let acked = half.fin.map_or(half.acked, |fin| half.acked.min(fin));
+        let lost = acked.saturating_sub(half.next);
         // A FIN takes one number; where it was lost too, the last number acknowledged may be its own.
         let other_closed = self.halves[way.back()].fin.is_some();
         if half.fin.is_none() && (lost == 1 || other_closed) { lost.saturating_sub(1) } else { lost }
