@@ -17,7 +17,6 @@ struct Open {
     request: Option<Stamp>,
     response: Option<Stamp>,
     random: Option<[u8; 32]>,
-    session_id: Vec<u8>,
     /// What the server's hello says of a session taken up again.
     answer: Option<Answer>,
     /// Whether the server asked for another hello.
@@ -33,8 +32,8 @@ struct Open {
 
 #[derive(Clone, Copy)]
 struct Answer {
+    /// Whether it takes a key that the client named.
     psk: bool,
-    same_session: bool,
 }
 
 /// The handshakes of one connection, one at a time.
@@ -102,7 +101,6 @@ impl Rows {
             return; // The first hello stands for both.
         }
         open.random = hello.random;
-        open.session_id = hello.session_id.to_vec();
         open.cut |= hello.ending == Ending::Cut;
         let whole = hello.ending == Ending::Whole;
         let to = &mut open.handshake;
@@ -145,9 +143,8 @@ impl Rows {
             open.retry = true;
             return;
         }
-        let same_session = !hello.session_id.is_empty() && hello.session_id == open.session_id;
         open.lost.server |= !whole;
-        open.answer = Some(Answer { psk: hello.psk, same_session });
+        open.answer = Some(Answer { psk: hello.psk });
     }
 
     /// The side says that it encrypts from here on. TLS 1.3 has it for show (RFC 8446 appendix D.4). Says whether to
@@ -207,7 +204,7 @@ impl Rows {
 
     /// Bytes it holds.
     pub fn held_bytes(&self) -> usize {
-        self.open.as_ref().map_or(0, |open| size_of::<Open>() + open.session_id.len() + open.handshake.held_bytes())
+        self.open.as_ref().map_or(0, |open| size_of::<Open>() + open.handshake.held_bytes())
     }
 
     /// The handshake that is open, or one that begins with what `stamp` names.
@@ -268,7 +265,8 @@ impl Open {
     }
 
     /// Whether a session was taken up again: a key of TLS 1.3 that the server took, or up to TLS 1.2 the server that
-    /// encrypts right after its hello (RFC 5246 §7.3, RFC 5077 §3.1), or says the session id of the client.
+    /// encrypts right after its hello (RFC 5246 §7.3, RFC 5077 §3.1). The session id it sends back tells less: clients
+    /// of TLS 1.3 make one up, and some servers repeat it (RFC 8446 appendix D.4).
     fn resumed(&self) -> Option<bool> {
         let answer = self.answer?;
         if self.is_tls13() {
@@ -276,7 +274,7 @@ impl Open {
         }
         match self.full {
             true => Some(false),
-            false => ((self.sealed.server && !self.lost.server) || answer.same_session).then_some(true),
+            false => (self.sealed.server && !self.lost.server).then_some(true),
         }
     }
 }

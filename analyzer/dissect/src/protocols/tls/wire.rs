@@ -117,7 +117,6 @@ pub enum Ending {
 pub struct ClientHello<'a> {
     pub version: Option<u16>,
     pub random: Option<[u8; 32]>,
-    pub session_id: &'a [u8],
     pub ciphers: Vec<u16>,
     /// Codes of all extensions, in order.
     pub extensions: Vec<u16>,
@@ -152,7 +151,7 @@ fn ending(read: Result<(), Short>, whole: bool) -> Ending {
 fn read_client_hello<'a>(hello: &mut ClientHello<'a>, input: &mut Reader<'a>, whole: bool) -> Result<(), Short> {
     hello.version = Some(input.u16_be()?);
     hello.random = Some(input.array()?);
-    hello.session_id = vector8(input)?;
+    vector8(input)?; // Session id.
     hello.ciphers = codes(vector16(input)?);
     vector8(input)?; // Compression methods.
     if input.is_empty() {
@@ -189,7 +188,6 @@ fn read_client_extension<'a>(hello: &mut ClientHello<'a>, code: u16, data: &'a [
 pub struct ServerHello<'a> {
     /// Of the field that TLS 1.3 keeps for show.
     pub version: Option<u16>,
-    pub session_id: &'a [u8],
     pub cipher: Option<u16>,
     /// Codes of all extensions, in order.
     pub extensions: Vec<u16>,
@@ -236,7 +234,7 @@ fn read_server_hello<'a>(hello: &mut ServerHello<'a>, input: &mut Reader<'a>, wh
     // Drafts before 22 of TLS 1.3 have neither session id nor compression method.
     let short = (0x7f00..0x7f16).contains(&version);
     if !short {
-        hello.session_id = vector8(input)?;
+        vector8(input)?; // Session id.
     }
     hello.cipher = Some(input.u16_be()?);
     if !short {
