@@ -25,6 +25,7 @@ enum State {
     Seeking,
 }
 
+/// One side.
 struct Reading {
     state: State,
     messages: Messages,
@@ -68,6 +69,7 @@ impl OverTcp {
         }
     }
 
+    /// Reads what is whole behind `at`. Says from how many bytes behind it on there is more to read.
     fn read(&mut self, from: Side, unread: &[u8], at: &mut usize, out: &mut dyn Sink) -> usize {
         loop {
             let rest = unread.get(*at..).unwrap_or_default();

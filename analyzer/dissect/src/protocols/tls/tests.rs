@@ -1,3 +1,5 @@
+mod upgrades;
+
 use super::*;
 use crate::protocols::fuzz::fuzz_protocol;
 use crate::protocols::testing::{Step, client, cut, drive, server};
