@@ -28,7 +28,9 @@ const COLUMNS: &[Column] = &[
         .null("no whole result was seen")
         .source("GraphQL §7.1.2"),
     column("errors", Text, "These errors, as JSON.").null("none seen").source("GraphQL §7.1.2"),
-    column("batch_index", Int, "Place in a batch, from 0.").null("not sent in a batch").source("list of requests in a body"),
+    column("batch_index", Int, "Place in a batch, from 0.")
+        .null("not sent in a batch")
+        .source("list of requests in a body"),
     column("query_sha256", Text, "Hash of a persisted document.")
         .null("none sent")
         .source("Automatic Persisted Queries, extensions.persistedQuery.sha256Hash")

@@ -9,7 +9,8 @@ pub(super) const TABLE: Table = Table {
 
 const HTTP2: &str = "gRPC over HTTP2, Requests";
 const NOT_COUNTED: &str = "the side was not seen, its content type is not of gRPC, or a loss took where messages end";
-const NO_MESSAGE: &str = "no message to its end within the body limit and before any loss, or bodies were not asked for";
+const NO_MESSAGE: &str =
+    "no message to its end within the body limit and before any loss, or bodies were not asked for";
 
 const COLUMNS: &[Column] = &[
     column("service", Text, "Full name of the service, with what stands before it in the path.")

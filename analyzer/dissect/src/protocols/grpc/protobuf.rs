@@ -170,7 +170,7 @@ fn varint(input: &mut &[u8]) -> Option<u64> {
 fn of_kind<'a>(wire: Wire<'a>, declared: &FieldDescriptor, depth: usize) -> Option<Value<'a>> {
     let kind = declared.kind();
     match (wire, &kind) {
-        (Wire::Bytes(bytes), Kind::String) => Some(bytes.into()),
+        (Wire::Bytes(bytes), Kind::String) => Some(std::str::from_utf8(bytes).map_or(bytes.into(), Value::from)),
         (Wire::Bytes(bytes), Kind::Bytes) => Some(Value::Bytes(bytes.into())),
         (Wire::Bytes(bytes) | Wire::Group(bytes), Kind::Message(message)) => nested(bytes, Some(message), depth + 1),
         (Wire::Bytes(mut packed), _) if declared.is_list() => {
@@ -232,7 +232,11 @@ fn guess(wire: Wire<'_>, depth: usize) -> Value<'_> {
         Wire::Varint(value) => i64::try_from(value).map_or(Value::Int(value as i64), Value::Int),
         Wire::Fixed32(bytes) => {
             let number = f32::from_le_bytes(bytes);
-            if is_usual(number.into()) { Value::Float(short(number)) } else { Value::Int(i32::from_le_bytes(bytes).into()) }
+            if is_usual(number.into()) {
+                Value::Float(short(number))
+            } else {
+                Value::Int(i32::from_le_bytes(bytes).into())
+            }
         }
         Wire::Fixed64(bytes) => {
             let number = f64::from_le_bytes(bytes);
@@ -245,9 +249,7 @@ fn guess(wire: Wire<'_>, depth: usize) -> Value<'_> {
             let begins_as_message = bytes.first().is_some_and(u8::is_ascii_control);
             match text {
                 Some(text) if !begins_as_message => text.into(),
-                _ => nested(bytes, None, depth + 1)
-                    .or(text.map(Value::from))
-                    .unwrap_or(Value::Bytes(bytes.into())),
+                _ => nested(bytes, None, depth + 1).or(text.map(Value::from)).unwrap_or(Value::Bytes(bytes.into())),
             }
         }
     }

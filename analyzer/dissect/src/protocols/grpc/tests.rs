@@ -100,7 +100,10 @@ fn calls() {
             "base64, padded twice",
             vec![
                 post("Content-Type: application/grpc-web-text\r\n", &text64(&frame(0, HI))),
-                answer("Content-Type: application/grpc-web-text+proto\r\n", &[text64(&frame(0, HI)), text64(&ok)].concat()),
+                answer(
+                    "Content-Type: application/grpc-web-text+proto\r\n",
+                    &[text64(&frame(0, HI)), text64(&ok)].concat(),
+                ),
             ],
             r#"a.B/C =0 'a b%zz' 1:4{"1":"hi"} 1:4{"1":"hi"} complete"#,
         ),
@@ -116,7 +119,10 @@ fn calls() {
         ),
         (
             "messages of JSON",
-            vec![post("Content-Type: application/grpc-web+json\r\n", &frame(0, br#"{"b": 1, "a": 2}"#)), answer(WEB, b"")],
+            vec![
+                post("Content-Type: application/grpc-web+json\r\n", &frame(0, br#"{"b": 1, "a": 2}"#)),
+                answer(WEB, b""),
+            ],
             r#"a.B/C 1:16{"b":1,"a":2} 0:0 complete"#,
         ),
         (
@@ -209,17 +215,19 @@ fn losses_invent_nothing() {
 
 #[test]
 fn messages_without_types() {
-    let nested = |depth: usize| (0..depth).fold(vec![], |inner: Vec<u8>, _| {
-        let mut outer = vec![0x0a];
-        let mut length = inner.len();
-        while length > 0x7f {
-            outer.push(length as u8 | 0x80);
-            length >>= 7;
-        }
-        outer.push(length as u8);
-        outer.extend(inner);
-        outer
-    });
+    let nested = |depth: usize| {
+        (0..depth).fold(vec![], |inner: Vec<u8>, _| {
+            let mut outer = vec![0x0a];
+            let mut length = inner.len();
+            while length > 0x7f {
+                outer.push(length as u8 | 0x80);
+                length >>= 7;
+            }
+            outer.push(length as u8);
+            outer.extend(inner);
+            outer
+        })
+    };
     for (bytes, want) in [
         (&b""[..], "{}"),
         (b"\x08\x96\x01", r#"{"1":150}"#),
@@ -240,7 +248,15 @@ fn messages_without_types() {
     ] {
         assert_eq!(protobuf::message(bytes, None).map(|value| value.json()).as_deref(), Some(want), "{bytes:x?}");
     }
-    for bytes in [&b"\x00\x01"[..], b"\x08", b"\x0a\x05hi", b"\x0f", b"\x0b\x08\x05", b"\x0b\x14", b"\x08\xff\xff\xff\xff\xff\xff\xff\xff\xff\x02"] {
+    for bytes in [
+        &b"\x00\x01"[..],
+        b"\x08",
+        b"\x0a\x05hi",
+        b"\x0f",
+        b"\x0b\x08\x05",
+        b"\x0b\x14",
+        b"\x08\xff\xff\xff\xff\xff\xff\xff\xff\xff\x02",
+    ] {
         assert_eq!(protobuf::message(bytes, None), None, "{bytes:x?}");
     }
     assert!(protobuf::message(&nested(20_000), None).is_some(), "deeper ones are bytes");
@@ -276,7 +292,10 @@ fn messages_of_a_known_type() {
             (b"\x0a\x01a\x0a\x01b", r#"{"sku":"b"}"#),
             (b"\x45\xcd\xcc\xcc\x3d\x4a\x01\xff", r#"{"rate":0.1,"raw":{"$binary":"/w=="}}"#),
             (b"\x50\xfe\xff\xff\xff\xff\xff\xff\xff\xff\x01", r#"{"low":-2}"#),
-            (b"\x5d\0\0\x80\x3f\x60\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01", r#"{"code":1065353216,"big":18446744073709551615}"#),
+            (
+                b"\x5d\0\0\x80\x3f\x60\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01",
+                r#"{"code":1065353216,"big":18446744073709551615}"#,
+            ),
             // Of the wrong wire type, and not declared.
             (b"\x08\x05\xa2\x06\x01x", r#"{"1":5,"100":"x"}"#),
         ] {

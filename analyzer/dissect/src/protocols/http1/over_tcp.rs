@@ -12,7 +12,9 @@ use super::rows::{Missing, Rows};
 use super::seek::Edge;
 use super::wire::{self, Kind};
 use crate::protocols::http::{Body, EndReason, Fields};
-use crate::protocols::{Anomaly, Dissector, End, Options, PerSide, Progress, Protocol, Side, Sink, Stamp, Start, websocket};
+use crate::protocols::{
+    Anomaly, Dissector, End, Options, PerSide, Progress, Protocol, Side, Sink, Stamp, Start, websocket,
+};
 
 /// The longest head, trailer section or chunk line that is read. Servers refuse more than 8 to 32 KiB. It is
 /// also the bound of fields in a message: a field has three bytes, so there are at most 21 845.

@@ -139,7 +139,10 @@ impl OverTcp {
         if closes {
             let payload: Vec<u8> = wire::unmask(payload, head.mask, 0).collect();
             if let Some(detail) = unusual_close(&payload) {
-                out.anomaly(span, Anomaly::with("websocket_close", format!("{from:?}, {detail}, {}", reading.so_far())));
+                out.anomaly(
+                    span,
+                    Anomaly::with("websocket_close", format!("{from:?}, {detail}, {}", reading.so_far())),
+                );
             }
         } else {
             reading.payload(head.payload_bytes);

@@ -30,17 +30,29 @@ fn cases() {
     for (name, steps, want) in [
         ("texts", vec![client(masked(0x81, b"hello")), server(plain(0x81, b"hi"))], ""),
         ("of every length", vec![server(plain(0x81, b"")), server(long), server(longest)], ""),
-        ("in fragments, a ping between", vec![server([plain(1, b"a"), plain(0x89, b""), plain(0, b"b"), plain(0x80, b"c")].concat())], ""),
+        (
+            "in fragments, a ping between",
+            vec![server([plain(1, b"a"), plain(0x89, b""), plain(0, b"b"), plain(0x80, b"c")].concat())],
+            "",
+        ),
         ("compressed", vec![client(masked(0xc1, b"\xff"))], ""),
         ("closed", vec![client(masked(0x88, b"\x03\xe8")), server(plain(0x88, b""))], ""),
         ("closed for a reason", vec![server(plain(0x88, b"\x03\xeano"))], "!websocket_close"),
         ("closed by half a code", vec![server(plain(0x88, b"\x03"))], "!websocket_close"),
         ("not masked", vec![client(plain(0x81, b"a")), client(plain(0x81, b"a"))], "!websocket_bad_mask"),
         ("masked by a server", vec![server(masked(0x81, b"a"))], "!websocket_bad_mask"),
-        ("a message inside another", vec![server([plain(1, b"a"), plain(0x81, b"b")].concat())], "!websocket_bad_order"),
+        (
+            "a message inside another",
+            vec![server([plain(1, b"a"), plain(0x81, b"b")].concat())],
+            "!websocket_bad_order",
+        ),
         ("goes on with nothing", vec![server(plain(0x80, b"b"))], "!websocket_bad_order"),
         ("longer than it must be", vec![server([0x82, 126, 0, 1, 9])], "!websocket_bad_length"),
-        ("reserved", vec![server([plain(0x83, b""), plain(0x8b, b""), plain(0xb1, b"")].concat())], "!websocket_reserved_opcode !websocket_reserved_bits"),
+        (
+            "reserved",
+            vec![server([plain(0x83, b""), plain(0x8b, b""), plain(0xb1, b"")].concat())],
+            "!websocket_reserved_opcode !websocket_reserved_bits",
+        ),
         ("odd control", vec![server(plain(0x49, b""))], "!websocket_compressed_control !websocket_fragmented_control"),
         ("a long ping", vec![server([&[0x89, 126, 0, 126][..], &[0; 126]].concat())], "!websocket_control_too_long"),
         ("half a head", vec![server([0x81])], "!websocket_unfinished"),
@@ -58,7 +70,13 @@ fn cases() {
 #[test]
 fn finds_a_begin_by_a_text() {
     let text = plain(0x81, br#"{"type":"tick"}"#);
-    let lost = [server(&text[..5]), Step::Gap(Side::Server, 99), server(b"ending"), server(&text), server(plain(0x88, b"\x03\xf3"))];
+    let lost = [
+        server(&text[..5]),
+        Step::Gap(Side::Server, 99),
+        server(b"ending"),
+        server(&text),
+        server(plain(0x88, b"\x03\xf3")),
+    ];
     assert_eq!(play(true, &lost), ("!websocket_gap !websocket_close".to_owned(), 6));
     let joined = [client(b"\x82"), server(&text), server(plain(0x82, b"\0"))];
     assert_eq!(play(false, &joined), (String::new(), 1));
