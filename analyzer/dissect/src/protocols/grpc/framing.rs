@@ -224,6 +224,12 @@ impl Counter {
         }
     }
 
+    /// Takes note that bytes may be missing here, nobody knows how many.
+    pub fn doubt(&mut self) {
+        self.lost_at.get_or_insert(self.at);
+        self.stop(Odd::Lost);
+    }
+
     /// Bytes held.
     pub fn held_bytes(&self) -> usize {
         self.trailers.len()

@@ -53,13 +53,13 @@ impl<'a> Half<'a> {
 }
 
 impl<'a> Call<'a> {
-    /// The call that an exchange is, by its content type: the request's, or the response's where no request was seen.
+    /// The call that an exchange is, by the content type of either side: HTTP/2 joined in the middle may not show both.
     pub fn of(exchange: &'a Exchange) -> Option<Self> {
         let gap = exchange.end_reason == Some(EndReason::Gap);
         let request = exchange.request.as_ref().map(|message| Half::of(message, gap));
         let response = exchange.response.as_ref().map(|message| Half::of(message, gap));
-        request.as_ref().or(response.as_ref())?.format.as_ref()?;
-        Some(Self { exchange, request, response })
+        let named = [&request, &response].into_iter().flatten().any(|half| half.format.is_some());
+        named.then_some(Self { exchange, request, response })
     }
 
     /// Full name of the service, and its method (HTTP2 "Path").

@@ -187,6 +187,18 @@ fn losses_are_stepped_over_or_said() {
     }
 }
 
+#[test]
+fn what_may_be_missing_is_not_counted() {
+    let two = [frame(0, HI), frame(0, HI)].concat();
+    let mut counter = Counter::new(Framing::Plain);
+    counter.write(&two);
+    counter.doubt();
+    counter.write(&two);
+    let counted = counter.end(true);
+    assert_eq!((counted.messages, counted.bytes, counted.odd), (None, None, Some(Odd::Lost)));
+    assert_eq!(counted.bytes_before_loss, Some(two.len() as u64));
+}
+
 /// No value that a whole capture would not show, wherever bytes are missing.
 #[test]
 fn losses_invent_nothing() {
@@ -304,7 +316,7 @@ fn messages_of_a_known_type() {
         }
     }
     std::fs::write(&file, "message {").unwrap();
-    assert!(matches!(Protos::load(&[file.clone()]), Err(ProtosError::Compile { .. })));
+    assert!(matches!(Protos::load(std::slice::from_ref(&file)), Err(ProtosError::Compile { .. })));
     assert!(matches!(Protos::load(&[folder.path().join("none")]), Err(ProtosError::Io { .. })));
     let text = folder.path().join("text");
     std::fs::write(&text, "text").unwrap();

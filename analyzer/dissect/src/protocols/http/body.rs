@@ -23,6 +23,8 @@ pub struct Body {
     bytes: u64,
     /// Lost bytes, and where the first of them was.
     lost: Option<(u64, u64)>,
+    /// Whether more may be missing, nobody knows how much.
+    doubtful: bool,
     /// Whether it may be of GraphQL: then it is kept up to a bound of its own, too.
     graphql: bool,
     /// Counts the messages of gRPC.
@@ -55,8 +57,8 @@ pub struct Ended {
     pub body: Vec<u8>,
     /// Length as sent.
     pub bytes: u64,
-    /// Bytes of them that were lost.
-    pub lost_bytes: u64,
+    /// Whether bytes of it were lost, or may have been.
+    pub damaged: bool,
     /// Why `body` is not the whole or not decoded.
     pub note: Option<String>,
     /// What is kept of it beyond the limit.
@@ -103,6 +105,14 @@ impl Body {
         }
     }
 
+    /// Takes note that bytes may be missing here, nobody knows how many.
+    pub fn doubt(&mut self) {
+        self.doubtful = true;
+        if let Some(grpc) = &mut self.grpc {
+            grpc.doubt();
+        }
+    }
+
     /// Bytes held.
     pub fn held_bytes(&self) -> usize {
         self.kept.len() + self.grpc.as_ref().map_or(0, |grpc| grpc.held_bytes())
@@ -110,7 +120,7 @@ impl Body {
 
     /// Hands over what a row gets; `whole` says whether the message came to its end.
     pub fn end(mut self, whole: bool) -> Ended {
-        let (bytes, lost_bytes) = (self.bytes, self.lost.map_or(0, |(lost, _)| lost));
+        let (bytes, damaged) = (self.bytes, self.lost.is_some() || self.doubtful);
         let beyond = self.take_beyond();
         let (codings, mut grpc) = (self.codings, self.grpc.take());
         let (body, note, cut) = if self.bytes_max == 0 { (Vec::new(), None, true) } else { self.decoded(whole) };
@@ -118,10 +128,10 @@ impl Body {
             && !codings.is_empty()
         {
             // What stands inside a coding is known once it is undone, all of it.
-            if note.is_some() || cut { counter.stop(grpc::Odd::Coded) } else { counter.write(&body) }
+            if note.is_some() || cut || damaged { counter.stop(grpc::Odd::Coded) } else { counter.write(&body) }
         }
         let grpc = grpc.map(|counter| Box::new(counter.end(whole)));
-        Ended { body, bytes, lost_bytes, note, beyond, grpc }
+        Ended { body, bytes, damaged, note, beyond, grpc }
     }
 
     /// What a row gets, why that is not the whole or not decoded, and whether it was cut.
@@ -284,6 +294,25 @@ mod tests {
         assert!(TEXT.repeat(40).starts_with(body.as_bytes()) && !body.is_empty());
         assert_eq!(bytes, long.len() as u64 + 7);
         assert_eq!(note, format!("7 bytes lost at byte 60; cut at byte {}", body.len()));
+    }
+
+    #[test]
+    fn json_is_kept_beyond_the_limit() {
+        let mut headers = Fields::default();
+        headers.push(b"Content-Type", b"application/json");
+        for (bytes_max, kept) in [(0, Some(&b"[1,2]"[..])), (2, Some(b"[1,2]")), (5, None), (GRAPHQL_BYTES_MAX, None)] {
+            let mut body = Body::of(&headers, bytes_max, Codings::default());
+            body.write(b"[1,2]");
+            let ended = body.end(true);
+            assert_eq!(ended.beyond.map(|beyond| beyond.decoded()).as_deref(), kept, "{bytes_max}");
+            assert_eq!(ended.body, &b"[1,2]"[..bytes_max.min(5)]);
+        }
+        let mut body = Body::of(&headers, 0, Codings::default());
+        body.write(b"[1,");
+        body.lose(1);
+        body.write(b"]");
+        let ended = body.end(true);
+        assert!(ended.damaged && ended.beyond.is_none());
     }
 
     #[test]

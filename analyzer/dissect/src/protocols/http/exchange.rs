@@ -136,8 +136,8 @@ pub struct Message {
     pub body: Vec<u8>,
     /// Length of the body as sent: transfer coding undone, content coding not.
     pub body_bytes: u64,
-    /// Bytes of the body that were lost.
-    pub lost_bytes: u64,
+    /// Whether bytes of the body were lost, or may have been.
+    pub damaged: bool,
     /// The body, where it is needed beyond the limit.
     pub beyond: Option<Beyond>,
     /// The messages of a gRPC body.
@@ -149,18 +149,18 @@ impl Message {
     pub fn fill(&mut self, body: Ended, trailers: Fields) -> Option<String> {
         self.body = body.body;
         self.body_bytes = body.bytes;
-        self.lost_bytes = body.lost_bytes;
+        self.damaged = body.damaged;
         self.beyond = body.beyond;
         self.grpc = body.grpc;
         self.trailers = trailers;
         body.note
     }
 
-    /// The body with its codings undone, beyond the limit where more is kept; empty where bytes of it were lost,
-    /// for what is left could say something else.
+    /// The body with its codings undone, beyond the limit where more is kept; empty where it is damaged, for what is
+    /// left could say something else.
     pub fn text(&self) -> Cow<'_, [u8]> {
         match &self.beyond {
-            _ if self.lost_bytes > 0 => Cow::default(),
+            _ if self.damaged => Cow::default(),
             Some(beyond) => beyond.decoded().into(),
             None => self.body.as_slice().into(),
         }
