@@ -44,14 +44,17 @@ pub struct Operation {
 /// Hands on the operations of an exchange.
 pub fn hand_on(exchange: &Exchange, call: &Call, out: &mut dyn Sink) {
     let Some(request) = &exchange.request else { return };
-    let content_type = request.headers.get("content-type").unwrap_or_default();
-    if exchange.method != b"GET" && !may_carry(content_type) {
+    let may_ask = match exchange.method.as_slice() {
+        b"GET" => exchange.query.is_some(),
+        _ => may_carry(request.headers.get("content-type").unwrap_or_default()),
+    };
+    if !may_ask {
         return;
     }
-    let expected = names_graphql(exchange.path.as_deref().unwrap_or_default());
     let text = request.text();
     let asked = request::asked(exchange, &text);
-    if expected && asked.is_empty() && request.body_bytes > 0 {
+    let expected = || names_graphql(exchange.path.as_deref().unwrap_or_default());
+    if asked.is_empty() && request.body_bytes > 0 && expected() {
         out.anomaly(0..0, Anomaly::with("graphql_not_read", "the body is no whole request"));
     }
     let mut result = None;
@@ -59,7 +62,7 @@ pub fn hand_on(exchange: &Exchange, call: &Call, out: &mut dyn Sink) {
         let answer = result.get_or_insert_with(|| Answer::of(exchange));
         match operation(asked, answer) {
             Ok(operation) => out.row(call, Row::Graphql(&operation)),
-            Err(error) if expected => out.anomaly(0..0, Anomaly::with("graphql_not_read", error)),
+            Err(error) if expected() => out.anomaly(0..0, Anomaly::with("graphql_not_read", error)),
             Err(_) => {}
         }
     }

@@ -15,6 +15,9 @@ const TRAILERS_BYTES_MAX: usize = 8 << 10;
 const COMPRESSED: u8 = 0x01;
 const TRAILERS: u8 = 0x80;
 
+/// What content types of gRPC begin with.
+const PREFIX: &str = "application/grpc";
+
 /// How messages stand in a body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Framing {
@@ -28,14 +31,18 @@ pub enum Framing {
 
 /// What a content type says: the framing, and the format of messages where it names one.
 pub fn content_type(value: &[u8]) -> Option<(Framing, String)> {
+    // Most are of something else: nothing is copied for these.
+    let (front, _) = value.split_at_checked(PREFIX.len())?;
+    if !front.eq_ignore_ascii_case(PREFIX.as_bytes()) {
+        return None;
+    }
     let end = value.iter().position(|&byte| byte == b';').unwrap_or(value.len());
-    let kind = value.get(..end)?.trim_ascii().to_ascii_lowercase();
-    let kind = String::from_utf8(kind).ok()?;
+    let kind = String::from_utf8(value.get(..end)?.trim_ascii().to_ascii_lowercase()).ok()?;
     let (kind, format) = kind.split_once('+').unwrap_or((&kind, "proto"));
-    let framing = match kind {
-        "application/grpc" => Framing::Plain,
-        "application/grpc-web" => Framing::Web,
-        "application/grpc-web-text" => Framing::WebText,
+    let framing = match kind.strip_prefix(PREFIX)? {
+        "" => Framing::Plain,
+        "-web" => Framing::Web,
+        "-web-text" => Framing::WebText,
         _ => return None,
     };
     Some((framing, format.to_owned()))

@@ -1,6 +1,6 @@
 use super::*;
 use crate::protocols::testing::{Step, client, cut, drive, server};
-use crate::protocols::{Options, Start};
+use crate::protocols::{Options, Start, http1};
 use proptest::prelude::*;
 
 fn play(from_start: bool, steps: &[Step]) -> (String, u64) {
@@ -64,6 +64,23 @@ fn cases() {
     ] {
         assert_eq!(play(true, &steps), (want.to_owned(), 0), "{name}");
         assert_eq!(play(true, &cut(&steps, 1)), (want.to_owned(), 0), "{name}, byte by byte");
+    }
+}
+
+#[test]
+fn an_upgrade_names_it() {
+    for (named, agreed) in [("websocket", Some("websocket")), ("WebSocket", Some("websocket")), ("h2c", None)] {
+        let options = Options { body_bytes_max: 0 };
+        let start = Start { options, from_start: true, datagram: false, server_port: 80, multicast: false };
+        let mut dissector = (http1::PROTOCOL.start)(&start);
+        let upgrade = format!("Connection: Upgrade\r\nUpgrade: {named}\r\n\r\n");
+        let steps = [
+            client(format!("GET / HTTP/1.1\r\nHost: h\r\n{upgrade}")),
+            server(format!("HTTP/1.1 101 Switching Protocols\r\n{upgrade}")),
+        ];
+        let played = drive(dissector.as_mut(), http1::PROTOCOL.unread_bytes_max, &steps, |_, _| String::new());
+        assert!(played.switched);
+        assert_eq!(dissector.agreed().map(|protocol| protocol.name), agreed, "{named}");
     }
 }
 
