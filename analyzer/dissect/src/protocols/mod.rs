@@ -171,5 +171,4 @@ pub struct Protocol {
 }
 
 /// Every protocol there is, the most certain to recognise first.
-pub static REGISTRY: &[Protocol] =
-    &[tls::PROTOCOL, http1::PROTOCOL, dns::PROTOCOL, websocket::PROTOCOL];
+pub static REGISTRY: &[Protocol] = &[tls::PROTOCOL, http1::PROTOCOL, dns::PROTOCOL, websocket::PROTOCOL];

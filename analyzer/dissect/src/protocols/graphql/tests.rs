@@ -195,7 +195,7 @@ fn losses_invent_nothing() {
 proptest! {
     #[test]
     fn hostile_bytes_are_read(data: Vec<u8>, text in r#"[{}()\[\]!$:@|=a-z"0-9 .#]{0,60}"#) {
-        fuzz(&data);
-        fuzz(text.as_bytes());
+        fuzz::fuzz_graphql(&data);
+        fuzz::fuzz_graphql(text.as_bytes());
     }
 }

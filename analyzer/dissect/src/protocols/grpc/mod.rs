@@ -181,15 +181,26 @@ impl<'a> Call<'a> {
     }
 }
 
-/// Reads hostile bytes in every framing and as a message.
+/// The entry for fuzzing.
 #[doc(hidden)]
-pub fn fuzz(data: &[u8]) {
-    for framing in [Framing::Plain, Framing::Web, Framing::WebText] {
-        let mut counter = Counter::new(framing);
-        data.chunks(7).for_each(|piece| if piece.first() == Some(&7) { counter.lose(9) } else { counter.write(piece) });
-        counter.end(true);
-    }
-    if let Some(value) = protobuf::message(data, None) {
-        value.json();
+pub mod fuzz {
+    use super::{Counter, Framing, protobuf};
+
+    /// Reads `data` in every framing, with losses between pieces, and as a message.
+    pub fn fuzz_grpc(data: &[u8]) {
+        for framing in [Framing::Plain, Framing::Web, Framing::WebText] {
+            let mut counter = Counter::new(framing);
+            for piece in data.chunks(7) {
+                match piece.first() {
+                    Some(7) => counter.lose(9),
+                    Some(8) => counter.doubt(),
+                    _ => counter.write(piece),
+                }
+            }
+            counter.end(true);
+        }
+        if let Some(value) = protobuf::message(data, None) {
+            value.json();
+        }
     }
 }

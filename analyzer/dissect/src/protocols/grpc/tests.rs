@@ -332,7 +332,7 @@ fn prost_set(file: &std::path::Path) -> Vec<u8> {
 proptest! {
     #[test]
     fn hostile_bytes_are_read(data: Vec<u8>) {
-        fuzz(&data);
+        fuzz::fuzz_grpc(&data);
     }
 
     #[test]
