@@ -5,7 +5,7 @@ mod schema;
 mod snapshot;
 mod sql;
 
-pub use dissect::protos;
+pub use self::dissect::protos;
 
 use clap::{Args, CommandFactory, Parser, Subcommand};
 use std::path::PathBuf;

@@ -315,7 +315,9 @@ fn messages_of_a_known_type() {
             assert_eq!(value.as_deref(), Some(want), "{bytes:x?}");
         }
     }
+    fn is_shareable(_: &(impl std::error::Error + Send + Sync + 'static)) {}
     std::fs::write(&file, "message {").unwrap();
+    is_shareable(&Protos::load(std::slice::from_ref(&file)).unwrap_err());
     assert!(matches!(Protos::load(std::slice::from_ref(&file)), Err(ProtosError::Compile { .. })));
     assert!(matches!(Protos::load(&[folder.path().join("none")]), Err(ProtosError::Io { .. })));
     let text = folder.path().join("text");
