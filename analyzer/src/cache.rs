@@ -1,6 +1,6 @@
 //! Tables made on the fly, kept by content: the same capture is dissected once.
 
-use crate::cli::Common;
+use crate::cli::{self, Common};
 use crate::inputs::Source;
 use anyhow::{Context, bail};
 use dissect::Plan;
@@ -34,11 +34,21 @@ pub fn tables_for(sql: Option<&str>) -> BTreeSet<&'static str> {
 }
 
 /// The dataset of captures that belong together, dissected where it is not there yet.
-pub fn dataset(source: Source, tables: &BTreeSet<&'static str>, common: &Common) -> anyhow::Result<PathBuf> {
+///
+/// Files of `protos` are part of what the tables are known by, but not what these import.
+pub fn dataset(
+    source: Source,
+    tables: &BTreeSet<&'static str>,
+    protos: &[PathBuf],
+    common: &Common,
+) -> anyhow::Result<PathBuf> {
     let Some(cache) = folder(common) else { bail!("no folder for the cache: set --cache, or HOME") };
     let mut key = Sha256::new();
     key.update(env!("CARGO_PKG_VERSION"));
     tables.iter().for_each(|table| key.update(format!("{table},")));
+    for path in protos {
+        hash(path, &mut key)?;
+    }
     for path in &source.paths {
         hash(path, &mut key)?;
         // The rows name the capture and, in a store, where it lies.
@@ -56,6 +66,7 @@ pub fn dataset(source: Source, tables: &BTreeSet<&'static str>, common: &Common)
     let mut plan = Plan::new(making.path());
     plan.tables.clone_from(tables);
     plan.threads = common.threads();
+    plan.protos = cli::protos(protos)?;
     let report = dissect::pipeline::dissect(source.unit(), &plan, &())?;
     if let Some(refused) = report.refused.into_iter().next() {
         return Err(refused.into());

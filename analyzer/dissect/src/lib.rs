@@ -17,3 +17,4 @@ pub mod tally;
 
 pub use pipeline::DissectError;
 pub use plan::{CaptureReport, Input, Open, Origin, Plan, Progress, Report, Unit};
+pub use protocols::grpc::{Protos, ProtosError};

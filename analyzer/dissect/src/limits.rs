@@ -12,6 +12,14 @@ pub const SHARDS: usize = 16;
 /// Default for the most bytes of a body that a row keeps.
 pub const BODY_BYTES_DEFAULT: usize = 256 << 10;
 
+/// Bytes of a JSON or GraphQL body that are looked through for operations, whatever bodies rows keep: with all
+/// connections of a shard they count against [`HELD_BYTES_PER_SHARD_MAX`]. Servers refuse queries past 100 KiB.
+pub const GRAPHQL_BYTES_MAX: usize = 256 << 10;
+
+/// Bytes that the gRPC messages of one side, uncompressed, may have in a row: four default body limits, for
+/// messages are often compressed to a quarter.
+pub const GRPC_MESSAGE_BYTES_MAX: usize = 1 << 20;
+
 /// Headers nested around a packet (tunnels, tags, extension headers) before it is given up:
 /// real stacks stay below ten, a crafted packet could nest thousands in 64 KiB.
 pub const HEADERS_NESTED_MAX: usize = 32;

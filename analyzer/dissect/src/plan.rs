@@ -1,6 +1,7 @@
 //! What goes in, what is asked for, what is said at the end: the library's door.
 
 use crate::limits;
+use crate::protocols::grpc::Protos;
 use crate::read::{Damage, ReadError};
 use std::collections::BTreeSet;
 use std::io::{self, Read};
@@ -46,6 +47,8 @@ pub struct Plan {
     pub tables: BTreeSet<&'static str>,
     /// Most bytes of a body that a row keeps; 0 keeps none.
     pub body_bytes_max: usize,
+    /// What is known of gRPC services: it names the fields of their messages.
+    pub protos: Option<Protos>,
     /// Worker threads; the result is the same for any number.
     pub threads: usize,
 }
@@ -57,6 +60,7 @@ impl Plan {
             out: out.into(),
             tables: formats::tables::TABLES.iter().filter(|table| !table.on_request).map(|table| table.name).collect(),
             body_bytes_max: limits::BODY_BYTES_DEFAULT,
+            protos: None,
             threads: std::thread::available_parallelism().map_or(1, usize::from),
         }
     }

@@ -54,7 +54,7 @@ impl Shard {
             desk: Desk {
                 protocols: REGISTRY.iter().filter(needed).collect(),
                 options: Options { body_bytes_max: plan.body_bytes_max },
-                rows: Rows::new(plan.tables.clone(), origin.clone()),
+                rows: Rows::new(plan, origin),
                 tally: Tally::default(),
             },
         }

@@ -4,7 +4,7 @@ use super::Common;
 use crate::inputs;
 use anyhow::bail;
 use clap::Args;
-use dissect::{Plan, Progress, Unit};
+use dissect::{Plan, Progress, Protos, Unit};
 use formats::tables;
 use std::collections::BTreeSet;
 use std::io::Write;
@@ -29,6 +29,9 @@ pub struct DissectArgs {
     /// Most of a body that a row keeps [bytes]; 0 keeps none.
     #[arg(long, env = "REMORA_BODY_LIMIT", default_value_t = dissect::limits::BODY_BYTES_DEFAULT, value_name = "BYTES")]
     body_limit: usize,
+    /// Descriptor set or .proto file that names the fields of gRPC messages; may be given several times.
+    #[arg(long, env = "REMORA_PROTOS", value_delimiter = ',', value_name = "FILE")]
+    protos: Vec<PathBuf>,
 }
 
 /// What is meant.
@@ -46,9 +49,15 @@ impl DissectArgs {
             plan.tables = self.tables.iter().map(|name| table_name(name)).collect::<anyhow::Result<BTreeSet<_>>>()?;
         }
         plan.body_bytes_max = self.body_limit;
+        plan.protos = protos(&self.protos)?;
         plan.threads = common.threads();
         Ok(DissectPlan { units: inputs::units(&self.inputs)?, plan, quiet: common.quiet })
     }
+}
+
+/// What files say of gRPC services; nothing without files.
+pub fn protos(files: &[PathBuf]) -> anyhow::Result<Option<Protos>> {
+    Ok(if files.is_empty() { None } else { Some(Protos::load(files)?) })
 }
 
 fn table_name(name: &str) -> anyhow::Result<&'static str> {

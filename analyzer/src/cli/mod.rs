@@ -5,6 +5,8 @@ mod schema;
 mod snapshot;
 mod sql;
 
+pub use self::dissect::protos;
+
 use clap::{Args, CommandFactory, Parser, Subcommand};
 use std::path::PathBuf;
 use std::process::ExitCode;

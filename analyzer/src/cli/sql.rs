@@ -36,6 +36,9 @@ pub struct SqlArgs {
     /// File to write to [default: standard output].
     #[arg(long, short, env = "REMORA_OUTPUT", value_name = "OUT")]
     output: Option<PathBuf>,
+    /// Descriptor set or .proto file that names the fields of gRPC messages; may be given several times.
+    #[arg(long, env = "REMORA_PROTOS", value_delimiter = ',', value_name = "FILE")]
+    protos: Vec<PathBuf>,
 }
 
 /// How rows are written.
@@ -72,6 +75,7 @@ pub struct SqlPlan {
     sql: Option<String>,
     format: Format,
     output: Option<PathBuf>,
+    protos: Vec<PathBuf>,
     common: Common,
 }
 
@@ -91,7 +95,14 @@ impl SqlArgs {
         if self.words.is_empty() {
             bail!("no input; name captures or a dataset before the SQL");
         }
-        Ok(SqlPlan { inputs: self.words, sql, format: self.format.into(), output: self.output, common: common.clone() })
+        Ok(SqlPlan {
+            inputs: self.words,
+            sql,
+            format: self.format.into(),
+            output: self.output,
+            protos: self.protos,
+            common: common.clone(),
+        })
     }
 }
 
@@ -141,7 +152,7 @@ fn open(plan: &SqlPlan, sql: Option<&str>) -> anyhow::Result<Catalogue> {
     if !captures.is_empty() {
         let tables = cache::tables_for(sql);
         for source in inputs::sources(&captures)? {
-            folders.push(cache::dataset(source, &tables, &plan.common)?);
+            folders.push(cache::dataset(source, &tables, &plan.protos, &plan.common)?);
         }
     }
     Ok(Catalogue::open(&folders, plan.common.memory_max_mib, plan.common.threads())?)

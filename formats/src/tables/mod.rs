@@ -10,6 +10,8 @@ mod common;
 mod coverage;
 mod dns;
 mod flows;
+mod graphql;
+mod grpc;
 mod http;
 mod packets;
 mod tls;
@@ -130,6 +132,8 @@ impl Table {
 pub static TABLES: &[Table] = &[
     flows::TABLE,
     http::TABLE,
+    grpc::TABLE,
+    graphql::TABLE,
     dns::TABLE,
     tls::TABLE,
     anomalies::TABLE,

@@ -235,8 +235,12 @@ impl Connection {
         }
     }
 
-    /// The dissector is done; what follows is recognised anew.
+    /// The dissector is done; what follows is what both sides agreed on, or recognised anew.
     fn switch(&mut self, cx: &mut Context<'_>) {
+        let agreed = match &self.state {
+            State::Speaking { dissector, client, .. } => dissector.agreed().map(|protocol| (protocol, *client)),
+            State::Looking => None,
+        };
         for way in Way::BOTH {
             self.call(way, cx, |dissector, side, out| dissector.end(side, &[], End::Closed, out));
             self.unread[way].wanted = 1;
@@ -244,6 +248,13 @@ impl Connection {
         }
         self.state = State::Looking;
         self.from_start = true;
+        if let Some((protocol, client)) = agreed
+            && cx.protocols.iter().any(|known| known.name == protocol.name)
+        {
+            // What an upgraded connection speaks is what it is for.
+            cx.flow.protocol = Some(protocol.name);
+            self.speak(protocol, Some(client), false, cx);
+        }
     }
 
     fn gap(&mut self, way: Way, lost_bytes: u64, cx: &mut Context<'_>) {

@@ -10,14 +10,18 @@ pub mod dns;
 mod echo;
 #[doc(hidden)]
 pub mod fuzz;
+pub mod graphql;
+pub mod grpc;
 pub mod http;
 pub mod http1;
+mod json;
 mod row;
 #[cfg(test)]
 pub(crate) mod testing;
 pub mod tls;
 mod unread;
 pub mod value;
+pub mod websocket;
 
 pub use connection::{Connection, Context, Output};
 pub use row::{Anomaly, Call, Pair, PerSide, Row, Side, Stamp};
@@ -46,6 +50,12 @@ pub trait Dissector: Send {
     /// Bytes it holds besides its own struct: open requests and their bodies. Under pressure the connection
     /// that was quiet longest is ended.
     fn held_bytes(&self) -> usize;
+
+    /// The protocol that both sides agreed on for what follows [`Progress::Switch`], where it says so: one that
+    /// bytes alone would not tell from others.
+    fn agreed(&self) -> Option<&'static Protocol> {
+        None
+    }
 }
 
 /// How a side ended.
@@ -161,4 +171,4 @@ pub struct Protocol {
 }
 
 /// Every protocol there is, the most certain to recognise first.
-pub static REGISTRY: &[Protocol] = &[tls::PROTOCOL, http1::PROTOCOL, dns::PROTOCOL];
+pub static REGISTRY: &[Protocol] = &[tls::PROTOCOL, http1::PROTOCOL, dns::PROTOCOL, websocket::PROTOCOL];

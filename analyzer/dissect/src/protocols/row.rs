@@ -1,6 +1,6 @@
 //! What the protocols room hands forward.
 
-use super::{dns, http, tls};
+use super::{dns, graphql, grpc, http, tls};
 use std::ops::{Index, IndexMut};
 
 /// Who sent it, as the protocol understands the roles.
@@ -142,6 +142,10 @@ impl Call {
 pub enum Row<'a> {
     /// For `dns`.
     Dns(&'a dns::Exchange),
+    /// For `graphql`.
+    Graphql(&'a graphql::Operation),
+    /// For `grpc`.
+    Grpc(&'a grpc::Call<'a>),
     /// For `http`.
     Http(&'a http::Exchange),
     /// For `tls`.

@@ -8,6 +8,8 @@ mod call;
 mod dns;
 mod facts;
 mod flows;
+mod graphql;
+mod grpc;
 mod http;
 mod rows;
 mod schema;

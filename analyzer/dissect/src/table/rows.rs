@@ -3,13 +3,16 @@
 use super::builders::{BigInt, Text, Time, columns};
 use super::dns::DnsRows;
 use super::flows::FlowRows;
+use super::graphql::GraphqlRows;
+use super::grpc::GrpcRows;
 use super::http::HttpRows;
 use super::schema::schema;
 use super::tls::TlsRows;
 use super::writer::Lot;
 use crate::decode::{Found, Packet, Transport};
 use crate::flow::{Flow, Way};
-use crate::plan::Origin;
+use crate::plan::{Origin, Plan};
+use crate::protocols::grpc::Protos;
 use crate::protocols::{Anomaly, Call, Output, Row, Stamp};
 use crate::read::Frame;
 use arrow::array::ArrayRef;
@@ -84,6 +87,8 @@ tables! {
     anomalies: AnomalyColumns,
     dns: DnsRows,
     flows: FlowRows,
+    graphql: GraphqlRows,
+    grpc: GrpcRows,
     http: HttpRows,
     packets: PacketColumns,
     tls: TlsRows,
@@ -93,6 +98,7 @@ tables! {
 pub struct Rows {
     wanted: BTreeSet<&'static str>,
     origin: Origin,
+    protos: Option<Protos>,
     captures: Vec<String>,
     tables: Tables,
     bytes: usize,
@@ -102,9 +108,16 @@ pub struct Rows {
 const ROW_BYTES: usize = 300;
 
 impl Rows {
-    /// No rows yet, of the tables `wanted`.
-    pub fn new(wanted: BTreeSet<&'static str>, origin: Origin) -> Self {
-        Self { wanted, origin, captures: Vec::new(), tables: Tables::default(), bytes: 0 }
+    /// No rows yet, of the tables the plan wants.
+    pub fn new(plan: &Plan, origin: &Origin) -> Self {
+        Self {
+            wanted: plan.tables.clone(),
+            origin: origin.clone(),
+            protos: plan.protos.clone(),
+            captures: Vec::new(),
+            tables: Tables::default(),
+            bytes: 0,
+        }
     }
 
     /// A further input begins.
@@ -208,6 +221,18 @@ impl Output for Rows {
                 let ts_ns = self.tables.dns.rows.append(flow, client, call, exchange, node);
                 self.tables.dns.order.push(ts_ns);
                 self.bytes += ROW_BYTES;
+            }
+            Row::Graphql(operation) if self.wanted.contains("graphql") => {
+                let ts_ns = self.tables.graphql.rows.append(flow, client, call, operation, node);
+                self.tables.graphql.order.push(ts_ns);
+                let texts = [&operation.query, &operation.variables, &operation.errors];
+                self.bytes += ROW_BYTES + texts.into_iter().flatten().map(String::len).sum::<usize>();
+            }
+            Row::Grpc(carried) if self.wanted.contains("grpc") => {
+                let (ts_ns, json_bytes) =
+                    self.tables.grpc.rows.append(flow, client, call, carried, self.protos.as_ref(), node);
+                self.tables.grpc.order.push(ts_ns);
+                self.bytes += ROW_BYTES + json_bytes;
             }
             Row::Http(exchange) if self.wanted.contains("http") => {
                 let ts_ns = self.tables.http.rows.append(flow, client, call, exchange, node);

@@ -5,6 +5,9 @@
 //! decoded is still there to be handed on as it was sent.
 
 use super::coding::{Codings, decode};
+use super::exchange::Fields;
+use crate::limits::GRAPHQL_BYTES_MAX;
+use crate::protocols::{graphql, grpc};
 use std::fmt::Write as _;
 
 /// Coded bytes that are kept however small the body limit: too few would decode to nothing.
@@ -20,6 +23,31 @@ pub struct Body {
     bytes: u64,
     /// Lost bytes, and where the first of them was.
     lost: Option<(u64, u64)>,
+    /// Whether more may be missing, nobody knows how much.
+    doubtful: bool,
+    /// Whether it may be of GraphQL: then it is kept up to a bound of its own, too.
+    graphql: bool,
+    /// Counts the messages of gRPC.
+    grpc: Option<Box<grpc::Counter>>,
+}
+
+/// A body as sent, that is longer than rows want it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Beyond {
+    raw: Vec<u8>,
+    codings: Codings,
+}
+
+impl Beyond {
+    /// The body with its codings undone, up to the bound of GraphQL.
+    pub fn decoded(&self) -> Vec<u8> {
+        decode(&self.raw, self.codings, GRAPHQL_BYTES_MAX).bytes
+    }
+
+    /// Bytes held.
+    pub fn held_bytes(&self) -> usize {
+        self.raw.len()
+    }
 }
 
 /// A body that ended.
@@ -29,23 +57,41 @@ pub struct Ended {
     pub body: Vec<u8>,
     /// Length as sent.
     pub bytes: u64,
+    /// Whether bytes of it were lost, or may have been.
+    pub damaged: bool,
     /// Why `body` is not the whole or not decoded.
     pub note: Option<String>,
+    /// What is kept of it beyond the limit.
+    pub beyond: Option<Beyond>,
+    /// Its messages, where it is of gRPC.
+    pub grpc: Option<Box<grpc::Counted>>,
 }
 
 impl Body {
-    /// A body of which rows want at most `bytes_max` bytes.
+    /// A body of which rows want at most `bytes_max` bytes, and of which nothing is known.
     pub fn new(bytes_max: usize, codings: Codings) -> Self {
         Self { bytes_max, codings, ..Self::default() }
+    }
+
+    /// The same, of the message with these header fields: they say what it may carry.
+    pub fn of(headers: &Fields, bytes_max: usize, codings: Codings) -> Self {
+        let kind = headers.get("content-type").unwrap_or_default();
+        let counter = grpc::content_type(kind).map(|(framing, _)| Box::new(grpc::Counter::new(framing)));
+        Self { graphql: graphql::may_carry(kind), grpc: counter, ..Self::new(bytes_max, codings) }
     }
 
     /// Takes the next bytes. Without a body wanted this only counts.
     pub fn write(&mut self, bytes: &[u8]) {
         self.bytes += bytes.len() as u64;
         // Past a loss a coding makes no sense of what follows.
-        if self.bytes_max > 0 && (self.lost.is_none() || self.codings.is_empty()) {
-            let room = self.kept_bytes_max() - self.kept.len();
+        if self.lost.is_none() || self.codings.is_empty() {
+            let room = self.kept_bytes_max().max(self.beyond_bytes_max()).saturating_sub(self.kept.len());
             self.kept.extend_from_slice(bytes.get(..room).unwrap_or(bytes));
+        }
+        if let Some(grpc) = &mut self.grpc
+            && self.codings.is_empty()
+        {
+            grpc.write(bytes);
         }
     }
 
@@ -54,19 +100,43 @@ impl Body {
         let (lost, _) = self.lost.get_or_insert((0, self.bytes));
         *lost += bytes;
         self.bytes += bytes;
+        if let Some(grpc) = &mut self.grpc {
+            grpc.lose(bytes);
+        }
+    }
+
+    /// Takes note that bytes may be missing here, nobody knows how many.
+    pub fn doubt(&mut self) {
+        self.doubtful = true;
+        if let Some(grpc) = &mut self.grpc {
+            grpc.doubt();
+        }
     }
 
     /// Bytes held.
     pub fn held_bytes(&self) -> usize {
-        self.kept.len()
+        self.kept.len() + self.grpc.as_ref().map_or(0, |grpc| grpc.held_bytes())
     }
 
     /// Hands over what a row gets; `whole` says whether the message came to its end.
-    pub fn end(self, whole: bool) -> Ended {
-        let bytes = self.bytes;
-        if self.bytes_max == 0 {
-            return Ended { body: Vec::new(), bytes, note: None };
+    pub fn end(mut self, whole: bool) -> Ended {
+        let (bytes, damaged) = (self.bytes, self.lost.is_some() || self.doubtful);
+        let beyond = self.take_beyond();
+        let (codings, mut grpc) = (self.codings, self.grpc.take());
+        let (body, note, cut) = if self.bytes_max == 0 { (Vec::new(), None, true) } else { self.decoded(whole) };
+        if let Some(counter) = &mut grpc
+            && !codings.is_empty()
+        {
+            // What stands inside a coding is known once it is undone, all of it.
+            if note.is_some() || cut || damaged { counter.stop(grpc::Odd::Coded) } else { counter.write(&body) }
         }
+        let grpc = grpc.map(|counter| Box::new(counter.end(whole)));
+        Ended { body, bytes, damaged, note, beyond, grpc }
+    }
+
+    /// What a row gets, why that is not the whole or not decoded, and whether it was cut.
+    fn decoded(self, whole: bool) -> (Vec<u8>, Option<String>, bool) {
+        let bytes = self.bytes;
         let mut note = String::new();
         if let Some((lost, at)) = self.lost {
             let _ = write!(note, "{lost} bytes lost at byte {at}; ");
@@ -91,11 +161,32 @@ impl Body {
             let _ = write!(note, "cut at byte {}; ", body.len());
         }
         note.truncate(note.trim_end_matches("; ").len());
-        Ended { body, bytes, note: (!note.is_empty()).then_some(note) }
+        (body, (!note.is_empty()).then_some(note), cut)
     }
 
+    /// Splits off what is kept for GraphQL alone.
+    fn take_beyond(&mut self) -> Option<Beyond> {
+        let row_bytes = self.kept_bytes_max();
+        if self.beyond_bytes_max() <= row_bytes {
+            return None;
+        }
+        let row = self.kept.get(..row_bytes).unwrap_or(&self.kept).to_vec();
+        let raw = std::mem::replace(&mut self.kept, row);
+        (self.lost.is_none() && raw.len() > self.bytes_max).then_some(Beyond { raw, codings: self.codings })
+    }
+
+    /// Bytes kept for a row.
     fn kept_bytes_max(&self) -> usize {
-        if self.codings.is_empty() { self.bytes_max } else { self.bytes_max.max(CODED_BYTES_MIN) }
+        match self.bytes_max {
+            0 => 0,
+            most if self.codings.is_empty() => most,
+            most => most.max(CODED_BYTES_MIN),
+        }
+    }
+
+    /// Bytes kept for what a row does not show but another derives from.
+    fn beyond_bytes_max(&self) -> usize {
+        if self.graphql { GRAPHQL_BYTES_MAX } else { 0 }
     }
 }
 
@@ -203,6 +294,25 @@ mod tests {
         assert!(TEXT.repeat(40).starts_with(body.as_bytes()) && !body.is_empty());
         assert_eq!(bytes, long.len() as u64 + 7);
         assert_eq!(note, format!("7 bytes lost at byte 60; cut at byte {}", body.len()));
+    }
+
+    #[test]
+    fn json_is_kept_beyond_the_limit() {
+        let mut headers = Fields::default();
+        headers.push(b"Content-Type", b"application/json");
+        for (bytes_max, kept) in [(0, Some(&b"[1,2]"[..])), (2, Some(b"[1,2]")), (5, None), (GRAPHQL_BYTES_MAX, None)] {
+            let mut body = Body::of(&headers, bytes_max, Codings::default());
+            body.write(b"[1,2]");
+            let ended = body.end(true);
+            assert_eq!(ended.beyond.map(|beyond| beyond.decoded()).as_deref(), kept, "{bytes_max}");
+            assert_eq!(ended.body, &b"[1,2]"[..bytes_max.min(5)]);
+        }
+        let mut body = Body::of(&headers, 0, Codings::default());
+        body.write(b"[1,");
+        body.lose(1);
+        body.write(b"]");
+        let ended = body.end(true);
+        assert!(ended.damaged && ended.beyond.is_none());
     }
 
     #[test]

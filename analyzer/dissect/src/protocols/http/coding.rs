@@ -72,6 +72,11 @@ impl Codings {
         self
     }
 
+    /// Whether one of them is not known.
+    pub fn is_unknown(&self) -> bool {
+        self.applied.contains(&Some(Coding::Unknown))
+    }
+
     /// Whether there is none.
     pub fn is_empty(&self) -> bool {
         self.applied.first().is_none_or(Option::is_none)
@@ -113,7 +118,7 @@ pub struct Decoded {
 pub fn decode(raw: &[u8], codings: Codings, bytes_max: usize) -> Decoded {
     let between = BETWEEN_BYTES_MIN.max(BETWEEN_LIMITS.saturating_mul(bytes_max as u64));
     let mut decoded = Decoded { bytes: Vec::new(), more: false, failed: false };
-    if codings.applied.contains(&Some(Coding::Unknown)) {
+    if codings.is_unknown() {
         return Decoded { failed: true, ..decoded };
     }
     let mut reader: Box<dyn Read + '_> = Box::new(raw);

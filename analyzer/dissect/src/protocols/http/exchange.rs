@@ -1,7 +1,8 @@
 //! One request, its response, or both.
 
-use super::body::Ended;
-use crate::protocols::{Call, Row, Sink};
+use super::body::{Beyond, Ended};
+use crate::protocols::{Call, Row, Sink, graphql, grpc};
+use std::borrow::Cow;
 
 /// Version of the protocol (RFC 9110 §2.5).
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -135,6 +136,12 @@ pub struct Message {
     pub body: Vec<u8>,
     /// Length of the body as sent: transfer coding undone, content coding not.
     pub body_bytes: u64,
+    /// Whether bytes of the body were lost, or may have been.
+    pub damaged: bool,
+    /// The body, where it is needed beyond the limit.
+    pub beyond: Option<Beyond>,
+    /// The messages of a gRPC body.
+    pub grpc: Option<Box<grpc::Counted>>,
 }
 
 impl Message {
@@ -142,13 +149,30 @@ impl Message {
     pub fn fill(&mut self, body: Ended, trailers: Fields) -> Option<String> {
         self.body = body.body;
         self.body_bytes = body.bytes;
+        self.damaged = body.damaged;
+        self.beyond = body.beyond;
+        self.grpc = body.grpc;
         self.trailers = trailers;
         body.note
     }
 
+    /// The body with its codings undone, beyond the limit where more is kept; empty where it is damaged, for what is
+    /// left could say something else.
+    pub fn text(&self) -> Cow<'_, [u8]> {
+        match &self.beyond {
+            _ if self.damaged => Cow::default(),
+            Some(beyond) => beyond.decoded().into(),
+            None => self.body.as_slice().into(),
+        }
+    }
+
     /// Bytes held.
     pub fn held_bytes(&self) -> usize {
-        self.headers.held_bytes() + self.trailers.held_bytes() + self.body.len()
+        self.headers.held_bytes()
+            + self.trailers.held_bytes()
+            + self.body.len()
+            + self.beyond.as_ref().map_or(0, Beyond::held_bytes)
+            + self.grpc.as_ref().map_or(0, |counted| counted.trailers.held_bytes())
     }
 }
 
@@ -189,6 +213,12 @@ impl Exchange {
     /// Hands on the row of this exchange, and those of what it carried.
     pub fn hand_on(&self, call: &Call, out: &mut dyn Sink) {
         out.row(call, Row::Http(self));
+        if let Some(carried) = grpc::Call::of(self) {
+            carried.oddities(&mut |anomaly| out.anomaly(0..0, anomaly));
+            out.row(call, Row::Grpc(&carried));
+        } else {
+            graphql::hand_on(self, call, out);
+        }
     }
 
     /// Bytes held.

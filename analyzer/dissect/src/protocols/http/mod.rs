@@ -2,10 +2,12 @@
 
 mod body;
 mod coding;
+mod escape;
 mod exchange;
 mod target;
 
-pub use body::{Body, Ended};
-pub use coding::Codings;
+pub use body::{Beyond, Body, Ended};
+pub use coding::{Codings, decode};
+pub use escape::{parameter, unescape};
 pub use exchange::{EndReason, Exchange, Fields, Message, Version};
 pub use target::{Form, Target};

@@ -89,7 +89,7 @@ impl OverTcp {
         reading.stamp = Some(stamp);
         reading.odds = head.odds;
         reading.joined = true;
-        reading.body = Body::new(self.options.body_bytes_max, head.codings);
+        reading.body = Body::of(&fields, self.options.body_bytes_max, head.codings);
         let extent = match head.line {
             StartLine::Request { method, target, version } => {
                 let exchange = request(method, target, Exchange { version, ..Exchange::default() }, fields);
@@ -106,6 +106,8 @@ impl OverTcp {
                 return;
             }
             StartLine::Status { version, status, reason } => {
+                let upgrade = fields.get("upgrade").filter(|_| status == 101);
+                self.websocket = upgrade.is_some_and(|named| named.eq_ignore_ascii_case(b"websocket"));
                 let asked = self.rows.response(stamp, Answered { version, status, reason, fields }, out);
                 self.response_extent(from, head, status, asked, out)
             }

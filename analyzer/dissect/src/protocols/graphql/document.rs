@@ -1,0 +1,108 @@
+//! The query: a document, and the operation of it that is run (GraphQL §2, §6.1).
+
+use apollo_parser::Parser;
+use apollo_parser::cst::{CstChildren, Definition, Document, OperationDefinition, Selection, SelectionSet};
+use std::collections::HashSet;
+
+/// Selections inside each other. Servers refuse far fewer.
+const NESTED_MAX: usize = 100;
+
+/// Tokens of a document, each some hundred bytes in the parser's tree.
+const TOKENS_MAX: usize = 30_000;
+
+/// The operation that is run.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Selected {
+    /// 'query', 'mutation' or 'subscription'.
+    pub kind: &'static str,
+    /// Its name in the document.
+    pub name: Option<String>,
+    /// The fields it asks of the root, in order, those of fragments among them.
+    pub root_fields: Vec<String>,
+}
+
+/// Reads a document. `named` is the operation the request names; it may leave that open where there is only one.
+/// The operation is missing where the request does not tell which.
+///
+/// # Errors
+/// Why it is no executable document.
+pub fn read(text: &str, named: Option<&str>) -> Result<Option<Selected>, String> {
+    let tree = Parser::new(text).recursion_limit(NESTED_MAX).token_limit(TOKENS_MAX).parse();
+    if let Some(error) = tree.errors().next() {
+        return Err(error.message().to_owned());
+    }
+    let document = tree.document();
+    let mut operations = Vec::new();
+    for definition in document.definitions() {
+        match definition {
+            Definition::OperationDefinition(operation) => operations.push(operation),
+            Definition::FragmentDefinition(_) => {}
+            _ => return Err("it defines types".to_owned()),
+        }
+    }
+    let name = |operation: &OperationDefinition| operation.name().map(|name| name.text().to_string());
+    let selected = match named {
+        Some(named) => operations.iter().find(|operation| name(operation).as_deref() == Some(named)),
+        None if operations.len() > 1 => None,
+        None => operations.first(),
+    };
+    if operations.is_empty() {
+        return Err("it has no operation".to_owned());
+    }
+    Ok(selected.map(|operation| Selected {
+        kind: kind(operation),
+        name: name(operation),
+        root_fields: Roots::of(&document, operation),
+    }))
+}
+
+/// Without a keyword it is a query (GraphQL §2.3).
+fn kind(operation: &OperationDefinition) -> &'static str {
+    match operation.operation_type() {
+        Some(kind) if kind.mutation_token().is_some() => "mutation",
+        Some(kind) if kind.subscription_token().is_some() => "subscription",
+        _ => "query",
+    }
+}
+
+/// Collects fields as an executor does: each fragment once (GraphQL §6.3.2).
+struct Roots {
+    definitions: CstChildren<Definition>,
+    visited: HashSet<String>,
+    fields: Vec<String>,
+}
+
+impl Roots {
+    fn of(document: &Document, operation: &OperationDefinition) -> Vec<String> {
+        let mut roots = Self { definitions: document.definitions(), visited: HashSet::new(), fields: Vec::new() };
+        roots.collect(operation.selection_set(), 0);
+        roots.fields
+    }
+
+    fn collect(&mut self, set: Option<SelectionSet>, depth: usize) {
+        if depth > NESTED_MAX {
+            return;
+        }
+        for selection in set.into_iter().flat_map(|set| set.selections()) {
+            match selection {
+                Selection::Field(field) => self.fields.extend(field.name().map(|name| name.text().to_string())),
+                Selection::FragmentSpread(spread) => {
+                    let name = spread.fragment_name().and_then(|name| name.name()).map(|name| name.text().to_string());
+                    if let Some(name) = name.filter(|name| self.visited.insert(name.clone())) {
+                        let set = self.fragment(&name);
+                        self.collect(set, depth + 1);
+                    }
+                }
+                Selection::InlineFragment(fragment) => self.collect(fragment.selection_set(), depth + 1),
+            }
+        }
+    }
+
+    fn fragment(&self, wanted: &str) -> Option<SelectionSet> {
+        self.definitions.clone().find_map(|definition| {
+            let Definition::FragmentDefinition(fragment) = definition else { return None };
+            let name = fragment.fragment_name()?.name()?;
+            if name.text() == wanted { fragment.selection_set() } else { None }
+        })
+    }
+}

@@ -1,0 +1,65 @@
+//! The messages of one side as JSON.
+
+use super::framing::{self, Counted, Frame, Framing};
+use super::protobuf;
+use crate::limits::GRPC_MESSAGE_BYTES_MAX;
+use crate::protocols::http::{Codings, Message, decode};
+use crate::protocols::json;
+use crate::protocols::value::Value;
+use prost_reflect::MessageDescriptor;
+use std::borrow::Cow;
+
+/// What is known of the messages of one side.
+#[derive(Debug, Default)]
+pub struct Known {
+    /// Their type.
+    pub kind: Option<MessageDescriptor>,
+    /// Whether the side may send several.
+    pub streams: bool,
+}
+
+/// Messages that are there to their end, up to the body limit and before a loss: the one of a side that sent one
+/// and does not stream, else a list of them. A message that cannot be read stands as its bytes, as sent.
+pub fn json(message: &Message, counted: &Counted, format: &str, known: &Known) -> Option<String> {
+    let sound = counted.bytes_before_loss.map_or(usize::MAX, |bytes| usize::try_from(bytes).unwrap_or(usize::MAX));
+    let body = message.body.get(..sound).unwrap_or(&message.body);
+    let body = if counted.framing == Framing::WebText { framing::base64(body).into() } else { Cow::Borrowed(body) };
+    let codings = compression(message);
+    let (mut texts, mut rest, mut room) = (Vec::new(), &*body, GRPC_MESSAGE_BYTES_MAX);
+    while let Some(frame) = framing::frame(rest) {
+        rest = frame.rest;
+        if !frame.trailers {
+            texts.push(one(&frame, codings, format, known, &mut room));
+        }
+    }
+    match texts.len() {
+        0 => None,
+        1 if counted.messages == Some(1) && !known.streams => texts.pop(),
+        _ => Some(format!("[{}]", texts.join(","))),
+    }
+}
+
+/// The compression of messages that the header fields name.
+pub fn compression(message: &Message) -> Codings {
+    let mut codings = Codings::default();
+    codings.push(message.headers.get("grpc-encoding").unwrap_or_default());
+    codings
+}
+
+fn one(frame: &Frame<'_>, codings: Codings, format: &str, known: &Known, room: &mut usize) -> String {
+    let mut bytes = Cow::Borrowed(frame.bytes);
+    if frame.compressed {
+        let decoded = decode(frame.bytes, codings, *room);
+        if codings.is_empty() || decoded.failed || decoded.more {
+            return Value::Bytes(bytes).json();
+        }
+        bytes = decoded.bytes.into();
+    }
+    *room = room.saturating_sub(bytes.len());
+    let value = match format {
+        "json" => json::parse(&bytes),
+        "proto" => protobuf::message(&bytes, known.kind.as_ref()),
+        _ => None,
+    };
+    value.unwrap_or(Value::Bytes(Cow::Borrowed(&*bytes))).json()
+}

@@ -1,0 +1,82 @@
+//! The `grpc` table.
+
+use super::builders::{BigInt, Double, Int, Text, append_text, columns};
+use super::call::Common;
+use crate::flow::{Flow, Way};
+use crate::protocols::Call;
+use crate::protocols::grpc::{self, Protos};
+
+columns! {
+    /// What `grpc` has beyond the common columns.
+    Columns {
+        service: Text,
+        method: Text,
+        authority: Text,
+        grpc_status: Int,
+        grpc_message: Text,
+        request_messages: Int,
+        response_messages: Int,
+        request_bytes: BigInt,
+        response_bytes: BigInt,
+        request: Text,
+        response: Text,
+        encoding: Text,
+        deadline_ms: Double,
+    }
+}
+
+/// Rows of `grpc`.
+#[derive(Default)]
+pub struct GrpcRows {
+    common: Common,
+    columns: Columns,
+}
+
+impl GrpcRows {
+    /// Appends a call; returns the time it is ordered by [ns], and bytes of JSON made for it.
+    pub fn append(
+        &mut self,
+        flow: &Flow,
+        client: Way,
+        call: &Call,
+        carried: &grpc::Call<'_>,
+        protos: Option<&Protos>,
+        node: Option<&str>,
+    ) -> (i64, usize) {
+        let ts_ns = self.common.append(flow, client, call, node);
+        let to = &mut self.columns;
+        let (service, method) = carried.service_and_method();
+        append_text(&mut to.service, service);
+        append_text(&mut to.method, method);
+        append_text(&mut to.authority, carried.authority());
+        to.grpc_status.append_option(carried.status());
+        to.grpc_message.append_option(carried.status_message());
+        let [(request_messages, request_bytes), (response_messages, response_bytes)] = carried.counts();
+        let count = |messages: u64| i32::try_from(messages).unwrap_or(i32::MAX);
+        to.request_messages.append_option(request_messages.map(count));
+        to.response_messages.append_option(response_messages.map(count));
+        to.request_bytes.append_option(request_bytes.map(|bytes| bytes as i64));
+        to.response_bytes.append_option(response_bytes.map(|bytes| bytes as i64));
+        let [request, response] = carried.json(protos);
+        let json_bytes = [&request, &response].into_iter().flatten().map(String::len).sum();
+        to.request.append_option(request);
+        to.response.append_option(response);
+        to.encoding.append_option(carried.encoding());
+        to.deadline_ms.append_option(carried.deadline_ms());
+        (ts_ns, json_bytes)
+    }
+
+    /// The columns, in the order of the contract.
+    pub fn build(&mut self) -> Vec<arrow::array::ArrayRef> {
+        [self.common.build(), self.columns.build()].concat()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn the_columns_stand_in_the_order_of_the_contract() {
+        let contract: Vec<_> = formats::tables::table("grpc").unwrap().columns().map(|column| column.name).collect();
+        assert!(contract.ends_with(super::Columns::NAMES));
+    }
+}
