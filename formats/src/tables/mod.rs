@@ -12,6 +12,7 @@ mod dns;
 mod flows;
 mod http;
 mod packets;
+mod redis;
 mod tls;
 
 /// What a column holds.
@@ -130,6 +131,7 @@ impl Table {
 pub static TABLES: &[Table] = &[
     flows::TABLE,
     http::TABLE,
+    redis::TABLE,
     dns::TABLE,
     tls::TABLE,
     anomalies::TABLE,

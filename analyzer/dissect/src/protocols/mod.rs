@@ -12,6 +12,7 @@ mod echo;
 pub mod fuzz;
 pub mod http;
 pub mod http1;
+pub mod redis;
 mod row;
 #[cfg(test)]
 pub(crate) mod testing;
@@ -161,4 +162,4 @@ pub struct Protocol {
 }
 
 /// Every protocol there is, the most certain to recognise first.
-pub static REGISTRY: &[Protocol] = &[tls::PROTOCOL, http1::PROTOCOL, dns::PROTOCOL];
+pub static REGISTRY: &[Protocol] = &[tls::PROTOCOL, http1::PROTOCOL, redis::PROTOCOL, dns::PROTOCOL];

@@ -1,6 +1,6 @@
 //! What the protocols room hands forward.
 
-use super::{dns, http, tls};
+use super::{dns, http, redis, tls};
 use std::ops::{Index, IndexMut};
 
 /// Who sent it, as the protocol understands the roles.
@@ -144,6 +144,8 @@ pub enum Row<'a> {
     Dns(&'a dns::Exchange),
     /// For `http`.
     Http(&'a http::Exchange),
+    /// For `redis`.
+    Redis(&'a redis::Exchange),
     /// For `tls`.
     Tls(&'a tls::Handshake),
     /// For tests of the contract.

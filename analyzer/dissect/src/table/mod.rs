@@ -9,6 +9,7 @@ mod dns;
 mod facts;
 mod flows;
 mod http;
+mod redis;
 mod rows;
 mod schema;
 mod tls;

@@ -1,0 +1,415 @@
+//! Redis over TCP: commands one way, replies and pushes the other.
+//!
+//!     Reading ──no RESP, or a gap past a string──▶ Seeking ──a command; a reply to what was sent since──▶ Reading
+//!     Reading ──PSYNC was granted──▶ Snapshot ──its end──▶ Reading (commands of a master)
+//!
+//! A gap inside a string is stepped over, for its length is known.
+
+use super::command::Command;
+use super::node::{Node, TextKind};
+use super::rows::{Message, Missing, Rows};
+use super::seek;
+use super::session::{After, Extent, extent};
+use super::wire::{Grammar, Parser, Read};
+use crate::protocols::{Anomaly, Dissector, End, PerSide, Progress, Side, Sink, Stamp, Start};
+use memchr::{memchr, memmem};
+
+/// The most unread bytes ever asked for: what is not whole is taken in by pieces.
+pub const UNREAD_BYTES_MAX: usize = seek::FRONT_BYTES_MAX;
+
+/// Bytes of the strings of one message that are kept: the body limit, within these. Names and keys are no bodies.
+const KEPT_BYTES: std::ops::RangeInclusive<usize> = 1 << 10..=256 << 10;
+
+/// A line before a snapshot is `$`, a length or `EOF:` with 40 bytes, and its end.
+const EXTENT_BYTES_MAX: usize = 64;
+
+#[derive(Debug)]
+enum State {
+    Reading,
+    /// Whether a message may begin at the next byte; and since when nothing was read.
+    Seeking {
+        edge: bool,
+        since_ns: i64,
+    },
+    /// Inside a snapshot, once its extent is known.
+    Snapshot(Option<Extent>),
+}
+
+/// One side, and the message of it that is being read.
+struct Reading {
+    state: State,
+    parser: Parser,
+    stamp: Option<Stamp>,
+    /// Bytes missing inside it.
+    lost_bytes: u64,
+    /// Whether bytes of it are missing, or right before it.
+    damaged: bool,
+    /// Whether bytes are missing where the next message is looked for.
+    lost: bool,
+    /// When its last byte was read.
+    last_ns: i64,
+}
+
+/// One connection.
+pub struct OverTcp {
+    sides: PerSide<Reading>,
+    kept_bytes_max: usize,
+    rows: Rows,
+    ended: PerSide<Option<End>>,
+}
+
+/// What to do after a step.
+enum Next {
+    Again,
+    /// Wait for so many unread bytes.
+    Wait(usize),
+}
+
+impl Dissector for OverTcp {
+    fn bytes(&mut self, from: Side, unread: &[u8], out: &mut dyn Sink) -> Progress {
+        let mut at = 0;
+        loop {
+            let next = match self.sides[from].state {
+                State::Reading => self.read(from, unread, &mut at, out),
+                State::Seeking { edge, since_ns } => self.seek(from, edge, since_ns, unread, &mut at, out),
+                State::Snapshot(_) => self.snapshot(from, unread, &mut at, out),
+            };
+            if let Next::Wait(wanted) = next {
+                return Progress::Continue { consumed: at, wanted };
+            }
+        }
+    }
+
+    fn gap(&mut self, from: Side, unread: &[u8], lost_bytes: u64, out: &mut dyn Sink) {
+        out.anomaly(0..unread.len(), Anomaly::with("redis_gap", format!("{lost_bytes} bytes")));
+        let reading = &mut self.sides[from];
+        match &mut reading.state {
+            State::Reading if unread.is_empty() => {
+                if let Some(whole) = reading.parser.lose(lost_bytes) {
+                    reading.damaged = true;
+                    reading.lost_bytes += lost_bytes;
+                    if let Some(node) = whole {
+                        self.message(from, node, false, out);
+                    }
+                    return;
+                }
+            }
+            State::Snapshot(Some(Extent::Bytes(left))) if *left > lost_bytes => {
+                *left -= lost_bytes;
+                reading.damaged = true;
+                reading.lost_bytes += lost_bytes;
+                return;
+            }
+            State::Snapshot(Some(_)) => self.snapshot_done(from, true, out),
+            _ => {}
+        }
+        self.lose_order(from, Missing::Lost, out);
+    }
+
+    fn end(&mut self, from: Side, unread: &[u8], how: End, out: &mut dyn Sink) {
+        if !unread.is_empty() || self.sides[from].parser.is_inside() {
+            out.anomaly(0..unread.len(), Anomaly::new("redis_unfinished"));
+        }
+        match self.sides[from].state {
+            State::Snapshot(_) => self.snapshot_done(from, true, out),
+            _ => self.part(from, out),
+        }
+        self.ended[from] = Some(how);
+        if let Some(other) = self.ended[from.other()] {
+            let cut = how == End::Cut || other == End::Cut;
+            self.rows.end(cut, out);
+        }
+    }
+
+    fn held_bytes(&self) -> usize {
+        self.rows.held_bytes() + self.sides.client.parser.held_bytes() + self.sides.server.parser.held_bytes()
+    }
+}
+
+impl OverTcp {
+    /// For a connection about to be read.
+    pub fn new(start: &Start) -> Self {
+        let kept_bytes_max = start.options.body_bytes_max.clamp(*KEPT_BYTES.start(), *KEPT_BYTES.end());
+        let reading = |grammar| Reading {
+            state: State::Reading,
+            parser: Parser::new(grammar, kept_bytes_max),
+            stamp: None,
+            lost_bytes: 0,
+            damaged: false,
+            lost: false,
+            last_ns: i64::MIN,
+        };
+        let client = Reading {
+            state: if start.from_start { State::Reading } else { State::Seeking { edge: true, since_ns: i64::MIN } },
+            ..reading(Grammar::Commands)
+        };
+        Self {
+            sides: PerSide { client, server: reading(Grammar::Values) },
+            kept_bytes_max,
+            rows: Rows::new(start.from_start),
+            ended: PerSide::default(),
+        }
+    }
+
+    fn sends_commands(&self, from: Side) -> bool {
+        from == Side::Client || self.rows.replicates
+    }
+
+    /// Reads on in a message, or begins one.
+    fn read(&mut self, from: Side, unread: &[u8], at: &mut usize, out: &mut dyn Sink) -> Next {
+        let sends_commands = self.sends_commands(from);
+        let rest = unread.get(*at..).unwrap_or_default();
+        let reading = &mut self.sides[from];
+        if sends_commands && !reading.parser.is_inside() {
+            match rest.first() {
+                // A master keeps its connection alive with empty lines.
+                Some(b'\r' | b'\n') => {
+                    out.stamp(*at..*at + 1);
+                    *at += 1;
+                    return Next::Again;
+                }
+                // Redis takes what is no array for a line.
+                Some(b'*') => {}
+                Some(b' '..=b'~' | b'\t' | 0x80..) if from == Side::Client => reading.parser.begin_line(),
+                _ => {}
+            }
+        }
+        let (taken, read) = reading.parser.read(rest);
+        if taken > 0 {
+            let stamp = out.stamp(*at..*at + taken);
+            reading.last_ns = stamp.last_ns;
+            match &mut reading.stamp {
+                Some(before) => before.extend(stamp),
+                None => reading.stamp = Some(stamp),
+            }
+            *at += taken;
+        }
+        match read {
+            Read::Wanted(wanted) => return Next::Wait(wanted),
+            Read::Whole(node) => self.message(from, node, false, out),
+            Read::Malformed(why) => {
+                let end = (*at + 1).min(unread.len());
+                out.anomaly(*at..end, Anomaly::with("redis_malformed", why));
+                *at = if taken == 0 { end } else { *at };
+                self.lose_order(from, Missing::Unseen, out);
+            }
+        }
+        Next::Again
+    }
+
+    /// Looks for the next message.
+    fn seek(
+        &mut self,
+        from: Side,
+        edge: bool,
+        since_ns: i64,
+        unread: &[u8],
+        at: &mut usize,
+        out: &mut dyn Sink,
+    ) -> Next {
+        let rest = unread.get(*at..).unwrap_or_default();
+        if rest.is_empty() {
+            return Next::Wait(1);
+        }
+        let joined = edge && from == Side::Client && self.sides.client.last_ns == i64::MIN;
+        if joined && seek::inline(rest) == seek::Front::Yes {
+            self.sides.client.state = State::Reading;
+            return Next::Again;
+        }
+        let (front, turn): (fn(&[u8]) -> seek::Front, _) = if self.sends_commands(from) {
+            (seek::command, None)
+        } else {
+            (seek::push, self.turn(since_ns, *at..unread.len(), out))
+        };
+        let found =
+            seek::find(rest.get(..turn.map_or(rest.len(), |(skipped, _)| skipped)).unwrap_or(rest), edge, front);
+        let (skipped, next) = match (found, turn) {
+            (Ok(skipped), _) => (skipped, Next::Again),
+            (Err(_), Some((skipped, _))) => (skipped, Next::Again),
+            (Err(skipped), None) => (skipped, Next::Wait(rest.len() - skipped + 1)),
+        };
+        if skipped > 0 {
+            out.anomaly(*at..*at + skipped, Anomaly::new("redis_skipped"));
+        }
+        *at += skipped;
+        let reading = &mut self.sides[from];
+        if matches!(next, Next::Wait(_)) {
+            let edge = skipped < rest.len() || rest.last() == Some(&b'\n');
+            let since_ns = if skipped > 0 { out.stamp(*at - 1..*at).last_ns } else { since_ns };
+            reading.state = State::Seeking { edge, since_ns };
+            return next;
+        }
+        reading.state = State::Reading;
+        reading.damaged = std::mem::take(&mut reading.lost);
+        if let (Err(_), Some((_, first_ns))) = (found, turn) {
+            self.rows.resume(first_ns, out);
+        }
+        Next::Again
+    }
+
+    /// Where in `span` the server begins to answer a command that was sent since `since_ns`: its first byte that
+    /// is not older than the command, as many bytes behind the begin, and its time.
+    fn turn(&self, since_ns: i64, span: std::ops::Range<usize>, out: &mut dyn Sink) -> Option<(usize, i64)> {
+        let mut ns = |at: usize| out.stamp(at..at + 1).first_ns;
+        let sent_ns = self.rows.turn_ns(since_ns, ns(span.end - 1))?;
+        let (mut low, mut high) = (span.start, span.end - 1);
+        while low < high {
+            let middle = low + (high - low) / 2;
+            if ns(middle) >= sent_ns { high = middle } else { low = middle + 1 }
+        }
+        Some((low - span.start, ns(low)))
+    }
+
+    /// Takes in a master's snapshot.
+    fn snapshot(&mut self, from: Side, unread: &[u8], at: &mut usize, out: &mut dyn Sink) -> Next {
+        let rest = unread.get(*at..).unwrap_or_default();
+        let State::Snapshot(known) = &mut self.sides[from].state else { return Next::Again };
+        let (taken, done) = match known {
+            _ if rest.is_empty() => return Next::Wait(1),
+            None => {
+                // Empty lines keep the connection alive while the snapshot is made.
+                let empty = rest.iter().take_while(|byte| **byte == b'\n').count();
+                let line = rest.get(empty..).unwrap_or_default();
+                match memchr(b'\n', line) {
+                    Some(end) => match line.get(..end).and_then(|line| extent(line.trim_ascii_end())) {
+                        Some(extent) => {
+                            *known = Some(extent);
+                            (empty + end + 1, false)
+                        }
+                        None => {
+                            out.anomaly(*at..*at + empty + end + 1, Anomaly::new("redis_bad_snapshot"));
+                            *at += empty + end + 1;
+                            self.lose_order(from, Missing::Unseen, out);
+                            return Next::Again;
+                        }
+                    },
+                    None if line.len() > EXTENT_BYTES_MAX => {
+                        self.lose_order(from, Missing::Unseen, out);
+                        return Next::Again;
+                    }
+                    None if empty > 0 => (empty, false),
+                    None => return Next::Wait(rest.len() + 1),
+                }
+            }
+            Some(Extent::Bytes(left)) => {
+                let taken = rest.len().min(usize::try_from(*left).unwrap_or(usize::MAX));
+                *left -= taken as u64;
+                (taken, *left == 0)
+            }
+            Some(Extent::Mark(mark)) => match memmem::find(rest, mark) {
+                Some(end) => (end + mark.len(), true),
+                None if rest.len() < mark.len() => return Next::Wait(rest.len() + 1),
+                None => (rest.len() - (mark.len() - 1), false),
+            },
+        };
+        let stamp = out.stamp(*at..*at + taken);
+        *at += taken;
+        let reading = &mut self.sides[from];
+        match &mut reading.stamp {
+            Some(before) => before.extend(stamp),
+            None => reading.stamp = Some(stamp),
+        }
+        if done {
+            self.snapshot_done(from, false, out);
+        }
+        Next::Again
+    }
+
+    fn snapshot_done(&mut self, from: Side, cut: bool, out: &mut dyn Sink) {
+        if let Some(message) = self.sides[from].taken((), cut) {
+            self.rows.snapshot(&message, out);
+        }
+        self.commands_follow();
+    }
+
+    /// From here on the server sends commands.
+    fn commands_follow(&mut self) {
+        self.rows.replicates = true;
+        let server = &mut self.sides.server;
+        server.state = State::Reading;
+        server.parser = Parser::new(Grammar::Commands, self.kept_bytes_max);
+    }
+
+    /// Hands on a message that ended, or of which no more will be seen.
+    fn message(&mut self, from: Side, node: Node, cut: bool, out: &mut dyn Sink) {
+        let evidence = self.sides[from].parser.evidence.take();
+        if !self.sends_commands(from) {
+            let Some(message) = self.sides[from].taken(node, cut) else { return };
+            let after = self.rows.value(message, evidence, out);
+            return self.follows(after);
+        }
+        let command = match &node {
+            Node::Text(TextKind::Simple, line) => Command::of_line(line).map(|(command, balanced)| {
+                if !balanced {
+                    out.anomaly(0..0, Anomaly::new("redis_unbalanced_quotes"));
+                }
+                command
+            }),
+            node => Command::of(node),
+        };
+        let Some(message) = self.sides[from].taken((), cut) else { return };
+        // Redis passes over an empty array.
+        let Some(command) = command.filter(|command| cut || command.name.is_some() || message.stamp.damaged) else {
+            return;
+        };
+        let message = Message { content: command, stamp: message.stamp, bytes: message.bytes, cut };
+        if from == Side::Server {
+            return self.rows.replicated(&message, out);
+        }
+        let after = self.rows.command(message, out);
+        self.follows(after);
+    }
+
+    fn follows(&mut self, after: After) {
+        match after {
+            After::Reply => {}
+            After::Commands if self.sides.server.parser.grammar() == Grammar::Values => {
+                if self.sides.server.parser.is_inside() {
+                    return;
+                }
+                self.commands_follow();
+            }
+            After::Commands => {}
+            After::Snapshot => self.sides.server.state = State::Snapshot(None),
+        }
+    }
+
+    /// Hands on what was read of a message.
+    fn part(&mut self, from: Side, out: &mut dyn Sink) {
+        let part = self.sides[from].parser.abandon();
+        match part {
+            Some(node) if self.sides[from].stamp.is_some() => self.message(from, node, true, out),
+            _ => {
+                self.sides[from].taken((), true);
+            }
+        }
+    }
+
+    /// Messages may be missing, or it is not known where the next begins.
+    fn lose_order(&mut self, from: Side, why: Missing, out: &mut dyn Sink) {
+        self.part(from, out);
+        match from {
+            Side::Client => self.rows.missing_commands(why),
+            Side::Server => self.rows.missing_replies(why),
+        }
+        let edge = why == Missing::Lost;
+        let reading = &mut self.sides[from];
+        reading.lost |= edge;
+        let since_ns = match reading.state {
+            State::Seeking { since_ns, .. } => since_ns,
+            _ => reading.last_ns,
+        };
+        reading.state = State::Seeking { edge, since_ns };
+    }
+}
+
+impl Reading {
+    /// The message that ended, if a byte of it was seen.
+    fn taken<T>(&mut self, content: T, cut: bool) -> Option<Message<T>> {
+        let damaged = std::mem::take(&mut self.damaged);
+        let lost_bytes = std::mem::take(&mut self.lost_bytes);
+        let mut stamp = self.stamp.take()?;
+        stamp.damaged |= damaged;
+        Some(Message { content, stamp, bytes: stamp.bytes + lost_bytes, cut })
+    }
+}
