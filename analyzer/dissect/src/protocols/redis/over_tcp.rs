@@ -54,6 +54,8 @@ struct Reading {
 pub struct OverTcp {
     sides: PerSide<Reading>,
     kept_bytes_max: usize,
+    /// Whether the server's port is one of Redis.
+    at_home: bool,
     rows: Rows,
     ended: PerSide<Option<End>>,
 }
@@ -146,6 +148,7 @@ impl OverTcp {
         Self {
             sides: PerSide { client, server: reading(Grammar::Values) },
             kept_bytes_max,
+            at_home: seek::PORTS.contains(&start.server_port),
             rows: Rows::new(start.from_start),
             ended: PerSide::default(),
         }
@@ -211,7 +214,8 @@ impl OverTcp {
         if rest.is_empty() {
             return Next::Wait(1);
         }
-        let joined = edge && from == Side::Client && self.sides.client.last_ns == i64::MIN;
+        // Joined at a line: it was recognised by that.
+        let joined = self.at_home && edge && from == Side::Client && self.sides.client.last_ns == i64::MIN;
         if joined && seek::inline(rest) == seek::Front::Yes {
             self.sides.client.state = State::Reading;
             return Next::Again;

@@ -7,8 +7,9 @@
 //! * Behind a loss of replies, reading goes on with the first bytes that came after a command was sent, and the
 //!   newest command sent before them is held to be the one answered, for clients that wait for each reply have no
 //!   older one open. Older ones become rows without a reply.
-//! * Such pairs are doubtful until everything sent was answered and nothing came that answers nothing. Behind a gap
-//!   a doubtful pair says that it is damaged; where we joined in the middle, only if more than one command was open.
+//! * Such pairs are doubtful until everything sent was answered and nothing came that answers nothing; with a client
+//!   that pipelines, until it was also quiet for longer than replies take. Behind a gap a doubtful pair says that it
+//!   is damaged; where we joined in the middle, only if more than one command was open.
 
 use super::command::{self, Command, Effect};
 use super::node::{Kind, Node};
@@ -101,6 +102,11 @@ pub struct Rows {
     doubt: Option<Missing>,
     /// Whether something that answers nothing came since the last command.
     unasked: bool,
+    /// How long replies took since order became doubtful, and when the last value came.
+    slowest_ns: i64,
+    last_ns: i64,
+    /// Whether more than one command was open since then.
+    pipelines: bool,
     /// Whether the server sends the commands, of a master to its replica.
     pub replicates: bool,
 }
@@ -115,6 +121,9 @@ impl Rows {
             session: Session::new(from_start),
             doubt: (!from_start).then_some(Missing::Unseen),
             unasked: true,
+            slowest_ns: 0,
+            last_ns: i64::MIN,
+            pipelines: false,
             replicates: false,
         }
     }
@@ -122,12 +131,9 @@ impl Rows {
     /// A command. Says what the server sends behind it, where that is no reply.
     pub fn command(&mut self, message: Message<Command>, out: &mut dyn Sink) -> After {
         let effect = message.content.effect;
-        if self.waiting.is_empty() && !std::mem::take(&mut self.unasked) && self.owed == 0 {
-            self.doubt = None;
-        }
+        self.settle_order(&message.stamp);
         if self.session.is_obscured_by(effect) {
-            self.doubt = Some(Missing::Lost);
-            self.unasked = true;
+            self.doubt_order(Missing::Lost);
         }
         let answered = self.session.sends(effect) && !self.replicates;
         let confirmations_left = match effect {
@@ -164,6 +170,7 @@ impl Rows {
     /// A value of the server; `evidence` is the version it can only be of. Says what comes behind it.
     pub fn value(&mut self, mut message: Message<Node>, evidence: Option<u8>, out: &mut dyn Sink) -> After {
         self.settle(out);
+        self.last_ns = message.stamp.last_ns;
         self.session.speaks(evidence);
         if let Some((push, kind)) = Push::of(&message.content)
             && self.is_push(&push, kind)
@@ -179,8 +186,7 @@ impl Rows {
         }
         let alone = self.waiting.len() == 1;
         let Some(mut open) = self.pop() else {
-            self.unasked = true;
-            self.doubt = self.doubt.or(Some(Missing::Unseen));
+            self.doubt_order(Missing::Unseen);
             self.alone(&message, out);
             return After::Reply;
         };
@@ -197,6 +203,7 @@ impl Rows {
             None => false,
         };
         open.stamp.damaged |= doubtful;
+        self.slowest_ns = self.slowest_ns.max(message.stamp.first_ns.saturating_sub(open.stamp.last_ns));
         let row = self.row(Some(&open), Some(&message));
         let call = Call::new(Some(open.stamp), Some(message.stamp));
         out.row(&if open.cut || message.cut { call.cut() } else { call }, Row::Redis(&row));
@@ -243,8 +250,7 @@ impl Rows {
 
     /// Commands may be missing before the next one.
     pub fn missing_commands(&mut self, why: Missing) {
-        self.doubt = self.doubt.max(Some(why));
-        self.unasked = true;
+        self.doubt_order(why);
         self.session.missed();
         // What those before it select may be undone by one that is missing.
         for open in &mut self.waiting {
@@ -256,8 +262,7 @@ impl Rows {
 
     /// Replies may be missing before the next one.
     pub fn missing_replies(&mut self, why: Missing) {
-        self.doubt = self.doubt.max(Some(why));
-        self.unasked = true;
+        self.doubt_order(why);
         self.owed = 0;
         for open in &mut self.waiting {
             open.doubt = open.doubt.max(Some(why));
@@ -292,6 +297,27 @@ impl Rows {
     /// Bytes held.
     pub fn held_bytes(&self) -> usize {
         self.waiting_bytes + self.waiting.len() * size_of::<Open>()
+    }
+
+    /// Order is not certain for commands sent from now on.
+    fn doubt_order(&mut self, why: Missing) {
+        self.doubt = self.doubt.max(Some(why));
+        self.unasked = true;
+        self.slowest_ns = 0;
+        self.pipelines = self.waiting.len() > 1;
+    }
+
+    /// Order is certain again once a command is sent with nothing open, nothing unasked before it, and, for a client
+    /// that does not wait, after such a time that no reply can be under way.
+    fn settle_order(&mut self, sent: &Stamp) {
+        let drained = self.waiting.is_empty() && self.owed == 0;
+        self.pipelines |= !drained;
+        if !drained || std::mem::take(&mut self.unasked) {
+            return;
+        }
+        if !self.pipelines || sent.first_ns.saturating_sub(self.last_ns) > self.slowest_ns {
+            self.doubt = None;
+        }
     }
 
     fn pop(&mut self) -> Option<Open> {
@@ -393,7 +419,9 @@ impl Rows {
             reply: shown.map(|node| node.value().json()),
             error,
             is_push: false,
-            db: open.and_then(|open| self.session.db_of(node).filter(|_| open.doubt != Some(Missing::Lost))),
+            db: open.and_then(|open| {
+                self.session.db_of(node).filter(|_| !self.replicates && open.doubt != Some(Missing::Lost))
+            }),
             request_bytes: open.map(|open| open.bytes),
             reply_bytes: reply.map(|reply| reply.bytes),
         }
