@@ -143,6 +143,9 @@ const COUNTED: &[(&str, usize)] = &[
     ("ZUNION", 0),
 ];
 
+/// Commands of which some arguments are secrets.
+const KEEP_SECRETS: &[&str] = &["ACL SETUSER", "CONFIG SET", "HELLO", "MIGRATE", "SENTINEL CONFIG", "SENTINEL SET"];
+
 /// Pub/sub commands that are answered by pushes.
 pub const SUBSCRIBING: &[&str] =
     &["PSUBSCRIBE", "PUNSUBSCRIBE", "SSUBSCRIBE", "SUBSCRIBE", "SUNSUBSCRIBE", "UNSUBSCRIBE"];
@@ -298,23 +301,26 @@ fn redact(name: &str, args: &[&Str], texts: &mut [String], no_subcommand: bool) 
             .collect::<Vec<_>>()
     };
     match name {
-        "AUTH" => (0..args.len()).for_each(hide),
+        "AUTH" => (0..args.len()).for_each(&mut hide),
         "ACL SETUSER" => (1..args.len())
             .filter(|&at| {
                 args.get(at).is_some_and(|rule| matches!(rule.bytes.first(), Some(b'>' | b'<' | b'#' | b'!')))
             })
-            .for_each(hide),
-        "CONFIG SET" | "SENTINEL CONFIG SET" | "SENTINEL SET" => (0..args.len())
+            .for_each(&mut hide),
+        "CONFIG SET" | "SENTINEL CONFIG" | "SENTINEL SET" => (0..args.len())
             .filter(|&at| at > 0 && args.get(at - 1).is_some_and(|parameter| is_secret(&parameter.bytes)))
-            .for_each(hide),
-        "HELLO" => behind("AUTH", 2).into_iter().for_each(hide),
+            .for_each(&mut hide),
+        "HELLO" => behind("AUTH", 2).into_iter().for_each(&mut hide),
         "MIGRATE" => {
             behind("AUTH", 1).into_iter().for_each(&mut hide);
-            behind("AUTH2", 2).into_iter().for_each(hide);
+            behind("AUTH2", 2).into_iter().for_each(&mut hide);
         }
-        // The subcommand was not seen: what is behind it could be a secret.
-        _ if no_subcommand => (0..args.len()).for_each(hide),
         _ => {}
+    }
+    // Behind a word that was not seen whole, anything could be a secret.
+    if KEEP_SECRETS.contains(&name) || no_subcommand {
+        let seen = args.iter().take_while(|arg| arg.is_whole()).count();
+        (if no_subcommand { 0 } else { seen + 1 }..args.len()).for_each(hide);
     }
 }
 

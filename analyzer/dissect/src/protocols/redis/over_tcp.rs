@@ -46,6 +46,8 @@ struct Reading {
     damaged: bool,
     /// Whether bytes are missing where the next message is looked for.
     lost: bool,
+    /// Bytes stepped over in search of a message.
+    skipped_bytes: u64,
     /// When its last byte was read.
     last_ns: i64,
 }
@@ -54,8 +56,8 @@ struct Reading {
 pub struct OverTcp {
     sides: PerSide<Reading>,
     kept_bytes_max: usize,
-    /// Whether the server's port is one of Redis.
-    at_home: bool,
+    /// Whether the client's first bytes may be a line, for its port is one of Redis and we joined in the middle.
+    may_join_at_line: bool,
     rows: Rows,
     ended: PerSide<Option<End>>,
 }
@@ -116,6 +118,7 @@ impl Dissector for OverTcp {
             State::Snapshot(_) => self.snapshot_done(from, true, out),
             _ => self.part(from, out),
         }
+        self.sides[from].say_skipped(unread.len(), out);
         self.ended[from] = Some(how);
         if let Some(other) = self.ended[from.other()] {
             let cut = how == End::Cut || other == End::Cut;
@@ -139,6 +142,7 @@ impl OverTcp {
             lost_bytes: 0,
             damaged: false,
             lost: false,
+            skipped_bytes: 0,
             last_ns: i64::MIN,
         };
         let client = Reading {
@@ -148,7 +152,7 @@ impl OverTcp {
         Self {
             sides: PerSide { client, server: reading(Grammar::Values) },
             kept_bytes_max,
-            at_home: seek::PORTS.contains(&start.server_port),
+            may_join_at_line: !start.from_start && seek::PORTS.contains(&start.server_port),
             rows: Rows::new(start.from_start),
             ended: PerSide::default(),
         }
@@ -191,9 +195,9 @@ impl OverTcp {
             Read::Wanted(wanted) => return Next::Wait(wanted),
             Read::Whole(node) => self.message(from, node, false, out),
             Read::Malformed(why) => {
-                let end = (*at + 1).min(unread.len());
-                out.anomaly(*at..end, Anomaly::with("redis_malformed", why));
-                *at = if taken == 0 { end } else { *at };
+                // What breaks the grammar is not taken: it is the first byte that is searched.
+                out.anomaly(*at..*at + 1, Anomaly::with("redis_malformed", why));
+                self.sides[from].last_ns = out.stamp(*at..*at + 1).last_ns;
                 self.lose_order(from, Missing::Unseen, out);
             }
         }
@@ -215,7 +219,7 @@ impl OverTcp {
             return Next::Wait(1);
         }
         // Joined at a line: it was recognised by that.
-        let joined = self.at_home && edge && from == Side::Client && self.sides.client.last_ns == i64::MIN;
+        let joined = from == Side::Client && std::mem::take(&mut self.may_join_at_line);
         if joined && seek::inline(rest) == seek::Front::Yes {
             self.sides.client.state = State::Reading;
             return Next::Again;
@@ -232,11 +236,9 @@ impl OverTcp {
             (Err(_), Some((skipped, _))) => (skipped, Next::Again),
             (Err(skipped), None) => (skipped, Next::Wait(rest.len() - skipped + 1)),
         };
-        if skipped > 0 {
-            out.anomaly(*at..*at + skipped, Anomaly::new("redis_skipped"));
-        }
         *at += skipped;
         let reading = &mut self.sides[from];
+        reading.skipped_bytes += skipped as u64;
         if matches!(next, Next::Wait(_)) {
             let edge = skipped < rest.len() || rest.last() == Some(&b'\n');
             let since_ns = if skipped > 0 { out.stamp(*at - 1..*at).last_ns } else { since_ns };
@@ -245,6 +247,7 @@ impl OverTcp {
         }
         reading.state = State::Reading;
         reading.damaged = std::mem::take(&mut reading.lost);
+        reading.say_skipped(*at, out);
         if let (Err(_), Some((_, first_ns))) = (found, turn) {
             self.rows.resume(first_ns, out);
         }
@@ -408,6 +411,14 @@ impl OverTcp {
 }
 
 impl Reading {
+    /// Says how much was stepped over before `at`.
+    fn say_skipped(&mut self, at: usize, out: &mut dyn Sink) {
+        let skipped_bytes = std::mem::take(&mut self.skipped_bytes);
+        if skipped_bytes > 0 {
+            out.anomaly(at..at, Anomaly::with("redis_skipped", format!("{skipped_bytes} bytes")));
+        }
+    }
+
     /// The message that ended, if a byte of it was seen.
     fn taken<T>(&mut self, content: T, cut: bool) -> Option<Message<T>> {
         let damaged = std::mem::take(&mut self.damaged);

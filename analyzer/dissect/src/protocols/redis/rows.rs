@@ -280,10 +280,11 @@ impl Rows {
     pub fn resume(&mut self, first_ns: i64, out: &mut dyn Sink) {
         while self.waiting.get(1).is_some_and(|next| next.stamp.last_ns <= first_ns) {
             if let Some(open) = self.pop() {
-                self.session.unanswered(open.command.effect);
                 self.hand_on(open, true, out);
             }
         }
+        self.unasked = false;
+        self.pipelines = self.waiting.len() > 1;
     }
 
     /// Nothing more comes: what is open becomes rows, cut if the input ended.
@@ -330,16 +331,17 @@ impl Rows {
     fn settle(&mut self, out: &mut dyn Sink) {
         while let Some(open) = self.waiting.pop_front_if(|open| !open.answered) {
             self.waiting_bytes -= open.command.held_bytes();
-            self.session.unanswered(open.command.effect);
             self.hand_on(open, false, out);
         }
     }
 
-    fn hand_on(&self, open: Open, cut: bool, out: &mut dyn Sink) {
+    /// Hands on a command without a reply.
+    fn hand_on(&mut self, open: Open, cut: bool, out: &mut dyn Sink) {
         let row = self.row(Some(&open), None);
         let call = Call::new(Some(open.stamp), open.confirmed);
         let cut = open.cut || cut && open.confirmed.is_none();
         out.row(&if cut { call.cut() } else { call }, Row::Redis(&row));
+        self.session.unanswered(open.command.effect);
     }
 
     fn give_up_oldest(&mut self, out: &mut dyn Sink) {
@@ -348,7 +350,6 @@ impl Rows {
         }
         if let Some(open) = self.pop() {
             self.owed += 1;
-            self.session.unanswered(open.command.effect);
             self.hand_on(open, true, out);
         }
     }
@@ -402,7 +403,10 @@ impl Rows {
         let shown = Message { content, stamp: message.stamp, bytes: message.bytes, cut: message.cut };
         let mut row = self.row(None, Some(&shown));
         row.db = None;
-        let call = Call::new(None, Some(message.stamp));
+        // What answers nothing behind a gap may be a part of something else.
+        let mut stamp = message.stamp;
+        stamp.damaged |= self.doubt == Some(Missing::Lost);
+        let call = Call::new(None, Some(stamp));
         out.row(&if message.cut { call.cut() } else { call }, Row::Redis(&row));
     }
 

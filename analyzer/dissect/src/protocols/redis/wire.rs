@@ -423,7 +423,7 @@ impl Parser {
             text.length -= 1;
             text.bytes.truncate(usize::try_from(text.length).unwrap_or(usize::MAX));
         } else if self.grammar == Grammar::Values {
-            return (end + 1, Err("a line ends without CR"));
+            return (end, Err("a line ends without CR"));
         }
         if matches!(kind, TextKind::BigNumber | TextKind::Double) {
             self.evidence = Some(3);
