@@ -99,7 +99,7 @@ fn losses() {
                     ask("GET d"),
                     server("$1\r\nd\r\n"),
                 ],
-                r#"PING > simple_string "PONG", !redis_gap, ? > integer 1 response_only, GET key=c ["c"] > bulk_string "c" damaged, GET key=d ["d"] > bulk_string "d""#,
+                r#"PING > simple_string "PONG", !redis_gap, ? > integer 1 response_only damaged, GET key=c ["c"] > bulk_string "c" damaged, GET key=d ["d"] > bulk_string "d""#,
             ),
             (
                 "a command of a pipeline",
@@ -112,7 +112,7 @@ fn losses() {
                     ask("GET e"),
                     server("$1\r\ne\r\n"),
                 ],
-                r#"!redis_gap, GET key=b ["b"] > bulk_string "a" damaged, GET key=c ["c"] > bulk_string "b" damaged, ? > bulk_string "c" response_only, GET key=d ["d"] > bulk_string "d" damaged, GET key=e ["e"] > bulk_string "e""#,
+                r#"!redis_gap, GET key=b ["b"] > bulk_string "a" damaged, GET key=c ["c"] > bulk_string "b" damaged, ? > bulk_string "c" response_only damaged, GET key=d ["d"] > bulk_string "d" damaged, GET key=e ["e"] > bulk_string "e""#,
             ),
             (
                 "a message to a subscriber",
@@ -122,7 +122,7 @@ fn losses() {
                     lost(answering, 20),
                     server("i\r\n*3\r\n$7\r\nmessage\r\n$1\r\nc\r\n$1\r\nj\r\n"),
                 ],
-                r#"push SUBSCRIBE key=c > array ["subscribe","c",1], SUBSCRIBE key=c ["c"], !redis_gap, push ? > array [{"$cut":"mess","bytes":7},{"$left_out":2}], !redis_skipped, push MESSAGE key=c > array ["message","c","j"] damaged"#,
+                r#"push SUBSCRIBE key=c > array ["subscribe","c",1], SUBSCRIBE key=c ["c"], !redis_gap, ? > array [{"$cut":"mess","bytes":7},{"$left_out":2}] cut, !redis_skipped, push MESSAGE key=c > array ["message","c","j"] damaged"#,
             ),
         ],
         play,
