@@ -6,19 +6,21 @@
 //!
 //! `wire.rs` reads values a piece at a time into those of `node.rs`, `command.rs` understands commands and hides
 //! secrets, `over_tcp.rs` is a connection with its losses and its end, `rows.rs` pairs, `session.rs` follows database,
-//! version and transactions; `seek.rs` knows what Redis looks like.
+//! version and transactions, `snapshot.rs` steps over what a master sends its replica; `seek.rs` knows what Redis looks like.
 
 mod command;
+mod exchange;
 mod node;
 mod over_tcp;
 mod rows;
 mod seek;
 mod session;
+mod snapshot;
 #[cfg(test)]
 mod tests;
 mod wire;
 
-pub use rows::Exchange;
+pub use exchange::Exchange;
 
 use super::Protocol;
 

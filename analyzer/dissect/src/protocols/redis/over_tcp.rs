@@ -9,10 +9,10 @@ use super::command::Command;
 use super::node::{Node, TextKind};
 use super::rows::{Message, Missing, Rows};
 use super::seek;
-use super::session::{After, Extent, extent};
+use super::session::After;
+use super::snapshot::Extent;
 use super::wire::{Grammar, Parser, Read};
 use crate::protocols::{Anomaly, Dissector, End, PerSide, Progress, Side, Sink, Stamp, Start};
-use memchr::{memchr, memmem};
 
 /// The most unread bytes ever asked for: what is not whole is taken in by pieces.
 pub const UNREAD_BYTES_MAX: usize = seek::FRONT_BYTES_MAX;
@@ -20,11 +20,8 @@ pub const UNREAD_BYTES_MAX: usize = seek::FRONT_BYTES_MAX;
 /// Bytes of the strings of one message that are kept: the body limit, within these. Names and keys are no bodies.
 const KEPT_BYTES: std::ops::RangeInclusive<usize> = 1 << 10..=256 << 10;
 
-/// A line before a snapshot is `$`, a length or `EOF:` with 40 bytes, and its end.
-const EXTENT_BYTES_MAX: usize = 64;
-
 #[derive(Debug)]
-enum State {
+pub(super) enum State {
     Reading,
     /// Whether a message may begin at the next byte; and since when nothing was read.
     Seeking {
@@ -36,10 +33,10 @@ enum State {
 }
 
 /// One side, and the message of it that is being read.
-struct Reading {
-    state: State,
-    parser: Parser,
-    stamp: Option<Stamp>,
+pub(super) struct Reading {
+    pub(super) state: State,
+    pub(super) parser: Parser,
+    pub(super) stamp: Option<Stamp>,
     /// Bytes missing inside it.
     lost_bytes: u64,
     /// Whether bytes of it are missing, or right before it.
@@ -54,16 +51,16 @@ struct Reading {
 
 /// One connection.
 pub struct OverTcp {
-    sides: PerSide<Reading>,
-    kept_bytes_max: usize,
+    pub(super) sides: PerSide<Reading>,
+    pub(super) kept_bytes_max: usize,
     /// Whether the client's first bytes may be a line, for its port is one of Redis and we joined in the middle.
     may_join_at_line: bool,
-    rows: Rows,
+    pub(super) rows: Rows,
     ended: PerSide<Option<End>>,
 }
 
 /// What to do after a step.
-enum Next {
+pub(super) enum Next {
     Again,
     /// Wait for so many unread bytes.
     Wait(usize),
@@ -267,76 +264,6 @@ impl OverTcp {
         Some((low - span.start, ns(low)))
     }
 
-    /// Takes in a master's snapshot.
-    fn snapshot(&mut self, from: Side, unread: &[u8], at: &mut usize, out: &mut dyn Sink) -> Next {
-        let rest = unread.get(*at..).unwrap_or_default();
-        let State::Snapshot(known) = &mut self.sides[from].state else { return Next::Again };
-        let (taken, done) = match known {
-            _ if rest.is_empty() => return Next::Wait(1),
-            None => {
-                // Empty lines keep the connection alive while the snapshot is made.
-                let empty = rest.iter().take_while(|byte| **byte == b'\n').count();
-                let line = rest.get(empty..).unwrap_or_default();
-                match memchr(b'\n', line) {
-                    Some(end) => match line.get(..end).and_then(|line| extent(line.trim_ascii_end())) {
-                        Some(extent) => {
-                            *known = Some(extent);
-                            (empty + end + 1, false)
-                        }
-                        None => {
-                            out.anomaly(*at..*at + empty + end + 1, Anomaly::new("redis_bad_snapshot"));
-                            *at += empty + end + 1;
-                            self.lose_order(from, Missing::Unseen, out);
-                            return Next::Again;
-                        }
-                    },
-                    None if line.len() > EXTENT_BYTES_MAX => {
-                        self.lose_order(from, Missing::Unseen, out);
-                        return Next::Again;
-                    }
-                    None if empty > 0 => (empty, false),
-                    None => return Next::Wait(rest.len() + 1),
-                }
-            }
-            Some(Extent::Bytes(left)) => {
-                let taken = rest.len().min(usize::try_from(*left).unwrap_or(usize::MAX));
-                *left -= taken as u64;
-                (taken, *left == 0)
-            }
-            Some(Extent::Mark(mark)) => match memmem::find(rest, mark) {
-                Some(end) => (end + mark.len(), true),
-                None if rest.len() < mark.len() => return Next::Wait(rest.len() + 1),
-                None => (rest.len() - (mark.len() - 1), false),
-            },
-        };
-        let stamp = out.stamp(*at..*at + taken);
-        *at += taken;
-        let reading = &mut self.sides[from];
-        match &mut reading.stamp {
-            Some(before) => before.extend(stamp),
-            None => reading.stamp = Some(stamp),
-        }
-        if done {
-            self.snapshot_done(from, false, out);
-        }
-        Next::Again
-    }
-
-    fn snapshot_done(&mut self, from: Side, cut: bool, out: &mut dyn Sink) {
-        if let Some(message) = self.sides[from].taken((), cut) {
-            self.rows.snapshot(&message, out);
-        }
-        self.commands_follow();
-    }
-
-    /// From here on the server sends commands.
-    fn commands_follow(&mut self) {
-        self.rows.replicates = true;
-        let server = &mut self.sides.server;
-        server.state = State::Reading;
-        server.parser = Parser::new(Grammar::Commands, self.kept_bytes_max);
-    }
-
     /// Hands on a message that ended, or of which no more will be seen.
     fn message(&mut self, from: Side, node: Node, cut: bool, out: &mut dyn Sink) {
         let evidence = self.sides[from].parser.evidence.take();
@@ -393,7 +320,7 @@ impl OverTcp {
     }
 
     /// Messages may be missing, or it is not known where the next begins.
-    fn lose_order(&mut self, from: Side, why: Missing, out: &mut dyn Sink) {
+    pub(super) fn lose_order(&mut self, from: Side, why: Missing, out: &mut dyn Sink) {
         self.part(from, out);
         match from {
             Side::Client => self.rows.missing_commands(why),
@@ -420,7 +347,7 @@ impl Reading {
     }
 
     /// The message that ended, if a byte of it was seen.
-    fn taken<T>(&mut self, content: T, cut: bool) -> Option<Message<T>> {
+    pub(super) fn taken<T>(&mut self, content: T, cut: bool) -> Option<Message<T>> {
         let damaged = std::mem::take(&mut self.damaged);
         let lost_bytes = std::mem::take(&mut self.lost_bytes);
         let mut stamp = self.stamp.take()?;

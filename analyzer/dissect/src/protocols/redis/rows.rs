@@ -12,6 +12,7 @@
 //!   is damaged; where we joined in the middle, only if more than one command was open.
 
 use super::command::{self, Command, Effect};
+use super::exchange::Exchange;
 use super::node::{Kind, Node};
 use super::session::{After, Push, Session};
 use crate::protocols::{Anomaly, Call, Row, Sink, Stamp};
@@ -23,42 +24,6 @@ pub const WAITING_MAX: usize = 16 << 10;
 
 /// Bytes they may hold; past that only the names and keys of further ones are kept: 16 Ki of 300 bytes.
 pub const WAITING_BYTES_MAX: usize = 1 << 20;
-
-/// One row of `redis`.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct Exchange {
-    /// Version of RESP.
-    pub resp_version: Option<u8>,
-    /// The command, or what a push is about.
-    pub command: Option<String>,
-    /// Key, or channel.
-    pub key: Option<String>,
-    /// Arguments.
-    pub args: Option<Vec<String>>,
-    /// Type of the reply.
-    pub reply_type: Option<&'static str>,
-    /// The reply as JSON text.
-    pub reply: Option<String>,
-    /// Text of an error.
-    pub error: Option<String>,
-    /// Whether it answers nothing.
-    pub is_push: bool,
-    /// Database.
-    pub db: Option<i32>,
-    /// Length of the command.
-    pub request_bytes: Option<u64>,
-    /// Length of the reply, or of the push.
-    pub reply_bytes: Option<u64>,
-}
-
-impl Exchange {
-    /// Bytes of its texts.
-    pub fn held_bytes(&self) -> usize {
-        let texts = [&self.command, &self.key, &self.reply, &self.error];
-        let texts = texts.into_iter().flatten().chain(self.args.iter().flatten());
-        texts.map(String::len).sum()
-    }
-}
 
 /// Why messages before another may not have been seen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

@@ -3,7 +3,6 @@
 use super::command::{Effect, Replies};
 use super::node::{Kind, Node};
 use super::seek::{self, Front};
-use super::wire;
 
 /// What comes behind a reply, where not another one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -231,20 +230,5 @@ impl<'a> Push<'a> {
         }
         let channel = items.get(1).filter(|_| message || confirms.is_some());
         Some((Push { word, channel, confirms }, kind))
-    }
-}
-
-/// How a snapshot's extent is told (`replication.c`): by its length, or by 40 bytes that stand at its end.
-#[derive(Debug)]
-pub enum Extent {
-    Bytes(u64),
-    Mark(Vec<u8>),
-}
-
-/// The line before a snapshot.
-pub fn extent(line: &[u8]) -> Option<Extent> {
-    match line.strip_prefix(b"$")? {
-        [b'E', b'O', b'F', b':', mark @ ..] if mark.len() == 40 => Some(Extent::Mark(mark.to_vec())),
-        length => u64::try_from(wire::number(length)?).ok().map(Extent::Bytes),
     }
 }
