@@ -14,6 +14,7 @@ mod graphql;
 mod grpc;
 mod http;
 mod packets;
+mod redis;
 mod tls;
 
 /// What a column holds.
@@ -134,6 +135,7 @@ pub static TABLES: &[Table] = &[
     http::TABLE,
     grpc::TABLE,
     graphql::TABLE,
+    redis::TABLE,
     dns::TABLE,
     tls::TABLE,
     anomalies::TABLE,

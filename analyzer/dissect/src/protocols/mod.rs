@@ -15,6 +15,7 @@ pub mod grpc;
 pub mod http;
 pub mod http1;
 mod json;
+pub mod redis;
 mod row;
 #[cfg(test)]
 pub(crate) mod testing;
@@ -171,4 +172,4 @@ pub struct Protocol {
 }
 
 /// Every protocol there is, the most certain to recognise first.
-pub static REGISTRY: &[Protocol] = &[tls::PROTOCOL, http1::PROTOCOL, dns::PROTOCOL, websocket::PROTOCOL];
+pub static REGISTRY: &[Protocol] = &[tls::PROTOCOL, http1::PROTOCOL, redis::PROTOCOL, dns::PROTOCOL, websocket::PROTOCOL];

@@ -1,6 +1,6 @@
 //! What the protocols room hands forward.
 
-use super::{dns, graphql, grpc, http, tls};
+use super::{dns, graphql, grpc, http, redis, tls};
 use std::ops::{Index, IndexMut};
 
 /// Who sent it, as the protocol understands the roles.
@@ -148,6 +148,8 @@ pub enum Row<'a> {
     Grpc(&'a grpc::Call<'a>),
     /// For `http`.
     Http(&'a http::Exchange),
+    /// For `redis`.
+    Redis(&'a redis::Exchange),
     /// For `tls`.
     Tls(&'a tls::Handshake),
     /// For tests of the contract.

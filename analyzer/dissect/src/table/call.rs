@@ -128,7 +128,7 @@ mod tests {
     #[test]
     fn the_columns_stand_in_the_order_of_the_contract() {
         let names = [CallColumns::NAMES, EndColumns::NAMES, StateColumns::NAMES].concat();
-        for table in ["http", "grpc", "graphql", "dns", "tls"] {
+        for table in ["http", "grpc", "graphql", "dns", "tls", "redis"] {
             let contract: Vec<_> = formats::tables::table(table).unwrap().columns().map(|column| column.name).collect();
             assert_eq!(names, contract[..names.len()], "{table}");
         }

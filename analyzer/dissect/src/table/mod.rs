@@ -11,6 +11,7 @@ mod flows;
 mod graphql;
 mod grpc;
 mod http;
+mod redis;
 mod rows;
 mod schema;
 mod tls;

@@ -6,6 +6,7 @@ use super::flows::FlowRows;
 use super::graphql::GraphqlRows;
 use super::grpc::GrpcRows;
 use super::http::HttpRows;
+use super::redis::RedisRows;
 use super::schema::schema;
 use super::tls::TlsRows;
 use super::writer::Lot;
@@ -91,6 +92,7 @@ tables! {
     grpc: GrpcRows,
     http: HttpRows,
     packets: PacketColumns,
+    redis: RedisRows,
     tls: TlsRows,
 }
 
@@ -240,6 +242,11 @@ impl Output for Rows {
                 let messages = [&exchange.request, &exchange.response].into_iter().flatten();
                 self.bytes += ROW_BYTES
                     + messages.map(|message| message.body.len() + message.headers.held_bytes()).sum::<usize>();
+            }
+            Row::Redis(exchange) if self.wanted.contains("redis") => {
+                let ts_ns = self.tables.redis.rows.append(flow, client, call, exchange, node);
+                self.tables.redis.order.push(ts_ns);
+                self.bytes += ROW_BYTES + exchange.held_bytes();
             }
             Row::Tls(handshake) if self.wanted.contains("tls") => {
                 let ts_ns = self.tables.tls.rows.append(flow, client, call, handshake, node);

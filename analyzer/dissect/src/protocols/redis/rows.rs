@@ -1,0 +1,398 @@
+//! Commands wait here for their replies.
+//!
+//! Redis pairs by order alone: the n-th reply answers the n-th command that gets one. Pushes are no replies, and
+//! some commands get none. Where messages may be missing, order needs help:
+//!
+//! * Commands from before a loss of commands are answered first, in order.
+//! * Behind a loss of replies, reading goes on with the first bytes that came after a command was sent, and the
+//!   newest command sent before them is held to be the one answered, for clients that wait for each reply have no
+//!   older one open. Older ones become rows without a reply.
+//! * Such pairs are doubtful until everything sent was answered and nothing came that answers nothing; with a client
+//!   that pipelines, until it was also quiet for longer than replies take. Behind a gap a doubtful pair says that it
+//!   is damaged; where we joined in the middle, only if more than one command was open.
+
+use super::command::{self, Command, Effect};
+use super::exchange::Exchange;
+use super::node::{Kind, Node};
+use super::session::{After, Push, Session};
+use crate::protocols::{Anomaly, Call, Row, Sink, Stamp};
+use std::collections::VecDeque;
+
+/// Commands that may wait on one connection: bulk loading sends thousands before it reads a reply. The oldest is
+/// handed on alone past that, and its reply too.
+pub const WAITING_MAX: usize = 16 << 10;
+
+/// Bytes they may hold; past that only the names and keys of further ones are kept: 16 Ki of 300 bytes.
+pub const WAITING_BYTES_MAX: usize = 1 << 20;
+
+/// Why messages before another may not have been seen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Missing {
+    /// We joined in the middle, or cannot tell where a message ends.
+    Unseen,
+    /// A gap.
+    Lost,
+}
+
+/// Some message, as far as it was seen.
+pub struct Message<T> {
+    pub content: T,
+    pub stamp: Stamp,
+    /// Its length, with what is missing of it.
+    pub bytes: u64,
+    /// Whether its end was not seen.
+    pub cut: bool,
+}
+
+struct Open {
+    command: Command,
+    stamp: Stamp,
+    bytes: u64,
+    cut: bool,
+    answered: bool,
+    doubt: Option<Missing>,
+    /// The first push that confirmed it, and how many are still to come.
+    confirmed: Option<Stamp>,
+    confirmations_left: u32,
+}
+
+/// All that is open on one connection.
+pub struct Rows {
+    waiting: VecDeque<Open>,
+    waiting_bytes: usize,
+    /// Replies to come for commands that were handed on already.
+    owed: u64,
+    session: Session,
+    /// Whether order is certain for commands sent from now on.
+    doubt: Option<Missing>,
+    /// Whether something that answers nothing came since the last command.
+    unasked: bool,
+    /// How long replies took since order became doubtful, and when the last value came.
+    slowest_ns: i64,
+    last_ns: i64,
+    /// Whether more than one command was open since then.
+    pipelines: bool,
+    /// Whether the server sends the commands, of a master to its replica.
+    pub replicates: bool,
+}
+
+impl Rows {
+    /// For a connection that was seen from its first byte, or not.
+    pub fn new(from_start: bool) -> Self {
+        Self {
+            waiting: VecDeque::new(),
+            waiting_bytes: 0,
+            owed: 0,
+            session: Session::new(from_start),
+            doubt: (!from_start).then_some(Missing::Unseen),
+            unasked: true,
+            slowest_ns: 0,
+            last_ns: i64::MIN,
+            pipelines: false,
+            replicates: false,
+        }
+    }
+
+    /// A command. Says what the server sends behind it, where that is no reply.
+    pub fn command(&mut self, message: Message<Command>, out: &mut dyn Sink) -> After {
+        let effect = message.content.effect;
+        self.settle_order(&message.stamp);
+        if self.session.is_obscured_by(effect) {
+            self.doubt_order(Missing::Lost);
+        }
+        let answered = self.session.sends(effect) && !self.replicates;
+        let confirmations_left = match effect {
+            Effect::Subscribe { channels } => channels,
+            _ => 0,
+        };
+        if self.waiting.len() >= WAITING_MAX {
+            self.give_up_oldest(out);
+        }
+        let mut command = message.content;
+        if self.waiting_bytes > WAITING_BYTES_MAX {
+            command.shed();
+        }
+        self.waiting_bytes += command.held_bytes();
+        self.waiting.push_back(Open {
+            command,
+            stamp: message.stamp,
+            bytes: message.bytes,
+            cut: message.cut,
+            answered,
+            doubt: self.doubt,
+            confirmed: None,
+            confirmations_left,
+        });
+        self.settle(out);
+        self.replicates |= effect == Effect::ReplicaAck;
+        match effect {
+            Effect::ReplicaAck => After::Commands,
+            Effect::Replicate { answered: false } if self.waiting.is_empty() => After::Snapshot,
+            _ => After::Reply,
+        }
+    }
+
+    /// A value of the server; `evidence` is the version it can only be of. Says what comes behind it.
+    pub fn value(&mut self, mut message: Message<Node>, evidence: Option<u8>, out: &mut dyn Sink) -> After {
+        self.settle(out);
+        self.last_ns = message.stamp.last_ns;
+        self.session.speaks(evidence);
+        if let Some((push, kind)) = Push::of(&message.content)
+            && self.is_push(&push, kind)
+        {
+            self.push(&message, out);
+            self.settle(out);
+            return After::Reply;
+        }
+        if self.owed > 0 {
+            self.owed -= 1;
+            self.alone(&message, out);
+            return After::Reply;
+        }
+        let alone = self.waiting.len() == 1;
+        let Some(mut open) = self.pop() else {
+            self.doubt_order(Missing::Unseen);
+            self.alone(&message, out);
+            return After::Reply;
+        };
+        let effect = open.command.effect;
+        if self.session.is_secret(effect) {
+            command::redact_reply(&mut message.content);
+        }
+        if let Effect::Hello(asked) = effect {
+            self.session.greets(asked, &message.content);
+        }
+        let doubtful = match open.doubt {
+            Some(Missing::Lost) => true,
+            Some(Missing::Unseen) => !alone,
+            None => false,
+        };
+        open.stamp.damaged |= doubtful;
+        self.slowest_ns = self.slowest_ns.max(message.stamp.first_ns.saturating_sub(open.stamp.last_ns));
+        let row = self.row(Some(&open), Some(&message));
+        let call = Call::new(Some(open.stamp), Some(message.stamp));
+        out.row(&if open.cut || message.cut { call.cut() } else { call }, Row::Redis(&row));
+        let after = if doubtful || message.cut {
+            self.session.unanswered(effect);
+            After::Reply
+        } else {
+            self.session.answered(effect, &message.content)
+        };
+        self.settle(out);
+        after
+    }
+
+    /// A command of a master to its replica.
+    pub fn replicated(&mut self, message: &Message<Command>, out: &mut dyn Sink) {
+        let command = &message.content;
+        let row = Exchange {
+            command: command.name.clone(),
+            key: command.key.clone(),
+            args: command.args.clone(),
+            is_push: true,
+            db: self.session.db,
+            reply_bytes: Some(message.bytes),
+            ..Exchange::default()
+        };
+        let call = Call::new(None, Some(message.stamp));
+        out.row(&if message.cut { call.cut() } else { call }, Row::Redis(&row));
+        if let Effect::Select(db) = command.effect {
+            self.session.db = db;
+        }
+    }
+
+    /// A snapshot a master sent.
+    pub fn snapshot(&mut self, message: &Message<()>, out: &mut dyn Sink) {
+        let row = Exchange {
+            command: Some("RDB".to_owned()),
+            is_push: true,
+            reply_bytes: Some(message.bytes),
+            ..Exchange::default()
+        };
+        let call = Call::new(None, Some(message.stamp));
+        out.row(&if message.cut { call.cut() } else { call }, Row::Redis(&row));
+    }
+
+    /// Commands may be missing before the next one.
+    pub fn missing_commands(&mut self, why: Missing) {
+        self.doubt_order(why);
+        self.session.missed();
+        // What those before it select may be undone by one that is missing.
+        for open in &mut self.waiting {
+            if matches!(open.command.effect, Effect::Discard | Effect::Multi | Effect::Reset | Effect::Select(_)) {
+                open.command.effect = Effect::None;
+            }
+        }
+    }
+
+    /// Replies may be missing before the next one.
+    pub fn missing_replies(&mut self, why: Missing) {
+        self.doubt_order(why);
+        self.owed = 0;
+        for open in &mut self.waiting {
+            open.doubt = open.doubt.max(Some(why));
+        }
+    }
+
+    /// When the server began to answer something, of which nothing was read since `since_ns`: the time of the
+    /// first command sent after that and until `until_ns`.
+    pub fn turn_ns(&self, since_ns: i64, until_ns: i64) -> Option<i64> {
+        let mut sent = self.waiting.iter().filter(|open| open.answered).map(|open| open.stamp.last_ns);
+        sent.find(|&sent| sent > since_ns && sent <= until_ns)
+    }
+
+    /// The reply that begins at `first_ns` answers the newest command before it; older ones are handed on.
+    pub fn resume(&mut self, first_ns: i64, out: &mut dyn Sink) {
+        while self.waiting.get(1).is_some_and(|next| next.stamp.last_ns <= first_ns) {
+            if let Some(open) = self.pop() {
+                self.hand_on(open, true, out);
+            }
+        }
+        self.unasked = false;
+        self.pipelines = self.waiting.len() > 1;
+    }
+
+    /// Nothing more comes: what is open becomes rows, cut if the input ended.
+    pub fn end(&mut self, cut: bool, out: &mut dyn Sink) {
+        while let Some(open) = self.pop() {
+            let lost = open.answered && open.doubt == Some(Missing::Lost);
+            self.hand_on(open, cut || lost, out);
+        }
+    }
+
+    /// Bytes held.
+    pub fn held_bytes(&self) -> usize {
+        self.waiting_bytes + self.waiting.len() * size_of::<Open>()
+    }
+
+    /// Order is not certain for commands sent from now on.
+    fn doubt_order(&mut self, why: Missing) {
+        self.doubt = self.doubt.max(Some(why));
+        self.unasked = true;
+        self.slowest_ns = 0;
+        self.pipelines = self.waiting.len() > 1;
+    }
+
+    /// Order is certain again once a command is sent with nothing open, nothing unasked before it, and, for a client
+    /// that does not wait, after such a time that no reply can be under way.
+    fn settle_order(&mut self, sent: &Stamp) {
+        let drained = self.waiting.is_empty() && self.owed == 0;
+        self.pipelines |= !drained;
+        if !drained || std::mem::take(&mut self.unasked) {
+            return;
+        }
+        if !self.pipelines || sent.first_ns.saturating_sub(self.last_ns) > self.slowest_ns {
+            self.doubt = None;
+        }
+    }
+
+    fn pop(&mut self) -> Option<Open> {
+        let open = self.waiting.pop_front()?;
+        self.waiting_bytes -= open.command.held_bytes();
+        Some(open)
+    }
+
+    /// Hands on the commands in front that get no reply.
+    fn settle(&mut self, out: &mut dyn Sink) {
+        while let Some(open) = self.waiting.pop_front_if(|open| !open.answered) {
+            self.waiting_bytes -= open.command.held_bytes();
+            self.hand_on(open, false, out);
+        }
+    }
+
+    /// Hands on a command without a reply.
+    fn hand_on(&mut self, open: Open, cut: bool, out: &mut dyn Sink) {
+        let row = self.row(Some(&open), None);
+        let call = Call::new(Some(open.stamp), open.confirmed);
+        let cut = open.cut || cut && open.confirmed.is_none();
+        out.row(&if cut { call.cut() } else { call }, Row::Redis(&row));
+        self.session.unanswered(open.command.effect);
+    }
+
+    fn give_up_oldest(&mut self, out: &mut dyn Sink) {
+        if self.owed == 0 {
+            out.anomaly(0..0, Anomaly::new("redis_too_many_waiting"));
+        }
+        if let Some(open) = self.pop() {
+            self.owed += 1;
+            self.hand_on(open, true, out);
+        }
+    }
+
+    /// Whether it answers nothing. What RESP2 sends is told from a reply by what the connection asked for.
+    fn is_push(&self, push: &Push<'_>, kind: Kind) -> bool {
+        if kind == Kind::Push {
+            return true;
+        }
+        let idle = self.waiting.is_empty() && self.owed == 0;
+        match push.confirms {
+            _ if push.word == b"monitor" => self.session.monitors || idle,
+            _ if self.session.resp_version == Some(3) => false,
+            Some(_) => idle || self.session.subscribed || self.confirmed(push).is_some(),
+            None => idle || self.session.subscribed,
+        }
+    }
+
+    /// The command in front, if the push confirms it.
+    fn confirmed(&self, push: &Push<'_>) -> Option<&Open> {
+        self.waiting.front().filter(|open| {
+            let name = open.command.name.as_deref().unwrap_or_default();
+            push.confirms.is_some() && name.as_bytes().eq_ignore_ascii_case(push.word)
+        })
+    }
+
+    fn push(&mut self, message: &Message<Node>, out: &mut dyn Sink) {
+        let Some((push, _)) = Push::of(&message.content) else { return };
+        let mut row = self.row(None, Some(message));
+        row.is_push = true;
+        row.command = Some(super::node::escape(push.word).to_ascii_uppercase()).filter(|word| !word.is_empty());
+        row.key = push.channel.and_then(Node::bytes).map(super::node::escape);
+        let call = Call::new(None, Some(message.stamp));
+        out.row(&if message.cut { call.cut() } else { call }, Row::Redis(&row));
+        if let Some(count) = push.confirms {
+            self.session.subscribed = count > 0;
+        }
+        if self.confirmed(&push).is_some()
+            && let Some(open) = self.waiting.front_mut()
+        {
+            open.confirmed.get_or_insert(message.stamp);
+            open.confirmations_left = open.confirmations_left.saturating_sub(1);
+            open.answered = open.confirmations_left > 0;
+        }
+    }
+
+    /// A reply to a command that was not seen, or was handed on already.
+    fn alone(&self, message: &Message<Node>, out: &mut dyn Sink) {
+        let mut content = message.content.clone();
+        command::redact_reply(&mut content);
+        let shown = Message { content, stamp: message.stamp, bytes: message.bytes, cut: message.cut };
+        let mut row = self.row(None, Some(&shown));
+        row.db = None;
+        // What answers nothing behind a gap may be a part of something else.
+        let mut stamp = message.stamp;
+        stamp.damaged |= self.doubt == Some(Missing::Lost);
+        let call = Call::new(None, Some(stamp));
+        out.row(&if message.cut { call.cut() } else { call }, Row::Redis(&row));
+    }
+
+    fn row(&self, open: Option<&Open>, reply: Option<&Message<Node>>) -> Exchange {
+        let node = reply.map(|reply| &reply.content);
+        let error = node.and_then(Node::error);
+        let shown = node.filter(|_| error.is_none());
+        Exchange {
+            resp_version: self.session.resp_version,
+            command: open.and_then(|open| open.command.name.clone()),
+            key: open.and_then(|open| open.command.key.clone()),
+            args: open.and_then(|open| open.command.args.clone()),
+            reply_type: node.map(Node::type_name),
+            reply: shown.map(|node| node.value().json()),
+            error,
+            is_push: false,
+            db: open.and_then(|open| {
+                self.session.db_of(node).filter(|_| !self.replicates && open.doubt != Some(Missing::Lost))
+            }),
+            request_bytes: open.map(|open| open.bytes),
+            reply_bytes: reply.map(|reply| reply.bytes),
+        }
+    }
+}

@@ -1,0 +1,160 @@
+//! Gaps, and connections joined in the middle.
+
+use super::*;
+
+fn lost(from: Side, bytes: u64) -> Step {
+    Step::Gap(from, bytes)
+}
+
+#[test]
+fn losses() {
+    let (asking, answering) = (Side::Client, Side::Server);
+    check(
+        &[
+            (
+                "inside a string of a reply",
+                vec![
+                    ask("GET a"),
+                    server("$6\r\nab"),
+                    lost(answering, 2),
+                    server("ef\r\n"),
+                    ask("PING"),
+                    server("+PONG\r\n"),
+                ],
+                r#"!redis_gap, GET key=a ["a"] > bulk_string {"$cut":"ab","bytes":6} damaged, PING > simple_string "PONG""#,
+            ),
+            (
+                "the end of a string",
+                vec![ask("GET a"), server("$4\r\nab"), lost(answering, 4), ask("PING"), server("+PONG\r\n")],
+                r#"!redis_gap, GET key=a ["a"] > bulk_string {"$cut":"ab","bytes":4} damaged, PING > simple_string "PONG""#,
+            ),
+            (
+                "past a string",
+                vec![
+                    ask("MGET a b"),
+                    server("*2\r\n$4\r\nab"),
+                    lost(answering, 9),
+                    server("x\r\n"),
+                    ask("PING"),
+                    server("+PONG\r\n"),
+                    ask("PING"),
+                    server("+PONG\r\n"),
+                ],
+                r#"!redis_gap, MGET key=a ["a", "b"] > array [{"$cut":"ab","bytes":4},{"$left_out":1}] cut, !redis_skipped, PING > simple_string "PONG" damaged, PING > simple_string "PONG""#,
+            ),
+            (
+                "a whole reply",
+                vec![
+                    ask("GET a"),
+                    lost(answering, 9),
+                    ask("GET b"),
+                    server("$1\r\nb\r\n"),
+                    ask("GET c"),
+                    server("$1\r\nc\r\n"),
+                ],
+                r#"!redis_gap, GET key=a ["a"] cut, GET key=b ["b"] > bulk_string "b" damaged, GET key=c ["c"] > bulk_string "c""#,
+            ),
+            (
+                "a whole reply, known of when the next is there",
+                vec![
+                    ask("GET a"),
+                    ask("GET b"),
+                    lost(answering, 9),
+                    server("$1\r\nb\r\n"),
+                    ask("GET c"),
+                    server("$1\r\nc\r\n"),
+                ],
+                r#"!redis_gap, GET key=a ["a"] cut, GET key=b ["b"] > bulk_string "b" damaged, GET key=c ["c"] > bulk_string "c""#,
+            ),
+            (
+                "inside an argument",
+                vec![
+                    client("*3\r\n$3\r\nSET\r\n$1\r\na\r\n$4\r\nb"),
+                    lost(asking, 2),
+                    client("c\r\n"),
+                    server("+OK\r\n"),
+                ],
+                r#"!redis_gap, SET key=a ["a", "b…(4 bytes)"] > simple_string "OK" damaged"#,
+            ),
+            (
+                "past an argument",
+                vec![
+                    client("*3\r\n$3\r\nSET\r\n$1\r\na\r\n$4\r\nb"),
+                    lost(asking, 40),
+                    server("+OK\r\n"),
+                    ask("GET c"),
+                    server("$1\r\nc\r\n"),
+                ],
+                r#"!redis_gap, SET key=a ["a", "b…(4 bytes)"] > simple_string "OK" cut, GET key=c ["c"] > bulk_string "c" damaged"#,
+            ),
+            (
+                "a whole command",
+                vec![
+                    ask("PING"),
+                    server("+PONG\r\n"),
+                    lost(asking, 20),
+                    server(":1\r\n"),
+                    ask("GET c"),
+                    server("$1\r\nc\r\n"),
+                    ask("GET d"),
+                    server("$1\r\nd\r\n"),
+                ],
+                r#"PING > simple_string "PONG", !redis_gap, ? > integer 1 response_only damaged, GET key=c ["c"] > bulk_string "c" damaged, GET key=d ["d"] > bulk_string "d""#,
+            ),
+            (
+                "a command of a pipeline",
+                vec![
+                    lost(asking, 20),
+                    client([resp("GET b"), resp("GET c")].concat()),
+                    server("$1\r\na\r\n$1\r\nb\r\n$1\r\nc\r\n"),
+                    ask("GET d"),
+                    server("$1\r\nd\r\n"),
+                    ask("GET e"),
+                    server("$1\r\ne\r\n"),
+                ],
+                r#"!redis_gap, GET key=b ["b"] > bulk_string "a" damaged, GET key=c ["c"] > bulk_string "b" damaged, ? > bulk_string "c" response_only damaged, GET key=d ["d"] > bulk_string "d" damaged, GET key=e ["e"] > bulk_string "e""#,
+            ),
+            (
+                "a message to a subscriber",
+                vec![
+                    ask("SUBSCRIBE c"),
+                    server("*3\r\n$9\r\nsubscribe\r\n$1\r\nc\r\n:1\r\n*3\r\n$7\r\nmess"),
+                    lost(answering, 20),
+                    server("i\r\n*3\r\n$7\r\nmessage\r\n$1\r\nc\r\n$1\r\nj\r\n"),
+                ],
+                r#"push SUBSCRIBE key=c > array ["subscribe","c",1], SUBSCRIBE key=c ["c"], !redis_gap, ? > array [{"$cut":"mess","bytes":7},{"$left_out":2}] cut, !redis_skipped, push MESSAGE key=c > array ["message","c","j"] damaged"#,
+            ),
+        ],
+        play,
+    );
+}
+
+#[test]
+fn joined_in_the_middle() {
+    check(
+        &[
+            ("between calls", vec![ask("GET a"), server("$1\r\na\r\n")], r#"GET key=a ["a"] > bulk_string "a""#),
+            (
+                "before a reply",
+                vec![server("+OK\r\n"), ask("GET a"), server("$1\r\na\r\n")],
+                r#"? > simple_string "OK" response_only, GET key=a ["a"] > bulk_string "a""#,
+            ),
+            (
+                "inside an argument",
+                vec![client("}x\r\n"), server("+OK\r\n"), ask("GET a"), server("$1\r\na\r\n")],
+                r#"? > simple_string "OK" response_only, !redis_skipped, GET key=a ["a"] > bulk_string "a""#,
+            ),
+            (
+                "inside a reply",
+                vec![server("xxx\r\n:1\r\n"), ask("GET a"), server("$1\r\na\r\n")],
+                r#"!redis_malformed, !redis_skipped, GET key=a ["a"] > bulk_string "a""#,
+            ),
+            (
+                "in a subscription",
+                vec![server("*3\r\n$7\r\nmessage\r\n$1\r\nc\r\n$1\r\nj\r\n")],
+                r#"push MESSAGE key=c > array ["message","c","j"]"#,
+            ),
+        ],
+        joined,
+    );
+}
