@@ -166,18 +166,10 @@ impl Rows {
     /// A request waits for its reply, unless replies cannot be told apart.
     fn ask(&mut self, from: Side, channel: u16, method: &Method, mut entry: Entry, out: &mut dyn Sink) {
         let awaits = Awaits::reply_to(from);
-        let open: Vec<(Key, bool)> =
-            self.waiting.of(channel, awaits).map(|(key, entry)| (*key, entry.lost[from.other()])).collect();
         let known = self.channels.entry(channel).or_default();
-        known.pipelines |= open.iter().any(|(_, lost)| !lost);
+        known.pipelines |= self.waiting.of(channel, awaits).next().is_some();
         if known.order_lost {
             return hand_on(&entry, None, Pair::Cut, out);
-        }
-        for (key, _) in open.iter().filter(|(_, lost)| *lost) {
-            // Whoever waits for replies has it: it was lost.
-            if let Some(over) = self.waiting.remove(key) {
-                hand_on(&over, None, Pair::Cut, out);
-            }
         }
         entry.replies = (method.class, method.replies);
         let key = awaited(awaits, channel, self.waiting.next_number());
@@ -358,16 +350,17 @@ impl Rows {
                 known.queue = None;
                 self.consumers.retain(|(of, _), _| *of != channel);
             }
-            if known.pipelines {
-                known.order_lost = true;
-                self.hand_on_all(channel, |entry| !entry.replies.1.is_empty(), Pair::Cut, out);
-            }
+            known.order_lost |= known.pipelines;
         }
-        for (_, entry) in self.waiting.of_channel(channel) {
+        let order_lost = self.channels.get(&channel).is_some_and(|known| known.order_lost);
+        for (key, entry) in self.waiting.of_channel(channel) {
             entry.lost[from] = true;
+            let is_request = !entry.replies.1.is_empty();
+            entry.over = is_request && (order_lost || key.awaits.from() == from)
+                // The channel may have been closed and opened anew: numbers begin again.
+                || entry.lost.client && entry.lost.server;
         }
-        // The channel may have been closed and opened anew: numbers begin again.
-        self.hand_on_all(channel, |entry| entry.lost.client && entry.lost.server, Pair::Cut, out);
+        self.hand_on_all(channel, |entry| entry.over, Pair::Cut, out);
     }
 }
 

@@ -5,9 +5,9 @@
 //!
 //! What a loss took may have changed anything on a channel, so afterwards
 //! * the numbers that confirms count by, what tags of consumers mean, and which queue was declared last are not known;
-//! * a row still takes an answer that names it, but not one that names all up to a number;
-//! * where a client was seen to send requests without waiting for replies, none are paired any more. One that waits has
-//!   the reply to all its earlier requests, so that those still open are over.
+//! * a publish or delivery still takes the answer that names it, but not one that names all up to a number;
+//! * a request whose reply may be among what was lost is over. Where a client was seen to send requests without waiting
+//!   for replies, none are paired any more; one that waits has the replies to all its earlier requests.
 
 use super::Message;
 use super::channel::{Channel, Consumer};

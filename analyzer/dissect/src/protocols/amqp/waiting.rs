@@ -69,6 +69,8 @@ pub struct Entry {
     pub cut: bool,
     /// Sides of which frames were lost since.
     pub lost: PerSide<bool>,
+    /// What would answer it may be among what was lost.
+    pub over: bool,
     arrival: u64,
 }
 
@@ -82,6 +84,7 @@ impl Entry {
             no_ack: false,
             cut: false,
             lost: PerSide::default(),
+            over: false,
             arrival: 0,
         }
     }
