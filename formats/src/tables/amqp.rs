@@ -19,7 +19,11 @@ const COLUMNS: &[Column] = &[
     column("channel", Int, "Channel; 0 is the connection itself.").source("AMQP 0-9-1 §4.2.3"),
     column("class", Text, "Class by name, or its number where it has none; 'heartbeat'; 'protocol-header'.")
         .source("AMQP 0-9-1 §3, §4.2.2, §4.2.7"),
-    column("method", Text, "Method by name, such as 'publish' or 'declare-ok', or its number where it has none.")
+    column(
+        "method",
+        Text,
+        "Method by name, or its number where it has none; answers such as 'declare-ok' have rows too, their time is with what asked.",
+    )
         .null("no method: a heartbeat, a protocol header, or content whose method was not seen")
         .source("AMQP 0-9-1 §3, RabbitMQ's extensions"),
     column("exchange", Text, "Exchange it names, of a bind between exchanges the source; empty is the default one.")

@@ -57,7 +57,7 @@ impl AmqpRows {
         to.body.append_option(message.body.as_ref());
         to.body_bytes.append_option(message.body_bytes.and_then(|bytes| bytes.try_into().ok()));
         to.settled_by.append_option(message.settled.map(|(how, _)| how));
-        to.settled_ms.append_option(message.settled.map(|(_, ns)| ms(ns)));
+        to.settled_ms.append_option(message.settled.and_then(|(_, ns)| ns).map(ms));
         ts_ns
     }
 

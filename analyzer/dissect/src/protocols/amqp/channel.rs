@@ -1,4 +1,5 @@
-//! What methods mean on their channel: what they ask for, and what they answer.
+//! What methods mean on their channel: what they ask for, and what they answer. An ack counts when it is sent, also
+//! inside a transaction.
 
 use super::Message;
 use super::content::{Content, Fate};
@@ -8,8 +9,11 @@ use super::waiting::{Awaits, Entry, Key};
 use super::wire::Called;
 use crate::protocols::{Call, Pair, PerSide, Row, Side, Sink, Stamp};
 
-/// Consumers of a connection whose queue is remembered: at most 512 bytes each.
+/// Consumers of a connection whose queue is remembered.
 const CONSUMERS_MAX: usize = 4096;
+
+/// The most that one costs: tag and queue are short strings.
+pub(super) const CONSUMER_BYTES: usize = size_of::<(u16, String, Consumer)>() + 2 * u8::MAX as usize;
 
 /// What publishes of a channel wait for.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -49,12 +53,6 @@ pub(super) struct Consumer {
     queue: Option<String>,
     /// Whether what is delivered to it is settled by that.
     no_ack: bool,
-}
-
-impl Consumer {
-    pub fn held_bytes(&self, tag: &str) -> usize {
-        size_of::<(u16, String, Self)>() + tag.len() + self.queue.as_ref().map_or(0, String::len)
-    }
 }
 
 /// The row of a method, as far as the method alone says it.
@@ -307,10 +305,8 @@ impl Rows {
             return;
         };
         let awaits = if from == Side::Client { Awaits::Settlement } else { Awaits::Confirm };
-        if from == Side::Server {
-            if let Some(known) = self.channels.get_mut(&channel) {
-                known.confirmed_to = known.confirmed_to.max(tag);
-            }
+        if let (Side::Server, Some(known)) = (from, self.channels.get_mut(&channel)) {
+            known.confirmed_to = known.confirmed_to.max(tag);
         }
         // 0 with multiple is all so far (basic.ack, delivery-tag).
         match (called.flag("multiple"), tag) {
@@ -337,7 +333,8 @@ impl Rows {
                 hand_on(&entry, None, Pair::Cut, out);
                 continue;
             }
-            entry.message.settled = Some((how, stamp.first_ns - entry.stamp.last_ns));
+            let whole = !entry.stamp.damaged;
+            entry.message.settled = Some((how, whole.then(|| stamp.first_ns - entry.stamp.last_ns)));
             hand_on(&entry, Some(stamp), Pair::Complete, out);
         }
     }

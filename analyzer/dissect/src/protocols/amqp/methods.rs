@@ -220,9 +220,7 @@ pub static METHODS: &[Method] = &[
     new(QUEUE, 21, "bind-ok", &[]).by_server().replies(),
     new(QUEUE, 30, "purge", &[TICKET, QUEUE_NAME, NO_WAIT]).by_client().asks(&[31]),
     new(QUEUE, 31, "purge-ok", &[long("message_count")]).by_server().replies(),
-    new(QUEUE, 40, "delete", &[TICKET, QUEUE_NAME, bit("if_unused"), bit("if_empty"), NO_WAIT])
-        .by_client()
-        .asks(&[41]),
+    new(QUEUE, 40, "delete", &[TICKET, QUEUE_NAME, bit("if_unused"), bit("if_empty"), NO_WAIT]).by_client().asks(&[41]),
     new(QUEUE, 41, "delete-ok", &[long("message_count")]).by_server().replies(),
     new(QUEUE, 50, "unbind", &[TICKET, QUEUE_NAME, EXCHANGE_NAME, KEY, FURTHER]).by_client().asks(&[51]),
     new(QUEUE, 51, "unbind-ok", &[]).by_server().replies(),

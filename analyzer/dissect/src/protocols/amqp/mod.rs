@@ -56,8 +56,8 @@ pub struct Message {
     pub body: Option<Vec<u8>>,
     /// Length the body was said to have.
     pub body_bytes: Option<u64>,
-    /// What settled it, and how long after its last byte [ns].
-    pub settled: Option<(&'static str, i64)>,
+    /// What settled it, and how long after its last byte [ns], where that was seen.
+    pub settled: Option<(&'static str, Option<i64>)>,
 }
 
 impl Message {

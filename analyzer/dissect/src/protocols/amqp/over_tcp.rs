@@ -11,14 +11,20 @@ use crate::protocols::{Anomaly, Dissector, End, PerSide, Progress, Side, Sink, S
 #[derive(Debug, Clone, Copy)]
 enum State {
     /// In a body frame of which so many bytes are left, its end not counted.
-    Body { channel: u16, left: u64 },
+    Body {
+        channel: u16,
+        left: u64,
+    },
     /// What follows is another version of AMQP.
     Foreign,
     Frame,
     /// Joined in the middle, or order was lost.
     Seeking,
-    /// In a frame that is not read, of which so many bytes are left, its end counted.
-    Skipping { left: u64 },
+    /// In a frame that is not read: it is too long, cut by a gap, or a body whose header we do not have. So many bytes
+    /// are left, its end counted.
+    Skipping {
+        left: u64,
+    },
 }
 
 /// One connection.
@@ -121,8 +127,13 @@ impl OverTcp {
             Err(Wrong::Malformed(why)) => return self.give_up(side, input, why, out),
         };
         if front.kind == Kind::Body {
+            let sender = self.sender(side);
+            if !self.rows.expects_body(sender, front.channel, at..at + HEADER_BYTES, out) {
+                self.state[side] = State::Skipping { left: front.frame_bytes() };
+                return Next::Again;
+            }
             let stamp = out.stamp(at..at + HEADER_BYTES);
-            self.rows.body(self.sender(side), front.channel, stamp, &[], out);
+            self.rows.body(sender, front.channel, stamp, &[], out);
             input.at += HEADER_BYTES;
             self.state[side] = State::Body { channel: front.channel, left: front.size.into() };
             return Next::Again;
@@ -147,14 +158,7 @@ impl OverTcp {
         Next::Again
     }
 
-    fn payload(
-        &mut self,
-        side: Side,
-        front: Front,
-        span: std::ops::Range<usize>,
-        payload: &[u8],
-        out: &mut dyn Sink,
-    ) {
+    fn payload(&mut self, side: Side, front: Front, span: std::ops::Range<usize>, payload: &[u8], out: &mut dyn Sink) {
         let stamp = out.stamp(span.clone());
         match front.kind {
             Kind::Method => {
@@ -168,7 +172,7 @@ impl OverTcp {
 
     /// Joined in the middle, the first method that only one side sends tells the sides apart.
     fn learn_sides(&mut self, side: Side, payload: &[u8], span: std::ops::Range<usize>, out: &mut dyn Sink) {
-        let Some(sender) = wire::method(payload).ok().and_then(|called| called.method?.sender) else { return };
+        let Some(sender) = wire::sender(payload) else { return };
         if self.sender(side) == sender {
             self.sides_known = true;
         } else if self.sides_known {

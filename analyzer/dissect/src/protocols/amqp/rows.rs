@@ -10,7 +10,7 @@
 //!   for replies, none are paired any more; one that waits has the replies to all its earlier requests.
 
 use super::Message;
-use super::channel::{Channel, Consumer};
+use super::channel::{CONSUMER_BYTES, Channel, Consumer};
 use super::content::{Content, Fate};
 use super::waiting::{Awaits, Entry, Key, Waiting};
 use super::wire::{self, Greeting};
@@ -135,7 +135,7 @@ impl Rows {
         if self.content_of(from, channel).is_none_or(|content| content.has_header()) {
             // Its method was lost, or sent before we joined.
             if self.complete || self.content_of(from, channel).is_some() {
-                out.anomaly(span, Anomaly::new("amqp_content_without_method"));
+                out.anomaly(span, Anomaly::with("amqp_content_unexpected", "a header without a method"));
             }
             self.finish(from, channel, out);
             self.make_room(channel, out);
@@ -152,17 +152,23 @@ impl Rows {
         self.finish_whole(from, channel, out);
     }
 
+    /// Whether there is content that a body frame may belong to; `span` is its front.
+    pub fn expects_body(&mut self, from: Side, channel: u16, span: Range<usize>, out: &mut dyn Sink) -> bool {
+        let expected = self.content_of(from, channel).is_some_and(Content::has_header);
+        if !expected && self.complete {
+            let said = self.channels.get_mut(&channel).map(|channel| &mut channel.stray_said[from]);
+            if said.is_none_or(|said| !std::mem::replace(said, true)) {
+                out.anomaly(span, Anomaly::with("amqp_content_unexpected", "a body without a header"));
+            }
+        }
+        expected
+    }
+
     /// Bytes of a body frame: its front, a piece of the body, or its end.
     pub fn body(&mut self, from: Side, channel: u16, stamp: Stamp, piece: &[u8], out: &mut dyn Sink) {
         let bytes_max = self.body_bytes_max.max(CONTENT_BYTES_MAX);
         let (all_kept, body_bytes_max) = (self.content_bytes, self.body_bytes_max);
-        let Some(content) = self.content_mut(from, channel).filter(|content| content.has_header()) else {
-            let known = self.channels.get_mut(&channel).map(|channel| &mut channel.stray_said[from]);
-            if self.complete && known.is_none_or(|said| !std::mem::replace(said, true)) {
-                out.anomaly(0..0, Anomaly::new("amqp_content_without_method"));
-            }
-            return;
-        };
+        let Some(content) = self.content_mut(from, channel) else { return };
         let before = content.kept_bytes();
         let (wanted, room) = (body_bytes_max.saturating_sub(before), bytes_max.saturating_sub(all_kept));
         let fits = content.body(stamp, piece, wanted.min(room));
@@ -236,8 +242,10 @@ impl Rows {
 
     /// Memory held.
     pub fn held_bytes(&self) -> usize {
-        let consumers: usize = self.consumers.iter().map(|((_, tag), consumer)| consumer.held_bytes(tag)).sum();
-        self.waiting.held_bytes() + self.content_bytes + self.channels.len() * size_of::<Channel>() + consumers
+        self.waiting.held_bytes()
+            + self.content_bytes
+            + self.channels.len() * size_of::<Channel>()
+            + self.consumers.len() * CONSUMER_BYTES
     }
 
     /// Whatever is open on a channel becomes rows, and the channel is forgotten.
@@ -290,12 +298,13 @@ impl Rows {
 
     /// A peer opens as many channels as it likes: the first one makes room.
     fn make_room(&mut self, channel: u16, out: &mut dyn Sink) {
-        if self.channels.len() >= CHANNELS_MAX && !self.channels.contains_key(&channel) {
-            if let Some(&first) = self.channels.keys().next() {
-                self.say_overflow("channels", out);
-                self.complete = false;
-                self.close(first, Pair::Cut, out);
-            }
+        if self.channels.len() < CHANNELS_MAX || self.channels.contains_key(&channel) {
+            return;
+        }
+        if let Some(&first) = self.channels.keys().next() {
+            self.say_overflow("channels", out);
+            self.complete = false;
+            self.close(first, Pair::Cut, out);
         }
     }
 
@@ -344,7 +353,9 @@ pub(super) fn hand_on(entry: &Entry, answer: Option<Stamp>, unanswered: Pair, ou
         Some(_) => Pair::Complete,
         None => unanswered,
     };
-    out.row(&Call { request: Some(entry.stamp), response: answer, pair }, Row::Amqp(&entry.message));
+    // The time from a last byte that was not seen is not known.
+    let response = answer.filter(|_| !entry.stamp.damaged);
+    out.row(&Call { request: Some(entry.stamp), response, pair }, Row::Amqp(&entry.message));
 }
 
 fn emit_greeting(call: Call, by: Side, wanted: &str, had: Option<&str>, out: &mut dyn Sink) {

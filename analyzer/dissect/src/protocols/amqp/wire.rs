@@ -2,8 +2,8 @@
 //!
 //!     type 1 | channel 2 | size 4 | payload … | 0xCE
 
-use super::fields::{self, Named};
 pub use super::fields::Wrong;
+use super::fields::{self, Named};
 use super::methods::{self, Method};
 use crate::protocols::Side;
 use crate::protocols::value::Value;
@@ -19,6 +19,10 @@ pub const FRAME_END: u8 = 0xce;
 /// The longest method, content header or heartbeat that is read; bodies pass in pieces. RabbitMQ's frames have
 /// 128 KiB unless configured otherwise, and neither kind may be split.
 pub const FRAME_BYTES_MAX: usize = 256 << 10;
+
+/// The longest frame that is taken for one by its bytes alone: each byte may be tried as the begin of one, and what
+/// headers and arguments are sent has less than 2 KiB nearly always.
+const LIKELY_BYTES_MAX: u64 = 8 << 10;
 
 /// The longest body frame that is believed: RabbitMQ refuses messages above 512 MiB.
 pub const BODY_BYTES_MAX: u32 = 512 << 20;
@@ -167,6 +171,12 @@ pub fn method(payload: &[u8]) -> Result<Called<'_>, Wrong> {
     Ok(Called { class, id, method: Some(method), arguments: Value::Map(arguments), wrong })
 }
 
+/// Who alone sends the method of a payload.
+pub fn sender(payload: &[u8]) -> Option<Side> {
+    let mut reader = Reader::new(payload);
+    methods::method(reader.u16_be().ok()?, reader.u16_be().ok()?)?.sender
+}
+
 /// A content header as read (§4.2.6.1).
 pub struct ContentHeader<'a> {
     pub class: u16,
@@ -204,7 +214,7 @@ pub fn looks_like_frame(bytes: &[u8]) -> Result<Option<Side>, Wrong> {
         [b'A', ..] => greeting(bytes).map(|_| Some(Side::Client)),
         [1 | 2, ..] => {
             let front = front(bytes)?;
-            if front.frame_bytes() > FRAME_BYTES_MAX as u64 {
+            if front.frame_bytes() > LIKELY_BYTES_MAX {
                 return Err(NO);
             }
             let behind = bytes.get(HEADER_BYTES..).unwrap_or_default();
