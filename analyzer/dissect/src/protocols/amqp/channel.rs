@@ -193,10 +193,11 @@ impl Rows {
         let mut asked = self.waiting.remove(&key)?;
         match (method.class, method.id) {
             (QUEUE, 11) => {
-                asked.message.queue = message.queue.clone();
-                if let Some(known) = self.channels.get_mut(&channel).filter(|known| known.queue.is_none()) {
+                let known = self.channels.get_mut(&channel);
+                if let (None, Some(known)) = (&asked.message.queue, known.filter(|known| known.queue.is_none())) {
                     known.queue = message.queue.clone();
                 }
+                asked.message.queue = message.queue.clone();
             }
             (BASIC, 21) => {
                 asked.message.consumer_tag = message.consumer_tag.clone();

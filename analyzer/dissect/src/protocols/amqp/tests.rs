@@ -186,6 +186,20 @@ fn requests_and_their_replies() {
                 .into(),
         ),
         (
+            "an empty name means the queue declared last, not the one answered last",
+            vec![
+                client([declare(1, "b"), declare(1, "")].concat()),
+                server(declare_ok(1, "b")),
+                client(consume(1, "", "x", 8)),
+                server(declare_ok(1, "amq.gen-2")),
+                client(consume(1, "", "y", 8)),
+            ],
+            "queue.declare :b complete, queue.declare-ok :b complete, basic.consume @x complete, \
+             queue.declare :amq.gen-2 complete, queue.declare-ok :amq.gen-2 complete, \
+             basic.consume :amq.gen-2 @y complete"
+                .into(),
+        ),
+        (
             "get",
             vec![
                 client(call(1, 60, 70, &[&[0, 0], &short("q"), &[0]])),
