@@ -3,6 +3,7 @@
 //! This is the public contract. `remora schema` prints it, TABLES.md is generated from it, and the
 //! analyzer refuses to build a batch whose columns differ from it.
 
+mod amqp;
 mod anomalies;
 mod calls;
 mod captures;
@@ -136,6 +137,7 @@ pub static TABLES: &[Table] = &[
     grpc::TABLE,
     graphql::TABLE,
     redis::TABLE,
+    amqp::TABLE,
     dns::TABLE,
     tls::TABLE,
     anomalies::TABLE,

@@ -4,6 +4,7 @@
 //! with the [`Stamp`]s of the bytes they came from, and anomalies. Refused: nothing. A dissector never gives
 //! up a connection because of one message: it says so and goes on.
 
+pub mod amqp;
 mod connection;
 pub mod dns;
 #[cfg(test)]
@@ -172,4 +173,4 @@ pub struct Protocol {
 }
 
 /// Every protocol there is, the most certain to recognise first.
-pub static REGISTRY: &[Protocol] = &[tls::PROTOCOL, http1::PROTOCOL, redis::PROTOCOL, dns::PROTOCOL, websocket::PROTOCOL];
+pub static REGISTRY: &[Protocol] = &[tls::PROTOCOL, http1::PROTOCOL, amqp::PROTOCOL, redis::PROTOCOL, dns::PROTOCOL, websocket::PROTOCOL];

@@ -1,6 +1,6 @@
 //! What the protocols room hands forward.
 
-use super::{dns, graphql, grpc, http, redis, tls};
+use super::{amqp, dns, graphql, grpc, http, redis, tls};
 use std::ops::{Index, IndexMut};
 
 /// Who sent it, as the protocol understands the roles.
@@ -140,6 +140,8 @@ impl Call {
 #[derive(Debug, Clone, Copy)]
 #[non_exhaustive]
 pub enum Row<'a> {
+    /// For `amqp`.
+    Amqp(&'a amqp::Message),
     /// For `dns`.
     Dns(&'a dns::Exchange),
     /// For `graphql`.

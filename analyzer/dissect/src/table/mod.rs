@@ -3,6 +3,7 @@
 //! Enters: rows of the protocols room, flows, counts. Leaves: `<table>/date=…/node=…/<capture>.parquet`, as
 //! [`formats::tables`] promises them. Refused: nothing.
 
+mod amqp;
 mod builders;
 mod call;
 mod dns;

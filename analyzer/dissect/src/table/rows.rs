@@ -1,5 +1,6 @@
 //! The rows of one shard, until the writer takes them.
 
+use super::amqp::AmqpRows;
 use super::builders::{BigInt, Text, Time, columns};
 use super::dns::DnsRows;
 use super::flows::FlowRows;
@@ -85,6 +86,7 @@ macro_rules! tables {
     };
 }
 tables! {
+    amqp: AmqpRows,
     anomalies: AnomalyColumns,
     dns: DnsRows,
     flows: FlowRows,
@@ -219,6 +221,11 @@ impl Output for Rows {
     fn row(&mut self, flow: &Flow, client: Way, call: &Call, row: Row<'_>) {
         let node = self.origin.node.as_deref();
         match row {
+            Row::Amqp(message) if self.wanted.contains("amqp") => {
+                let ts_ns = self.tables.amqp.rows.append(flow, client, call, message, node);
+                self.tables.amqp.order.push(ts_ns);
+                self.bytes += ROW_BYTES + message.held_bytes();
+            }
             Row::Dns(exchange) if self.wanted.contains("dns") => {
                 let ts_ns = self.tables.dns.rows.append(flow, client, call, exchange, node);
                 self.tables.dns.order.push(ts_ns);
