@@ -151,6 +151,10 @@ impl Half {
     pub fn take_first(&mut self) -> Option<(u64, Held)> {
         let (place, mut held) = self.held.pop_first()?;
         self.held_bytes -= held.bytes.len();
+        // What the snap length cut off may have come again whole.
+        if let Some((&behind, _)) = self.held.first_key_value() {
+            held.cut_bytes = held.cut_bytes.min(behind.saturating_sub(place + held.bytes.len() as u64));
+        }
         if place < self.next {
             let stale = (self.next - place).min(held.bytes.len() as u64);
             held.bytes.drain(..stale as usize);

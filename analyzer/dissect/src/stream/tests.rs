@@ -25,6 +25,10 @@ impl Play {
     }
 
     fn segment(&mut self, way: Way, seq: u32, ack: Option<u32>, bytes: &[u8]) -> pair::Outcome {
+        self.cut_segment(way, seq, ack, bytes, 0)
+    }
+
+    fn cut_segment(&mut self, way: Way, seq: u32, ack: Option<u32>, bytes: &[u8], cut_bytes: u32) -> pair::Outcome {
         self.packet += 1;
         let segment = Segment {
             way,
@@ -33,7 +37,7 @@ impl Play {
             syn: false,
             fin: false,
             bytes,
-            cut_bytes: 0,
+            cut_bytes,
             ts_ns: self.packet as i64 * 1000,
             packet: self.packet,
         };
@@ -133,4 +137,15 @@ fn a_stream_joined_in_the_middle_begins_after_a_few_packets() {
     play.segment(A, 100, None, b"y");
     assert_eq!(play.lines.len(), crate::limits::SETTLE_PACKETS as usize);
     assert_eq!(play.segment(A, 5, None, b"x").refused, [Some((reason::BEFORE_START, 1)), None]);
+}
+
+#[test]
+fn a_segment_that_was_cut_and_came_again_whole_loses_nothing() {
+    let mut play = Play::new();
+    play.segment(A, 10, None, b"ab");
+    play.cut_segment(A, 14, None, b"e", 3);
+    let outcome = play.segment(A, 14, None, b"efgh");
+    assert_eq!(outcome.new_bytes, 3);
+    play.segment(A, 12, None, b"cd");
+    assert_eq!(play.finish(), "a:ab a:cd a:e a:fgh");
 }
