@@ -239,6 +239,12 @@ const FOREIGN: &[&[u8]] = &[
 /// Inline commands, on a port of Redis: lines of which the first begins with a word and has no version of another
 /// protocol. The last is whole, for the middle of a long text is no line.
 pub fn inline(bytes: &[u8]) -> Front {
+    // Redis passes over empty lines.
+    let empty = bytes.iter().take_while(|byte| matches!(byte, b'\r' | b'\n')).count();
+    let bytes = bytes.get(empty..).unwrap_or_default();
+    if bytes.is_empty() {
+        return Front::More;
+    }
     let end = memchr(b'\n', bytes);
     let line = bytes.get(..end.unwrap_or(bytes.len())).unwrap_or_default().trim_ascii();
     let printable = line.iter().all(|byte| matches!(byte, b'\t' | 0x20..=0x7e | 0x80..));

@@ -212,6 +212,8 @@ fn what_is_redis_and_what_is_not() {
         ("-ERR bad\r\n", 110, 5000, no),
         (":12\r\n", 6379, 5000, yes(Some(Side::Server))),
         ("PING\r\n", 5000, 6379, yes(Some(Side::Client))),
+        ("\r\nPING\r\n", 5000, 6379, yes(Some(Side::Client))),
+        ("\r\n", 5000, 6379, more),
         ("PING\r\n", 5000, 6667, no),
         ("PING", 5000, 6379, more),
         ("GET / HTTP/1.1\r\n", 5000, 6379, no),
