@@ -11,7 +11,7 @@ use super::odd::Odds;
 use super::rows::{Missing, Rows};
 use super::seek::Edge;
 use super::wire::{self, Kind};
-use crate::protocols::http::{Body, EndReason, Fields};
+use crate::protocols::http::{Body, EndReason, Exchange, Fields};
 use crate::protocols::{
     Anomaly, Dissector, End, Options, PerSide, Progress, Protocol, Side, Sink, Stamp, Start, websocket,
 };
@@ -150,6 +150,10 @@ impl Dissector for OverTcp {
             let reset = how == End::Reset || other == End::Reset;
             self.rows.end(end_reason(if reset { End::Reset } else { answering }), out);
         }
+    }
+
+    fn carried(&mut self) -> Option<Box<Exchange>> {
+        self.rows.carried.take()
     }
 
     fn held_bytes(&self) -> usize {
