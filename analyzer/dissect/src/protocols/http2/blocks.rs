@@ -2,7 +2,7 @@
 
 use super::head::Block;
 use super::over_tcp::OverTcp;
-use super::rows::At;
+use super::stream::At;
 use super::wire::{self, Frame, flag, kind};
 use crate::protocols::{Anomaly, Side, Sink, Stamp};
 use std::ops::Range;

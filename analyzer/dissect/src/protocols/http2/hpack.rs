@@ -2,13 +2,15 @@
 //! known instead of giving up at the first one that is not.
 
 mod huffman;
+mod outline;
 mod static_table;
 mod table;
 
 use formats::bytes::Reader;
-use static_table::{STATIC_TABLE, STATUS};
+use static_table::STATIC_TABLE;
 use table::{Entered, Name, Table};
 
+pub use outline::outline;
 pub use table::INITIAL_BYTES;
 
 /// Why a header block cannot be read to its end.
@@ -224,66 +226,11 @@ fn fixed(index: u32) -> Result<(&'static [u8], &'static [u8]), Malformed> {
     Ok((entry.0.as_bytes(), entry.1.as_bytes()))
 }
 
-/// What some bytes say if they are a header block.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Outline {
-    /// Pseudo fields of a request or of a response that stand by their names.
-    pub request: bool,
-    /// The same of a response.
-    pub response: bool,
-    /// Other fields that stand by their names.
-    pub named: bool,
-}
-
-/// Looks whether `block` can be a header block, without a table. `whole` says whether it is all of it.
-///
-/// # Bounds
-/// At most [`OUTLINE_FIELDS_MAX`] fields are looked at: enough to tell, and hostile bytes have this done at every place.
-pub fn outline(block: &[u8], whole: bool) -> Option<Outline> {
-    let mut input = Reader::new(block);
-    let mut outline = Outline::default();
-    let (mut name_space, mut value_space) = (Vec::new(), Vec::new());
-    for _ in 0..OUTLINE_FIELDS_MAX {
-        if input.is_empty() {
-            break;
-        }
-        let index = match next(&mut input) {
-            Ok(Written::Indexed(0)) => return None,
-            Ok(Written::Indexed(index)) => index,
-            Ok(Written::Resize(limit)) if limit as usize <= table::TABLE_BYTES_MAX => continue,
-            Ok(Written::Literal { index, name, value, .. }) => {
-                let value = value.get(&mut value_space).ok()?;
-                let name = name.get(&mut name_space).ok()?;
-                let is_name = if index == 0 { of_name(name) } else { true };
-                if !is_name || value.iter().any(|byte| matches!(byte, 0 | b'\r' | b'\n')) {
-                    return None;
-                }
-                outline.named |= index <= STATIC_TABLE.len() as u32;
-                index
-            }
-            Err(Malformed::Short) if !whole => break,
-            Ok(Written::Resize(_)) | Err(_) => return None,
-        };
-        outline.response |= STATUS.contains(&index);
-        outline.request |= (1..*STATUS.start()).contains(&index);
-    }
-    (!(outline.request && outline.response)).then_some(outline)
-}
-
-/// More are not looked at to tell a header block.
-const OUTLINE_FIELDS_MAX: usize = 12;
-
-/// Whether it can be the name of a field (RFC 9113 §8.2.1).
-fn of_name(name: &[u8]) -> bool {
-    let rest = name.strip_prefix(b":").unwrap_or(name);
-    !rest.is_empty() && rest.iter().all(|byte| matches!(byte, b'!'..=b'~') && !byte.is_ascii_uppercase())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn bytes(hex: &str) -> Vec<u8> {
+    pub(super) fn bytes(hex: &str) -> Vec<u8> {
         let digits: Vec<u8> = hex.bytes().filter(u8::is_ascii_hexdigit).collect();
         digits.chunks(2).map(|pair| u8::from_str_radix(std::str::from_utf8(pair).unwrap(), 16).unwrap()).collect()
     }
@@ -327,7 +274,10 @@ mod tests {
 
     #[test]
     fn fields_of_appendix_c2() {
-        check(None, &[("400a 6375 7374 6f6d 2d6b 6579 0d63 7573 746f 6d2d 6865 6164 6572", "custom-key: custom-header")]);
+        check(
+            None,
+            &[("400a 6375 7374 6f6d 2d6b 6579 0d63 7573 746f 6d2d 6865 6164 6572", "custom-key: custom-header")],
+        );
         check(None, &[("040c 2f73 616d 706c 652f 7061 7468", ":path: /sample/path")]);
         check(None, &[("1008 7061 7373 776f 7264 0673 6563 7265 74", "password: secret")]);
         check(None, &[("82", ":method: GET")]);
@@ -440,25 +390,6 @@ mod tests {
             ("82 ffffffffffff", ":method: GET\n!Number"),
         ] {
             assert_eq!(decoded(&mut Decoder::new(true), hex), want, "{hex}");
-        }
-    }
-
-    #[test]
-    fn outlines() {
-        let seen = |hex: &str| outline(&bytes(hex), true).map(|outline| (outline.request, outline.response, outline.named));
-        for (hex, want) in [
-            ("82 86 84 be", Some((true, false, false))),
-            ("88", Some((false, true, false))),
-            ("88 5a 04 677a6970", Some((false, true, true))),
-            ("be bf", Some((false, false, false))),
-            ("40 0161 0131", Some((false, false, true))),
-            ("82 88", None),
-            ("80", None),
-            ("40 0141 0131", None),
-            ("40 0161 0100", None),
-            ("40 0161 05 31", None),
-        ] {
-            assert_eq!(seen(hex), want, "{hex}");
         }
     }
 }

@@ -3,16 +3,18 @@
 //! Enters: one connection with prior knowledge, or upgraded from HTTP/1.1, or joined in the middle. Leaves: an exchange
 //! for each stream, with what ended it. Refused: nothing on its frames; what is inside of TLS is not seen here.
 //!
-//! `wire.rs` reads frames, `hpack.rs` header blocks, `head.rs` what they mean for a message, `blocks.rs` gathers them,
-//! `over_tcp.rs` reads a connection with its losses and its end, `rows.rs` streams; `seek.rs` finds the next frame where
-//! order was lost.
+//! `wire.rs` reads frames, `hpack.rs` header blocks, `head.rs` what they mean for a message; `over_tcp.rs` reads a
+//! connection, `blocks.rs` gathers its header blocks, `losses.rs` has its gaps, `seek.rs` finds the next frame where order
+//! was lost; `stream.rs` is one stream and `rows.rs` all of them.
 
 mod blocks;
 mod head;
 mod hpack;
+mod losses;
 mod over_tcp;
 mod rows;
 mod seek;
+mod stream;
 #[cfg(test)]
 mod tests;
 mod wire;

@@ -4,8 +4,9 @@
 //! start and without loss, a number that is not above the highest is over; otherwise the last that ended are remembered.
 
 use super::head::Block;
-use crate::protocols::http::{Body, EndReason, Exchange, Fields, Message, Version};
-use crate::protocols::{Anomaly, Call, Pair, PerSide, Side, Sink, Stamp};
+use super::stream::{At, Phase, Stream};
+use crate::protocols::http::{Body, EndReason, Exchange, Message, Version};
+use crate::protocols::{Anomaly, PerSide, Side, Sink};
 use std::collections::{BTreeMap, VecDeque};
 
 /// Streams that may be open on one connection. Peers allow 100 to 250 (RFC 9113 §6.5.2 advises 100), load generators
@@ -21,78 +22,8 @@ const BODIES_HELD_BYTES_MAX: usize = 3 << 20;
 /// Streams remembered as over: frames for them may still be under way.
 const OVER_MAX: usize = 128;
 
-/// Informational statuses kept for one response (RFC 9110 §15.2).
-const INTERIM_MAX: usize = 32;
-
-/// Where something of a stream was seen.
-#[derive(Debug, Clone, Copy)]
-pub struct At {
-    /// Who sent it.
-    pub from: Side,
-    /// Its stream.
-    pub stream: u32,
-    /// Its bytes.
-    pub stamp: Stamp,
-    /// Whether the sender ends the stream with it.
-    pub ends: bool,
-    /// Whether a gap took a part of it, or of what is needed to understand it.
-    pub damaged: bool,
-}
-
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-enum Phase {
-    #[default]
-    Awaited,
-    Open,
-    Done,
-}
-
-#[derive(Default)]
-struct Half {
-    phase: Phase,
-    stamp: Option<Stamp>,
-    body: Body,
-    trailers: Fields,
-    /// Whether a gap touched it, or may have.
-    damaged: bool,
-    /// Why its body may be other than it seems.
-    note: Option<&'static str>,
-    /// Whether it was joined in the middle.
-    headless: bool,
-}
-
-impl Half {
-    fn cover(&mut self, at: &At) {
-        self.damaged |= at.damaged;
-        match &mut self.stamp {
-            Some(stamp) => stamp.extend(at.stamp),
-            None => self.stamp = Some(at.stamp),
-        }
-    }
-
-    fn held_bytes(&self) -> usize {
-        self.body.held_bytes() + self.trailers.held_bytes()
-    }
-}
-
-#[derive(Default)]
-struct Stream {
-    exchange: Exchange,
-    request: Half,
-    response: Half,
-    /// Whether its request was one of HTTP/1.1, which has a row of its own.
-    upgraded: bool,
-}
-
-impl Stream {
-    fn half(&mut self, from: Side) -> &mut Half {
-        if from == Side::Client { &mut self.request } else { &mut self.response }
-    }
-
-    fn held_bytes(&self) -> usize {
-        size_of::<Self>() + self.exchange.held_bytes() + self.request.held_bytes() + self.response.held_bytes()
-    }
-}
+/// Answered streams that wait for their requests.
+const ANSWERED_MAX: usize = 64;
 
 /// All that is open on one connection.
 pub struct Rows {
@@ -104,6 +35,8 @@ pub struct Rows {
     /// The highest stream each side opened, once a head told it.
     highest: PerSide<Option<u32>>,
     over: VecDeque<u32>,
+    /// Streams that were answered, but their requests not seen.
+    answered: VecDeque<u32>,
     /// The error code the connection was ended with.
     error_code: Option<u32>,
     /// Whether it was said that streams were given up.
@@ -121,6 +54,7 @@ impl Rows {
             exact: from_start,
             highest: PerSide { client: highest, server: highest },
             over: VecDeque::new(),
+            answered: VecDeque::new(),
             error_code: None,
             given_up: false,
         }
@@ -212,7 +146,6 @@ impl Rows {
             let half = stream.half(at.from);
             if half.phase == Phase::Awaited {
                 half.headless = true;
-                half.note = Some("its begin was not seen");
                 half.phase = Phase::Open;
                 half.body = Body::new(body_bytes_max, Default::default());
             }
@@ -237,11 +170,9 @@ impl Rows {
             }
             self.make_room(out);
         }
-        let exact = self.exact;
         let held = &mut self.held_bytes;
         let stream = self.streams.entry(at.stream).or_insert_with(|| {
-            let exchange =
-                Exchange { version: Some(Version::V2), stream_id: Some(at.stream), ..Exchange::default() };
+            let exchange = Exchange { version: Some(Version::V2), stream_id: Some(at.stream), ..Exchange::default() };
             let stream = Stream { exchange, ..Stream::default() };
             *held += stream.held_bytes();
             Box::new(stream)
@@ -249,14 +180,25 @@ impl Rows {
         let before = stream.held_bytes();
         act(stream);
         *held = *held + stream.held_bytes() - before;
-        let asked = match stream.request.phase {
-            Phase::Done => true,
-            // What was asked before we came, or a gap took, will not be seen any more.
-            Phase::Awaited => !exact,
-            Phase::Open => stream.request.damaged,
-        };
-        if asked && stream.response.phase == Phase::Done {
-            self.finish(at.stream, None, out);
+        if stream.response.phase != Phase::Done {
+            return;
+        }
+        match stream.request.phase {
+            Phase::Awaited => self.answer(at.stream, out),
+            // Its end may be what is missing.
+            Phase::Open if !stream.request.damaged => {}
+            Phase::Open | Phase::Done => self.finish(at.stream, None, out),
+        }
+    }
+
+    /// What was asked may still come: captures disorder packets, and where order was lost more of them are needed.
+    fn answer(&mut self, stream: u32, out: &mut dyn Sink) {
+        self.answered.push_back(stream);
+        if self.answered.len() > ANSWERED_MAX
+            && let Some(oldest) = self.answered.pop_front()
+            && self.streams.get(&oldest).is_some_and(|stream| stream.request.phase == Phase::Awaited)
+        {
+            self.finish(oldest, None, out);
         }
     }
 
@@ -288,7 +230,7 @@ impl Rows {
             let half = stream.half(from);
             if half.phase != Phase::Done {
                 half.damaged = true;
-                half.note = half.note.or(Some("a gap may have taken more of it"));
+                half.unsure = true;
             }
         }
     }
@@ -302,17 +244,22 @@ impl Rows {
     }
 
     /// Nothing more comes: what is open becomes rows.
+    ///
+    /// A stream that was answered in full is not open for want of a request we did not see.
     pub fn end(&mut self, reason: EndReason, out: &mut dyn Sink) {
         let reason = self.error_code.map_or(reason, EndReason::ErrorCode);
         while let Some((&stream, _)) = self.streams.first_key_value() {
-            self.finish(stream, Some(reason), out);
+            let answered = |open: &Stream| open.request.phase == Phase::Awaited && open.response.phase == Phase::Done;
+            let whole = self.streams.get(&stream).is_some_and(|open| answered(open));
+            self.finish(stream, (!whole).then_some(reason), out);
         }
+        self.answered.clear();
     }
 
     fn is_over(&self, stream: u32) -> bool {
         let side = if stream % 2 == 1 { Side::Client } else { Side::Server };
         let seen = self.exact && self.highest[side].is_some_and(|highest| stream <= highest);
-        seen && stream > 0 && !(stream == 1 && self.highest.client == Some(0)) || self.over.contains(&stream)
+        seen || self.over.contains(&stream)
     }
 
     fn make_room(&mut self, out: &mut dyn Sink) {
@@ -338,81 +285,5 @@ impl Rows {
         self.held_bytes -= open.held_bytes();
         self.ended(stream);
         open.hand_on(reason, out);
-    }
-}
-
-impl Stream {
-    fn head(&mut self, at: &At, mut block: Block, body_bytes_max: usize) {
-        let interim = block.status.filter(|status| (100..200).contains(status) && !at.ends);
-        if let Some(status) = interim.filter(|_| at.from == Side::Server) {
-            if self.exchange.interim_statuses.len() < INTERIM_MAX {
-                self.exchange.interim_statuses.push(status);
-            }
-            return;
-        }
-        let half = self.half(at.from);
-        half.cover(at);
-        half.phase = if at.ends { Phase::Done } else { Phase::Open };
-        half.body = Body::new(body_bytes_max, block.codings);
-        if block.unknown > 0 || block.short {
-            half.note = half.note.or(Some("its codings may not be known"));
-        }
-        if at.from == Side::Client {
-            block.ask(&mut self.exchange);
-        } else {
-            self.exchange.status = block.status;
-        }
-        let message = Some(Message { headers: block.fields, ..Message::default() });
-        *(if at.from == Side::Client { &mut self.exchange.request } else { &mut self.exchange.response }) = message;
-    }
-
-    fn trailers(&mut self, at: &At, block: Block) {
-        let half = self.half(at.from);
-        if half.phase == Phase::Done {
-            return;
-        }
-        half.headless |= half.phase == Phase::Awaited;
-        half.cover(at);
-        half.trailers = block.fields;
-        half.phase = if at.ends { Phase::Done } else { Phase::Open };
-    }
-
-    fn hand_on(mut self: Box<Self>, reason: Option<EndReason>, out: &mut dyn Sink) {
-        let open_after_gap = [&self.request, &self.response].iter().any(|half| half.damaged && half.phase != Phase::Done);
-        let exchange = &mut self.exchange;
-        exchange.end_reason = match reason {
-            Some(EndReason::ErrorCode(_)) | None => reason,
-            Some(_) if open_after_gap => Some(EndReason::Gap),
-            Some(_) => reason,
-        };
-        let halves = [("request", &mut self.request, &mut exchange.request), ("response", &mut self.response, &mut exchange.response)];
-        for (name, half, message) in halves {
-            if half.stamp.is_none() {
-                continue;
-            }
-            let message = message.get_or_insert_default();
-            if half.headless && message.headers.is_empty() {
-                message.headers.push_unknown(None);
-            }
-            let whole = half.phase == Phase::Done && !half.damaged;
-            let note = message.fill(std::mem::take(&mut half.body).end(whole), std::mem::take(&mut half.trailers));
-            let ours = half.note.filter(|_| message.body_bytes > 0 || half.damaged).map(str::to_owned);
-            for note in [note, ours].into_iter().flatten() {
-                let before = exchange.body_note.take().map_or_else(String::new, |before| before + "; ");
-                exchange.body_note = Some(format!("{before}{name} body: {note}"));
-            }
-            if let Some(stamp) = &mut half.stamp {
-                stamp.damaged |= half.damaged;
-            }
-        }
-        let mut call = Call::new(self.request.stamp, self.response.stamp);
-        if self.upgraded && self.response.stamp.is_some() {
-            call.pair = Pair::Complete;
-        }
-        let cut = matches!(exchange.end_reason, Some(EndReason::Gap | EndReason::InputEnd));
-        if cut || self.request.headless || self.response.headless {
-            call = call.cut();
-        }
-        exchange.hand_on(&call, out);
     }
 }

@@ -41,6 +41,11 @@ enum Weight {
 pub fn frames(bytes: &[u8], ends: bool) -> Verdict {
     let mut rest = bytes;
     let (mut weight, mut certain) = (0, false);
+    // The stream whose header block is not at its end.
+    let mut open = None;
+    if Frame::read(bytes).is_some_and(|frame| frame.kind == kind::DATA && !begins_row(&frame)) {
+        return Verdict::No;
+    }
     loop {
         if rest.is_empty() && ends && weight >= WEIGHT_AT_END {
             return Verdict::Yes(None);
@@ -51,6 +56,11 @@ pub fn frames(bytes: &[u8], ends: bool) -> Verdict {
         if !frame.plausible(rest.get(5).is_some_and(|byte| byte & 0x80 != 0)) {
             return Verdict::No;
         }
+        if (frame.kind == kind::CONTINUATION) != open.is_some() || open.is_some_and(|stream| stream != frame.stream) {
+            return Verdict::No;
+        }
+        let of_block = matches!(frame.kind, kind::HEADERS | kind::PUSH_PROMISE | kind::CONTINUATION);
+        open = (of_block && !frame.has(flag::END_HEADERS)).then_some(frame.stream);
         let payload = rest.get(HEADER_BYTES..).unwrap_or_default();
         certain |= frame.kind != kind::DATA;
         match weigh(&frame, payload) {
@@ -84,6 +94,12 @@ pub fn next(bytes: &[u8], ends: bool) -> Result<usize, usize> {
         }
     }
     Err(bytes.len())
+}
+
+/// Whether DATA may stand first. Four bytes into WINDOW_UPDATE or RST_STREAM begins what looks like an empty one, and
+/// their end is where a frame begins indeed; streams of the server are rare, and so are a million of the client's.
+fn begins_row(data: &Frame) -> bool {
+    data.length > 0 && data.stream % 2 == 1 && data.stream < 1 << 24
 }
 
 /// Whether fewer bytes than a header can be the begin of one.
@@ -136,11 +152,13 @@ fn weigh(frame: &Frame, payload: &[u8]) -> Weight {
 
 /// A header block, or the first part of one.
 fn block(part: Option<&[u8]>, whole: bool, sender: Option<Side>) -> Weight {
+    // A block without fields is none.
+    let part = part.filter(|part| !part.is_empty());
     let Some(outline) = part.and_then(|part| hpack::outline(part, whole)) else { return Weight::None };
-    if outline.request || outline.response {
+    if (outline.request || outline.response) && outline.several {
         return Weight::Enough(sender.or(Some(if outline.request { Side::Client } else { Side::Server })));
     }
-    Weight::So(if outline.named { 6 } else { 4 })
+    Weight::So(if outline.named || outline.response { 6 } else { 4 })
 }
 
 /// Whether a setting is registered and has a value it may have (§6.5.2, RFC 8701 for those meant to be ignored).

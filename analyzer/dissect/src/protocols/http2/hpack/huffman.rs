@@ -155,7 +155,9 @@ mod tests {
 
     #[test]
     fn codes_of_the_standard() {
-        for (symbol, code, bits) in [(b'0', 0x0, 5), (b'~', 0x1ffd, 13), (0, 0x1ff8, 13), (255, 0x3ff_ffee, 26), (10, 0x3fff_fffc, 30)] {
+        for (symbol, code, bits) in
+            [(b'0', 0x0, 5), (b'~', 0x1ffd, 13), (0, 0x1ff8, 13), (255, 0x3ff_ffee, 26), (10, 0x3fff_fffc, 30)]
+        {
             let place = TABLES.symbols.iter().position(|&other| other == u16::from(symbol)).unwrap() as u32;
             let (first, first_place, _) = TABLES.lengths[bits];
             assert_eq!(first + place - u32::from(first_place), code, "{symbol}");
