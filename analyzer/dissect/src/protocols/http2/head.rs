@@ -71,6 +71,24 @@ impl Block {
         }
     }
 
+    /// All that has no column, with the pseudo fields that are out of place.
+    pub fn rest(self) -> Fields {
+        let mut fields = self.fields;
+        let status = self.status.map(|status| status.to_string().into_bytes());
+        for (name, value) in [
+            (":method", self.method),
+            (":scheme", self.scheme),
+            (":authority", self.authority),
+            (":path", self.path),
+            (":status", status),
+        ] {
+            if let Some(value) = value {
+                fields.push(name.as_bytes(), &value);
+            }
+        }
+        fields
+    }
+
     fn field(&mut self, Field { name, value }: Field<'_>) {
         self.bytes += FIELD_BYTES + name.map_or(0, <[u8]>::len) + value.map_or(0, <[u8]>::len);
         if self.bytes > FIELD_BYTES_MAX {

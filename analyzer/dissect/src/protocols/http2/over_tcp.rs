@@ -127,6 +127,8 @@ impl Dissector for OverTcp {
     }
 
     fn take_over(&mut self, request: Box<Exchange>) {
+        // Its HTTP2-Settings field allowed a size too (RFC 7540 §3.2.1).
+        self.sides.client.table_bytes_max = u32::MAX;
         self.rows.upgraded(*request);
     }
 

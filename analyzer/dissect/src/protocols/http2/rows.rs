@@ -30,6 +30,8 @@ pub struct Rows {
     body_bytes_max: usize,
     streams: BTreeMap<u32, Box<Stream>>,
     held_bytes: usize,
+    /// Who asks. Where we joined in the middle, the first head says it.
+    asker: Option<Side>,
     /// Whether all of both sides was seen so far.
     exact: bool,
     /// The highest stream each side opened, once a head told it.
@@ -51,6 +53,7 @@ impl Rows {
             body_bytes_max,
             streams: BTreeMap::new(),
             held_bytes: 0,
+            asker: from_start.then_some(Side::Client),
             exact: from_start,
             highest: PerSide { client: highest, server: highest },
             over: VecDeque::new(),
@@ -72,6 +75,7 @@ impl Rows {
 
     /// No stream was opened before.
     pub fn begins(&mut self) {
+        self.asker = Some(Side::Client);
         self.highest.client = Some(0);
     }
 
@@ -87,7 +91,11 @@ impl Rows {
     }
 
     /// A header block: the head of a message, an informational one, or trailer fields.
-    pub fn block(&mut self, at: At, block: Block, out: &mut dyn Sink) {
+    pub fn block(&mut self, mut at: At, block: Block, out: &mut dyn Sink) {
+        if self.asker.is_none() && block.is_head() {
+            self.asked_by(if block.status.is_none() { at.from } else { at.from.other() });
+        }
+        at.from = self.role(at.from);
         let opens = at.from == Side::Client
             && at.stream % 2 == 1
             && self.highest.client.is_some_and(|highest| at.stream > highest);
@@ -112,7 +120,11 @@ impl Rows {
     }
 
     /// A request that the server makes in the client's place (RFC 9113 §8.4).
-    pub fn promise(&mut self, at: At, mut block: Block, out: &mut dyn Sink) {
+    pub fn promise(&mut self, mut at: At, mut block: Block, out: &mut dyn Sink) {
+        if self.asker.is_none() {
+            self.asked_by(at.from.other());
+        }
+        at.from = self.role(at.from);
         let opens = self.highest.server.is_some_and(|highest| at.stream > highest);
         self.highest.server = self.highest.server.max(Some(at.stream));
         self.with(at, opens, out, |stream| {
@@ -120,7 +132,7 @@ impl Rows {
                 stream.request.cover(&at);
                 stream.request.phase = Phase::Done;
                 block.ask(&mut stream.exchange);
-                stream.exchange.request = Some(Message { headers: block.fields, ..Message::default() });
+                stream.exchange.request = Some(Message { headers: block.rest(), ..Message::default() });
             }
         });
     }
@@ -139,7 +151,8 @@ impl Rows {
         });
     }
 
-    fn body(&mut self, at: At, out: &mut dyn Sink, take: impl FnOnce(&mut Body)) {
+    fn body(&mut self, mut at: At, out: &mut dyn Sink, take: impl FnOnce(&mut Body)) {
+        at.from = self.role(at.from);
         let full = self.held_bytes > BODIES_HELD_BYTES_MAX;
         let body_bytes_max = self.body_bytes_max;
         self.with(at, false, out, |stream| {
@@ -213,7 +226,7 @@ impl Rows {
 
     /// GOAWAY: streams of the other side past the last one will not be processed (RFC 9113 §6.8).
     pub fn goaway(&mut self, from: Side, last: u32, code: u32, out: &mut dyn Sink) {
-        let parity = if from == Side::Server { 1 } else { 0 };
+        let parity = if self.role(from) == Side::Server { 1 } else { 0 };
         let refused = |stream: &&u32| **stream > last && **stream % 2 == parity;
         let refused: Vec<u32> = self.streams.keys().filter(refused).copied().collect();
         refused.into_iter().for_each(|stream| self.finish(stream, Some(EndReason::ErrorCode(code)), out));
@@ -224,6 +237,7 @@ impl Rows {
 
     /// Says that frames of that side are missing, and of which streams is not known.
     pub fn missing(&mut self, from: Side) {
+        let from = self.role(from);
         self.exact = false;
         self.highest[from] = None;
         for stream in self.streams.values_mut() {
@@ -237,6 +251,7 @@ impl Rows {
 
     /// Says that a frame of that stream is missing.
     pub fn doubt(&mut self, from: Side, stream: u32) {
+        let from = self.role(from);
         if let Some(stream) = self.streams.get_mut(&stream) {
             let half = stream.half(from);
             half.damaged |= half.phase != Phase::Done;
@@ -254,6 +269,20 @@ impl Rows {
             self.finish(stream, (!whole).then_some(reason), out);
         }
         self.answered.clear();
+    }
+
+    fn role(&self, from: Side) -> Side {
+        if self.asker == Some(Side::Server) { from.other() } else { from }
+    }
+
+    /// Until now the client was taken for who asks.
+    fn asked_by(&mut self, asker: Side) {
+        self.asker = Some(asker);
+        if asker == Side::Server {
+            for stream in self.streams.values_mut() {
+                std::mem::swap(&mut stream.request, &mut stream.response);
+            }
+        }
     }
 
     fn is_over(&self, stream: u32) -> bool {

@@ -110,9 +110,9 @@ impl Stream {
         if at.from == Side::Client {
             block.ask(&mut self.exchange);
         } else {
-            self.exchange.status = block.status;
+            self.exchange.status = block.status.take();
         }
-        let message = Some(Message { headers: block.fields, ..Message::default() });
+        let message = Some(Message { headers: block.rest(), ..Message::default() });
         *(if at.from == Side::Client { &mut self.exchange.request } else { &mut self.exchange.response }) = message;
     }
 
@@ -124,7 +124,7 @@ impl Stream {
         }
         half.headless |= half.phase == Phase::Awaited;
         half.cover(at);
-        half.trailers = block.fields;
+        half.trailers = block.rest();
         half.phase = if at.ends { Phase::Done } else { Phase::Open };
     }
 

@@ -70,6 +70,15 @@ fn joined_in_the_middle() {
                 "7 GET http://h/a 200 ?:? complete r=hi/2 [response body: its codings may not be known]",
             ),
             (
+                "sides guessed wrong",
+                vec![
+                    client([data(0, 5, "to"), headers(END, 5, &block(&["sum=1"]))].concat()),
+                    server(headers(END, 7, &get("a"))),
+                    client(headers(END, 7, &[0x88, 0xbe])),
+                ],
+                "7 GET http://h/a 200 ?:? complete, 5 ?:? cut r=to/2 +sum:1 [response body: its begin was not seen]",
+            ),
+            (
                 "before the preface",
                 begun(&[
                     client(headers(END, 1, &block(&["^:method=GET", "^:path=/1"]))),
