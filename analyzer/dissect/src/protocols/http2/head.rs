@@ -71,7 +71,8 @@ impl Block {
         }
     }
 
-    /// All that has no column, with the pseudo fields that are out of place.
+    /// All that has no column, with the pseudo fields that are out of place. A last field of which nothing is known
+    /// stands for those that are missing.
     pub fn rest(self) -> Fields {
         let mut fields = self.fields;
         let status = self.status.map(|status| status.to_string().into_bytes());
@@ -85,6 +86,9 @@ impl Block {
             if let Some(value) = value {
                 fields.push(name.as_bytes(), &value);
             }
+        }
+        if self.short {
+            fields.push_unknown(None);
         }
         fields
     }

@@ -227,8 +227,9 @@ impl OverTcp {
             }
             _ => {
                 if matches!(frame.kind, kind::HEADERS | kind::PUSH_PROMISE | kind::CONTINUATION) {
-                    self.front(from, &frame, &Input { unread: input.unread, at: begin, ends: false }, true, out);
-                    out.anomaly(begin..begin + HEADER_BYTES, Anomaly::new("http2_header_block_too_large"));
+                    let header = begin..begin + HEADER_BYTES;
+                    out.anomaly(header.clone(), Anomaly::new("http2_header_block_too_large"));
+                    self.block_front(from, &frame, &[], true, header, out);
                 }
                 // Types that are not known are extensions, and ignored (RFC 9113 §5.5).
                 out.stamp(begin..begin + HEADER_BYTES);
@@ -280,7 +281,7 @@ impl OverTcp {
     fn whole(&mut self, from: Side, frame: &Frame, payload: &[u8], span: std::ops::Range<usize>, out: &mut dyn Sink) {
         match frame.kind {
             kind::HEADERS | kind::PUSH_PROMISE | kind::CONTINUATION => {
-                return self.block_part(from, frame, payload, span, out);
+                self.block_part(from, frame, payload, span, out);
             }
             kind::RST_STREAM => {
                 out.stamp(span);

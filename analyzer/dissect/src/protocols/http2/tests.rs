@@ -1,10 +1,12 @@
+mod begins;
+mod bounds;
 mod joined;
 mod losses;
 mod properties;
 
 use super::wire::{flag, kind};
 use super::*;
-use crate::protocols::http::{Exchange, Fields};
+use crate::protocols::http::Fields;
 use crate::protocols::testing::{Step, client, cut, drive, server};
 use crate::protocols::{Call, Dissector, End, Options, Row, Start};
 
@@ -276,7 +278,7 @@ fn streams() {
             (
                 "cut inside a head",
                 vec![client(&headers(END, 1, &get("abc"))[..40])],
-                "!http2_unfinished, 1 GET http://?? cut <InputEnd>",
+                "!http2_unfinished, 1 GET http://?? ?:? cut <InputEnd>",
             ),
             (
                 "longer than the limit",
@@ -320,7 +322,17 @@ fn odd_frames() {
             (
                 "a block that breaks off",
                 vec![client(headers(END, 1, &[&get("a")[..], &[0x40, 5, b'x']].concat())), answers(END, 1, "200")],
-                "!http2_bad_header_block, 1 GET http://h/a 200 complete",
+                "!http2_bad_header_block, 1 GET http://h/a ?:? 200 complete",
+            ),
+            (
+                "a block that is too large",
+                vec![
+                    client(headers(END, 1, &vec![0x82; 70_000])),
+                    asks(3, "a"),
+                    answers(END, 1, "431"),
+                    answers(END, 3, "200"),
+                ],
+                "!http2_header_block_too_large, 1 ? ?://?? ?:? 431 complete damaged, 3 GET http://h/a 200 complete",
             ),
             (
                 "a block that is interrupted",
@@ -330,7 +342,7 @@ fn odd_frames() {
                     answers(END, 1, "400"),
                     answers(END, 3, "200"),
                 ],
-                "!http2_interrupted_block, 1 GET http://?? 400 complete, 3 GET http://h/b 200 complete",
+                "!http2_interrupted_block, 1 GET http://?? ?:? 400 complete, 3 GET http://h/b 200 complete",
             ),
             (
                 "padding longer than its frame",
@@ -354,79 +366,4 @@ fn odd_frames() {
         ],
         play,
     );
-}
-
-#[test]
-fn an_upgraded_request_is_answered_on_the_first_stream() {
-    let request = Exchange {
-        method: b"GET".to_vec(),
-        host: Some(b"h".to_vec()),
-        path: Some(b"/up".to_vec()),
-        request: Some(Default::default()),
-        ..Exchange::default()
-    };
-    let mut dissector = over_tcp::OverTcp::new(&start(true));
-    dissector.take_over(Box::new(request));
-    let steps =
-        begun(&[answers(END_HEADERS, 1, "200"), server(data(1, 1, "hi")), asks(3, "next"), answers(END, 3, "200")]);
-    let played = drive(&mut dissector, PROTOCOL.unread_bytes_max, &steps, render);
-    assert_eq!(played.lines, ["1 GET ?://h/up 200 complete r=hi/2", "3 GET http://h/next 200 complete"]);
-}
-
-#[test]
-fn small_blocks_that_say_much_are_bounded() {
-    let large = format!("^x={}", "y".repeat(100));
-    let bomb = [get("b"), block(&[&large]), vec![0xbe; 16000]].concat();
-    let steps = begun(&[client(headers(END, 1, &bomb)), answers(END, 1, "200")]);
-    let size = |_: &Call, row: Row<'_>| {
-        let Row::Http(exchange) = row else { panic!("{row:?}") };
-        exchange.request.as_ref().unwrap().headers.held_bytes().to_string()
-    };
-    let lines = play_from(true, &steps, size);
-    assert_eq!(lines[0], "!http2_header_list_too_large");
-    assert!(lines[1].parse::<usize>().unwrap() <= 2 * head::FIELD_BYTES_MAX, "{lines:?}");
-}
-
-#[test]
-fn many_streams_are_bounded() {
-    let mut steps = begun(&[]);
-    steps.extend((0..2 * rows::STREAMS_MAX as u32).map(|place| asks(2 * place + 1, "a")));
-    let mut dissector = over_tcp::OverTcp::new(&start(true));
-    let mut lines = drive(&mut dissector, PROTOCOL.unread_bytes_max, &steps, render).lines;
-    assert_eq!(lines.len(), 2 * rows::STREAMS_MAX + 1);
-    assert_eq!(lines.swap_remove(0), "!http2_too_many_streams");
-}
-
-#[test]
-fn detects() {
-    let look = |bytes: &[u8], datagram| detect(&Look { bytes, datagram, from_port: 1, to_port: 80 });
-    let (asks, answers) = (Detection::Yes(Some(Side::Client)), Detection::Yes(Some(Side::Server)));
-    let either = Detection::Yes(None);
-    for (name, bytes, want) in [
-        ("nothing", vec![], Detection::More),
-        ("a begin", b"PRI * HT".to_vec(), Detection::More),
-        ("the preface", PREFACE.to_vec(), asks),
-        ("HTTP/1", b"PRI * HTTP/1.1\r\n".to_vec(), Detection::No),
-        ("settings", settings(&[(3, 100)]), either),
-        ("the begin of settings", settings(&[(3, 100)])[..10].to_vec(), Detection::More),
-        ("settings nobody has", settings(&[(0x103, 100)]), Detection::No),
-        ("no settings", settings(&[]), either),
-        ("a request", headers(END, 5, &[0x82, 0x87, 0xbe]), asks),
-        ("a response", headers(END, 5, &[0x88, 0xbe]), answers),
-        ("fields nobody knows", headers(END, 5, &[0xc8, 0xbe]), Detection::More),
-        ("DATA", data(1, 5, "hi"), Detection::No),
-        ("DATA and trailers", [data(0, 5, "hi"), headers(END, 5, &[0xc0])].concat(), either),
-        ("PING", frame(kind::PING, 0, 0, &[1; 8]), either),
-        ("PING and more", [frame(kind::PING, 0, 0, &[1; 8]), vec![0]].concat(), Detection::More),
-        ("PING and others", [frame(kind::PING, 0, 0, &[1; 8]), b"other".to_vec()].concat(), Detection::No),
-        ("an increment of zero", frame(kind::WINDOW_UPDATE, 0, 0, &[0; 4]), Detection::No),
-        ("zeros", vec![0; 40], Detection::No),
-        ("Kafka", b"\0\0\0\x1a\0\x12\0\x03\0\0\0\x01\0\x03cli\0\x05a".to_vec(), Detection::No),
-        ("PostgreSQL", b"\0\0\0\x08\x04\xd2\x16\x2f".to_vec(), Detection::No),
-        ("TLS", b"\x16\x03\x01\x02\0\x01\0\x01\xfc\x03\x03".to_vec(), Detection::No),
-        ("Redis", b"*1\r\n$4\r\nPING\r\n".to_vec(), Detection::No),
-    ] {
-        assert_eq!(look(&bytes, false), want, "{name}");
-        assert_eq!(look(&bytes, true), Detection::No, "{name}");
-    }
 }

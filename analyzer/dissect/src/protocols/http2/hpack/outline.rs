@@ -21,8 +21,11 @@ pub struct Outline {
 /// Looks whether `block` can be a header block, without a table. `whole` says whether it is all of it.
 ///
 /// # Bounds
-/// At most [`OUTLINE_FIELDS_MAX`] fields are looked at: enough to tell, and hostile bytes have this done at every place.
+/// At most [`OUTLINE_FIELDS_MAX`] fields in [`OUTLINE_BYTES_MAX`] bytes are looked at: enough to tell, and hostile bytes
+/// have this done at every ninth place.
 pub fn outline(block: &[u8], whole: bool) -> Option<Outline> {
+    let front = block.get(..OUTLINE_BYTES_MAX);
+    let (block, whole) = front.map_or((block, whole), |front| (front, false));
     let mut input = Reader::new(block);
     let mut outline = Outline::default();
     let (mut name_space, mut value_space) = (Vec::new(), Vec::new());
@@ -58,6 +61,9 @@ pub fn outline(block: &[u8], whole: bool) -> Option<Outline> {
 
 /// More are not looked at to tell a header block.
 const OUTLINE_FIELDS_MAX: usize = 12;
+
+/// The same in bytes: pseudo fields stand in front.
+const OUTLINE_BYTES_MAX: usize = 512;
 
 /// Whether it can be the name of a field (RFC 9113 §8.2.1).
 fn of_name(name: &[u8]) -> bool {

@@ -62,7 +62,7 @@ fn joined_in_the_middle() {
                 ],
                 "!http2_bad_field, !http2_bad_header_block, \
                  7 GET ?://?/ ?:? ?:? 200 complete, 9 GET ?://?/ cookie:x cookie:x ?:? 200 complete, \
-                 11 GET ?://?/ 200 complete, 13 GET ?://?? 200 complete",
+                 11 GET ?://?/ 200 complete, 13 GET ?://?? ?:? 200 complete",
             ),
             (
                 "a coding that may be among headers that are not known",

@@ -69,7 +69,7 @@ fn losses() {
                     answers(END, 5, "200"),
                     answers(END, 7, "200"),
                 ],
-                "!http2_gap, 1 GET ?://?? 200 complete damaged, 3 GET ?://?? ?:? 200 complete damaged, \
+                "!http2_gap, 1 GET ?://?? ?:? 200 complete damaged, 3 GET ?://?? ?:? 200 complete damaged, \
                  5 GET ?://?/x 200 complete, 7 GET ?://?/x 200 complete",
             ),
             (
@@ -95,7 +95,7 @@ fn losses() {
                     client(frame(kind::CONTINUATION, END_HEADERS, 1, &get("abc")[40..])),
                     answers(END, 1, "200"),
                 ],
-                "!http2_gap, 1 GET ?://?? 200 complete damaged",
+                "!http2_gap, 1 GET ?://?? ?:? 200 complete damaged",
             ),
             (
                 "RST_STREAM",
