@@ -12,9 +12,7 @@ use super::rows::{Missing, Rows};
 use super::seek::Edge;
 use super::wire::{self, Kind};
 use crate::protocols::http::{Body, EndReason, Exchange, Fields};
-use crate::protocols::{
-    Anomaly, Dissector, End, Options, PerSide, Progress, Protocol, Side, Sink, Stamp, Start, websocket,
-};
+use crate::protocols::{Anomaly, Dissector, End, Options, PerSide, Progress, Protocol, Side, Sink, Stamp, Start};
 
 /// The longest head, trailer section or chunk line that is read. Servers refuse more than 8 to 32 KiB. It is
 /// also the bound of fields in a message: a field has three bytes, so there are at most 21 845.
@@ -77,8 +75,8 @@ pub struct OverTcp {
     pub(super) rows: Rows,
     ended: PerSide<Option<End>>,
     pub(super) switched: bool,
-    /// Whether the server changed the protocol to WebSocket (RFC 6455 §4.2.2).
-    pub(super) websocket: bool,
+    /// What the server changed the protocol to: WebSocket (RFC 6455 §4.2.2) or HTTP/2 (RFC 7540 §3.2).
+    pub(super) agreed: Option<&'static Protocol>,
 }
 
 /// Unread bytes, and how many of them are done with.
@@ -162,7 +160,7 @@ impl Dissector for OverTcp {
     }
 
     fn agreed(&self) -> Option<&'static Protocol> {
-        self.websocket.then_some(&websocket::PROTOCOL)
+        self.agreed
     }
 }
 
@@ -185,7 +183,7 @@ impl OverTcp {
             rows: Rows::new(start.from_start),
             ended: PerSide::default(),
             switched: false,
-            websocket: false,
+            agreed: None,
         }
     }
 

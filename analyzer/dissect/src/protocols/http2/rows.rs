@@ -245,6 +245,7 @@ impl Rows {
             if half.phase != Phase::Done {
                 half.damaged = true;
                 half.unsure = true;
+                half.body.doubt();
             }
         }
     }
