@@ -6,7 +6,7 @@
 //! middle is found. What is not recognised is counted and let go.
 
 use super::unread::{Mark, Unread};
-use super::{Anomaly, Call, Detection, Dissector, End, Look, Options, Protocol, Row, Side, Sink, Stamp, Start};
+use super::{Anomaly, Call, Detection, Dissector, End, Look, Options, Protocol, Row, Side, Sink, Stamp, Start, http};
 use crate::flow::{Flow, PerWay, Way};
 use crate::limits;
 use crate::stream::Chunk;
@@ -47,6 +47,8 @@ pub struct Connection {
     unread: PerWay<Unread>,
     /// Whether both sides are seen from their first byte.
     from_start: bool,
+    /// The request that asked for the protocol that is looked for.
+    carried: Option<Box<http::Exchange>>,
     /// Anomalies found.
     anomalies: u32,
 }
@@ -87,7 +89,7 @@ impl Sink for Spot<'_> {
 impl Connection {
     /// A connection of which nothing was handed on yet.
     pub fn new(from_start: bool) -> Self {
-        Self { state: State::Looking, unread: PerWay::default(), from_start, anomalies: 0 }
+        Self { state: State::Looking, unread: PerWay::default(), from_start, carried: None, anomalies: 0 }
     }
 
     /// Takes in what the stream room hands on.
@@ -135,7 +137,7 @@ impl Connection {
     /// Bytes it holds.
     pub fn held_bytes(&self) -> usize {
         let dissector = match &self.state {
-            State::Looking => 0,
+            State::Looking => self.carried.as_ref().map_or(0, |request| request.held_bytes()),
             State::Speaking { dissector, .. } => dissector.held_bytes(),
         };
         Way::BOTH.iter().map(|&way| self.unread[way].held_bytes()).sum::<usize>() + dissector
@@ -241,6 +243,9 @@ impl Connection {
             State::Speaking { dissector, client, .. } => dissector.agreed().map(|protocol| (protocol, *client)),
             State::Looking => None,
         };
+        if let State::Speaking { dissector, .. } = &mut self.state {
+            self.carried = dissector.carried();
+        }
         for way in Way::BOTH {
             self.call(way, cx, |dissector, side, out| dissector.end(side, &[], End::Closed, out));
             self.unread[way].wanted = 1;
@@ -380,7 +385,11 @@ impl Connection {
             server_port,
             multicast: server_ip.is_multicast() || client_ip.is_multicast(),
         };
-        self.state = State::Speaking { protocol, dissector: (protocol.start)(&start), client };
+        let mut dissector = (protocol.start)(&start);
+        if let Some(request) = self.carried.take() {
+            dissector.take_over(request);
+        }
+        self.state = State::Speaking { protocol, dissector, client };
     }
 
     fn count_consumed(&mut self, way: Way, bytes: usize, protocol: &'static Protocol, cx: &mut Context<'_>) {

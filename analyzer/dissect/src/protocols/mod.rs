@@ -15,6 +15,7 @@ pub mod graphql;
 pub mod grpc;
 pub mod http;
 pub mod http1;
+pub mod http2;
 mod json;
 pub mod redis;
 mod row;
@@ -48,6 +49,14 @@ pub trait Dissector: Send {
     /// Nothing more comes from this side. What is open becomes rows once both sides ended. All of `unread`
     /// is consumed.
     fn end(&mut self, from: Side, unread: &[u8], how: End, out: &mut dyn Sink);
+
+    /// At a switch: the request that what follows answers (RFC 7540 §3.2), for the next dissector.
+    fn carried(&mut self) -> Option<Box<http::Exchange>> {
+        None
+    }
+
+    /// Takes over the request that asked to change to its protocol.
+    fn take_over(&mut self, _request: Box<http::Exchange>) {}
 
     /// Bytes it holds besides its own struct: open requests and their bodies. Under pressure the connection
     /// that was quiet longest is ended.
@@ -173,5 +182,12 @@ pub struct Protocol {
 }
 
 /// Every protocol there is, the most certain to recognise first.
-pub static REGISTRY: &[Protocol] =
-    &[tls::PROTOCOL, http1::PROTOCOL, amqp::PROTOCOL, redis::PROTOCOL, dns::PROTOCOL, websocket::PROTOCOL];
+pub static REGISTRY: &[Protocol] = &[
+    tls::PROTOCOL,
+    http2::PROTOCOL,
+    http1::PROTOCOL,
+    amqp::PROTOCOL,
+    redis::PROTOCOL,
+    dns::PROTOCOL,
+    websocket::PROTOCOL,
+];

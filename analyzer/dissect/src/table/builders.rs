@@ -209,11 +209,12 @@ pub struct Pairs {
 }
 
 impl Pairs {
-    pub fn append<'a>(&mut self, pairs: Option<impl Iterator<Item = (&'a [u8], &'a [u8])>>) {
+    /// Appends a list; what of it is `None` is not known.
+    pub fn append<'a, T: Into<Option<&'a [u8]>>>(&mut self, pairs: Option<impl Iterator<Item = (T, T)>>) {
         let length = pairs.map(|pairs| {
             pairs.fold(0, |length, (name, value)| {
-                self.names.append_value(text(name));
-                self.values.append_value(text(value));
+                append_text(&mut self.names, name.into());
+                append_text(&mut self.values, value.into());
                 length + 1
             })
         });

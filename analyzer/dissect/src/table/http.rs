@@ -90,8 +90,8 @@ fn message(
     (headers, trailers, kind): (&mut Pairs, &mut Pairs, &mut Text),
     (body, bytes): (&mut Blob, &mut BigInt),
 ) {
-    headers.append(message.map(|message| message.headers.iter()));
-    trailers.append(message.filter(|message| !message.trailers.is_empty()).map(|message| message.trailers.iter()));
+    headers.append(message.map(|message| message.headers.known()));
+    trailers.append(message.filter(|message| !message.trailers.is_empty()).map(|message| message.trailers.known()));
     match message.and_then(|message| content_type(&message.headers)) {
         Some(content_type) => kind.append_value(content_type),
         None => kind.append_null(),

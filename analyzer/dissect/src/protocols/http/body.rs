@@ -29,6 +29,8 @@ pub struct Body {
     graphql: bool,
     /// Counts the messages of gRPC.
     grpc: Option<Box<grpc::Counter>>,
+    /// Whether nothing more is kept.
+    full: bool,
 }
 
 /// A body as sent, that is longer than rows want it.
@@ -84,7 +86,7 @@ impl Body {
     pub fn write(&mut self, bytes: &[u8]) {
         self.bytes += bytes.len() as u64;
         // Past a loss a coding makes no sense of what follows.
-        if self.lost.is_none() || self.codings.is_empty() {
+        if !self.full && (self.lost.is_none() || self.codings.is_empty()) {
             let room = self.kept_bytes_max().max(self.beyond_bytes_max()).saturating_sub(self.kept.len());
             self.kept.extend_from_slice(bytes.get(..room).unwrap_or(bytes));
         }
@@ -111,6 +113,11 @@ impl Body {
         if let Some(grpc) = &mut self.grpc {
             grpc.doubt();
         }
+    }
+
+    /// Keeps nothing of what follows: the connection holds as much as it may.
+    pub fn keep_no_more(&mut self) {
+        self.full = true;
     }
 
     /// Bytes held.

@@ -50,6 +50,8 @@ pub struct Fields {
     bytes: Vec<u8>,
     /// Ends of each name and value in `bytes`.
     ends: Vec<(u32, u32)>,
+    /// Places of the fields whose names are not known, in order, and whether their values are.
+    unknown: Vec<(u32, bool)>,
 }
 
 impl Fields {
@@ -59,6 +61,12 @@ impl Fields {
         let name_end = self.bytes.len() as u32;
         self.bytes.extend_from_slice(value);
         self.ends.push((name_end, self.bytes.len() as u32));
+    }
+
+    /// Adds a field whose name is not known: a header of HTTP/2 that stands for one we did not see.
+    pub fn push_unknown(&mut self, value: Option<&[u8]>) {
+        self.unknown.push((self.ends.len() as u32, value.is_some()));
+        self.push(&[], value.unwrap_or_default());
     }
 
     /// Adds to the value of the last field, with a space between (RFC 9112 §5.2).
@@ -82,6 +90,7 @@ impl Fields {
     pub fn clear(&mut self) {
         self.bytes.clear();
         self.ends.clear();
+        self.unknown.clear();
     }
 
     /// How many fields there are.
@@ -94,7 +103,16 @@ impl Fields {
         self.ends.is_empty()
     }
 
-    /// Name and value of each field, in order.
+    /// Name and value of each field, in order, as far as they are known.
+    pub fn known(&self) -> impl Iterator<Item = (Option<&[u8]>, Option<&[u8]>)> {
+        let mut unknown = self.unknown.iter().peekable();
+        self.iter().zip(0..).map(move |((name, value), place)| match unknown.next_if(|field| field.0 == place) {
+            Some(&(_, valued)) => (None, valued.then_some(value)),
+            None => (Some(name), Some(value)),
+        })
+    }
+
+    /// Name and value of each field, in order; empty where they are not known.
     pub fn iter(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
         let mut begin = 0;
         self.ends.iter().map(move |&(name_end, value_end)| {
@@ -121,7 +139,8 @@ impl Fields {
 
     /// Bytes held.
     pub fn held_bytes(&self) -> usize {
-        self.bytes.len() + self.ends.len() * size_of::<(u32, u32)>()
+        let unknown = self.unknown.len() * size_of::<(u32, bool)>();
+        self.bytes.len() + self.ends.len() * size_of::<(u32, u32)>() + unknown
     }
 }
 

@@ -28,7 +28,7 @@ pub const PROTOCOL: Protocol = Protocol {
     over_tcp: true,
     over_udp: false,
     unread_bytes_max: over_tcp::UNREAD_BYTES_MAX,
-    tables: &["http"],
+    tables: &["http", "grpc", "graphql"],
     detect,
     start: |start| Box::new(over_tcp::OverTcp::new(start)),
 };

@@ -11,10 +11,8 @@ use super::odd::Odds;
 use super::rows::{Missing, Rows};
 use super::seek::Edge;
 use super::wire::{self, Kind};
-use crate::protocols::http::{Body, EndReason, Fields};
-use crate::protocols::{
-    Anomaly, Dissector, End, Options, PerSide, Progress, Protocol, Side, Sink, Stamp, Start, websocket,
-};
+use crate::protocols::http::{Body, EndReason, Exchange, Fields};
+use crate::protocols::{Anomaly, Dissector, End, Options, PerSide, Progress, Protocol, Side, Sink, Stamp, Start};
 
 /// The longest head, trailer section or chunk line that is read. Servers refuse more than 8 to 32 KiB. It is
 /// also the bound of fields in a message: a field has three bytes, so there are at most 21 845.
@@ -77,8 +75,8 @@ pub struct OverTcp {
     pub(super) rows: Rows,
     ended: PerSide<Option<End>>,
     pub(super) switched: bool,
-    /// Whether the server changed the protocol to WebSocket (RFC 6455 §4.2.2).
-    pub(super) websocket: bool,
+    /// What the server changed the protocol to: WebSocket (RFC 6455 §4.2.2) or HTTP/2 (RFC 7540 §3.2).
+    pub(super) agreed: Option<&'static Protocol>,
 }
 
 /// Unread bytes, and how many of them are done with.
@@ -152,13 +150,17 @@ impl Dissector for OverTcp {
         }
     }
 
+    fn carried(&mut self) -> Option<Box<Exchange>> {
+        self.rows.carried.take()
+    }
+
     fn held_bytes(&self) -> usize {
         let side = |side: &Reading| side.body.held_bytes() + side.trailers.held_bytes();
         self.rows.held_bytes() + side(&self.sides.client) + side(&self.sides.server)
     }
 
     fn agreed(&self) -> Option<&'static Protocol> {
-        self.websocket.then_some(&websocket::PROTOCOL)
+        self.agreed
     }
 }
 
@@ -181,7 +183,7 @@ impl OverTcp {
             rows: Rows::new(start.from_start),
             ended: PerSide::default(),
             switched: false,
-            websocket: false,
+            agreed: None,
         }
     }
 

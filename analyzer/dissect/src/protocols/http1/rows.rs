@@ -101,6 +101,8 @@ pub struct Rows {
     pipelines: bool,
     /// Whether it was said that nothing can be paired any more.
     order_lost: bool,
+    /// The request that asked for HTTP/2, if it was granted: it is answered there (RFC 7540 §3.2).
+    pub carried: Option<Box<Exchange>>,
 }
 
 impl Rows {
@@ -117,6 +119,7 @@ impl Rows {
             responses_missing: missing,
             pipelines: false,
             order_lost: false,
+            carried: None,
         }
     }
 
@@ -193,6 +196,9 @@ impl Rows {
             return;
         }
         let Some(open) = self.waiting.front_mut() else { return };
+        if done.reason == Some(EndReason::Upgraded) {
+            self.carried = open.asked_for_http2();
+        }
         open.answered(done);
         if open.request_done {
             self.waiting.pop_front().into_iter().for_each(|open| open.hand_on(out));
@@ -275,6 +281,24 @@ impl Rows {
 }
 
 impl Open {
+    /// The request alone, if it asks for HTTP/2.
+    fn asked_for_http2(&self) -> Option<Box<Exchange>> {
+        let request = self.exchange.request.as_ref()?;
+        let asked = &self.exchange;
+        let mut named = request.headers.get("upgrade")?.split(|&byte| byte == b',').map(<[u8]>::trim_ascii);
+        named.any(|name| name.eq_ignore_ascii_case(b"h2c")).then(|| {
+            Box::new(Exchange {
+                method: asked.method.clone(),
+                scheme: asked.scheme.clone(),
+                host: asked.host.clone(),
+                path: asked.path.clone(),
+                query: asked.query.clone(),
+                request: asked.request.clone(),
+                ..Exchange::default()
+            })
+        })
+    }
+
     fn sent_before(&self, ns: i64) -> bool {
         self.request.is_some_and(|request| request.first_ns <= ns)
     }

@@ -7,7 +7,7 @@ use super::rows::{Answered, Done, Missing};
 use super::seek::{self, Edge};
 use super::wire::{self, Kind, NotWhole, StartLine};
 use crate::protocols::http::{Body, EndReason, Exchange, Fields, Message, Target};
-use crate::protocols::{Anomaly, Side, Sink, Stamp};
+use crate::protocols::{Anomaly, Side, Sink, Stamp, http2, websocket};
 use std::ops::Range;
 
 impl OverTcp {
@@ -107,7 +107,11 @@ impl OverTcp {
             }
             StartLine::Status { version, status, reason } => {
                 let upgrade = fields.get("upgrade").filter(|_| status == 101);
-                self.websocket = upgrade.is_some_and(|named| named.eq_ignore_ascii_case(b"websocket"));
+                self.agreed = upgrade.and_then(|named| match named {
+                    _ if named.eq_ignore_ascii_case(b"h2c") => Some(&http2::PROTOCOL),
+                    _ if named.eq_ignore_ascii_case(b"websocket") => Some(&websocket::PROTOCOL),
+                    _ => None,
+                });
                 let asked = self.rows.response(stamp, Answered { version, status, reason, fields }, out);
                 self.response_extent(from, head, status, asked, out)
             }

@@ -1,0 +1,99 @@
+//! Connections joined in the middle: frames are found, and each header is exact or unknown.
+
+use super::*;
+
+fn ping() -> Vec<u8> {
+    frame(kind::PING, 0, 0, b"measured")
+}
+
+#[test]
+fn joined_in_the_middle() {
+    check(
+        &[
+            ("between streams", vec![asks(7, "a"), answers(END, 7, "200")], "7 GET http://h/a 200 complete"),
+            (
+                "inside of DATA",
+                vec![
+                    server("the rest of a body"),
+                    server([ping(), ping()].concat()),
+                    asks(7, "a"),
+                    answers(END, 7, "200"),
+                ],
+                "7 GET http://h/a 200 complete",
+            ),
+            (
+                "inside of a body",
+                vec![
+                    server([data(0, 5, "to"), data(1, 5, "day"), ping(), ping()].concat()),
+                    asks(7, "a"),
+                    answers(END, 7, "200"),
+                ],
+                "7 GET http://h/a 200 complete, 5 ?:? cut r=today/5 [response body: its begin was not seen]",
+            ),
+            (
+                "before a response",
+                vec![
+                    server([headers(END, 5, &[0x88, 0xbe]), ping(), ping()].concat()),
+                    asks(7, "a"),
+                    answers(END, 7, "204"),
+                ],
+                "7 GET http://h/a 204 complete, 5 200 ?:? response_only",
+            ),
+            (
+                "before trailers",
+                vec![
+                    server([headers(END, 5, &block(&["grpc-status=0"])), ping(), ping()].concat()),
+                    asks(7, "a"),
+                    answers(END, 7, "204"),
+                ],
+                "7 GET http://h/a 204 complete, 5 ?:? cut +grpc-status:0",
+            ),
+            (
+                "headers that stand for what we did not see, until they are seen again",
+                vec![
+                    client(headers(END, 7, &[0x82, 0x84, 0xbe, 0xbf])),
+                    client(headers(END, 9, &[block(&["^cookie=x"]), vec![0x82, 0x84, 0xbe, 0xbf]].concat())),
+                    client(headers(END, 11, &[0x20, 0x3f, 0xe1, 0x1f, 0x82, 0x84])),
+                    client(headers(END, 13, &[0x82, 0xbe])),
+                    answers(END, 7, "200"),
+                    answers(END, 9, "200"),
+                    answers(END, 11, "200"),
+                    answers(END, 13, "200"),
+                ],
+                "!http2_bad_field, !http2_bad_header_block, \
+                 7 GET ?://?/ ?:? ?:? 200 complete, 9 GET ?://?/ cookie:x cookie:x ?:? 200 complete, \
+                 11 GET ?://?/ 200 complete, 13 GET ?://?? ?:? 200 complete",
+            ),
+            (
+                "a coding that may be among headers that are not known",
+                vec![asks(7, "a"), server(headers(END_HEADERS, 7, &[0x88, 0xbe])), server(data(1, 7, "hi"))],
+                "7 GET http://h/a 200 ?:? complete r=hi/2 [response body: its codings may not be known]",
+            ),
+            (
+                "sides guessed wrong",
+                vec![
+                    client([data(0, 5, "to"), headers(END, 5, &block(&["sum=1"]))].concat()),
+                    server(headers(END, 7, &get("a"))),
+                    client(headers(END, 7, &[0x88, 0xbe])),
+                ],
+                "7 GET http://h/a 200 ?:? complete, 5 ?:? cut r=to/2 +sum:1 [response body: its begin was not seen]",
+            ),
+            (
+                "before the preface",
+                begun(&[
+                    client(headers(END, 1, &block(&["^:method=GET", "^:path=/1"]))),
+                    client(headers(END, 3, &[0xbf, 0xbe])),
+                    answers(END, 1, "200"),
+                    answers(END, 3, "200"),
+                ]),
+                "1 GET ?://?/1 200 complete, 3 GET ?://?/1 200 complete",
+            ),
+        ],
+        joined,
+    );
+}
+
+#[test]
+fn the_last_frame_is_found_too() {
+    assert_eq!(joined(&[server("junk"), server(headers(END, 5, &[0xbe])), server(ping())]), "5 ?:? cut +?:?");
+}
