@@ -16,6 +16,7 @@ pub mod grpc;
 pub mod http;
 pub mod http1;
 mod json;
+pub mod kafka;
 pub mod redis;
 mod row;
 #[cfg(test)]
@@ -173,4 +174,12 @@ pub struct Protocol {
 }
 
 /// Every protocol there is, the most certain to recognise first.
-pub static REGISTRY: &[Protocol] = &[tls::PROTOCOL, http1::PROTOCOL, amqp::PROTOCOL, redis::PROTOCOL, dns::PROTOCOL, websocket::PROTOCOL];
+pub static REGISTRY: &[Protocol] = &[
+    tls::PROTOCOL,
+    http1::PROTOCOL,
+    amqp::PROTOCOL,
+    kafka::PROTOCOL,
+    redis::PROTOCOL,
+    dns::PROTOCOL,
+    websocket::PROTOCOL,
+];
