@@ -14,6 +14,8 @@ mod flows;
 mod graphql;
 mod grpc;
 mod http;
+mod kafka;
+mod kafka_records;
 mod packets;
 mod redis;
 mod tls;
@@ -136,6 +138,8 @@ pub static TABLES: &[Table] = &[
     http::TABLE,
     grpc::TABLE,
     graphql::TABLE,
+    kafka::TABLE,
+    kafka_records::TABLE,
     redis::TABLE,
     amqp::TABLE,
     dns::TABLE,

@@ -17,6 +17,7 @@ pub mod http;
 pub mod http1;
 pub mod http2;
 mod json;
+pub mod kafka;
 pub mod redis;
 mod row;
 #[cfg(test)]
@@ -187,6 +188,7 @@ pub static REGISTRY: &[Protocol] = &[
     http2::PROTOCOL,
     http1::PROTOCOL,
     amqp::PROTOCOL,
+    kafka::PROTOCOL,
     redis::PROTOCOL,
     dns::PROTOCOL,
     websocket::PROTOCOL,

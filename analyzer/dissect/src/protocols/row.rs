@@ -1,6 +1,6 @@
 //! What the protocols room hands forward.
 
-use super::{amqp, dns, graphql, grpc, http, redis, tls};
+use super::{amqp, dns, graphql, grpc, http, kafka, redis, tls};
 use std::ops::{Index, IndexMut};
 
 /// Who sent it, as the protocol understands the roles.
@@ -150,6 +150,10 @@ pub enum Row<'a> {
     Grpc(&'a grpc::Call<'a>),
     /// For `http`.
     Http(&'a http::Exchange),
+    /// For `kafka`.
+    Kafka(&'a kafka::Exchange),
+    /// For `kafka_records`.
+    KafkaRecord(&'a kafka::Record<'a>),
     /// For `redis`.
     Redis(&'a redis::Exchange),
     /// For `tls`.

@@ -12,6 +12,7 @@ mod flows;
 mod graphql;
 mod grpc;
 mod http;
+mod kafka;
 mod redis;
 mod rows;
 mod schema;

@@ -7,6 +7,7 @@ use super::flows::FlowRows;
 use super::graphql::GraphqlRows;
 use super::grpc::GrpcRows;
 use super::http::HttpRows;
+use super::kafka::{KafkaRecordRows, KafkaRows};
 use super::redis::RedisRows;
 use super::schema::schema;
 use super::tls::TlsRows;
@@ -93,6 +94,8 @@ tables! {
     graphql: GraphqlRows,
     grpc: GrpcRows,
     http: HttpRows,
+    kafka: KafkaRows,
+    kafka_records: KafkaRecordRows,
     packets: PacketColumns,
     redis: RedisRows,
     tls: TlsRows,
@@ -249,6 +252,18 @@ impl Output for Rows {
                 let messages = [&exchange.request, &exchange.response].into_iter().flatten();
                 self.bytes += ROW_BYTES
                     + messages.map(|message| message.body.len() + message.headers.held_bytes()).sum::<usize>();
+            }
+            Row::Kafka(exchange) if self.wanted.contains("kafka") => {
+                let ts_ns = self.tables.kafka.rows.append(flow, client, call, exchange, node);
+                self.tables.kafka.order.push(ts_ns);
+                let texts = [&exchange.request, &exchange.response].into_iter().flatten();
+                self.bytes += ROW_BYTES + texts.map(String::len).sum::<usize>();
+            }
+            Row::KafkaRecord(record) if self.wanted.contains("kafka_records") => {
+                let ts_ns = self.tables.kafka_records.rows.append(flow, client, call, record, node);
+                self.tables.kafka_records.order.push(ts_ns);
+                let blobs = [record.key, record.value].into_iter().flatten();
+                self.bytes += ROW_BYTES + blobs.map(<[u8]>::len).sum::<usize>();
             }
             Row::Redis(exchange) if self.wanted.contains("redis") => {
                 let ts_ns = self.tables.redis.rows.append(flow, client, call, exchange, node);
