@@ -182,4 +182,12 @@ pub struct Protocol {
 }
 
 /// Every protocol there is, the most certain to recognise first.
-pub static REGISTRY: &[Protocol] = &[tls::PROTOCOL, http2::PROTOCOL, http1::PROTOCOL, amqp::PROTOCOL, redis::PROTOCOL, dns::PROTOCOL, websocket::PROTOCOL];
+pub static REGISTRY: &[Protocol] = &[
+    tls::PROTOCOL,
+    http2::PROTOCOL,
+    http1::PROTOCOL,
+    amqp::PROTOCOL,
+    redis::PROTOCOL,
+    dns::PROTOCOL,
+    websocket::PROTOCOL,
+];

@@ -105,7 +105,7 @@ impl Stream {
         let half = self.half(at.from);
         half.cover(at);
         half.phase = if at.ends { Phase::Done } else { Phase::Open };
-        half.body = Body::new(body_bytes_max, block.codings);
+        half.body = Body::of(&block.fields, body_bytes_max, block.codings);
         half.codings_unknown = block.unknown > 0 || block.short;
         if at.from == Side::Client {
             block.ask(&mut self.exchange);
