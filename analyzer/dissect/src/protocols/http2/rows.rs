@@ -144,11 +144,7 @@ impl Rows {
 
     /// Bytes of a body that were lost.
     pub fn lose(&mut self, at: At, lost_bytes: u64, out: &mut dyn Sink) {
-        self.body(at, out, |body| {
-            if lost_bytes > 0 {
-                body.lose(lost_bytes);
-            }
-        });
+        self.body(at, out, |body| if lost_bytes > 0 { body.lose(lost_bytes) } else { body.doubt() });
     }
 
     fn body(&mut self, mut at: At, out: &mut dyn Sink, take: impl FnOnce(&mut Body)) {
