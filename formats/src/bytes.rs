@@ -19,36 +19,43 @@ pub struct Reader<'a> {
 
 impl<'a> Reader<'a> {
     /// Starts at the front of `bytes`.
+    #[inline]
     pub fn new(bytes: &'a [u8]) -> Self {
         Self { bytes, at: 0 }
     }
 
     /// How many bytes lie behind.
+    #[inline]
     pub fn at(&self) -> usize {
         self.at
     }
 
     /// How many bytes lie ahead.
+    #[inline]
     pub fn left(&self) -> usize {
         self.bytes.len() - self.at
     }
 
     /// Whether nothing lies ahead.
+    #[inline]
     pub fn is_empty(&self) -> bool {
         self.left() == 0
     }
 
     /// All that lies ahead.
+    #[inline]
     pub fn rest(&self) -> &'a [u8] {
         self.bytes.get(self.at..).unwrap_or_default()
     }
 
     /// Everything, also what lies behind: for formats whose pointers lead back (DNS names).
+    #[inline]
     pub fn whole(&self) -> &'a [u8] {
         self.bytes
     }
 
     /// The next `count` bytes.
+    #[inline]
     pub fn take(&mut self, count: usize) -> Result<&'a [u8], Short> {
         match self.rest().get(..count) {
             Some(taken) => {
@@ -60,16 +67,19 @@ impl<'a> Reader<'a> {
     }
 
     /// A reader over the next `count` bytes alone.
+    #[inline]
     pub fn sub(&mut self, count: usize) -> Result<Reader<'a>, Short> {
         self.take(count).map(Reader::new)
     }
 
     /// Steps over `count` bytes.
+    #[inline]
     pub fn skip(&mut self, count: usize) -> Result<(), Short> {
         self.take(count).map(drop)
     }
 
     /// Steps over at most `count` bytes and says how many.
+    #[inline]
     pub fn skip_up_to(&mut self, count: u64) -> u64 {
         let step = count.min(self.left() as u64);
         self.at += step as usize;
@@ -77,6 +87,7 @@ impl<'a> Reader<'a> {
     }
 
     /// The next `N` bytes as an array.
+    #[inline]
     pub fn array<const N: usize>(&mut self) -> Result<[u8; N], Short> {
         let mut array = [0; N];
         array.copy_from_slice(self.take(N)?);
@@ -84,41 +95,49 @@ impl<'a> Reader<'a> {
     }
 
     /// One byte.
+    #[inline]
     pub fn u8(&mut self) -> Result<u8, Short> {
         self.array::<1>().map(|[byte]| byte)
     }
 
     /// Two bytes, most significant first.
+    #[inline]
     pub fn u16_be(&mut self) -> Result<u16, Short> {
         self.array().map(u16::from_be_bytes)
     }
 
     /// Three bytes, most significant first.
+    #[inline]
     pub fn u24_be(&mut self) -> Result<u32, Short> {
         self.array().map(|[a, b, c]| u32::from_be_bytes([0, a, b, c]))
     }
 
     /// Four bytes, most significant first.
+    #[inline]
     pub fn u32_be(&mut self) -> Result<u32, Short> {
         self.array().map(u32::from_be_bytes)
     }
 
     /// Eight bytes, most significant first.
+    #[inline]
     pub fn u64_be(&mut self) -> Result<u64, Short> {
         self.array().map(u64::from_be_bytes)
     }
 
     /// Two bytes, least significant first.
+    #[inline]
     pub fn u16_le(&mut self) -> Result<u16, Short> {
         self.array().map(u16::from_le_bytes)
     }
 
     /// Four bytes, least significant first.
+    #[inline]
     pub fn u32_le(&mut self) -> Result<u32, Short> {
         self.array().map(u32::from_le_bytes)
     }
 
     /// Eight bytes, least significant first.
+    #[inline]
     pub fn u64_le(&mut self) -> Result<u64, Short> {
         self.array().map(u64::from_le_bytes)
     }

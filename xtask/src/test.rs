@@ -27,6 +27,8 @@ pub fn run() -> anyhow::Result<()> {
         "dissect",
         "-p",
         "xtask",
+        "-p",
+        "benches",
         "--",
         warnings,
     ]))

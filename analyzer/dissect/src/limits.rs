@@ -24,11 +24,11 @@ pub const GRPC_MESSAGE_BYTES_MAX: usize = 1 << 20;
 /// real stacks stay below ten, a crafted packet could nest thousands in 64 KiB.
 pub const HEADERS_NESTED_MAX: usize = 32;
 
-/// Flows a shard keeps: a SYN flood fills 16 × 8,192 of about 0.5 KiB, 64 MiB. The one quiet longest makes room.
+/// Flows a shard keeps: a SYN flood fills 16 × 8,192 of about 0.75 KiB, 96 MiB. The one quiet longest makes room.
 pub const FLOWS_PER_SHARD_MAX: usize = 8192;
 
-/// Bytes all flows of a shard hold for later (out of order, unread, waiting calls): 16 × 8 MiB.
-/// Past it the flow that was quiet longest is ended.
+/// Bytes the flows of a shard cost beyond that, once they carry payload: their streams (1 to 2 KiB), and what they
+/// hold for later (out of order, unread, waiting calls): 16 × 8 MiB. Past it the flow that was quiet longest is ended.
 pub const HELD_BYTES_PER_SHARD_MAX: usize = 8 << 20;
 
 /// Out-of-order bytes one direction holds before the hole in front of them is given up: a TCP window is

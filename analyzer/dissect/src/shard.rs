@@ -29,6 +29,8 @@ pub struct Shard {
     held_bytes: usize,
     now_ns: i64,
     capture: u32,
+    /// Flows that made room though nothing was open in them, as in a SYN flood: said in one row.
+    quiet_evictions: u64,
     /// Ids of flows that are gone, so that a later one on the same ports gets another.
     used_ids: HashSet<i64>,
     with_packets: bool,
@@ -49,6 +51,7 @@ impl Shard {
             held_bytes: 0,
             now_ns: i64::MIN,
             capture: 0,
+            quiet_evictions: 0,
             used_ids: HashSet::new(),
             with_packets: plan.tables.contains("packets"),
             desk: Desk {
@@ -88,6 +91,10 @@ impl Shard {
             while let Some((at, _)) = self.conversations.oldest(queue) {
                 self.close(at);
             }
+        }
+        if self.quiet_evictions > 0 {
+            let detail = format!("{} flows in which nothing was open made room", self.quiet_evictions);
+            self.desk.rows.anomaly_of("flow", None, Some(self.now_ns), "evicted", &detail, None);
         }
     }
 
@@ -163,11 +170,13 @@ impl Shard {
             let over_first = if too_many { over } else { None };
             let oldest = under_way.into_iter().chain([over]).flatten().min_by_key(|(_, last_ns)| *last_ns);
             let Some((at, _)) = over_first.or(oldest) else { return };
-            if let Some(gone) = self.conversations.get(at)
-                && gone.queue() != Queue::Closed
-            {
-                let detail = if too_many { "too many flows" } else { "too many bytes held" };
-                self.desk.rows.anomaly_of("flow", Some(&gone.flow), Some(self.now_ns), "evicted", detail, None);
+            match self.conversations.get(at) {
+                Some(gone) if gone.is_open() && gone.queue() != Queue::Closed => {
+                    let detail = if too_many { "too many flows" } else { "too many bytes held" };
+                    self.desk.rows.anomaly_of("flow", Some(&gone.flow), Some(self.now_ns), "evicted", detail, None);
+                }
+                Some(gone) => self.quiet_evictions += u64::from(gone.queue() != Queue::Closed),
+                None => {}
             }
             self.close(at);
         }

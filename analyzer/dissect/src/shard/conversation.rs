@@ -12,27 +12,23 @@ use crate::tally::Stage;
 /// Time within which two capture points see the same packet [ns].
 const SEEN_TWICE_NS: i64 = 10_000_000;
 
-/// What makes two packets of a flow the same packet.
-#[derive(Debug, Clone, Copy, PartialEq)]
-struct Likeness {
-    transport: Transport,
-    from_low: bool,
-    ip_id: u16,
-    payload_bytes: u32,
-}
-
+/// A packet seen lately.
 #[derive(Debug, Clone, Copy)]
 struct Seen {
-    likeness: Likeness,
+    likeness: u64,
     interface: u32,
     ts_ns: i64,
 }
 
 /// What a conversation needs once it carries payload.
 struct Streams {
-    pair: StreamPair,
+    /// Of a TCP connection.
+    pair: Option<Box<StreamPair>>,
     connection: Connection,
 }
+
+/// About what a dissector costs before it holds anything.
+const DISSECTOR_BYTES: usize = 512;
 
 /// One conversation.
 pub struct Conversation {
@@ -124,8 +120,12 @@ impl Conversation {
                 desk.tally.add(Stage::Flow, "no dissector for the transport", 0, bytes.len() as u64);
             }
         }
-        let held = |streams: &Streams| streams.pair.held_bytes() + streams.connection.held_bytes();
-        self.held_bytes = self.streams.as_deref().map_or(0, held);
+        self.held_bytes = self.streams.as_deref().map_or(0, |streams| streams.held_bytes() + streams.waiting_bytes());
+    }
+
+    /// Whether more than its rest is lost when it is given up now: a stream that may go on, or calls that wait.
+    pub fn is_open(&self) -> bool {
+        self.streams.as_deref().is_some_and(|streams| streams.pair.is_some() || streams.waiting_bytes() > 0)
     }
 
     /// Nothing more comes: what is open becomes rows.
@@ -151,7 +151,8 @@ impl Conversation {
         if bytes.is_empty() {
             return;
         }
-        let streams = self.streams.get_or_insert_with(|| Streams::new(true));
+        let streams =
+            self.streams.get_or_insert_with(|| Box::new(Streams { pair: None, connection: Connection::new(true) }));
         let mut cx = context(desk, &mut self.flow);
         streams.connection.datagram(way, bytes, packet.ts_ns, packet.number, &mut cx);
     }
@@ -185,7 +186,7 @@ impl Conversation {
             ts_ns: packet.ts_ns,
             packet: packet.number,
         };
-        let Streams { pair, connection } = streams;
+        let Streams { pair: Some(pair), connection } = streams else { return };
         let mut cx = context(desk, &mut self.flow);
         let outcome = pair.segment(&segment, &mut |way, chunk| hand_on(connection, way, chunk, &mut cx));
         if pair.is_over() {
@@ -225,7 +226,9 @@ impl Conversation {
         let Some(mut streams) = self.streams.take() else { return };
         let Streams { pair, connection } = streams.as_mut();
         let mut cx = context(desk, &mut self.flow);
-        pair.finish(&mut |way, chunk| hand_on(connection, way, chunk, &mut cx));
+        if let Some(pair) = pair {
+            pair.finish(&mut |way, chunk| hand_on(connection, way, chunk, &mut cx));
+        }
         connection.end(how, &mut cx);
         let further = connection.further_anomalies();
         if further > 0 {
@@ -238,12 +241,7 @@ impl Conversation {
     /// Whether this packet was seen a moment ago at another capture point: a retransmission has another
     /// identification, or at least another timestamp.
     fn seen_before(&mut self, packet: &Packet) -> bool {
-        let likeness = Likeness {
-            transport: packet.transport,
-            from_low: packet.from_low,
-            ip_id: packet.ip_id,
-            payload_bytes: packet.payload_wire_bytes,
-        };
+        let likeness = likeness(packet);
         let told_apart = match packet.transport {
             Transport::Tcp(header) => packet.ip_id != 0 || header.timestamps.is_some(),
             _ => false,
@@ -268,19 +266,45 @@ fn hand_on(connection: &mut Connection, way: Way, chunk: Chunk<'_>, cx: &mut Con
 }
 
 impl Streams {
-    fn new(from_start: bool) -> Box<Self> {
-        Box::new(Self { pair: StreamPair::default(), connection: Connection::new(from_start) })
-    }
-
     /// Of a flow whose first payload is about to come.
     fn opened(flow: &Flow) -> Box<Self> {
         let initial = |way| flow.tcp.and_then(|tcp| tcp.sides[way].initial_seq);
-        let mut streams = Self::new(Way::BOTH.iter().all(|&way| initial(way).is_some()));
+        let mut pair = Box::<StreamPair>::default();
         for way in Way::BOTH {
             if let Some(seq) = initial(way) {
-                streams.pair.begin(way, seq.wrapping_add(1));
+                pair.begin(way, seq.wrapping_add(1));
             }
         }
-        streams
+        let from_start = Way::BOTH.iter().all(|&way| initial(way).is_some());
+        Box::new(Self { pair: Some(pair), connection: Connection::new(from_start) })
     }
+
+    /// What it costs with nothing waiting.
+    fn held_bytes(&self) -> usize {
+        size_of::<Self>() + self.pair.as_ref().map_or(0, |_| size_of::<StreamPair>()) + DISSECTOR_BYTES
+    }
+
+    /// Bytes that wait for others.
+    fn waiting_bytes(&self) -> usize {
+        self.pair.as_ref().map_or(0, |pair| pair.held_bytes()) + self.connection.held_bytes()
+    }
+}
+
+/// What makes two packets of a flow the same packet, mixed to one number: packets seen before are kept for every flow.
+fn likeness(packet: &Packet) -> u64 {
+    const ODD: u64 = 0x9e37_79b9_7f4a_7c15;
+    let pair = |high: u32, low: u32| u64::from(high) << 32 | u64::from(low);
+    let header = match packet.transport {
+        Transport::Tcp(header) => {
+            let (value, echo) = header.timestamps.unwrap_or_default();
+            let scale = header.window_scale.map_or(0, |scale| 0x100 | u32::from(scale));
+            let rest = pair(u32::from(header.flags) << 16 | scale, header.window.into());
+            [pair(header.seq, header.ack), rest, pair(value, echo)]
+        }
+        Transport::Icmp { kind, code } => [pair(kind.into(), code.into()), 0, 1],
+        Transport::Udp => [0, 0, 2],
+        Transport::Other => [0, 0, 3],
+    };
+    let ip = pair(u32::from(packet.ip_id) << 1 | u32::from(packet.from_low), packet.payload_wire_bytes);
+    header.into_iter().fold(ip, |mixed, word| (mixed.rotate_left(23) ^ word).wrapping_mul(ODD))
 }

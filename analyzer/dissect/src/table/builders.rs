@@ -2,8 +2,8 @@
 
 use super::schema::{item, pair_fields, record_fields};
 use arrow::array::{
-    ArrayRef, BinaryBuilder, BooleanBuilder, Float64Builder, Int32Builder, Int64Builder, ListArray, NullBufferBuilder,
-    StringBuilder, StructArray, TimestampMicrosecondArray,
+    ArrayBuilder, ArrayRef, BinaryBuilder, BooleanBuilder, Float64Builder, Int32Builder, Int64Builder, ListArray,
+    NullBufferBuilder, StringBuilder, StructArray, TimestampMicrosecondArray,
 };
 use arrow::buffer::{OffsetBuffer, ScalarBuffer};
 use arrow::datatypes::DataType;
@@ -32,7 +32,20 @@ macro_rules! build_by_finish {
         })*
     };
 }
-build_by_finish!(BigInt, Blob, Boolean, Double, Int, Text);
+build_by_finish!(BigInt, Boolean, Double, Int);
+
+/// The same for bytes, which begin anew with room for as many: growing step by step copies all of them again.
+macro_rules! build_with_room {
+    ($($builder:ty),*) => {
+        $(impl Build for $builder {
+            fn build(&mut self) -> ArrayRef {
+                let room = Self::with_capacity(self.len(), self.values_slice().len());
+                Arc::new(std::mem::replace(self, room).finish())
+            }
+        })*
+    };
+}
+build_with_room!(Blob, Text);
 
 /// Declares a group of columns by name and type: a struct that grows by a row at a time.
 macro_rules! columns {
