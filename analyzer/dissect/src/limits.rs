@@ -24,12 +24,13 @@ pub const GRPC_MESSAGE_BYTES_MAX: usize = 1 << 20;
 /// real stacks stay below ten, a crafted packet could nest thousands in 64 KiB.
 pub const HEADERS_NESTED_MAX: usize = 32;
 
-/// Flows a shard keeps: a SYN flood fills 16 × 8,192 of about 0.75 KiB, 96 MiB. The one quiet longest makes room.
-pub const FLOWS_PER_SHARD_MAX: usize = 8192;
+/// Flows a shard keeps: a SYN flood fills 16 × 6,144 of about 0.75 KiB and as much again in tables, 96 MiB. The one
+/// quiet longest makes room.
+pub const FLOWS_PER_SHARD_MAX: usize = 6144;
 
 /// Bytes the flows of a shard cost beyond that, once they carry payload: their streams (1 to 2 KiB), and what they
-/// hold for later (out of order, unread, waiting calls): 16 × 8 MiB. Past it the flow that was quiet longest is ended.
-pub const HELD_BYTES_PER_SHARD_MAX: usize = 8 << 20;
+/// hold for later (out of order, unread, waiting calls): 16 × 6 MiB. Past it the flow that was quiet longest is ended.
+pub const HELD_BYTES_PER_SHARD_MAX: usize = 6 << 20;
 
 /// Out-of-order bytes one direction holds before the hole in front of them is given up: a TCP window is
 /// rarely above 4 MiB, and a lost segment comes again within one.
@@ -53,7 +54,8 @@ pub const UNACKED_HOLE_NS: i64 = 10_000_000_000;
 /// minutes, and DNS answers within seconds.
 pub const DATAGRAM_IDLE_NS: i64 = 300_000_000_000;
 
-/// Time within which a datagram in another VLAN or tunnel may be the other side of a conversation [ns].
+/// Time within which a datagram is answered, if it is [ns]: one in another VLAN or tunnel may be the other side of its
+/// conversation; and under pressure conversations quiet for longer make room before connections do.
 pub const ANSWER_NS: i64 = 10_000_000_000;
 
 /// Quiet time after which a connection that is over is let go [ns]: as long as Linux keeps TIME-WAIT.
@@ -110,6 +112,6 @@ pub const DATAGRAM_BYTES_MAX: usize = 65_535 + 8;
 /// Anomalies the decode room reports of one stretch; their bytes are in the tally all the same.
 pub const DECODE_ANOMALIES_MAX: usize = 256;
 
-/// Ids of flows that are over and remembered by a shard: 16 × 64 Ki of 16 bytes, 16 MiB. Past it a port used
+/// Ids of flows that are over and remembered by a shard: 16 × 32 Ki of 16 bytes, 8 MiB. Past it a port used
 /// again after its connection was forgotten gives the same id.
-pub const USED_IDS_PER_SHARD_MAX: usize = 64 << 10;
+pub const USED_IDS_PER_SHARD_MAX: usize = 32 << 10;

@@ -239,3 +239,6 @@ impl Batch {
             .collect()
     }
 }
+
+#[cfg(test)]
+mod tests;

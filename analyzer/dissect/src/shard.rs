@@ -164,12 +164,13 @@ impl Shard {
             if !too_many && self.held_bytes <= limits::HELD_BYTES_PER_SHARD_MAX {
                 return;
             }
-            let over = self.conversations.oldest(Queue::Closed);
-            let under_way = [Queue::Connections, Queue::Conversations].map(|queue| self.conversations.oldest(queue));
-            // One that is over costs nothing but its late repeats.
-            let over_first = if too_many { over } else { None };
-            let oldest = under_way.into_iter().chain([over]).flatten().min_by_key(|(_, last_ns)| *last_ns);
-            let Some((at, _)) = over_first.or(oldest) else { return };
+            let [over, connection, conversation] = Queue::ALL.map(|queue| self.conversations.oldest(queue));
+            // One that is over costs nothing but its late repeats, and datagrams that wait for no answer little more;
+            // a quiet connection may go on.
+            let over_first = over.filter(|_| too_many);
+            let answered = conversation.filter(|(_, last_ns)| self.now_ns.saturating_sub(*last_ns) > limits::ANSWER_NS);
+            let oldest = [connection, conversation, over].into_iter().flatten().min_by_key(|(_, last_ns)| *last_ns);
+            let Some((at, _)) = over_first.or(answered).or(oldest) else { return };
             match self.conversations.get(at) {
                 Some(gone) if gone.is_open() && gone.queue() != Queue::Closed => {
                     let detail = if too_many { "too many flows" } else { "too many bytes held" };

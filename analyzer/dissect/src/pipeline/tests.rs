@@ -1,0 +1,123 @@
+use super::*;
+use crate::plan::Origin;
+use arrow::array::{Array, AsArray};
+use arrow::datatypes::{Int64Type, TimestampMicrosecondType};
+use etherparse::PacketBuilder;
+use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::Cursor;
+use std::path::Path;
+
+const CLIENT: [u8; 4] = [10, 0, 0, 1];
+const SERVER: [u8; 4] = [10, 0, 0, 2];
+
+/// A capture of these frames, a millisecond apart.
+fn capture(frames: &[Vec<u8>]) -> Vec<u8> {
+    let mut bytes = [0xa1b2_3c4d, 0x0004_0002, 0, 0, 65535, 1].map(u32::to_le_bytes).concat();
+    for (at, frame) in frames.iter().enumerate() {
+        let (seconds, ns) = (1_700_000_000 + at as u32 / 1000, at as u32 % 1000 * 1_000_000);
+        bytes.extend([seconds, ns, frame.len() as u32, frame.len() as u32].map(u32::to_le_bytes).concat());
+        bytes.extend_from_slice(frame);
+    }
+    bytes
+}
+
+fn dissect_bytes(bytes: Vec<u8>, out: &Path, threads: usize) -> Report {
+    let open = Box::new(move || Ok(Box::new(Cursor::new(bytes)) as _));
+    let input = Input { name: "test".into(), origin: Origin::default(), open };
+    dissect(Unit { inputs: vec![input] }, &Plan { threads, ..Plan::new(out) }, &()).unwrap()
+}
+
+fn query(n: u16) -> Vec<u8> {
+    let message = [&n.to_be_bytes()[..], &[1, 0, 0, 1, 0, 0, 0, 0, 0, 0, 1, b'a', 0, 0, 1, 0, 1]].concat();
+    let mut frame = Vec::new();
+    let ends = PacketBuilder::ethernet2([1; 6], [2; 6]).ipv4(CLIENT, SERVER, 9);
+    ends.udp(10_000 + n % 500, 53).write(&mut frame, &message).unwrap();
+    frame
+}
+
+/// The numbers a column holds, file by file and row by row.
+fn numbers(report: &Report, table: &str, column: &str) -> Vec<i64> {
+    let files = report.files.iter().filter(|file| file.to_string_lossy().contains(&format!("/{table}/")));
+    let mut numbers = Vec::new();
+    for file in files {
+        let reader = ParquetRecordBatchReaderBuilder::try_new(File::open(file).unwrap()).unwrap().build().unwrap();
+        for batch in reader.map(Result::unwrap) {
+            let column = batch.column_by_name(column).unwrap();
+            match column.as_primitive_opt::<Int64Type>() {
+                Some(column) => numbers.extend(column.values()),
+                None => numbers.extend(column.as_primitive::<TimestampMicrosecondType>().values()),
+            }
+            assert_eq!(column.null_count(), 0);
+        }
+    }
+    numbers
+}
+
+#[test]
+fn any_number_of_threads_gives_the_same_files() {
+    let bytes = capture(&(0..4000).map(query).collect::<Vec<_>>());
+    let files = |threads| {
+        let out = tempfile::tempdir().unwrap();
+        let report = dissect_bytes(bytes.clone(), out.path(), threads);
+        let name = |file: &Path| file.strip_prefix(out.path()).unwrap().to_owned();
+        report.files.iter().map(|file| (name(file), std::fs::read(file).unwrap())).collect::<BTreeMap<_, _>>()
+    };
+    let one = files(1);
+    assert_eq!(one.len(), 4);
+    assert!(one == files(2) && one == files(5));
+}
+
+#[test]
+fn calls_stand_in_order_of_time() {
+    let bytes = capture(&(0..40_000).map(query).collect::<Vec<_>>());
+    let out = tempfile::tempdir().unwrap();
+    let report = dissect_bytes(bytes, out.path(), 2);
+    let times = numbers(&report, "dns", "ts");
+    assert_eq!(times.len(), 40_000);
+    assert!(times.is_sorted());
+}
+
+/// A request and its answer; the server's frames are tagged or not.
+fn exchange(client_vlan: Option<u16>, server_vlan: Option<u16>) -> Vec<Vec<u8>> {
+    let frame = |client: bool, seq: u32, ack: u32, syn: bool, payload: &[u8]| {
+        let link = PacketBuilder::ethernet2([1; 6], [2; 6]);
+        let (from, to, ports) = if client { (CLIENT, SERVER, (4000, 80)) } else { (SERVER, CLIENT, (80, 4000)) };
+        let ip = match if client { client_vlan } else { server_vlan } {
+            Some(vlan) => link.single_vlan(vlan.try_into().unwrap()).ipv4(from, to, 9),
+            None => link.ipv4(from, to, 9),
+        };
+        let tcp = ip.tcp(ports.0, ports.1, seq, 999);
+        let tcp = if syn { tcp.syn() } else { tcp };
+        let tcp = if ack > 0 { tcp.ack(ack) } else { tcp };
+        let mut bytes = Vec::new();
+        tcp.write(&mut bytes, payload).unwrap();
+        bytes
+    };
+    let (request, answer) = (b"GET / HTTP/1.1\r\n\r\n", b"HTTP/1.1 204 No Content\r\n\r\n");
+    vec![
+        frame(true, 10, 0, true, b""),
+        frame(false, 50, 11, true, b""),
+        frame(true, 11, 51, false, request),
+        frame(false, 51, 11 + request.len() as u32, false, answer),
+        frame(true, 11 + request.len() as u32, 51 + answer.len() as u32, false, b""),
+    ]
+}
+
+#[test]
+fn a_connection_is_one_where_its_directions_are_tagged_differently() {
+    let rows = |frames: &[Vec<u8>]| {
+        let out = tempfile::tempdir().unwrap();
+        let report = dissect_bytes(capture(frames), out.path(), 1);
+        let rows: BTreeMap<_, _> = report.rows.into_iter().collect();
+        (rows["flows"], rows["http"])
+    };
+    assert_eq!(rows(&exchange(None, None)), (1, 1));
+    assert_eq!(rows(&exchange(Some(7), None)), (1, 1));
+    assert_eq!(rows(&exchange(Some(7), Some(8))), (1, 1));
+    // Two networks that carry both directions are two.
+    let seen_twice: Vec<_> =
+        exchange(Some(7), Some(7)).into_iter().zip(exchange(Some(8), Some(8))).flat_map(|(a, b)| [a, b]).collect();
+    assert_eq!(rows(&seen_twice), (2, 2));
+}
