@@ -69,7 +69,9 @@ fn cases() {
 
 #[test]
 fn an_upgrade_names_it() {
-    for (named, agreed) in [("websocket", Some("websocket")), ("WebSocket", Some("websocket")), ("h2c", None)] {
+    for (named, agreed) in
+        [("websocket", Some("websocket")), ("WebSocket", Some("websocket")), ("h2c", Some("http2")), ("TLS/1.0", None)]
+    {
         let options = Options { body_bytes_max: 0 };
         let start = Start { options, from_start: true, datagram: false, server_port: 80, multicast: false };
         let mut dissector = (http1::PROTOCOL.start)(&start);
