@@ -19,6 +19,7 @@ mod kafka_records;
 mod packets;
 mod redis;
 mod tls;
+mod spans;
 
 /// What a column holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -148,6 +149,7 @@ pub static TABLES: &[Table] = &[
     captures::TABLE,
     coverage::TABLE,
     packets::TABLE,
+    spans::TABLE,
 ];
 
 /// Tables that hold no rows of their own: the query crate computes them from the others.
