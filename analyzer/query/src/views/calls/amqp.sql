@@ -1,0 +1,18 @@
+-- What settles a publish or a delivery is the answer of that row (settled_by), not a call of its own.
+select amqp.call_id, amqp.flow_id, amqp.ts, amqp.latency_ms, 'amqp' as protocol,
+    amqp.client_ip, amqp.client_port, amqp.server_ip, amqp.server_port,
+    amqp.client_namespace, amqp.client_pod, amqp.client_workload, amqp.client_service,
+    amqp.server_namespace, amqp.server_pod, amqp.server_workload, amqp.server_service, amqp.node, amqp.plaintext,
+    amqp.method || coalesce(' ' || coalesce(nullif(amqp.routing_key, ''), nullif(amqp.queue, ''), nullif(amqp.exchange, '')), '') as operation,
+    case when amqp.reply_code is not null then cast(amqp.reply_code as varchar) || coalesce(' ' || amqp.reply_text, '')
+        when amqp.settled_by is not null then amqp.settled_by
+        when amqp.latency_ms is not null then 'ok'
+    end as status,
+    case when amqp.reply_code is not null then amqp.reply_code = 200
+        when amqp.settled_by is not null then amqp.settled_by = 'ack'
+        when amqp.latency_ms is not null then true
+    end as ok,
+    case when amqp.sender = 'client' then amqp.body_bytes end as request_bytes, case when amqp.sender = 'server' then amqp.body_bytes end as response_bytes,
+    amqp.pair, amqp.damaged
+from amqp
+where not (amqp.class = 'basic' and amqp.method in ('ack', 'nack', 'reject'))
