@@ -87,7 +87,9 @@ mod tests {
             "amqp",
             "call_id, sender, class, method, routing_key, queue, exchange, reply_code, reply_text, settled_by, body_bytes",
             "(30, 'client', 'basic', 'publish', 'orders.created', null, 'shop', null, null, 'ack', 9), \
-             (31, 'server', 'basic', 'ack', null, null, null, null, null, null, null)",
+             (31, 'server', 'basic', 'ack', null, null, null, null, null, null, null), \
+             (32, 'server', 'queue', 'declare-ok', null, 'q', null, null, null, null, null), \
+             (33, 'client', 'heartbeat', null, null, null, null, null, null, null, null)",
         ),
         (
             "redis",
