@@ -42,9 +42,10 @@ pub fn folder(common: &Common) -> anyhow::Result<PathBuf> {
 
 /// The tables a statement needs: those it names, those behind a view it names, and the captures, which tell of loss.
 pub fn tables_for(sql: &str) -> BTreeSet<&'static str> {
-    let asks_calls = query::loss::mentions(sql, "calls");
-    let named = formats::tables::TABLES.iter().map(|table| table.name).filter(|name| query::loss::mentions(sql, name));
-    named.chain(query::behind_calls().filter(|_| asks_calls)).chain(["captures"]).collect()
+    let named = query::named(sql);
+    let asks_calls = named.contains("calls");
+    let tables = named.into_iter().filter(|name| formats::tables::table(name).is_some());
+    tables.chain(query::behind_calls().filter(|_| asks_calls)).chain(["captures"]).collect()
 }
 
 /// All tables but those made on request.

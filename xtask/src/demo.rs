@@ -38,7 +38,9 @@ const QUESTIONS: [(&str, &str); 3] = [
     ),
     (
         "Where every packet went, from the kernel to the rows:",
-        "select stage, reason, sum(packets) as packets, sum(bytes) as bytes from coverage group by 1, 2 order by 1, 2",
+        "select stage, reason, sum(packets) as packets, sum(bytes) as bytes from coverage group by 1, 2 \
+         order by array_position(['kernel', 'ring', 'filter', 'disk', 'upload', 'read', 'decode', 'flow', 'stream', \
+         'protocol'], stage), reason",
     ),
 ];
 
@@ -159,7 +161,7 @@ fn talk(web: u16, names: u16) {
 }
 
 fn start_nginx(folder: &Path, port: u16) -> anyhow::Result<Server> {
-    let catalogue = "one of many things in the catalogue, ".repeat(200);
+    let catalogue = "one of many things in the catalogue, ".repeat(80);
     let configuration = format!(
         "daemon off;\nmaster_process off;\npid nginx.pid;\nerror_log stderr crit;\nevents {{}}\nhttp {{\n\
          access_log off;\ngzip on;\ngzip_types *;\nclient_body_temp_path body;\nproxy_temp_path proxy;\n\
@@ -198,9 +200,12 @@ impl Server {
         Ok(Self(started.with_context(|| format!("{} could not be started", command.get_program().display()))?))
     }
 
-    fn wait_for(self, port: u16) -> anyhow::Result<Self> {
+    fn wait_for(mut self, port: u16) -> anyhow::Result<Self> {
         let up_by = Instant::now() + START_MAX;
         while TcpStream::connect(("127.0.0.1", port)).is_err() {
+            if let Some(status) = self.0.try_wait()? {
+                bail!("the server for port {port} ended with {status}");
+            }
             if Instant::now() > up_by {
                 bail!("nobody listens on port {port} after {START_MAX:?}");
             }

@@ -19,7 +19,11 @@ pub fn say(command: &Command) {
     let words = std::iter::once(command.get_program()).chain(command.get_args()).map(|word| {
         let word = word.to_string_lossy();
         let is_plain = |c: char| c.is_alphanumeric() || "-_=./:,@+%".contains(c);
-        if !word.is_empty() && word.chars().all(is_plain) { word.into_owned() } else { format!("'{word}'") }
+        match () {
+            () if !word.is_empty() && word.chars().all(is_plain) => word.into_owned(),
+            () if word.contains('\'') => format!("\"{word}\""),
+            () => format!("'{word}'"),
+        }
     });
     eprintln!("xtask: {}", words.collect::<Vec<_>>().join(" "));
 }

@@ -2,7 +2,7 @@
 
 use crate::errors::QueryError;
 use crate::types::arrow_schema;
-use crate::{Dataset, functions, loss, views};
+use crate::{Dataset, functions, loss, named, views};
 use arrow::datatypes::SchemaRef;
 use arrow::record_batch::RecordBatch;
 use datafusion::datasource::MemTable;
@@ -174,7 +174,8 @@ impl Catalogue {
     /// Tables a statement names that are made on request, and that none of the datasets has.
     pub fn not_made(&self, sql: &str) -> Vec<&'static str> {
         let on_request = TABLES.iter().filter(|table| table.on_request).map(|table| table.name);
-        on_request.filter(|name| !self.tables.contains(name) && loss::mentions(sql, name)).collect()
+        let named = named(sql);
+        on_request.filter(|name| !self.tables.contains(name) && named.contains(name)).collect()
     }
 
     fn error(&self, error: DataFusionError, sql: &str) -> QueryError {

@@ -1,14 +1,9 @@
 //! What a dataset says is missing in it, for whoever asks it.
 
-use crate::{Catalogue, behind_calls};
+use crate::{Catalogue, behind_calls, named};
 use arrow::array::{Array, AsArray};
 use arrow::datatypes::Int64Type;
 use formats::tables::TABLES;
-
-/// Whether `sql` names a table: a word of that name, wherever it stands.
-pub fn mentions(sql: &str, table: &str) -> bool {
-    sql.split(|c: char| !c.is_alphanumeric() && c != '_').any(|word| word.eq_ignore_ascii_case(table))
-}
 
 /// Damaged rows of the tables a statement asks, drops and damage of the captures behind them.
 pub fn of(catalogue: &Catalogue, sql: &str, recorders_lost: Option<u64>) -> Option<String> {
@@ -22,9 +17,11 @@ pub fn of(catalogue: &Catalogue, sql: &str, recorders_lost: Option<u64>) -> Opti
             .unwrap_or(0)
     };
     let mut said = Vec::new();
-    let asks_calls = mentions(sql, "calls");
+    let named = named(sql);
     let tables = TABLES.iter().filter(|table| table.column("damaged").is_some()).map(|table| table.name);
-    let asked = |table: &&str| mentions(sql, table) || (asks_calls && behind_calls().any(|behind| behind == *table));
+    let asked = |table: &&str| {
+        named.contains(table) || (named.contains("calls") && behind_calls().any(|behind| behind == *table))
+    };
     for table in tables.filter(asked) {
         let damaged = number(&format!("select count(*) from {table} where damaged"));
         if damaged > 0 {

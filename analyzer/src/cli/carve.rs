@@ -166,7 +166,8 @@ pub fn run(mut plan: CarvePlan, out: &mut impl Write) -> anyhow::Result<ExitCode
 /// Takes what is wanted of one source.
 fn carve(plan: &CarvePlan, source: &Source, carver: &mut Carver, spool: &Path, bar: &Bar) -> anyhow::Result<()> {
     let rows = format!("{} where ({}\n)", plan.table, plan.condition);
-    let mut tables = cache::tables_for(&rows);
+    let sql = format!("select * from {rows}");
+    let mut tables = cache::tables_for(&sql);
     tables.extend(["packets", "spans"]);
     let made = cache::dataset(source, &tables, &plan.common, bar)?;
     made.refused.iter().for_each(|error| bar.0.suspend(|| eprintln!("remora: {error}")));
@@ -179,7 +180,7 @@ fn carve(plan: &CarvePlan, source: &Source, carver: &mut Carver, spool: &Path, b
             carver.take(capture, numbers, spool).with_context(|| capture.name.clone())?;
         }
     }
-    if let Some(lost) = catalogue.loss(&rows, None).filter(|_| !plan.common.quiet) {
+    if let Some(lost) = catalogue.loss(&sql, None).filter(|_| !plan.common.quiet) {
         bar.0.suspend(|| eprintln!("remora: note: {lost}"));
     }
     Ok(())
