@@ -89,6 +89,7 @@ mod tests {
             "(30, 'client', 'basic', 'publish', 'orders.created', null, 'shop', null, null, 'ack', 9), \
              (31, 'server', 'basic', 'ack', null, null, null, null, null, null, null), \
              (32, 'server', 'queue', 'declare-ok', null, 'q', null, null, null, null, null), \
+             (34, 'client', 'queue', 'declare', null, 'held', null, null, null, null, null), \
              (33, 'client', 'heartbeat', null, null, null, null, null, null, null, null)",
         ),
         (
@@ -134,6 +135,7 @@ mod tests {
             "20 | kafka | Produce orders | NONE | true",
             "21 | kafka | Heartbeat billing | REBALANCE_IN_PROGRESS | false",
             "30 | amqp | publish orders.created | ack | true",
+            "34 | amqp | queue declare held | ok | true",
             "40 | redis | GET user:1 | OK | true",
             "41 | redis | GET list | WRONGTYPE | false",
             "50 | tls | handshake shop.test | TLS 1.3 | true",

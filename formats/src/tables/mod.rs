@@ -18,8 +18,8 @@ mod kafka;
 mod kafka_records;
 mod packets;
 mod redis;
-mod tls;
 mod spans;
+mod tls;
 
 /// What a column holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

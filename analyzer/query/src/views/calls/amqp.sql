@@ -4,12 +4,13 @@ select amqp.call_id, amqp.flow_id, amqp.ts, amqp.latency_ms, 'amqp' as protocol,
     amqp.client_ip, amqp.client_port, amqp.server_ip, amqp.server_port,
     amqp.client_namespace, amqp.client_pod, amqp.client_workload, amqp.client_service,
     amqp.server_namespace, amqp.server_pod, amqp.server_workload, amqp.server_service, amqp.node, amqp.plaintext,
-    amqp.method || coalesce(' ' || coalesce(nullif(amqp.routing_key, ''), nullif(amqp.queue, ''), nullif(amqp.exchange, '')), '') as operation,
+    coalesce(nullif(amqp.class, 'basic') || ' ', '') || amqp.method
+        || coalesce(' ' || coalesce(nullif(amqp.routing_key, ''), nullif(amqp.queue, ''), nullif(amqp.exchange, '')), '') as operation,
     case when amqp.reply_code is not null then cast(amqp.reply_code as varchar) || coalesce(' ' || amqp.reply_text, '')
         when amqp.settled_by is not null then amqp.settled_by
         when amqp.latency_ms is not null then 'ok'
     end as status,
-    case when amqp.reply_code is not null then amqp.reply_code = 200
+    case when amqp.reply_code is not null then amqp.reply_code in (0, 200)
         when amqp.settled_by is not null then amqp.settled_by in ('ack', 'commit')
         when amqp.latency_ms is not null then true
     end as ok,
