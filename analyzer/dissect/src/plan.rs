@@ -29,6 +29,22 @@ pub struct Origin {
     pub window: Option<String>,
     /// Recording it belongs to.
     pub recording: Option<String>,
+    /// What its seal says did not come into it; empty where no seal was read.
+    pub not_kept: Vec<NotKept>,
+}
+
+/// Packets that did not come into a capture, as its recorder counted them: rows of `coverage` beside those of what
+/// was read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NotKept {
+    /// The recorder's stage: 'kernel', 'ring', 'filter', 'disk' or 'upload'.
+    pub stage: &'static str,
+    /// What became of them: a short phrase in lower case.
+    pub reason: &'static str,
+    /// How many.
+    pub packets: u64,
+    /// Their bytes, where they were counted.
+    pub bytes: Option<u64>,
 }
 
 /// Captures that follow each other in time on one node: a connection may go on from one to the next.

@@ -2,7 +2,8 @@
 
 use crate::errors::QueryError;
 use crate::types::arrow_schema;
-use crate::{functions, loss};
+use crate::{Dataset, functions, loss, named, views};
+use arrow::datatypes::SchemaRef;
 use arrow::record_batch::RecordBatch;
 use datafusion::datasource::MemTable;
 use datafusion::datasource::file_format::parquet::ParquetFormat;
@@ -10,10 +11,10 @@ use datafusion::datasource::listing::ListingOptions;
 use datafusion::error::DataFusionError;
 use datafusion::execution::context::SQLOptions;
 use datafusion::execution::runtime_env::RuntimeEnvBuilder;
-use datafusion::prelude::{SessionConfig, SessionContext};
+use datafusion::prelude::{DataFrame, SessionConfig, SessionContext};
 use formats::tables::TABLES;
 use futures::TryStreamExt;
-use std::path::{Path, PathBuf};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 /// The tables of one or more datasets, ready to be asked.
@@ -21,16 +22,18 @@ pub struct Catalogue {
     context: SessionContext,
     memory_max_mib: u64,
     runtime: tokio::runtime::Runtime,
+    /// Those that one of the datasets has.
+    tables: BTreeSet<&'static str>,
 }
 
 impl Catalogue {
-    /// Opens datasets: folders with a folder for each table. A table of the contract that none of them has is empty.
+    /// Opens datasets. A table of the contract that none of them has is empty.
     ///
     /// # Bounds
     /// Queries hold at most `memory_max_mib`.
     /// # Errors
     /// A folder that cannot be read, or files that are no Parquet.
-    pub fn open(datasets: &[PathBuf], memory_max_mib: u64, threads: usize) -> Result<Self, QueryError> {
+    pub fn open(datasets: &[Dataset], memory_max_mib: u64, threads: usize) -> Result<Self, QueryError> {
         let failed =
             |error: std::io::Error| QueryError::Engine(format!("worker threads could not be started: {error}"));
         let runtime =
@@ -42,7 +45,9 @@ impl Catalogue {
         let environment = RuntimeEnvBuilder::new().with_memory_limit(bytes, 1.0).build_arc();
         let environment = environment.map_err(|error| QueryError::Engine(error.to_string()))?;
         let context = SessionContext::new_with_config_rt(config, environment);
-        let catalogue = Self { context, memory_max_mib, runtime };
+        let tables = TABLES.iter().map(|table| table.name);
+        let tables = tables.filter(|name| datasets.iter().any(|dataset| dataset.has(name))).collect();
+        let catalogue = Self { context, memory_max_mib, runtime, tables };
         for udf in functions::all() {
             catalogue.context.register_udf(udf);
         }
@@ -50,51 +55,46 @@ impl Catalogue {
         Ok(catalogue)
     }
 
-    fn register(&self, datasets: &[PathBuf]) -> Result<(), QueryError> {
+    fn register(&self, datasets: &[Dataset]) -> Result<(), QueryError> {
+        for dataset in datasets {
+            if let Dataset::Stored { root, objects, .. } = dataset {
+                self.context.register_object_store(root, Arc::clone(objects));
+            }
+        }
         self.runtime.block_on(async {
             for table in TABLES {
                 let schema = arrow_schema(table);
-                let folders: Vec<PathBuf> =
-                    datasets.iter().map(|dataset| dataset.join(table.name)).filter(|folder| folder.is_dir()).collect();
-                let listed = match folders.as_slice() {
-                    [] => {
-                        let empty = MemTable::try_new(Arc::clone(&schema), vec![vec![]])
-                            .map_err(|error| self.error(error, ""))?;
-                        self.context.register_table(table.name, Arc::new(empty)).map(drop)
-                    }
+                let places = datasets.iter().filter(|dataset| dataset.has(table.name));
+                let places: Vec<String> = places.map(|dataset| dataset.place(table.name)).collect::<Result<_, _>>()?;
+                let listed = match places.as_slice() {
+                    [] => MemTable::try_new(Arc::clone(&schema), vec![vec![]])
+                        .and_then(|empty| self.context.register_table(table.name, Arc::new(empty)).map(drop)),
                     [one] => self.list(table.name, one, &schema).await,
                     several => self.list_several(table.name, several, &schema).await,
                 };
                 listed.map_err(|error| self.error(error, ""))?;
             }
-            let view =
-                self.context.sql(include_str!("views/calls.sql")).await.map_err(|error| self.error(error, ""))?;
-            view.collect().await.map_err(|error| self.error(error, "")).map(drop)
+            let calls = views::calls(|table| formats::tables::table(table).is_some());
+            let view = self.context.sql(&format!("create view calls as {calls}")).await;
+            view.map_err(|error| self.error(error, ""))?
+                .collect()
+                .await
+                .map_err(|error| self.error(error, ""))
+                .map(drop)
         })
     }
 
-    async fn list(
-        &self,
-        name: &str,
-        folder: &Path,
-        schema: &arrow::datatypes::SchemaRef,
-    ) -> Result<(), DataFusionError> {
+    async fn list(&self, name: &str, place: &str, schema: &SchemaRef) -> Result<(), DataFusionError> {
         let options = ListingOptions::new(Arc::new(ParquetFormat::default())).with_file_extension(".parquet");
-        let path = format!("{}/", folder.display());
-        self.context.register_listing_table(name, path, options, Some(Arc::clone(schema)), None).await
+        self.context.register_listing_table(name, place, options, Some(Arc::clone(schema)), None).await
     }
 
     /// One table for each dataset, and their union under the table's name.
-    async fn list_several(
-        &self,
-        name: &str,
-        folders: &[PathBuf],
-        schema: &arrow::datatypes::SchemaRef,
-    ) -> Result<(), DataFusionError> {
+    async fn list_several(&self, name: &str, places: &[String], schema: &SchemaRef) -> Result<(), DataFusionError> {
         let mut selects = Vec::new();
-        for (at, folder) in folders.iter().enumerate() {
+        for (at, place) in places.iter().enumerate() {
             let part = format!("{name}__{at}");
-            self.list(&part, folder, schema).await?;
+            self.list(&part, place, schema).await?;
             selects.push(format!("select * from {part}"));
         }
         self.context
@@ -103,6 +103,27 @@ impl Catalogue {
             .collect()
             .await
             .map(drop)
+    }
+
+    /// Whether a statement can be answered, without answering it.
+    ///
+    /// # Errors
+    /// What is wrong with the SQL.
+    pub fn check(&self, sql: &str) -> Result<(), QueryError> {
+        self.runtime.block_on(self.plan(sql)).map(drop)
+    }
+
+    async fn plan(&self, sql: &str) -> Result<DataFrame, QueryError> {
+        let reads_only = SQLOptions::new().with_allow_ddl(false).with_allow_dml(false);
+        self.context.sql_with_options(sql, reads_only).await.map_err(|error| self.error(error, sql))
+    }
+
+    /// The functions there are, by name.
+    pub fn functions(&self) -> Vec<String> {
+        let state = self.context.state();
+        let names = state.scalar_functions().keys().chain(state.aggregate_functions().keys());
+        let names: BTreeSet<&String> = names.chain(state.window_functions().keys()).collect();
+        names.into_iter().cloned().collect()
     }
 
     /// Answers one statement, batch by batch; returns how many rows there were.
@@ -115,8 +136,7 @@ impl Catalogue {
         mut each: impl FnMut(&RecordBatch) -> Result<(), QueryError>,
     ) -> Result<u64, QueryError> {
         self.runtime.block_on(async {
-            let reads_only = SQLOptions::new().with_allow_ddl(false).with_allow_dml(false);
-            let frame = self.context.sql_with_options(sql, reads_only).await.map_err(|error| self.error(error, sql))?;
+            let frame = self.plan(sql).await?;
             let schema = Arc::clone(frame.schema().inner());
             let mut stream = frame.execute_stream().await.map_err(|error| self.error(error, sql))?;
             let mut rows = 0;
@@ -145,9 +165,17 @@ impl Catalogue {
         Ok(batches)
     }
 
-    /// What is missing in the tables a statement asks, in words; none where nothing is.
-    pub fn loss(&self, sql: &str) -> Option<String> {
-        loss::of(self, sql)
+    /// What is missing in the tables a statement asks, in words; none where nothing is. `recorders_lost` is what
+    /// the seals beside the captures say, where there are any.
+    pub fn loss(&self, sql: &str, recorders_lost: Option<u64>) -> Option<String> {
+        loss::of(self, sql, recorders_lost)
+    }
+
+    /// Tables a statement names that are made on request, and that none of the datasets has.
+    pub fn not_made(&self, sql: &str) -> Vec<&'static str> {
+        let on_request = TABLES.iter().filter(|table| table.on_request).map(|table| table.name);
+        let named = named(sql);
+        on_request.filter(|name| !self.tables.contains(name) && named.contains(name)).collect()
     }
 
     fn error(&self, error: DataFusionError, sql: &str) -> QueryError {
@@ -155,9 +183,4 @@ impl Catalogue {
             TABLES.iter().map(|table| table.name.to_owned()).chain(["calls".to_owned()]).collect();
         QueryError::new(error, sql, &tables, self.memory_max_mib)
     }
-}
-
-/// Whether a folder is a dataset: it has a folder for one of the tables.
-pub fn is_dataset(folder: &Path) -> bool {
-    TABLES.iter().any(|table| folder.join(table.name).is_dir())
 }

@@ -67,6 +67,12 @@ pub enum QueryError {
     /// The answer has no form of the kind asked for.
     #[error("{0}")]
     Form(String),
+    /// A column of texts, compared with a number.
+    #[error("'{value}' is a text and is compared with a number: quote the number, or cast the column with try_cast")]
+    TextForNumber {
+        /// The text that is no number.
+        value: String,
+    },
     /// Anything else the engine says.
     #[error("{0}")]
     Engine(String),
@@ -109,7 +115,13 @@ impl QueryError {
             DataFusionError::IoError(error) => QueryError::Output(error),
             DataFusionError::Plan(message) => plan(message, tables),
             // Workers share their errors; the text is all that can be had of those.
-            other => QueryError::Engine(first_line(&other.strip_backtrace())),
+            other => {
+                let text = first_line(&other.strip_backtrace());
+                match between(&text, "Cannot cast string '", "' to value of") {
+                    Some(value) => QueryError::TextForNumber { value: value.to_owned() },
+                    None => QueryError::Engine(text),
+                }
+            }
         }
     }
 }

@@ -1,16 +1,22 @@
 //! SQL over Remora's tables: the only place that knows DataFusion. Start reading at `catalogue.rs`.
 //!
-//! Enters: folders of Parquet tables by the contract of [`formats::tables`], and SQL. Leaves: batches of rows, and
+//! Enters: folders and store prefixes of Parquet tables by the contract of [`formats::tables`], and SQL. Leaves: batches of rows, and
 //! [`output`] that writes them down. Refused: SQL that would change a dataset.
 
 mod catalogue;
+mod dataset;
 mod errors;
 mod functions;
-pub mod loss;
+mod loss;
+mod named;
 pub mod output;
 pub mod schema;
 mod types;
+mod views;
 
-pub use catalogue::{Catalogue, is_dataset};
+pub use catalogue::Catalogue;
+pub use dataset::{Dataset, is_dataset};
 pub use errors::QueryError;
+pub use named::named;
 pub use types::arrow_schema;
+pub use views::behind_calls;

@@ -1,19 +1,12 @@
 //! What a dataset says is missing in it, for whoever asks it.
 
-use crate::Catalogue;
+use crate::{Catalogue, behind_calls, named};
 use arrow::array::{Array, AsArray};
 use arrow::datatypes::Int64Type;
-
-/// Tables whose rows say whether a gap touched them.
-const DAMAGED: [&str; 2] = ["dns", "http"];
-
-/// Whether `sql` names a table: a word of that name, wherever it stands.
-pub fn mentions(sql: &str, table: &str) -> bool {
-    sql.split(|c: char| !c.is_alphanumeric() && c != '_').any(|word| word.eq_ignore_ascii_case(table))
-}
+use formats::tables::TABLES;
 
 /// Damaged rows of the tables a statement asks, drops and damage of the captures behind them.
-pub fn of(catalogue: &Catalogue, sql: &str) -> Option<String> {
+pub fn of(catalogue: &Catalogue, sql: &str, recorders_lost: Option<u64>) -> Option<String> {
     let number = |sql: &str| -> i64 {
         let batches = catalogue.collect(sql).unwrap_or_default();
         let column = batches.iter().find(|batch| batch.num_rows() > 0).map(|batch| batch.column(0).clone());
@@ -24,13 +17,26 @@ pub fn of(catalogue: &Catalogue, sql: &str) -> Option<String> {
             .unwrap_or(0)
     };
     let mut said = Vec::new();
-    for table in DAMAGED.into_iter().filter(|table| mentions(sql, table) || mentions(sql, "calls")) {
+    let named = named(sql);
+    let tables = TABLES.iter().filter(|table| table.column("damaged").is_some()).map(|table| table.name);
+    let asked = |table: &&str| {
+        named.contains(table) || (named.contains("calls") && behind_calls().any(|behind| behind == *table))
+    };
+    for table in tables.filter(asked) {
         let damaged = number(&format!("select count(*) from {table} where damaged"));
         if damaged > 0 {
             said.push(format!("{damaged} rows of {table} were touched by a gap (column damaged)"));
         }
     }
-    let dropped = number("select sum(dropped) from captures");
+    let by_recorders = match recorders_lost {
+        Some(lost) => i64::try_from(lost).unwrap_or(i64::MAX),
+        None => number("select sum(packets) from coverage where stage in ('kernel', 'ring', 'disk', 'upload')"),
+    };
+    // Kernel drops stand in the segments as well: said once.
+    let dropped = if by_recorders > 0 { 0 } else { number("select sum(dropped) from captures") };
+    if by_recorders > 0 {
+        said.push(format!("the recorders lost {by_recorders} packets (coverage, stages before 'read')"));
+    }
     if dropped > 0 {
         said.push(format!("the capturing systems lost {dropped} packets (captures.dropped)"));
     }

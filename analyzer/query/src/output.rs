@@ -83,7 +83,9 @@ impl<W: Write + Send> Printer<W> {
             Printer::Parquet(_, writer) => writer.map_or(Ok(()), |writer| writer.close().map(drop).map_err(form)),
             Printer::Table(mut out, batches) => {
                 let table = arrow::util::pretty::pretty_format_batches(&batches).map_err(form)?;
-                Ok(writeln!(out, "{table}")?)
+                // A payload could hold what moves a terminal's cursor: shown as the picture of its character.
+                let is_harmful = |c: char| c.is_control() && c != '\n';
+                Ok(writeln!(out, "{}", table.to_string().replace(is_harmful, "\u{2426}"))?)
             }
         }
     }

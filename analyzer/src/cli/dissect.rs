@@ -1,10 +1,11 @@
 //! `remora dissect`: captures to a dataset.
 
 use super::Common;
-use crate::inputs;
+use super::bar::Bar;
+use crate::{cache, inputs};
 use anyhow::bail;
 use clap::Args;
-use dissect::{Plan, Progress, Protos, Unit};
+use dissect::{Plan, Protos, Unit};
 use formats::tables;
 use std::collections::BTreeSet;
 use std::io::Write;
@@ -17,7 +18,8 @@ use std::process::ExitCode;
 /// end or its damage, 2 when one could not be read at all (the others still are).
 #[derive(Args)]
 pub struct DissectArgs {
-    /// Captures: files, folders, globs, '-' for standard input. Plain or with gzip, zstd, lz4.
+    /// Captures or recordings: files, folders, globs, '-' for standard input, s3:// and other URLs. Plain or with
+    /// gzip, zstd, lz4.
     #[arg(required = true, value_name = "INPUT")]
     inputs: Vec<String>,
     /// Folder of the dataset; tables are added to what is there.
@@ -29,9 +31,6 @@ pub struct DissectArgs {
     /// Most of a body that a row keeps [bytes]; 0 keeps none.
     #[arg(long, env = "REMORA_BODY_LIMIT", default_value_t = dissect::limits::BODY_BYTES_DEFAULT, value_name = "BYTES")]
     body_limit: usize,
-    /// Descriptor set or .proto file that names the fields of gRPC messages; may be given several times.
-    #[arg(long, env = "REMORA_PROTOS", value_delimiter = ',', value_name = "FILE")]
-    protos: Vec<PathBuf>,
 }
 
 /// What is meant.
@@ -49,9 +48,19 @@ impl DissectArgs {
             plan.tables = self.tables.iter().map(|name| table_name(name)).collect::<anyhow::Result<BTreeSet<_>>>()?;
         }
         plan.body_bytes_max = self.body_limit;
-        plan.protos = protos(&self.protos)?;
+        plan.protos = protos(&common.protos)?;
         plan.threads = common.threads();
-        Ok(DissectPlan { units: inputs::units(&self.inputs)?, plan, quiet: common.quiet })
+        let found = inputs::find(&self.inputs)?;
+        if let Some(dataset) = found.datasets.first() {
+            bail!("{dataset:?} is a dataset already");
+        }
+        for warning in found.warnings.iter().filter(|_| !common.quiet) {
+            eprintln!("remora: warning: {warning}");
+        }
+        // Only what a store holds needs the folder.
+        let spool = cache::folder(common).unwrap_or_else(|_| std::env::temp_dir());
+        let units = found.sources.iter().map(|source| source.unit(&spool)).collect();
+        Ok(DissectPlan { units, plan, quiet: common.quiet })
     }
 }
 
@@ -70,19 +79,9 @@ fn table_name(name: &str) -> anyhow::Result<&'static str> {
     }
 }
 
-/// Bytes read, on a terminal.
-struct Bar(indicatif::ProgressBar);
-
-impl Progress for Bar {
-    fn read_bytes(&self, bytes: u64) {
-        self.0.inc(bytes);
-    }
-}
-
 /// Dissects unit by unit.
 pub fn run(plan: DissectPlan, out: &mut impl Write) -> anyhow::Result<ExitCode> {
-    let bar = Bar(if plan.quiet { indicatif::ProgressBar::hidden() } else { indicatif::ProgressBar::new_spinner() });
-    bar.0.set_style(indicatif::ProgressStyle::with_template("{spinner} {bytes} read, {bytes_per_sec}")?);
+    let bar = Bar::new(plan.quiet);
     let (mut refused, mut packets, mut rows) = (0, 0, 0);
     for unit in plan.units {
         let report = dissect::pipeline::dissect(unit, &plan.plan, &bar)?;
@@ -102,7 +101,7 @@ pub fn run(plan: DissectPlan, out: &mut impl Write) -> anyhow::Result<ExitCode> 
         }
         rows += report.rows.iter().map(|(_, rows)| rows).sum::<u64>();
     }
-    bar.0.finish_and_clear();
+    drop(bar);
     if !plan.quiet {
         writeln!(out, "{packets} packets, {rows} rows in {}", plan.plan.out.display())?;
     }

@@ -1,6 +1,13 @@
 //! What was typed becomes what is meant, then it runs: one file per subcommand.
 
+mod answer;
+mod bar;
+mod calls;
+mod carve;
 mod dissect;
+mod flows;
+mod listing;
+mod prompt;
 mod schema;
 mod snapshot;
 mod sql;
@@ -8,6 +15,7 @@ mod sql;
 pub use self::dissect::protos;
 
 use clap::{Args, CommandFactory, Parser, Subcommand};
+use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -40,6 +48,12 @@ pub struct Common {
     /// Folder for tables made on the fly [default: remora in the user's cache folder].
     #[arg(long, global = true, env = "REMORA_CACHE", value_name = "DIR")]
     pub cache: Option<PathBuf>,
+    /// Most the tables made on the fly may take on disk [MiB]; those used longest ago leave first.
+    #[arg(long, global = true, env = "REMORA_CACHE_MAX_MIB", default_value_t = 4096, value_name = "MIB")]
+    pub cache_max_mib: u64,
+    /// Descriptor set or .proto file that names the fields of gRPC messages; may be given several times.
+    #[arg(long, global = true, env = "REMORA_PROTOS", value_delimiter = ',', value_name = "FILE")]
+    pub protos: Vec<PathBuf>,
     /// Say nothing but errors on standard error.
     #[arg(long, short, global = true, env = "REMORA_QUIET")]
     pub quiet: bool,
@@ -68,11 +82,18 @@ impl Common {
 
 #[derive(Subcommand)]
 enum Command {
+    Calls(calls::CallsArgs),
+    Carve(carve::CarveArgs),
     Dissect(dissect::DissectArgs),
+    Flows(flows::FlowsArgs),
     Schema(schema::SchemaArgs),
     Sql(sql::SqlArgs),
     Snapshot(snapshot::SnapshotArgs),
     /// Print a completion script for a shell.
+    #[command(after_help = "Examples:
+  remora completions bash > /etc/bash_completion.d/remora
+  remora completions zsh > ~/.zfunc/_remora
+  remora completions fish > ~/.config/fish/completions/remora.fish")]
     Completions {
         /// The shell.
         shell: clap_complete::Shell,
@@ -88,13 +109,18 @@ pub fn main() -> ExitCode {
     start_log(&cli.common);
     let out = &mut std::io::stdout();
     let result = match cli.command {
+        Command::Calls(args) => args.resolve(&cli.common).and_then(|plan| listing::run(plan, out)),
+        Command::Carve(args) => args.resolve(&cli.common).and_then(|plan| carve::run(plan, out)),
+        Command::Flows(args) => args.resolve(&cli.common).and_then(|plan| listing::run(plan, out)),
         Command::Dissect(args) => args.resolve(&cli.common).and_then(|plan| dissect::run(plan, out)),
         Command::Schema(args) => schema::run(args, out),
         Command::Sql(args) => args.resolve(&cli.common).and_then(|plan| sql::run(plan, out)),
         Command::Snapshot(args) => args.resolve(&cli.common).and_then(|plan| snapshot::run(plan, out)),
         Command::Completions { shell } => {
-            clap_complete::generate(shell, &mut Cli::command(), "remora", out);
-            Ok(ExitCode::SUCCESS)
+            // Into memory first: the generator does not survive a closed pipe.
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut Cli::command(), "remora", &mut script);
+            out.write_all(&script).map(|()| ExitCode::SUCCESS).map_err(anyhow::Error::from)
         }
     };
     result.unwrap_or_else(|error: anyhow::Error| {

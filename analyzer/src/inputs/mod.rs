@@ -1,129 +1,139 @@
-//! What a command was pointed at becomes captures: files, folders, globs, standard input.
+//! What a command was pointed at becomes captures and datasets.
+//!
+//! Enters: files, folders, globs, `-` for standard input, snapshots, URLs of object stores. Leaves: [`Found`], the
+//! [`Source`]s to dissect and the datasets to ask as they are. Refused: a word behind which there is nothing.
 
-use anyhow::{Context, bail};
-use dissect::{Input, Origin, Unit};
-use formats::store::{RecordingId, TLS};
-use std::fs::File;
-use std::io;
+mod capture;
+mod local;
+mod seals;
+mod stored;
+
+pub use capture::{Capture, Source};
+
+use crate::snapshot::{SnapshotError, Store};
+use anyhow::bail;
+use formats::store::{FileName, RecordingId, TLS};
+use query::Dataset;
 use std::path::{Path, PathBuf};
 
-/// Endings of captures that are looked for in a folder; a file that is named is read whatever its ending.
+/// Endings of captures that are looked for in a folder or store; a file that is named is read whatever its ending.
 const ENDINGS: [&str; 5] = [".pcap", ".pcapng", ".cap", ".dmp", ".ntar"];
 
 /// Endings of compression behind these.
 const COMPRESSED: [&str; 4] = ["", ".gz", ".zst", ".lz4"];
 
-/// Captures that belong together: the segments of a recording, in order, or a file of its own.
-pub struct Source {
-    /// The files.
-    pub paths: Vec<PathBuf>,
-    origin: Origin,
+/// Captures and datasets.
+#[derive(Default)]
+pub struct Found {
+    /// Captures; those that belong together in one.
+    pub sources: Vec<Source>,
+    /// Tables that are there already.
+    pub datasets: Vec<Dataset>,
+    /// What could not be read beside a capture, and does not keep it from being read.
+    pub warnings: Vec<String>,
 }
 
-impl Source {
-    /// What the analyzer takes at a time.
-    pub fn unit(self) -> Unit {
-        let input = |path: PathBuf| {
-            let name = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned();
-            Input { name, origin: self.origin.clone(), open: Box::new(move || Ok(Box::new(File::open(path)?))) }
-        };
-        Unit { inputs: self.paths.into_iter().map(input).collect() }
+impl Found {
+    /// Packets that recorders lost, as the seals beside the captures say; none where there are no seals.
+    pub fn lost_packets(&self) -> Option<u64> {
+        let captures = || self.sources.iter().flat_map(|source| &source.captures);
+        let lost =
+            captures().flat_map(|capture| &capture.origin.not_kept).filter(|not_kept| not_kept.stage != "filter");
+        captures().any(|capture| !capture.origin.not_kept.is_empty()).then(|| lost.map(|lost| lost.packets).sum())
     }
-}
 
-/// The captures behind `inputs`, and standard input for '-'.
-///
-/// # Errors
-/// An input that is not there, or a folder or glob without captures.
-pub fn units(inputs: &[String]) -> anyhow::Result<Vec<Unit>> {
-    let mut units = Vec::new();
-    for input in inputs {
-        if input == "-" {
-            let stdin =
-                Input { name: "stdin".into(), origin: Origin::default(), open: Box::new(|| Ok(Box::new(io::stdin()))) };
-            units.push(Unit { inputs: vec![stdin] });
-        } else {
-            units.extend(sources(std::slice::from_ref(input))?.into_iter().map(Source::unit));
-        }
-    }
-    Ok(units)
-}
-
-/// The files behind `inputs`; segments of one recording stand together.
-///
-/// # Errors
-/// As [`units`]; standard input is no file.
-pub fn sources(inputs: &[String]) -> anyhow::Result<Vec<Source>> {
-    let mut sources: Vec<Source> = Vec::new();
-    for input in inputs {
-        if input == "-" {
-            bail!("standard input cannot be asked twice: dissect it first, with remora dissect - -o DATASET");
-        }
-        for path in paths(input)? {
-            let origin = origin(&path);
-            let same = |source: &&mut Source| {
-                origin.recording.is_some() && source.origin == origin && source.paths[0].parent() == path.parent()
-            };
-            match sources.last_mut().filter(|source| same(source)) {
-                Some(source) => source.paths.push(path),
-                None => sources.push(Source { paths: vec![path], origin }),
+    /// Puts captures in the order they follow each other, the segments of a recording into one source.
+    fn add(&mut self, captures: Vec<Capture>) {
+        for capture in captures {
+            let last = self.sources.last_mut().filter(|source| source.is_continued_by(&capture));
+            match last {
+                Some(source) => source.captures.push(capture),
+                None => self.sources.push(Source { captures: vec![capture] }),
             }
         }
     }
-    Ok(sources)
 }
 
-/// What the path of a store says of a segment: `<cluster>/<window>/<start>/<node>/<file>`.
-fn origin(path: &Path) -> Origin {
-    let names: Vec<_> = path.iter().rev().take(5).map(|name| name.to_string_lossy()).collect();
-    let in_store = names.iter().rev().map(AsRef::as_ref).collect::<Vec<&str>>().join("/");
-    match RecordingId::parse_path(&in_store) {
-        Ok((id, _)) => Origin {
-            node: Some(id.node.as_str().to_owned()),
-            window: Some(id.window.as_str().to_owned()),
-            recording: Some(id.folder()),
-        },
-        Err(_) => Origin::default(),
+/// Looks behind `inputs`.
+///
+/// # Errors
+/// An input that is not there or holds nothing, standard input asked for twice, or a store that fails.
+pub fn find(inputs: &[String]) -> anyhow::Result<Found> {
+    let mut found = Found::default();
+    if inputs.iter().filter(|input| *input == "-").count() > 1 {
+        bail!("standard input can be read once: '-' stands there twice");
     }
-}
-
-fn paths(input: &str) -> anyhow::Result<Vec<PathBuf>> {
-    let path = Path::new(input);
-    if path.is_dir() {
-        let mut found = Vec::new();
-        captures_in(path, &mut found).with_context(|| format!("{input}: folder cannot be read"))?;
-        if found.is_empty() {
-            bail!("{input}: no capture in this folder (looked for {} and their compressed forms)", ENDINGS.join(", "));
+    for input in inputs {
+        match kind(input)? {
+            Kind::Stdin => found.add(vec![Capture::stdin()]),
+            Kind::Local(path) if query::is_dataset(&path) => found.datasets.push(Dataset::Folder(path)),
+            Kind::Local(path) => local::find(&path, &mut found)?,
+            Kind::Store(store) => stored::find(input, &store, &mut found)?,
         }
-        found.sort();
-        return Ok(found);
-    }
-    if path.exists() {
-        return Ok(vec![path.to_owned()]);
-    }
-    let found: Vec<PathBuf> =
-        glob::glob(input).map(|found| found.flatten().filter(|path| path.is_file()).collect()).unwrap_or_default();
-    if found.is_empty() {
-        bail!("{input}: no such file or folder, and no file fits it as a pattern");
     }
     Ok(found)
 }
 
-fn captures_in(folder: &Path, found: &mut Vec<PathBuf>) -> io::Result<()> {
-    for entry in std::fs::read_dir(folder)? {
-        let path = entry?.path();
-        if path.is_dir() {
-            captures_in(&path, found)?;
-        } else if is_capture(&path) {
-            found.push(path);
-        }
-    }
-    Ok(())
+enum Kind {
+    Local(PathBuf),
+    Stdin,
+    Store(Store),
 }
 
-fn is_capture(path: &Path) -> bool {
-    let name = path.file_name().unwrap_or_default().to_string_lossy().to_lowercase();
+/// Tells URLs from paths: a path may hold a colon, but no scheme that we know.
+fn kind(input: &str) -> Result<Kind, SnapshotError> {
+    if input == "-" {
+        return Ok(Kind::Stdin);
+    }
+    match url::Url::parse(input) {
+        Ok(url) if url.scheme() == "file" => {
+            let refused =
+                || SnapshotError::NoStore { store: input.to_owned(), reason: "no path of this machine".into() };
+            url.to_file_path().map(Kind::Local).map_err(|()| refused())
+        }
+        // A drive letter is no scheme.
+        Ok(url) if url.scheme().len() > 1 && input.contains("://") => Store::open(input).map(Kind::Store),
+        _ => Ok(Kind::Local(input.into())),
+    }
+}
+
+/// Whether a file looks like a capture by its name.
+fn is_capture(name: &str) -> bool {
+    let name = name.to_lowercase();
     // Plaintext of TLS lies beside the packets, and is not read yet.
     !name.ends_with(&format!(".{TLS}"))
         && ENDINGS.iter().any(|ending| COMPRESSED.iter().any(|packed| name.ends_with(&format!("{ending}{packed}"))))
+}
+
+/// What the path of a store says of a segment: `<cluster>/<window>/<start>/<node>/<file>`.
+fn recorded(path: &Path) -> Option<(RecordingId, FileName)> {
+    let names: Vec<_> = path.iter().rev().take(5).map(|name| name.to_string_lossy()).collect();
+    RecordingId::parse_path(&names.iter().rev().map(AsRef::as_ref).collect::<Vec<&str>>().join("/")).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn urls_are_told_from_paths() {
+        assert!(matches!(kind("-"), Ok(Kind::Stdin)));
+        assert!(matches!(kind("s3://bucket/prefix"), Ok(Kind::Store(_))));
+        for (input, path) in [("a/b.pcap", "a/b.pcap"), ("c:b.pcap", "c:b.pcap"), ("file:///tmp/x%20y", "/tmp/x y")] {
+            assert!(matches!(kind(input), Ok(Kind::Local(found)) if found == Path::new(path)), "{input}");
+        }
+    }
+
+    #[test]
+    fn captures_are_known_by_their_ending() {
+        for (name, want) in [
+            ("000001.pcapng.zst", true),
+            ("A.PCAP.GZ", true),
+            ("000001.tls.pcapng.zst", false),
+            ("000001.seal.json", false),
+            ("pcap", false),
+        ] {
+            assert_eq!(is_capture(name), want, "{name}");
+        }
+    }
 }

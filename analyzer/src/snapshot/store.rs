@@ -1,7 +1,7 @@
 //! A store to read from.
 
 use super::SnapshotError;
-use futures::TryStreamExt;
+use futures::{StreamExt, TryStreamExt};
 use object_store::path::Path as StorePath;
 use object_store::{GetOptions, GetRange, GetResultPayload, ListResult, ObjectMeta, ObjectStore};
 use std::io::{Read, Seek, SeekFrom};
@@ -49,6 +49,26 @@ impl Store {
     /// The location of `path` below the store; the store itself for an empty one.
     pub fn location(&self, path: &str) -> StorePath {
         path.split('/').filter(|part| !part.is_empty()).fold(self.prefix.clone(), |location, part| location.join(part))
+    }
+
+    /// The store as the engine opens it: the root of its URL, and where in it this store begins.
+    pub fn objects(&self) -> (Arc<dyn ObjectStore>, &StorePath) {
+        (Arc::clone(&self.objects), &self.prefix)
+    }
+
+    /// What is known of a file; none where there is no file of that name.
+    pub async fn file(&self, location: &StorePath) -> Result<Option<ObjectMeta>, SnapshotError> {
+        match self.objects.get_opts(location, GetOptions::new().with_head(true)).await {
+            Ok(found) => Ok(Some(found.meta)),
+            Err(object_store::Error::NotFound { .. }) => Ok(None),
+            Err(source) => Err(self.error(source)),
+        }
+    }
+
+    /// The files below a folder: all, or one more than `files_max`.
+    pub async fn first_files(&self, folder: &StorePath, files_max: usize) -> Result<Vec<ObjectMeta>, SnapshotError> {
+        let listed = self.objects.list(Some(folder)).take(files_max.saturating_add(1));
+        listed.try_collect().await.map_err(|source| self.error(source))
     }
 
     /// The folders and files directly in a folder.

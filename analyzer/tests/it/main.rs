@@ -3,5 +3,11 @@
 mod client_log;
 #[path = "../../../recorder/tests/it/seaweed.rs"]
 mod seaweed;
+
+mod asked;
+mod carve;
+mod peers;
+mod run;
 mod slt;
 mod snapshot;
+mod stored;

@@ -13,6 +13,6 @@ const COLUMNS: &[Column] = &[
     column("recording", Text, "Recording it belongs to.").null("not from a store").source("seal"),
     column("stage", Text, "Where: 'kernel', 'ring', 'filter', 'disk', 'upload' from the seals; 'read', 'decode', 'flow', 'stream', 'protocol' from the analyzer, whose sums are what was read.").source("seal, analyzer"),
     column("reason", Text, "What became of them.").source("seal, analyzer"),
-    column("packets", BigInt, "Packets; each packet read stands in one row of the analyzer's.").source("seal, analyzer"),
+    column("packets", BigInt, "Packets: the recorder's that did not come into the capture, 0 where a stage lost none; each packet read stands in one row of the analyzer's.").source("seal, analyzer"),
     column("bytes", BigInt, "Captured bytes; each byte read stands in one row of the analyzer's.").unit("bytes").null("the recorder only knows packets").source("seal, analyzer"),
 ];

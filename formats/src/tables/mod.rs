@@ -18,6 +18,7 @@ mod kafka;
 mod kafka_records;
 mod packets;
 mod redis;
+mod spans;
 mod tls;
 
 /// What a column holds.
@@ -148,6 +149,7 @@ pub static TABLES: &[Table] = &[
     captures::TABLE,
     coverage::TABLE,
     packets::TABLE,
+    spans::TABLE,
 ];
 
 /// Tables that hold no rows of their own: the query crate computes them from the others.

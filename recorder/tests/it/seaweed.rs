@@ -3,6 +3,7 @@
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 /// How long a server may take to come up: five seconds on a quiet machine.
@@ -98,7 +99,10 @@ fn answers(port: u16, request: &str) -> bool {
 /// Ports that are free, also 10 000 above, where SeaweedFS serves gRPC.
 fn free_ports<const N: usize>() -> [u16; N] {
     let mut held = Vec::new();
-    let mut next = 20_000 + (std::process::id() % 20_000) as u16;
+    // Servers that start at the same time, in this process or another, look in different places.
+    static STARTED: AtomicU32 = AtomicU32::new(0);
+    let begin = std::process::id().wrapping_add(1000 * STARTED.fetch_add(1, Ordering::Relaxed));
+    let mut next = 20_000 + (begin % 20_000) as u16;
     std::array::from_fn(|_| {
         loop {
             next = if next >= 50_000 { 20_000 } else { next + 1 };

@@ -77,22 +77,34 @@ pub fn captures(facts: &[CaptureFacts]) -> Result<Lot, TableError> {
 
 /// The rows of `coverage` for the captures of a unit, which were tallied one by one.
 ///
+/// The recorder's rows say what did not come into a capture, the analyzer's what became of all that did: only the
+/// latter sum to what was read.
+///
 /// # Errors
 /// None but a bug: columns that differ from the contract.
 pub fn coverage(tallies: &[(&CaptureFacts, Tally)]) -> Result<Lot, TableError> {
     let mut to = CoverageColumns::default();
     let mut order = Vec::new();
     for (facts, tally) in tallies {
+        let recorder = facts.origin.not_kept.iter().map(|not_kept| {
+            let count = |count: u64| i64::try_from(count).unwrap_or(i64::MAX);
+            (not_kept.stage, not_kept.reason, count(not_kept.packets), not_kept.bytes.map(count))
+        });
         // A capture without packets has its row too: nothing, and all of it accounted for.
         let nothing = (tally.total() == Count::default()).then_some((Stage::Read, "no packets", Count::default()));
-        for (stage, reason, count) in tally.ordered().into_iter().chain(nothing) {
+        let analyzer = tally
+            .ordered()
+            .into_iter()
+            .chain(nothing)
+            .map(|(stage, reason, count)| (stage.name(), reason, count.packets, Some(count.bytes)));
+        for (stage, reason, packets, bytes) in recorder.chain(analyzer) {
             to.capture.append_value(&facts.name);
             to.node.append_option(facts.origin.node.as_deref());
             to.recording.append_option(facts.origin.recording.as_deref());
-            to.stage.append_value(stage.name());
+            to.stage.append_value(stage);
             to.reason.append_value(reason);
-            to.packets.append_value(count.packets);
-            to.bytes.append_value(count.bytes);
+            to.packets.append_value(packets);
+            to.bytes.append_option(bytes);
             order.push(facts.summary.first_ns.unwrap_or_default());
         }
     }

@@ -2,6 +2,7 @@
 
 use super::amqp::AmqpRows;
 use super::builders::{BigInt, Text, Time, columns};
+use super::call;
 use super::dns::DnsRows;
 use super::flows::FlowRows;
 use super::graphql::GraphqlRows;
@@ -52,6 +53,16 @@ columns! {
     }
 }
 
+columns! {
+    /// Rows of `spans`.
+    SpanColumns {
+        call_id: BigInt,
+        flow_id: BigInt,
+        first_ts_ns: BigInt,
+        last_ts_ns: BigInt,
+    }
+}
+
 /// A frame, and the packet of a flow it held, where it did.
 pub struct PacketRow<'a> {
     /// The frame.
@@ -99,6 +110,7 @@ tables! {
     packets: PacketColumns,
     redis: RedisRows,
     tls: TlsRows,
+    spans: SpanColumns,
 }
 
 /// The rows of a shard.
@@ -183,6 +195,21 @@ impl Rows {
         self.bytes += ROW_BYTES / 2;
     }
 
+    /// When the packets of a call were on the wire.
+    fn span(&mut self, flow: &Flow, client: Way, call: &Call) {
+        let stamps = || [&call.request, &call.response].into_iter().flatten();
+        let first_ns = stamps().map(|stamp| stamp.first_ns).min();
+        let last_ns = stamps().map(|stamp| stamp.last_ns).max();
+        let Some((first_ns, last_ns)) = first_ns.zip(last_ns).filter(|_| self.wanted.contains("spans")) else { return };
+        let to = &mut self.tables.spans.rows;
+        to.call_id.append_value(call::id(flow, client, call));
+        to.flow_id.append_value(flow.id);
+        to.first_ts_ns.append_value(first_ns);
+        to.last_ts_ns.append_value(last_ns);
+        self.tables.spans.order.push(first_ns);
+        self.bytes += ROW_BYTES / 4;
+    }
+
     /// Something odd that a room found in a flow, or outside of any.
     pub fn anomaly_of(
         &mut self,
@@ -222,6 +249,7 @@ impl Rows {
 
 impl Output for Rows {
     fn row(&mut self, flow: &Flow, client: Way, call: &Call, row: Row<'_>) {
+        self.span(flow, client, call);
         let node = self.origin.node.as_deref();
         match row {
             Row::Amqp(message) if self.wanted.contains("amqp") => {

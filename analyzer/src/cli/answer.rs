@@ -1,0 +1,206 @@
+//! What `sql`, `flows`, `calls` and `carve` share: inputs opened as tables, answers written down.
+
+use super::bar::Bar;
+use super::{Common, FAILED};
+use crate::cache;
+use crate::inputs::{self, Found};
+use anyhow::{Context, bail};
+use clap::{Args, ValueEnum};
+use query::output::{Format, Printer};
+use query::{Catalogue, Dataset};
+use std::collections::BTreeSet;
+use std::fs::File;
+use std::io::{IsTerminal, Write};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+/// How an answer is written, and where.
+#[derive(Args, Debug, Clone, Default)]
+pub struct OutputArgs {
+    /// How rows are written [default: by the ending of OUT, else table].
+    #[arg(long, env = "REMORA_FORMAT", value_enum, value_name = "FORMAT")]
+    pub format: Option<FormatArg>,
+    /// File to write to [default: standard output].
+    #[arg(long, short, env = "REMORA_OUTPUT", value_name = "OUT")]
+    pub output: Option<PathBuf>,
+}
+
+/// How rows are written.
+#[derive(ValueEnum, Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FormatArg {
+    /// Comma-separated values with a head line.
+    Csv,
+    /// One JSON array.
+    Json,
+    /// A JSON object a line.
+    Ndjson,
+    /// Parquet.
+    Parquet,
+    /// For people.
+    Table,
+}
+
+impl From<FormatArg> for Format {
+    fn from(format: FormatArg) -> Self {
+        match format {
+            FormatArg::Csv => Format::Csv,
+            FormatArg::Json => Format::Json,
+            FormatArg::Ndjson => Format::Ndjson,
+            FormatArg::Parquet => Format::Parquet,
+            FormatArg::Table => Format::Table,
+        }
+    }
+}
+
+impl OutputArgs {
+    /// The form meant.
+    ///
+    /// # Errors
+    /// Parquet on a terminal.
+    pub fn form(&self) -> anyhow::Result<Format> {
+        let ending = self.output.as_ref().and_then(|path| path.extension()).map(|ending| ending.to_ascii_lowercase());
+        let by_ending = match ending.as_ref().and_then(|ending| ending.to_str()) {
+            Some("csv") => Format::Csv,
+            Some("json") => Format::Json,
+            Some("jsonl" | "ndjson") => Format::Ndjson,
+            Some("parquet") => Format::Parquet,
+            _ => Format::Table,
+        };
+        let form = self.format.map_or(by_ending, Format::from);
+        if form == Format::Parquet && self.output.is_none() && std::io::stdout().is_terminal() {
+            bail!("Parquet is nothing for a terminal: name a file with --output");
+        }
+        Ok(form)
+    }
+}
+
+/// Inputs, opened as tables. More tables are made when a statement needs them.
+pub struct Session {
+    found: Found,
+    tables: BTreeSet<&'static str>,
+    catalogue: Catalogue,
+    common: Common,
+    refused: BTreeSet<String>,
+}
+
+impl Session {
+    /// Finds the inputs and makes `tables` of those that are captures.
+    ///
+    /// # Errors
+    /// Inputs that are not there, or of which nothing can be read.
+    pub fn open(inputs: &[String], tables: BTreeSet<&'static str>, common: &Common) -> anyhow::Result<Self> {
+        let mut found = inputs::find(inputs)?;
+        for warning in found.warnings.iter().filter(|_| !common.quiet) {
+            eprintln!("remora: warning: {warning}");
+        }
+        let spool = cache::folder(common);
+        for source in &mut found.sources {
+            source.spool(spool.as_ref().map_err(|error| anyhow::anyhow!("{error:#}"))?)?;
+        }
+        let mut refused = BTreeSet::new();
+        let catalogue = catalogue(&found, &tables, common, &mut refused)?;
+        Ok(Self { found, tables, catalogue, common: common.clone(), refused })
+    }
+
+    /// The tables, with all that `sql` names.
+    ///
+    /// # Errors
+    /// As [`Self::open`].
+    pub fn with(&mut self, sql: &str) -> anyhow::Result<&Catalogue> {
+        let wanted = cache::tables_for(sql);
+        if !wanted.is_subset(&self.tables) && !self.found.sources.is_empty() {
+            self.tables.extend(wanted);
+            self.catalogue = catalogue(&self.found, &self.tables, &self.common, &mut self.refused)?;
+        }
+        Ok(&self.catalogue)
+    }
+
+    /// The tables as they are.
+    pub fn catalogue(&self) -> &Catalogue {
+        &self.catalogue
+    }
+
+    /// Says on standard error what an answer to `sql` lacks.
+    pub fn say_what_lacks(&self, sql: &str) {
+        if self.common.quiet {
+            return;
+        }
+        for table in self.catalogue.not_made(sql) {
+            eprintln!(
+                "remora: note: the dataset has no '{table}': it is made on request, by remora dissect --tables {table}"
+            );
+        }
+        if let Some(lost) = self.catalogue.loss(sql, self.found.lost_packets()) {
+            eprintln!("remora: note: {lost}");
+        }
+    }
+
+    /// 0 with rows, 1 without; 2 when a capture could not be read, though the others answered.
+    pub fn exit(&self, rows: u64) -> ExitCode {
+        match rows {
+            _ if !self.refused.is_empty() => ExitCode::from(FAILED),
+            0 => ExitCode::from(1),
+            _ => ExitCode::SUCCESS,
+        }
+    }
+}
+
+fn catalogue(
+    found: &Found,
+    tables: &BTreeSet<&'static str>,
+    common: &Common,
+    refused: &mut BTreeSet<String>,
+) -> anyhow::Result<Catalogue> {
+    let mut datasets = found.datasets.clone();
+    let bar = Bar::new(common.quiet);
+    let mut failed = None;
+    for source in &found.sources {
+        let (made, said) = match cache::dataset(source, tables, common, &bar) {
+            Ok(made) => (Some(made.folder), made.refused),
+            Err(error) => {
+                let said = format!("{error:#}");
+                failed = Some(error);
+                (None, vec![said])
+            }
+        };
+        datasets.extend(made.map(Dataset::Folder));
+        for error in said {
+            // Of the only input it is the error of the command.
+            if found.sources.len() + found.datasets.len() > 1 && refused.insert(error.clone()) {
+                bar.0.suspend(|| eprintln!("remora: {error}"));
+            }
+        }
+    }
+    drop(bar);
+    match failed {
+        Some(error) if datasets.is_empty() => Err(error),
+        _ => Ok(Catalogue::open(&datasets, common.memory_max_mib, common.threads())?),
+    }
+}
+
+/// Answers one statement into a file, or into `out`; returns how many rows there were.
+///
+/// # Errors
+/// What is wrong with the SQL, the tables or the place; then no file is left behind.
+pub fn answer(
+    catalogue: &Catalogue,
+    sql: &str,
+    output: &OutputArgs,
+    out: &mut (impl Write + Send),
+) -> anyhow::Result<u64> {
+    let form = output.form()?;
+    let Some(path) = &output.output else { return print(catalogue, sql, form, out) };
+    let file = File::create(path).with_context(|| format!("{}: cannot be written", path.display()))?;
+    let answered = print(catalogue, sql, form, file);
+    if answered.is_err() {
+        let _ = std::fs::remove_file(path);
+    }
+    answered
+}
+
+fn print(catalogue: &Catalogue, sql: &str, form: Format, out: impl Write + Send) -> anyhow::Result<u64> {
+    let mut printer = Printer::new(form, out);
+    let rows = catalogue.answer(sql, |batch| printer.batch(batch))?;
+    printer.finish()?;
+    Ok(rows)
+}

@@ -1,0 +1,281 @@
+//! `remora carve`: from rows back to their packets.
+
+use super::bar::Bar;
+use super::{Common, FAILED};
+use crate::cache;
+use crate::carve::Carver;
+use crate::inputs::{self, Found, Source};
+use anyhow::{Context, bail};
+use arrow::array::AsArray;
+use arrow::datatypes::Int64Type;
+use clap::Args;
+use formats::tables::TABLES;
+use query::{Catalogue, Dataset, QueryError, schema};
+use std::collections::{BTreeMap, HashMap};
+use std::fs::File;
+use std::io::{BufWriter, IsTerminal, Write};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+/// Write the packets behind rows into a capture of their own.
+///
+/// The condition is one on 'calls', 'flows', a protocol's table, 'anomalies' or 'packets'. Of a call all packets of
+/// its flow from its first to its last byte are taken, in both directions: acknowledgements, and what else the
+/// connection carried in that time. Of a flow, all its packets. Bytes, times, interfaces and packet options are those
+/// of the input. The exit code is 0 when there are packets, 1 without (then nothing is written), 2 after an error.
+#[derive(Args)]
+#[command(after_help = "Examples:
+  remora carve traffic.pcap --where \"http.status >= 500\" -o errors.pcapng
+  remora carve snapshot/ --where \"qname like '%.internal'\" --table dns -o dns.pcapng
+  remora carve snapshot/ --where \"ok is false\" --flows -o failed.pcapng
+  remora carve traffic.pcap --where \"resets > 0\" -o resets.pcapng")]
+pub struct CarveArgs {
+    /// Captures or recordings: files, folders, globs, '-' for standard input, s3:// and other URLs.
+    #[arg(required = true, value_name = "INPUT")]
+    inputs: Vec<String>,
+    /// Which rows, as SQL. Subqueries see one recording, or one capture, at a time.
+    #[arg(long, short = 'w', env = "REMORA_WHERE", value_name = "CONDITION")]
+    r#where: String,
+    /// The table the condition is on [default: the one it names ('http.status = 500'), else the first of 'calls',
+    /// 'flows' and the others that has its columns].
+    #[arg(long, env = "REMORA_TABLE", value_name = "TABLE")]
+    table: Option<String>,
+    /// Take whole flows, from the first packet of the connection to its last.
+    #[arg(long, env = "REMORA_FLOWS")]
+    flows: bool,
+    /// The capture to write, pcapng; '-' for standard output.
+    #[arg(long, short, env = "REMORA_OUTPUT", value_name = "OUT")]
+    output: PathBuf,
+}
+
+/// What is meant.
+pub struct CarvePlan {
+    found: Found,
+    table: &'static str,
+    condition: String,
+    whole_flows: bool,
+    output: PathBuf,
+    common: Common,
+}
+
+impl CarveArgs {
+    /// Finds the inputs and the table that is meant.
+    pub fn resolve(self, common: &Common) -> anyhow::Result<CarvePlan> {
+        if self.output.as_os_str() == "-" && std::io::stdout().is_terminal() {
+            bail!("a capture is nothing for a terminal: name a file with --output");
+        }
+        let table = table(self.table.as_deref(), &self.r#where)?;
+        if self.table.is_none() && !common.quiet && !names(&self.r#where, table) {
+            eprintln!("remora: note: the condition is read as one on '{table}' (--table says otherwise)");
+        }
+        let found = inputs::find(&self.inputs)?;
+        if let Some(dataset) = found.datasets.first() {
+            bail!("{dataset:?} is a dataset, which holds rows: name the captures it was made of");
+        }
+        let captures = found.sources.iter().flat_map(|source| &source.captures);
+        if captures.filter_map(|capture| capture.path()).any(|path| is_same_file(path, &self.output)) {
+            bail!("{} is an input: it would be overwritten", self.output.display());
+        }
+        let (condition, whole_flows) = (self.r#where, self.flows);
+        Ok(CarvePlan { found, table, condition, whole_flows, output: self.output, common: common.clone() })
+    }
+}
+
+fn is_same_file(a: &Path, b: &Path) -> bool {
+    let (a, b) = (a.canonicalize(), b.canonicalize());
+    a.is_ok() && a.ok() == b.ok()
+}
+
+/// Whether a condition qualifies columns with a table's name.
+fn names(condition: &str, table: &str) -> bool {
+    let lower = condition.to_lowercase();
+    lower
+        .match_indices(&format!("{table}."))
+        .any(|(at, _)| !lower[..at].ends_with(|c: char| c.is_alphanumeric() || matches!(c, '_' | '.' | '\'')))
+}
+
+/// The table a condition is on.
+fn table(asked: Option<&str>, condition: &str) -> anyhow::Result<&'static str> {
+    let has_packets = |name: &&str| schema::table(name).is_ok_and(|table| table.column("flow_id").is_some());
+    let others = TABLES.iter().map(|table| table.name).filter(|name| !matches!(*name, "flows" | "spans"));
+    let all: Vec<&'static str> = ["calls", "flows"].into_iter().chain(others).filter(has_packets).collect();
+    if let Some(asked) = asked {
+        let asked = schema::table(asked)?.name;
+        return match all.contains(&asked) {
+            true => Ok(asked),
+            false => bail!("rows of '{asked}' have no packets; those of {} have", all.join(", ")),
+        };
+    }
+    let named: Vec<&'static str> = all.iter().copied().filter(|name| names(condition, name)).collect();
+    // Without data: only names and types are looked at.
+    let empty = Catalogue::open(&[], 64, 1)?;
+    let fits = |table: &str| empty.check(&format!("select 1 from {table} where ({condition}\n)"));
+    match named.as_slice() {
+        [one] => fits(one).map(|()| *one).map_err(anyhow::Error::from),
+        [] => match all.iter().find(|table| fits(table).is_ok()) {
+            Some(table) => Ok(table),
+            None => Err(fits("calls").err().map_or_else(|| anyhow::anyhow!("no such rows"), anyhow::Error::from)),
+        },
+        several => bail!("the condition names {}; say with --table which rows are meant", several.join(" and ")),
+    }
+}
+
+/// Writes the packets.
+pub fn run(mut plan: CarvePlan, out: &mut impl Write) -> anyhow::Result<ExitCode> {
+    for warning in plan.found.warnings.iter().filter(|_| !plan.common.quiet) {
+        eprintln!("remora: warning: {warning}");
+    }
+    let spool = cache::folder(&plan.common)?;
+    let mut carver = Carver::new(&spool)?;
+    let mut failed = 0;
+    let bar = Bar::new(plan.common.quiet);
+    let mut sources = std::mem::take(&mut plan.found.sources);
+    let is_only = sources.len() == 1;
+    for source in &mut sources {
+        let carved = source.spool(&spool).and_then(|()| carve(&plan, source, &mut carver, &spool, &bar));
+        match carved {
+            Err(error) if is_only => return Err(error),
+            Err(error) => {
+                failed += 1;
+                bar.0.suspend(|| eprintln!("remora: {error:#}"));
+            }
+            Ok(()) => {}
+        }
+    }
+    drop(bar);
+    let packets = carver.packets();
+    if packets > 0 {
+        if plan.output.as_os_str() == "-" {
+            carver.finish(out)?;
+        } else {
+            let shown = plan.output.display();
+            let file = File::create(&plan.output).with_context(|| format!("{shown}: cannot be written"))?;
+            carver.finish(&mut BufWriter::new(file)).with_context(|| format!("{shown}: cannot be written"))?;
+        }
+    }
+    if !plan.common.quiet {
+        eprintln!("remora: {packets} packets");
+    }
+    Ok(match packets {
+        _ if failed > 0 => ExitCode::from(FAILED),
+        0 => ExitCode::from(1),
+        _ => ExitCode::SUCCESS,
+    })
+}
+
+/// Takes what is wanted of one source.
+fn carve(plan: &CarvePlan, source: &Source, carver: &mut Carver, spool: &Path, bar: &Bar) -> anyhow::Result<()> {
+    let rows = format!("{} where ({}\n)", plan.table, plan.condition);
+    let sql = format!("select * from {rows}");
+    let mut tables = cache::tables_for(&sql);
+    tables.extend(["packets", "spans"]);
+    let made = cache::dataset(source, &tables, &plan.common, bar)?;
+    made.refused.iter().for_each(|error| bar.0.suspend(|| eprintln!("remora: {error}")));
+    let (memory_max_mib, threads) = (plan.common.memory_max_mib, plan.common.threads());
+    let catalogue = Catalogue::open(&[Dataset::Folder(made.folder)], memory_max_mib, threads)?;
+    let mut wanted = wanted(&catalogue, plan, &rows)?;
+    for capture in &source.captures {
+        if let Some(numbers) = wanted.get_mut(&capture.name) {
+            numbers.sort_unstable();
+            carver.take(capture, numbers, spool).with_context(|| capture.name.clone())?;
+        }
+    }
+    if let Some(lost) = catalogue.loss(&sql, None).filter(|_| !plan.common.quiet) {
+        bar.0.suspend(|| eprintln!("remora: note: {lost}"));
+    }
+    Ok(())
+}
+
+/// The numbers of the packets that are wanted, by capture.
+fn wanted(catalogue: &Catalogue, plan: &CarvePlan, rows: &str) -> Result<BTreeMap<String, Vec<u64>>, QueryError> {
+    if plan.table == "packets" && !plan.whole_flows {
+        return numbers(catalogue, &format!("select packet as a, packet as b, capture, packet from {rows}"), |_, _| {
+            true
+        });
+    }
+    let packets =
+        format!("select flow_id, ts_ns, capture, packet from packets where flow_id in (select flow_id from {rows})");
+    let has_calls = schema::table(plan.table).is_ok_and(|table| table.column("call_id").is_some());
+    if plan.whole_flows || !has_calls || plan.table == "anomalies" {
+        return numbers(catalogue, &packets, |_, _| true);
+    }
+    let times = times(
+        catalogue,
+        &format!("select flow_id, first_ts_ns, last_ts_ns from spans where call_id in (select call_id from {rows})"),
+    )?;
+    numbers(catalogue, &packets, |flow_id, ts_ns| {
+        let times = times.get(&flow_id).map(Vec::as_slice).unwrap_or_default();
+        // The last that begins no later.
+        let at = times.partition_point(|&(first, _)| first <= ts_ns);
+        at.checked_sub(1).and_then(|at| times.get(at)).is_some_and(|&(_, last)| ts_ns <= last)
+    })
+}
+
+/// When calls were under way, by flow: in order, none touching another.
+fn times(catalogue: &Catalogue, sql: &str) -> Result<HashMap<i64, Vec<(i64, i64)>>, QueryError> {
+    let mut times: HashMap<i64, Vec<(i64, i64)>> = HashMap::new();
+    catalogue.answer(sql, |batch| {
+        let column = |at: usize| batch.column(at).as_primitive::<Int64Type>().values();
+        for ((&flow_id, &first), &last) in column(0).iter().zip(column(1)).zip(column(2)) {
+            times.entry(flow_id).or_default().push((first, last));
+        }
+        Ok(())
+    })?;
+    for times in times.values_mut() {
+        times.sort_unstable();
+        times.dedup_by(|next, before| {
+            let touches = next.0 <= before.1;
+            if touches {
+                before.1 = before.1.max(next.1);
+            }
+            touches
+        });
+    }
+    Ok(times)
+}
+
+/// Packets by capture, of rows `flow_id, ts_ns, capture, packet` that `is_wanted`.
+fn numbers(
+    catalogue: &Catalogue,
+    sql: &str,
+    is_wanted: impl Fn(i64, i64) -> bool,
+) -> Result<BTreeMap<String, Vec<u64>>, QueryError> {
+    let mut wanted: BTreeMap<String, Vec<u64>> = BTreeMap::new();
+    catalogue.answer(sql, |batch| {
+        let number = |at: usize| batch.column(at).as_primitive::<Int64Type>().values();
+        let captures = batch.column(2).as_string_view();
+        for (((&flow_id, &ts_ns), capture), &packet) in number(0).iter().zip(number(1)).zip(captures).zip(number(3)) {
+            if let Some(capture) = capture.filter(|_| is_wanted(flow_id, ts_ns)) {
+                match wanted.get_mut(capture) {
+                    Some(numbers) => numbers.push(packet as u64),
+                    None => drop(wanted.insert(capture.to_owned(), vec![packet as u64])),
+                }
+            }
+        }
+        Ok(())
+    })?;
+    Ok(wanted)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_table_is_the_one_meant() {
+        for (asked, condition, want) in [
+            (None, "http.status = 500", "http"),
+            (None, "ok is false", "calls"),
+            (None, "resets > 0", "flows"),
+            (None, "qname = 'http.test'", "dns"),
+            (None, "tcp_flags = 'S'", "packets"),
+            (Some("DNS"), "rcode = 'NXDOMAIN'", "dns"),
+        ] {
+            assert_eq!(table(asked, condition).unwrap(), want, "{condition}");
+        }
+        let error = |asked, condition| table(asked, condition).unwrap_err().to_string();
+        assert!(error(None, "statsu = 500").contains("'status'"));
+        assert!(error(None, "http.status > dns.id").contains("http and dns"));
+        assert!(error(Some("coverage"), "true").contains("no packets"));
+    }
+}

@@ -1,0 +1,138 @@
+//! Captures, wherever they lie.
+
+use super::stored::Object;
+use anyhow::Context;
+use dissect::{Input, Origin, Unit};
+use sha2::{Digest, Sha256};
+use std::fs::File;
+use std::io::{self, Read, Write};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use tempfile::NamedTempFile;
+
+/// One capture.
+#[derive(Clone)]
+pub struct Capture {
+    /// Its name without folder, as the tables show it.
+    pub name: String,
+    /// What its store knows of it.
+    pub origin: Origin,
+    pub(super) place: Place,
+}
+
+#[derive(Clone)]
+pub(super) enum Place {
+    File(PathBuf),
+    Object(Arc<Object>),
+    /// Standard input, copied so that it can be read again.
+    Spooled(Arc<NamedTempFile>),
+    Stdin,
+}
+
+impl Capture {
+    /// Standard input.
+    pub(super) fn stdin() -> Self {
+        Self { name: "stdin".to_owned(), origin: Origin::default(), place: Place::Stdin }
+    }
+
+    /// Its bytes from the first on. Of a store they are fetched into an unnamed file of `spool` first, so that a
+    /// line that breaks is an error and not a damaged capture.
+    pub fn open(&self, spool: &Path) -> io::Result<Box<dyn Read + Send>> {
+        Ok(match &self.place {
+            Place::File(path) => Box::new(File::open(path)?),
+            Place::Object(object) => Box::new(object.fetch(spool)?),
+            Place::Spooled(file) => Box::new(file.reopen()?),
+            Place::Stdin => Box::new(io::stdin()),
+        })
+    }
+
+    /// The file it is, where it is one of this machine.
+    pub fn path(&self) -> Option<&Path> {
+        match &self.place {
+            Place::File(path) => Some(path),
+            _ => None,
+        }
+    }
+
+    /// Adds to `key` what tells its content from any other: all of it, or what a store says of its version.
+    fn identify(&self, key: &mut Sha256) -> anyhow::Result<()> {
+        key.update(format!("{:?}{:?}", self.name, self.origin));
+        match &self.place {
+            Place::File(path) => {
+                let file = File::open(path).with_context(|| format!("{}: cannot be opened", path.display()))?;
+                hash(file, key).with_context(|| format!("{}: cannot be read", path.display()))
+            }
+            Place::Object(object) => {
+                key.update(object.version());
+                Ok(())
+            }
+            Place::Spooled(file) => Ok(hash(file.reopen()?, key)?),
+            Place::Stdin => Ok(()),
+        }
+    }
+}
+
+/// Captures that belong together: the segments of a recording, in order, or one of its own.
+#[derive(Clone)]
+pub struct Source {
+    /// The captures.
+    pub captures: Vec<Capture>,
+}
+
+impl Source {
+    /// Whether a capture is the next segment of the same recording.
+    pub(super) fn is_continued_by(&self, next: &Capture) -> bool {
+        let folder = |capture: &Capture| match &capture.place {
+            Place::File(path) => path.parent().map(Path::to_owned),
+            Place::Object(object) => Some(object.folder()),
+            Place::Spooled(_) | Place::Stdin => None,
+        };
+        self.captures.last().is_some_and(|last| {
+            last.origin.recording.is_some()
+                && last.origin.recording == next.origin.recording
+                && folder(last) == folder(next)
+        })
+    }
+
+    /// What the analyzer takes at a time.
+    pub fn unit(&self, spool: &Path) -> Unit {
+        let input = |capture: &Capture| {
+            let (name, origin) = (capture.name.clone(), capture.origin.clone());
+            let (capture, spool) = (capture.clone(), spool.to_owned());
+            Input { name, origin, open: Box::new(move || capture.open(&spool)) }
+        };
+        Unit { inputs: self.captures.iter().map(input).collect() }
+    }
+
+    /// Copies standard input into a file of `spool`, where it is one of the captures: it is read more than once.
+    ///
+    /// # Errors
+    /// What standard input or the disk says.
+    pub fn spool(&mut self, spool: &Path) -> anyhow::Result<()> {
+        for capture in self.captures.iter_mut().filter(|capture| matches!(capture.place, Place::Stdin)) {
+            let mut file = NamedTempFile::new_in(spool).context("no room to keep standard input")?;
+            io::copy(&mut io::stdin().lock(), &mut file).context("standard input cannot be kept")?;
+            file.flush()?;
+            capture.place = Place::Spooled(Arc::new(file));
+        }
+        Ok(())
+    }
+
+    /// Adds to `key` what tells the content from any other.
+    ///
+    /// # Errors
+    /// A file that cannot be read.
+    pub fn identify(&self, key: &mut Sha256) -> anyhow::Result<()> {
+        self.captures.iter().try_for_each(|capture| capture.identify(key))
+    }
+}
+
+fn hash(mut file: impl Read, hash: &mut Sha256) -> io::Result<()> {
+    let mut buffer = vec![0; 1 << 20];
+    loop {
+        match file.read(&mut buffer)? {
+            0 => return Ok(()),
+            read => hash.update(buffer.get(..read).unwrap_or_default()),
+        }
+    }
+}

@@ -1,0 +1,84 @@
+//! Captures on this machine: files, folders, globs.
+
+use super::capture::{Capture, Place};
+use super::{COMPRESSED, ENDINGS, Found, is_capture, recorded, seals};
+use anyhow::{Context, bail};
+use dissect::Origin;
+use formats::seal::SEAL_BYTES_MAX;
+use formats::store::FileName;
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+
+/// Adds the captures behind a path or pattern.
+pub fn find(input: &Path, found: &mut Found) -> anyhow::Result<()> {
+    let captures = paths(input)?.into_iter().map(|path| capture(path, &mut found.warnings)).collect();
+    found.add(captures);
+    Ok(())
+}
+
+/// A capture with what lies beside it.
+fn capture(path: PathBuf, warnings: &mut Vec<String>) -> Capture {
+    let name = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned();
+    let origin = recorded(&path).map_or_else(Origin::default, |(id, file)| {
+        let mut origin = seals::origin(&id);
+        let read = |name: FileName| read_ledger(&path.with_file_name(name.to_string()));
+        match seals::not_kept(&id, &file, read) {
+            Ok(not_kept) => origin.not_kept = not_kept,
+            Err(error) => warnings.push(format!("{}: {error}", path.display())),
+        }
+        origin
+    });
+    Capture { name, origin, place: Place::File(path) }
+}
+
+/// A seal or `close.json`, no more of it than one can be long; none where there is none.
+fn read_ledger(path: &Path) -> io::Result<Option<Vec<u8>>> {
+    let file = match File::open(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        file => file?,
+    };
+    let mut bytes = Vec::new();
+    file.take(SEAL_BYTES_MAX as u64 + 1).read_to_end(&mut bytes)?;
+    Ok(Some(bytes))
+}
+
+fn paths(input: &Path) -> anyhow::Result<Vec<PathBuf>> {
+    let shown = input.display();
+    if input.is_dir() {
+        let mut found = Vec::new();
+        captures_in(input, &mut found).with_context(|| format!("{shown}: folder cannot be read"))?;
+        if found.is_empty() {
+            bail!(
+                "{shown}: no capture in this folder (looked for {}, and with {})",
+                ENDINGS.join(", "),
+                COMPRESSED[1..].join(", ")
+            );
+        }
+        found.sort();
+        return Ok(found);
+    }
+    if input.exists() {
+        return Ok(vec![input.to_owned()]);
+    }
+    let fit = glob::glob(&input.to_string_lossy());
+    let found: Vec<PathBuf> = fit.map(|fit| fit.flatten().filter(|path| path.is_file()).collect()).unwrap_or_default();
+    if found.is_empty() {
+        bail!("{shown}: no such file or folder, and no file fits it as a pattern");
+    }
+    Ok(found)
+}
+
+fn captures_in(folder: &Path, found: &mut Vec<PathBuf>) -> io::Result<()> {
+    for entry in std::fs::read_dir(folder)? {
+        let entry = entry?;
+        let path = entry.path();
+        // A link to a folder may lead back up.
+        if entry.file_type()?.is_dir() {
+            captures_in(&path, found)?;
+        } else if path.is_file() && is_capture(&entry.file_name().to_string_lossy()) {
+            found.push(path);
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,156 @@
+//! Captures and datasets in object stores.
+
+use super::capture::{Capture, Place};
+use super::{Found, is_capture, recorded, seals};
+use crate::snapshot::{FILES_AT_ONCE, SnapshotError, Store};
+use anyhow::{Context, bail};
+use dissect::Origin;
+use formats::seal::SEAL_BYTES_MAX;
+use formats::store::FileName;
+use formats::tables::TABLES;
+use futures::{StreamExt, stream};
+use object_store::ObjectMeta;
+use object_store::path::Path as StorePath;
+use query::Dataset;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::File;
+use std::io::{self, Seek, Write};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, OnceLock};
+use tokio::runtime::Runtime;
+
+/// Files listed below one URL: a year of segments of ten minutes of one node, or a day of those of a hundred.
+/// About 40 MiB of names.
+const FILES_MAX: usize = 200_000;
+
+/// A capture in a store.
+pub struct Object {
+    store: Store,
+    meta: ObjectMeta,
+}
+
+impl Object {
+    /// What tells this version of it from any other, as its store says.
+    pub fn version(&self) -> String {
+        let ObjectMeta { location, last_modified, size, e_tag, version } = &self.meta;
+        format!("{} {location} {last_modified} {size} {e_tag:?} {version:?}", self.store.shown())
+    }
+
+    /// Where it lies.
+    pub fn folder(&self) -> PathBuf {
+        PathBuf::from(folder(&self.meta.location).as_ref())
+    }
+
+    /// Copies it into an unnamed file of `folder`.
+    pub fn fetch(&self, folder: &Path) -> io::Result<File> {
+        let mut file = tempfile::tempfile_in(folder)?;
+        let failed = |source| SnapshotError::Local { path: folder.to_owned(), source };
+        let append = |piece: &[u8]| file.write_all(piece).map_err(failed);
+        runtime()?.block_on(self.store.read(&self.meta.location, 0, append)).map_err(io::Error::other)?;
+        file.rewind()?;
+        Ok(file)
+    }
+}
+
+/// One for all stores: their connections live as long as it does.
+fn runtime() -> io::Result<&'static Runtime> {
+    static RUNTIME: OnceLock<Runtime> = OnceLock::new();
+    if let Some(runtime) = RUNTIME.get() {
+        return Ok(runtime);
+    }
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(FILES_AT_ONCE).enable_all().build()?;
+    Ok(RUNTIME.get_or_init(|| runtime))
+}
+
+/// Adds what lies behind a URL: a capture, a dataset, or the captures below a prefix.
+pub fn find(url: &str, store: &Store, found: &mut Found) -> anyhow::Result<()> {
+    let add = async {
+        let (objects, prefix) = store.objects();
+        if !prefix.as_ref().is_empty()
+            && let Some(meta) = store.file(prefix).await?
+        {
+            let beside = store.children(&folder(&meta.location)).await?.objects;
+            let listed = beside.into_iter().map(|file| file.location).collect();
+            let captures = captures(store, vec![meta], &listed, &mut found.warnings).await;
+            found.add(captures);
+            return Ok(());
+        }
+        let folders = store.children(prefix).await?.common_prefixes;
+        let names: BTreeSet<&str> = folders.iter().filter_map(|folder| folder.filename()).collect();
+        let tables: BTreeSet<&str> =
+            TABLES.iter().map(|table| table.name).filter(|name| names.contains(name)).collect();
+        if !tables.is_empty() {
+            let root = root(url).with_context(|| format!("{url} cannot be asked as a dataset"))?;
+            found.datasets.push(Dataset::Stored { root, prefix: prefix.to_string(), objects, tables });
+            return Ok(());
+        }
+        let mut files = store.first_files(prefix, FILES_MAX).await?;
+        if files.len() > FILES_MAX {
+            bail!("{url}: more than {FILES_MAX} files below it; name a cluster, a window, or a recording");
+        }
+        let listed = files.iter().map(|file| file.location.clone()).collect();
+        files.retain(|file| file.location.filename().is_some_and(is_capture));
+        if files.is_empty() {
+            bail!("{url}: no capture and no dataset there");
+        }
+        files.sort_by(|a, b| a.location.cmp(&b.location));
+        let captures = captures(store, files, &listed, &mut found.warnings).await;
+        found.add(captures);
+        Ok(())
+    };
+    runtime()?.block_on(add)
+}
+
+/// Scheme and bucket.
+fn root(url: &str) -> anyhow::Result<url::Url> {
+    let mut root = url::Url::parse(url)?;
+    root.set_path("");
+    root.set_query(None);
+    Ok(root)
+}
+
+/// Captures with what their seals say.
+async fn captures(
+    store: &Store,
+    files: Vec<ObjectMeta>,
+    listed: &BTreeSet<StorePath>,
+    warnings: &mut Vec<String>,
+) -> Vec<Capture> {
+    let made: Vec<(Capture, Option<String>)> =
+        stream::iter(files).map(|meta| capture(store, meta, listed)).buffered(4 * FILES_AT_ONCE).collect().await;
+    let (captures, said): (Vec<_>, Vec<_>) = made.into_iter().unzip();
+    warnings.extend(said.into_iter().flatten());
+    captures
+}
+
+async fn capture(store: &Store, meta: ObjectMeta, listed: &BTreeSet<StorePath>) -> (Capture, Option<String>) {
+    let name = meta.location.filename().unwrap_or_default().to_owned();
+    let (mut origin, mut warning) = (Origin::default(), None);
+    if let Some((id, file)) = recorded(Path::new(meta.location.as_ref())) {
+        origin = seals::origin(&id);
+        let place = |name: &FileName| folder(&meta.location).join(name.to_string());
+        let sequence = file.sequence().unwrap_or_default();
+        // What ends the recording has something to say of its last segment only.
+        let is_last = !listed.contains(&place(&FileName::seal(sequence.saturating_add(1))));
+        let mut ledgers = BTreeMap::new();
+        for name in [FileName::seal(sequence), FileName::Close] {
+            let place = place(&name);
+            if listed.contains(&place) && (name != FileName::Close || is_last) {
+                let bytes = store.head(&place, SEAL_BYTES_MAX as u64 + 1).await;
+                ledgers.insert(name, bytes.map(Some));
+            }
+        }
+        match seals::not_kept(&id, &file, |name| ledgers.remove(&name).unwrap_or(Ok(None))) {
+            Ok(not_kept) => origin.not_kept = not_kept,
+            Err(error) => warning = Some(format!("{}/{}: {error}", store.shown(), meta.location)),
+        }
+    }
+    let object = Object { store: store.clone(), meta };
+    (Capture { name, origin, place: Place::Object(Arc::new(object)) }, warning)
+}
+
+fn folder(file: &StorePath) -> StorePath {
+    let mut parts: Vec<_> = file.parts().collect();
+    parts.pop();
+    parts.into_iter().collect()
+}

@@ -1,0 +1,159 @@
+//! `remora sql`, `flows`, `calls`, `completions`: what is answered, in which form, and with which exit code.
+
+use crate::run::{Remora, capture};
+use serde_json::Value;
+
+fn input() -> String {
+    capture().display().to_string()
+}
+
+#[test]
+fn the_exit_code_says_whether_there_were_rows() {
+    let remora = Remora::new();
+    for (arguments, want) in [
+        (vec!["sql", "select 1 from http"], 0),
+        (vec!["sql", "select 1 from http where status = 999"], 1),
+        (vec!["sql", "select statsu from http"], 2),
+        (vec!["calls"], 0),
+        (vec!["calls", "--where", "protocol = 'nothing'"], 1),
+        (vec!["calls", "--where", "nothing = 1"], 2),
+        (vec!["flows"], 0),
+        (vec!["flows", "--where", "false -- never"], 1),
+        (vec!["flows", "--where", "server_port >"], 2),
+    ] {
+        let mut arguments = arguments;
+        arguments.insert(1, Box::leak(input().into_boxed_str()));
+        let said = remora.run(&arguments);
+        assert_eq!(said.code, want, "{arguments:?}: {said:?}");
+    }
+    assert_eq!(remora.run(&["calls", "/no/such/file"]).code, 2);
+    let nothing = remora.run_with(&["sql", "-", "select 1 from http"], b"");
+    assert!(nothing.code == 2 && nothing.error.contains("stdin is empty"), "{nothing:?}");
+}
+
+#[test]
+fn errors_say_what_may_have_been_meant() {
+    let remora = Remora::new();
+    for (sql, want) in [
+        ("select staus from http", "did you mean 'status'"),
+        ("select * from htpp", "did you mean 'http'"),
+        ("select * form http", "syntax error at line 1"),
+        ("delete from http", "tables are read, never changed"),
+        ("select * from calls where status = 404", "quote the number"),
+    ] {
+        let said = remora.run(&["sql", &input(), sql]);
+        assert!(said.code == 2 && said.error.contains(want), "{sql}: {said:?}");
+    }
+}
+
+#[test]
+fn every_format_holds_the_same_rows() {
+    let remora = Remora::new();
+    let sql = "select method, status, latency_ms from http order by ts";
+    let said = |format: &str| remora.run(&["sql", &input(), sql, "--format", format]);
+    let csv = said("csv");
+    assert_eq!(csv.text().lines().next(), Some("method,status,latency_ms"));
+    assert_eq!(csv.text().lines().count(), 9);
+    let json: Vec<Value> = serde_json::from_slice(&said("json").out).unwrap();
+    let lines: Vec<Value> = said("ndjson").text().lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!((json.len(), &json), (8, &lines));
+    assert_eq!(said("table").text().lines().count(), 12);
+    // The ending of a file says the format; what was written is read again as it is.
+    let folder = remora.path("again/http/date=2026-11-24");
+    std::fs::create_dir_all(&folder).unwrap();
+    let file = format!("{folder}/rows.parquet");
+    assert_eq!(remora.run(&["sql", &input(), "select * from http", "-o", &file]).code, 0);
+    let again = remora.run(&["sql", &remora.path("again"), sql, "--format", "csv"]);
+    assert_eq!(again.text(), csv.text());
+    let several = remora.run(&["sql", &input(), "select 1; select 2", "-o", &file]);
+    assert!(several.code == 2 && several.error.contains("one statement"), "{several:?}");
+}
+
+#[test]
+fn sql_comes_as_argument_file_or_standard_input() {
+    let remora = Remora::new();
+    let file = remora.path("question.sql");
+    std::fs::write(&file, "-- of names; only\nselect count(*) as names from dns;\n").unwrap();
+    let want = "names\n4\n";
+    assert_eq!(remora.run(&["sql", &input(), "--format", "csv", "-f", &file]).text(), want);
+    let typed = remora.run_with(&["sql", &input(), "--format", "csv"], b"select count(*) as names from dns");
+    assert_eq!(typed.text(), want);
+    let capture = std::fs::read(capture()).unwrap();
+    let piped = remora.run_with(
+        &["sql", "-", "--format", "csv", "select count(*) as names, capture from dns, captures group by 2"],
+        &capture,
+    );
+    assert_eq!(piped.text(), "names,capture\n4,stdin\n");
+}
+
+#[test]
+fn a_bad_file_is_reported_and_the_rest_is_read() {
+    let remora = Remora::new();
+    let bad = remora.path("bad.pcap");
+    std::fs::write(&bad, "this is no capture at all").unwrap();
+    for time in ["dissected", "cached"] {
+        let said = remora.run(&["sql", &input(), &bad, "--format", "csv", "select count(*) as names from dns"]);
+        assert_eq!((said.code, said.text()), (2, "names\n4\n"), "{time}");
+        assert!(said.error.contains("bad.pcap begins with"), "{time}: {said:?}");
+    }
+}
+
+#[test]
+fn calls_and_flows_are_for_people_or_machines() {
+    let remora = Remora::new();
+    let said = remora.run(&["calls", &input(), "--limit", "2"]);
+    let lines: Vec<Vec<&str>> = said.text().lines().map(|line| line.split_whitespace().collect()).collect();
+    assert_eq!(lines.len(), 3, "{said:?}");
+    assert_eq!(lines[2][5..8], ["GET", "/missing", "404"]);
+    assert!(said.error.contains("--limit 0"), "{said:?}");
+    assert!(!said.text().contains('\x1b'), "no colour in a pipe");
+    let colored = remora.run(&["calls", &input(), "--color", "always", "--where", "ok is false"]);
+    assert!(colored.text().contains("\x1b[31m404\x1b[0m"), "{colored:?}");
+    let said = remora.run(&["flows", &input(), "--format", "ndjson", "--where", "protocol = 'dns'"]);
+    let rows: Vec<Value> = said.text().lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(rows.len(), 4);
+    assert!(rows.iter().all(|row| row["server_port"] == 15353), "{said:?}");
+    let said = remora.run(&["flows", &input(), "-o", &remora.path("flows.txt")]);
+    assert!(said.out.is_empty() && said.code == 0, "{said:?}");
+    assert!(std::fs::read_to_string(remora.path("flows.txt")).unwrap().contains("closed"));
+}
+
+#[test]
+fn tables_made_on_request_are_made_when_they_are_asked_for() {
+    let remora = Remora::new();
+    let said = remora.run(&["sql", &input(), "--format", "csv", "select count(*) > 50 as many from packets"]);
+    assert_eq!(said.text(), "many\ntrue\n");
+    let dataset = remora.path("dataset");
+    assert_eq!(remora.run(&["dissect", &input(), "-o", &dataset]).code, 0);
+    let said = remora.run(&["sql", &dataset, "select count(*) from packets"]);
+    assert!(said.error.contains("has no 'packets'"), "{said:?}");
+}
+
+#[test]
+fn the_cache_holds_no_more_than_its_bound() {
+    let remora = Remora::new();
+    let ask = |sql: &str| remora.run(&["sql", &input(), "--cache-max-mib", "0", sql]);
+    assert_eq!(ask("select 1 from http").code, 0);
+    let said = ask("select 1 from dns");
+    assert!(said.error.contains("left the cache, which keeps 0 MiB"), "{said:?}");
+    let left = std::fs::read_dir(remora.path("cache")).unwrap().count();
+    assert_eq!(left, 1, "what was just asked stays");
+}
+
+#[test]
+fn every_shell_gets_its_completions() {
+    let remora = Remora::new();
+    for shell in ["bash", "elvish", "fish", "powershell", "zsh"] {
+        let said = remora.run(&["completions", shell]);
+        assert!(said.code == 0 && said.text().contains("carve") && said.text().contains("snapshot"), "{shell}");
+    }
+}
+
+#[test]
+fn every_command_says_what_it_does() {
+    let remora = Remora::new();
+    for command in ["calls", "carve", "completions", "dissect", "flows", "schema", "snapshot", "sql"] {
+        let said = remora.run(&[command, "--help"]);
+        assert!(said.code == 0 && said.text().contains("Usage: remora") && said.text().len() > 300, "{command}");
+    }
+}

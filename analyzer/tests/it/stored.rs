@@ -1,0 +1,185 @@
+//! Recordings as inputs: what the seals say in `coverage`, captures and datasets in object stores.
+
+use crate::run::{Remora, capture};
+use crate::seaweed::Seaweed;
+use formats::hash::Hash256;
+use formats::seal::{Close, Counts, Dropped, EndReason, Recovered, Seal, SealedFile, TlsCounts, VERSION, Volume};
+use formats::store::{FileName, PACKETS, RecordingId};
+use object_store::{ObjectStoreExt, PutPayload};
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+
+const FOLDER: &str = "prod/nightly/20261124T100000Z/node-1";
+
+/// Packets in the capture that stands for every segment.
+const SEGMENT_PACKETS: u64 = 80;
+
+/// A recording of two segments: the first lost packets everywhere, the second was recovered after a crash.
+fn recording() -> BTreeMap<String, Vec<u8>> {
+    let id = RecordingId::parse_folder(FOLDER).unwrap();
+    let packets = fs::read(capture()).unwrap();
+    let volume = |packets, bytes| Volume { packets, bytes };
+    let written = volume(SEGMENT_PACKETS, 9000);
+    let mut files = BTreeMap::new();
+    let mut previous_sha256 = None;
+    let mut total = Counts::default();
+    for sequence in [1, 2] {
+        let name = FileName::segment(sequence, PACKETS);
+        files.insert(id.path(&name), packets.clone());
+        let first = Counts {
+            seen: volume(SEGMENT_PACKETS + 50, 0),
+            written,
+            snapped_bytes: 77,
+            filtered: volume(20, 0),
+            dropped: Dropped { kernel_packets: 11, ring: volume(10, 1000), disk: volume(9, 900), spool: volume(0, 0) },
+        };
+        let counts = if sequence == 1 { first } else { Counts { seen: written, written, ..Counts::default() } };
+        total += counts;
+        let seal = Seal {
+            version: VERSION,
+            recording: id.clone(),
+            sequence,
+            files: vec![SealedFile { name, bytes: packets.len() as u64, sha256: Hash256::of(&packets) }],
+            first_packet: None,
+            last_packet: None,
+            counts,
+            tls: TlsCounts::default(),
+            forgotten: Vec::new(),
+            clock: None,
+            recorder: "test".into(),
+            configuration_sha256: Hash256::of(b""),
+            recovered: (sequence == 2).then_some(Recovered { cut_bytes: 123, nothing_after: None }),
+            previous_sha256,
+        };
+        previous_sha256 = Some(Hash256::of(&seal.to_bytes()));
+        files.insert(id.path(&FileName::seal(sequence)), seal.to_bytes());
+    }
+    let close = Close {
+        version: VERSION,
+        recording: id.clone(),
+        ended: id.start.time(),
+        reason: EndReason::Duration,
+        segments: 2,
+        first_packet: None,
+        last_packet: None,
+        counts: total,
+        tls: TlsCounts::default(),
+        forgotten: vec![3],
+        forgotten_volume: volume(7, 700),
+        recorder: "test".into(),
+        last_seal_sha256: previous_sha256,
+    };
+    files.insert(id.path(&FileName::Close), close.to_bytes());
+    files
+}
+
+fn write(files: &BTreeMap<String, Vec<u8>>, folder: &str) {
+    for (path, content) in files {
+        let path = Path::new(folder).join(path);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, content).unwrap();
+    }
+}
+
+const LOST: &str = "select capture, stage, reason, packets, bytes from coverage \
+    where stage in ('kernel', 'ring', 'filter', 'disk', 'upload') and (packets > 0 or bytes > 0) order by 1, 2, 3";
+
+const WANT: &str = "\
+capture,stage,reason,packets,bytes
+000001.pcapng.zst,disk,writing failed,9,900
+000001.pcapng.zst,filter,beyond the snap length,0,77
+000001.pcapng.zst,filter,refused by the filter,20,
+000001.pcapng.zst,kernel,capture ring full,11,
+000001.pcapng.zst,ring,writing too slow,10,1000
+000002.pcapng.zst,disk,\"end of a segment cut off after a crash, in bytes of the file\",0,123
+000002.pcapng.zst,upload,\"segments given up at the end, before they were stored\",7,700
+";
+
+const BALANCE: &str = "select (select sum(packets) from coverage where stage in ('read', 'decode', 'flow', 'stream', 'protocol')) \
+    - (select sum(packets) from captures) as off, node, recording from captures group by 2, 3";
+
+#[test]
+fn the_seals_say_what_the_recorder_lost() {
+    let remora = Remora::new();
+    let store = remora.path("store");
+    write(&recording(), &store);
+    let url = format!("file://{store}");
+    let dataset = remora.path("dataset");
+    assert_eq!(remora.run(&["dissect", &store, "-o", &dataset]).code, 0);
+    for input in [&store, &url, &dataset] {
+        let said = remora.run(&["sql", input, "--format", "csv", LOST]);
+        assert_eq!(said.text(), WANT, "{input}: {}", said.error);
+        assert!(said.error.contains("the recorders lost 37 packets"), "{input}: {}", said.error);
+        let said = remora.run(&["sql", input, "--format", "csv", BALANCE]);
+        assert_eq!(said.text(), format!("off,node,recording\n0,node-1,{FOLDER}\n"), "{input}");
+    }
+    // Zero is an answer: the second segment lost nothing in the kernel.
+    let kernel = "select capture, packets from coverage where stage = 'kernel' order by 1";
+    let said = remora.run(&["sql", &store, "--format", "csv", kernel]);
+    assert_eq!(said.text(), "capture,packets\n000001.pcapng.zst,11\n000002.pcapng.zst,0\n");
+}
+
+#[test]
+fn a_segment_without_a_sound_seal_is_read_and_said() {
+    let remora = Remora::new();
+    let store = remora.path("store");
+    let mut files = recording();
+    files.remove(&format!("{FOLDER}/000001.seal.json"));
+    files.get_mut(&format!("{FOLDER}/000002.seal.json")).unwrap()[20] ^= 1;
+    write(&files, &store);
+    let said = remora.run(&["sql", &store, "--format", "csv", "select count(*) >= 8 as many from http"]);
+    assert_eq!((said.code, said.text()), (0, "many\ntrue\n"));
+    assert!(said.error.contains("000001.seal.json is not there"), "{said:?}");
+    assert!(said.error.contains("000002.seal.json was edited"), "{said:?}");
+}
+
+/// One test, for one server: each start costs seconds.
+#[tokio::test(flavor = "multi_thread")]
+async fn from_s3() {
+    let Some(server) = Seaweed::start() else { return };
+    let url: url::Url = "s3://captures/here".parse().unwrap();
+    let (objects, prefix) = object_store::parse_url_opts(&url, server.options("all")).unwrap();
+    let at = |path: &str| path.split('/').fold(prefix.clone(), |location, part| location.join(part));
+    for (path, content) in recording() {
+        objects.put(&at(&format!("store/{path}")), PutPayload::from(content)).await.unwrap();
+    }
+    let mut remora = Remora::new();
+    remora.environment = server.options("all");
+
+    let said = remora.run(&["sql", "s3://captures/here/store", "--format", "csv", LOST]);
+    assert_eq!(said.text(), WANT, "{}", said.error);
+    let said = remora.run(&["sql", "s3://captures/here/store/prod/nightly", "--format", "csv", BALANCE]);
+    assert_eq!(said.text(), format!("off,node,recording\n0,node-1,{FOLDER}\n"), "{}", said.error);
+    let segment = format!("s3://captures/here/store/{FOLDER}/000002.pcapng.zst");
+    let said = remora.run(&["calls", &segment, "--format", "csv", "--where", "operation = 'A nothing.test'"]);
+    assert_eq!(said.text().lines().count(), 2, "{said:?}");
+    let carved = remora.path("carved.pcapng");
+    let said = remora.run(&["carve", &segment, "--where", "http.path = '/missing'", "-o", &carved]);
+    assert!(said.code == 0 && said.error.contains("2 packets"), "{said:?}");
+
+    // A dataset in a store answers as one in a folder.
+    let dataset = remora.path("dataset");
+    assert_eq!(remora.run(&["dissect", &segment, "-o", &dataset]).code, 0);
+    let mut folders = vec![Path::new(&dataset).to_owned()];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            match path.is_dir() {
+                true => folders.push(path),
+                false => {
+                    let name = path.strip_prefix(&dataset).unwrap().to_str().unwrap();
+                    let content = PutPayload::from(fs::read(&path).unwrap());
+                    objects.put(&at(&format!("dataset/{name}")), content).await.unwrap();
+                }
+            }
+        }
+    }
+    let sql = "select operation, status from calls order by ts";
+    let want = remora.run(&["sql", &dataset, "--format", "csv", sql]);
+    let said = remora.run(&["sql", "s3://captures/here/dataset", "--format", "csv", sql]);
+    assert_eq!((said.code, said.text()), (0, want.text()), "{}", said.error);
+
+    let said = remora.run(&["sql", "s3://captures/nowhere", "select 1 from http"]);
+    assert!(said.code == 2 && said.error.contains("no capture and no dataset"), "{said:?}");
+}
