@@ -35,6 +35,8 @@ pub enum Effect {
     Subscribe {
         channels: u32,
     },
+    /// Bytes of the words that tell are missing: it may be any of these.
+    Unknown,
 }
 
 /// What `CLIENT REPLY` asks for.
@@ -165,15 +167,16 @@ impl Command {
     }
 
     fn of_words(words: &[&Str], left_out: u64) -> Self {
-        let Some((name, args)) = words.split_first() else { return Self::default() };
+        let first = words.first().copied();
         // What is behind a name that was not seen could be a secret.
-        if !name.is_whole() || name.bytes.len() > NAME_BYTES_MAX {
-            return Self::default();
-        }
+        let Some((name, args)) = words.split_first().filter(|_| first.is_some_and(is_name)) else {
+            let effect = if is_unseen(first, left_out) { Effect::Unknown } else { Effect::None };
+            return Self { effect, ..Self::default() };
+        };
         let mut name = name.text().to_ascii_uppercase();
         let mut args = args;
         let container = CONTAINERS.iter().find(|(container, _)| *container == name);
-        let sub = container.and(args.first()).filter(|sub| sub.is_whole() && sub.bytes.len() <= NAME_BYTES_MAX);
+        let sub = container.and(args.first()).filter(|sub| is_name(sub));
         if let Some(sub) = sub {
             name.push(' ');
             name.push_str(&sub.text().to_ascii_uppercase());
@@ -183,7 +186,7 @@ impl Command {
             Some((_, keyed)) => args.first().filter(|_| keyed.iter().any(|sub| name.ends_with(&format!(" {sub}")))),
             None => key(&name, args).and_then(|at| args.get(at)),
         };
-        let effect = effect(&name, args);
+        let effect = effect(&name, args, left_out);
         let key = key.map(|key| key.text());
         let mut texts: Vec<String> = args.iter().map(|arg| arg.text()).collect();
         redact(&name, args, &mut texts, container.is_some() && sub.is_none());
@@ -256,10 +259,23 @@ fn is(arg: &Str, word: &str) -> bool {
     arg.is_whole() && arg.bytes.eq_ignore_ascii_case(word.as_bytes())
 }
 
-fn effect(name: &str, args: &[&Str]) -> Effect {
+/// Whether it may be the name of a command.
+fn is_name(word: &Str) -> bool {
+    word.is_whole() && word.bytes.len() <= NAME_BYTES_MAX
+}
+
+/// Whether a word may be anything, for bytes of it are missing. What is cut for its length alone is no word of Redis.
+fn is_unseen(word: Option<&Str>, left_out: u64) -> bool {
+    word.map_or(left_out > 0, |word| !word.is_whole() && word.bytes.len() <= NAME_BYTES_MAX)
+}
+
+fn effect(name: &str, args: &[&Str], left_out: u64) -> Effect {
     let first = |word: &str| args.first().is_some_and(|arg| is(arg, word));
     let number = || args.first().filter(|arg| arg.is_whole()).and_then(|arg| wire::number(&arg.bytes));
     match name {
+        "CLIENT" | "CLIENT REPLY" | "CONFIG" | "HELLO" | "REPLCONF" if is_unseen(args.first().copied(), left_out) => {
+            Effect::Unknown
+        }
         "CLIENT REPLY" if first("OFF") => Effect::Reply(Replies::Off),
         "CLIENT REPLY" if first("ON") => Effect::Reply(Replies::On),
         "CLIENT REPLY" if first("SKIP") => Effect::Reply(Replies::Skip),
@@ -274,7 +290,9 @@ fn effect(name: &str, args: &[&Str]) -> Effect {
         "RESET" => Effect::Reset,
         "SELECT" => Effect::Select(number().and_then(|db| i32::try_from(db).ok())),
         "SYNC" => Effect::Replicate { answered: false },
-        _ if SUBSCRIBING.contains(&name) => Effect::Subscribe { channels: args.len().max(1) as u32 },
+        _ if SUBSCRIBING.contains(&name) => Effect::Subscribe {
+            channels: (args.len() as u64).saturating_add(left_out).clamp(1, u32::MAX.into()) as u32,
+        },
         _ => Effect::None,
     }
 }

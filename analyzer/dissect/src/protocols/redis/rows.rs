@@ -3,7 +3,8 @@
 //! Redis pairs by order alone: the n-th reply answers the n-th command that gets one. Pushes are no replies, and
 //! some commands get none. Where messages may be missing, order needs help:
 //!
-//! * Commands from before a loss of commands are answered first, in order.
+//! * Commands from before a loss of commands are answered first, in order. A command whose name is damaged is such a
+//!   loss, for it may be one that gets no reply, or silences others.
 //! * Behind a loss of replies, reading goes on with the first bytes that came after a command was sent, and the
 //!   newest command sent before them is held to be the one answered, for clients that wait for each reply have no
 //!   older one open. Older ones become rows without a reply.
@@ -97,8 +98,11 @@ impl Rows {
     pub fn command(&mut self, message: Message<Command>, out: &mut dyn Sink) -> After {
         let effect = message.content.effect;
         self.settle_order(&message.stamp);
-        if self.session.is_obscured_by(effect) {
-            self.doubt_order(Missing::Lost);
+        match effect {
+            // It may get no reply, or several, or change what others get: as if it were missing.
+            Effect::Unknown if message.stamp.damaged => self.missing_commands(Missing::Lost),
+            _ if self.session.is_obscured_by(effect) => self.doubt_order(Missing::Lost),
+            _ => {}
         }
         let answered = self.session.sends(effect) && !self.replicates;
         let confirmations_left = match effect {
@@ -333,11 +337,12 @@ impl Rows {
         }
     }
 
-    /// The command in front, if the push confirms it.
+    /// The command in front, if the push confirms it. One that may be any is held to be the one confirmed.
     fn confirmed(&self, push: &Push<'_>) -> Option<&Open> {
         self.waiting.front().filter(|open| {
             let name = open.command.name.as_deref().unwrap_or_default();
-            push.confirms.is_some() && name.as_bytes().eq_ignore_ascii_case(push.word)
+            let is_it = name.as_bytes().eq_ignore_ascii_case(push.word) || open.command.effect == Effect::Unknown;
+            push.confirms.is_some() && is_it
         })
     }
 
@@ -352,6 +357,7 @@ impl Rows {
         if let Some(count) = push.confirms {
             self.session.subscribed = count > 0;
         }
+        self.session.monitors |= push.word == b"monitor";
         if self.confirmed(&push).is_some()
             && let Some(open) = self.waiting.front_mut()
         {

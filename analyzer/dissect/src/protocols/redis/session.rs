@@ -98,7 +98,7 @@ impl Session {
     /// Whether the reply may hold secrets.
     pub fn is_secret(&self, effect: Effect) -> bool {
         match effect {
-            Effect::ConfigGet => true,
+            Effect::ConfigGet | Effect::Unknown => true,
             Effect::Exec => self.multi.as_ref().is_none_or(|multi| multi.config_get),
             _ => false,
         }
@@ -140,6 +140,7 @@ impl Session {
                 *self = Self { db: Some(0), resp_version: Some(2), ..Self::new(false) };
             }
             Effect::Select(db) if ok => self.db = db,
+            Effect::Unknown => self.unanswered(effect),
             _ => {}
         }
         After::Reply
@@ -152,6 +153,7 @@ impl Session {
             Effect::Hello(_) => self.resp_version = None,
             Effect::Multi => self.multi = Some(Multi { selected: Some((0, None)), ..Multi::default() }),
             Effect::Reset | Effect::Select(_) => self.db = None,
+            Effect::Unknown => (self.db, self.resp_version) = (None, None),
             _ => {}
         }
     }

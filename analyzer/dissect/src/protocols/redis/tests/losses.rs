@@ -77,6 +77,34 @@ fn losses() {
                 r#"!redis_gap, SET key=a ["a", "b…(4 bytes)"] > simple_string "OK" damaged"#,
             ),
             (
+                "inside the name of a command that pushes confirm",
+                vec![
+                    ask("SUBSCRIBE c"),
+                    server("*3\r\n$9\r\nsubscribe\r\n$1\r\nc\r\n:1\r\n"),
+                    client("*2\r\n$11\r\nUNSUB"),
+                    lost(asking, 2),
+                    client("RIBE\r\n$1\r\nc\r\n"),
+                    server("*3\r\n$11\r\nunsubscribe\r\n$1\r\nc\r\n:0\r\n"),
+                    ask("GET a"),
+                    server("$1\r\na\r\n"),
+                    ask("GET b"),
+                    server("$1\r\nb\r\n"),
+                ],
+                r#"push SUBSCRIBE key=c > array ["subscribe","c",1], SUBSCRIBE key=c ["c"], !redis_gap, push UNSUBSCRIBE key=c > array ["unsubscribe","c",0], ? damaged, GET key=a ["a"] > bulk_string "a" damaged, GET key=b ["b"] > bulk_string "b""#,
+            ),
+            (
+                "inside a command that silences another",
+                vec![
+                    client("*3\r\n$6\r\nCLIENT\r\n$5\r\nREPLY\r\n$4\r\nSK"),
+                    lost(asking, 1),
+                    client("P\r\n"),
+                    ask("GET a"),
+                    ask("GET b"),
+                    server("$1\r\nb\r\n"),
+                ],
+                r#"!redis_gap, CLIENT REPLY ["SK…(4 bytes)"] > bulk_string "b" damaged, GET key=a ["a"] cut, GET key=b ["b"] cut"#,
+            ),
+            (
                 "past an argument",
                 vec![
                     client("*3\r\n$3\r\nSET\r\n$1\r\na\r\n$4\r\nb"),
