@@ -95,7 +95,8 @@ const COLUMNS: &[Column] = &[
         "Whether a SYN or the protocol told client from server; false where only the port did.",
     )
     .source("flow room"),
-    column("tls", Boolean, "Whether TLS was spoken in it.").source("protocols room"),
+    column("tls", Boolean, "Whether TLS was seen in it: not so either where too little was captured to tell.")
+        .source("protocols room"),
     column("sni", Text, "Server name of the TLS hello.")
         .null("no TLS hello with a name")
         .source("RFC 6066 §3")

@@ -250,12 +250,16 @@ impl Dissector for OverTcp {
         match self.sides[from].state {
             State::Inside { left, clear } if lost_bytes <= left as u64 => {
                 if clear {
+                    self.rows.gap();
                     self.lose(from, lost_bytes, out);
                 }
                 let left = left - lost_bytes as usize;
                 self.sides[from].state = if left == 0 { State::Record } else { State::Inside { left, clear } };
             }
-            _ => self.lose_order(from, out),
+            _ => {
+                self.rows.gap();
+                self.lose_order(from, out);
+            }
         }
     }
 

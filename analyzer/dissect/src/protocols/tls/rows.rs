@@ -14,8 +14,12 @@ const FATAL: u8 = 2;
 #[derive(Default)]
 struct Open {
     handshake: Handshake,
+    /// The client's hello.
     request: Option<Stamp>,
+    /// The server's answer to it from its first byte on, if that was seen.
     response: Option<Stamp>,
+    /// What was seen of it first.
+    first: Option<Stamp>,
     random: Option<[u8; 32]>,
     /// What the server's hello says of a session taken up again.
     answer: Option<Answer>,
@@ -24,8 +28,10 @@ struct Open {
     /// Whether keys were exchanged: not so where a session is taken up again.
     full: bool,
     sealed: PerSide<bool>,
-    /// Whether something of that side was lost.
+    /// Whether something of that side was lost, or made no sense.
     lost: PerSide<bool>,
+    /// Whether a gap touched it.
+    damaged: bool,
     /// Whether a message of it was not seen to its end.
     cut: bool,
 }
@@ -42,6 +48,9 @@ pub struct Rows {
     open: Option<Box<Open>>,
     /// Whether there was one before.
     any: bool,
+    /// Whether the client spoke of ciphers before any hello was seen: its hello is the second, asked for by the server's
+    /// answer to the first (RFC 8446 appendix D.4).
+    asked_before: bool,
     ended: PerSide<Option<End>>,
 }
 
@@ -63,13 +72,13 @@ impl Rows {
                 self.server_hello(&hello, stamp, out);
             }
             (kind::CERTIFICATE, Side::Server) => {
-                let open = self.open(from, stamp);
+                let open = self.open(stamp);
                 open.full = true;
                 open.cut |= !found.whole;
                 open.certificate(found, out);
             }
             (kind, _) => {
-                let open = self.open(from, stamp);
+                let open = self.open(stamp);
                 open.full |= match from {
                     Side::Client => kind == kind::CLIENT_KEY_EXCHANGE,
                     Side::Server => matches!(kind, kind::SERVER_KEY_EXCHANGE | kind::SERVER_HELLO_DONE),
@@ -81,24 +90,31 @@ impl Rows {
     /// An SSL 2.0 hello.
     pub fn v2_hello(&mut self, hello: &wire::V2Hello, stamp: Stamp, out: &mut dyn Sink) {
         self.begin_anew(out);
-        let open = self.open(Side::Client, stamp);
+        let open = self.open(stamp);
+        open.request = Some(stamp);
         open.handshake.client_versions = Some(vec![hello.version]);
         open.handshake.ech = Some(false);
     }
 
     fn client_hello(&mut self, hello: &ClientHello<'_>, stamp: Stamp, out: &mut dyn Sink) {
         let again = self.open.as_ref().is_some_and(|open| {
-            open.request.is_none() || (open.answer.is_none() && (open.retry || open.random == hello.random))
+            let goes_on = open.answer.is_none() && (open.retry || open.random == hello.random);
+            open.request.is_none() && !open.full || goes_on
         });
         if !again {
             self.begin_anew(out);
         }
-        let open = self.open(Side::Client, stamp);
+        let asked_before = std::mem::take(&mut self.asked_before);
+        let open = self.open(stamp);
         if hello.ending == Ending::Malformed {
             out.anomaly(0..0, Anomaly::with("tls_hello_malformed", "of the client"));
         }
         if open.random.is_some() && !open.cut {
             return; // The first hello stands for both.
+        }
+        open.retry |= asked_before;
+        if open.response.is_none() && !asked_before {
+            open.request = Some(stamp);
         }
         open.random = hello.random;
         open.cut |= hello.ending == Ending::Cut;
@@ -115,7 +131,8 @@ impl Rows {
         to.client_alpns =
             (all || !hello.alpns.is_empty()).then(|| hello.alpns.iter().map(|name| name.to_vec()).collect());
         to.ech = (all || hello.ech).then_some(hello.ech);
-        if whole {
+        // What the second hello adds to the first stands in its fingerprint (RFC 8446 §4.1.2).
+        if whole && !open.retry {
             to.ja3 = fingerprint::ja3(hello);
             to.ja4 = fingerprint::ja4(hello);
         }
@@ -125,7 +142,8 @@ impl Rows {
         if self.open.as_ref().is_some_and(|open| open.answer.is_some()) {
             self.begin_anew(out);
         }
-        let open = self.open(Side::Server, stamp);
+        let open = self.open(stamp);
+        open.answered(stamp);
         if hello.ending == Ending::Malformed {
             out.anomaly(0..0, Anomaly::with("tls_hello_malformed", "of the server"));
         }
@@ -150,7 +168,10 @@ impl Rows {
     /// The side says that it encrypts from here on. TLS 1.3 has it for show (RFC 8446 appendix D.4). Says whether to
     /// believe it.
     pub fn change_cipher_spec(&mut self, from: Side, out: &mut dyn Sink) -> bool {
-        let Some(open) = &mut self.open else { return true };
+        let Some(open) = &mut self.open else {
+            self.asked_before |= from == Side::Client && !self.any;
+            return true;
+        };
         if open.is_tls13() {
             return false;
         }
@@ -175,7 +196,10 @@ impl Rows {
         if self.open.is_none() && (self.any || code == 0) {
             return;
         }
-        let open = self.open(from, stamp);
+        let open = self.open(stamp);
+        if from == Side::Server {
+            open.answered(stamp);
+        }
         if open.handshake.alert.is_none() || level == FATAL {
             open.handshake.alert = Some(code);
         }
@@ -184,13 +208,17 @@ impl Rows {
         }
     }
 
-    /// Bytes of that side are missing.
+    /// A gap touches what is open.
+    pub fn gap(&mut self) {
+        if let Some(open) = &mut self.open {
+            open.damaged = true;
+        }
+    }
+
+    /// Bytes of that side are missing, or make no sense.
     pub fn lost(&mut self, from: Side) {
-        let Some(open) = &mut self.open else { return };
-        open.lost[from] = true;
-        let stamp = if from == Side::Client { &mut open.request } else { &mut open.response };
-        if let Some(stamp) = stamp {
-            stamp.damaged = true;
+        if let Some(open) = &mut self.open {
+            open.lost[from] = true;
         }
     }
 
@@ -208,11 +236,10 @@ impl Rows {
     }
 
     /// The handshake that is open, or one that begins with what `stamp` names.
-    fn open(&mut self, from: Side, stamp: Stamp) -> &mut Open {
+    fn open(&mut self, stamp: Stamp) -> &mut Open {
         self.any = true;
         let open = self.open.get_or_insert_default();
-        let half = if from == Side::Client { &mut open.request } else { &mut open.response };
-        half.get_or_insert(stamp);
+        open.first.get_or_insert(stamp);
         open
     }
 
@@ -231,11 +258,7 @@ impl Rows {
     fn hand_on(&mut self, pair: Option<Pair>, out: &mut dyn Sink) {
         let Some(mut open) = self.open.take() else { return };
         open.handshake.resumed = open.resumed();
-        let mut call = Call::new(open.request, open.response);
-        let no_hello = open.random.is_none() && open.handshake.client_versions.is_none() && open.answer.is_none();
-        if open.cut || (no_hello && open.handshake.alert.is_none()) {
-            call = call.cut();
-        }
+        let mut call = open.call();
         call.pair = pair.unwrap_or(call.pair);
         out.row(&call, Row::Tls(&open.handshake));
     }
@@ -244,6 +267,31 @@ impl Rows {
 impl Open {
     fn is_tls13(&self) -> bool {
         self.retry || self.handshake.version.is_some_and(registry::is_tls13)
+    }
+
+    /// The server answers. Where the end of the question or something of the server is missing, its time says nothing.
+    fn answered(&mut self, stamp: Stamp) {
+        if !self.cut && !self.lost.server && !self.full {
+            self.response.get_or_insert(stamp);
+        }
+    }
+
+    /// What was seen of both halves.
+    fn call(&self) -> Call {
+        let mut call = Call::new(self.request, self.response);
+        let asked = self.random.is_some() || self.handshake.client_versions.is_some();
+        let answered = self.answer.is_some() || self.full || self.damaged && self.lost.server;
+        let knows_nothing = !asked && self.answer.is_none() && self.handshake.alert.is_none();
+        if self.cut || knows_nothing || asked && self.request.is_none() || answered && self.response.is_none() {
+            call = call.cut();
+        }
+        if let (None, None, Some(first)) = (self.request, self.response, self.first) {
+            let half = if first.side == Side::Client { &mut call.request } else { &mut call.response };
+            *half = Some(first);
+            call = call.cut();
+        }
+        [&mut call.request, &mut call.response].into_iter().flatten().for_each(|half| half.damaged |= self.damaged);
+        call
     }
 
     fn certificate(&mut self, found: &super::messages::Found<'_>, out: &mut dyn Sink) {

@@ -268,6 +268,7 @@ fn joined_in_the_middle() {
             [vec![server(record(22, [certificate(b"no"), message(14, [])].concat()))], finish()].concat(),
             "!tls_certificate_malformed, cut cert=false",
         ),
+        ("at the second hello", whole_13().split_off(2), "cut 1.3 1301 a.test offers=[304,303] full ja3s"),
         (
             "at the server's hello",
             [vec![server(record(22, server_hello()))], finish()].concat(),
@@ -294,6 +295,11 @@ fn losses() {
             "in a hello before anything",
             vec![client(&hello[..7]), gap(Side::Client, hello.len() as u64 - 7), server(alert(2, 40))],
             "!tls_gap, response_only handshake_failure",
+        ),
+        (
+            "of where the answer begins",
+            vec![client(&hello), gap(Side::Server, 90), server(alert(2, 40)), server(alert(2, 40))],
+            "!tls_gap, cut a.test offers=[304,303] ja3 handshake_failure damaged",
         ),
         (
             "in the certificate",
