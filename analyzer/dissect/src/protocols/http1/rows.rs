@@ -15,7 +15,7 @@
 
 use super::head::Asked;
 use super::wire::Kind;
-use crate::protocols::http::{EndReason, Ended, Exchange, Fields, Message, Version};
+use crate::protocols::http::{EndReason, Ended, Exchange, Fields, Message};
 use crate::protocols::{Anomaly, Call, Sink, Stamp};
 use std::collections::VecDeque;
 
@@ -49,8 +49,6 @@ pub struct Done {
 
 /// The head of a final response.
 pub struct Answered<'a> {
-    /// Version.
-    pub version: Version,
     /// Status code.
     pub status: u16,
     /// Reason phrase.
@@ -176,7 +174,6 @@ impl Rows {
         open.answer = Answer::Begun;
         open.response = Some(stamp);
         let exchange = &mut open.exchange;
-        exchange.version = exchange.version.or(Some(answer.version));
         exchange.status = Some(answer.status);
         exchange.reason = (!answer.reason.is_empty()).then(|| answer.reason.to_vec());
         exchange.response = Some(Message { headers: answer.fields, ..Message::default() });

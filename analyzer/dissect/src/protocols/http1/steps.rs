@@ -105,14 +105,14 @@ impl OverTcp {
                 self.sides[from].state = HEAD;
                 return;
             }
-            StartLine::Status { version, status, reason } => {
+            StartLine::Status { status, reason, .. } => {
                 let upgrade = fields.get("upgrade").filter(|_| status == 101);
                 self.agreed = upgrade.and_then(|named| match named {
                     _ if named.eq_ignore_ascii_case(b"h2c") => Some(&http2::PROTOCOL),
                     _ if named.eq_ignore_ascii_case(b"websocket") => Some(&websocket::PROTOCOL),
                     _ => None,
                 });
-                let asked = self.rows.response(stamp, Answered { version, status, reason, fields }, out);
+                let asked = self.rows.response(stamp, Answered { status, reason, fields }, out);
                 self.response_extent(from, head, status, asked, out)
             }
         };
