@@ -1,0 +1,397 @@
+//! A part of a capture says nothing that the whole does not say.
+//!
+//! Every case of `testdata/pcaps` is cut at random places: its beginning left out, its end left out, one packet in a
+//! hundred taken away. What the rows of a part hold must be what the rows of the whole hold: NULL is allowed, anything
+//! else is wrong. How much is still found is printed. `REMORA_TEST_CUTS` says how often each case is cut in each way.
+
+use arrow::array::{Array, ArrayRef, AsArray};
+use arrow::datatypes::{Int64Type, TimestampMicrosecondType};
+use arrow::util::display::{ArrayFormatter, FormatOptions};
+use dissect::{Input, Origin, Plan, Unit};
+use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+use rayon::prelude::*;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
+use std::fs::File;
+use std::io::Cursor;
+use std::ops::RangeInclusive;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// How often each case is cut in each way, where nobody says.
+const CUTS: u64 = 3;
+/// One packet of so many is taken away.
+const ONE_OF: u64 = 100;
+
+/// Tables that tell of the capture itself: those of a part are other ones.
+const OF_THE_CAPTURE: [&str; 3] = ["captures", "coverage", "packets"];
+
+/// Columns that say how much of a call was seen. A part may say that it saw less.
+const OF_WHAT_WAS_SEEN: [&str; 4] = ["pair", "damaged", "body_note", "end_reason"];
+
+/// Columns of `flows` that measure what was captured of a connection: of a part, they measure the part.
+const OF_PACKETS: [&str; 26] = [
+    "ts",
+    "end_ts",
+    "duration_ms",
+    "client_packets",
+    "server_packets",
+    "client_bytes",
+    "server_bytes",
+    "client_wire_bytes",
+    "server_wire_bytes",
+    "tcp_state",
+    "closed_by",
+    "handshake_ms",
+    "rtt_ms",
+    "first_byte_ms",
+    "client_retransmits",
+    "server_retransmits",
+    "client_out_of_order",
+    "server_out_of_order",
+    "client_gap_bytes",
+    "server_gap_bytes",
+    "client_zero_windows",
+    "server_zero_windows",
+    "resets",
+    "direction_known",
+    "mesh",
+    "decrypted_flow_id",
+];
+
+/// Times of a call. Where a packet is missing that was sent again, the second one tells when its bytes came.
+const TIMES: [&str; 4] = ["ts", "latency_ms", "first_byte_ms", "settled_ms"];
+
+/// Bodies: of a part they are the beginning, or what is left of them, and `body_note` says where bytes are missing.
+const BODIES: [&str; 3] = ["request_body", "response_body", "body"];
+
+/// Who talks to whom.
+const ENDS: [&str; 4] = ["client_ip", "client_port", "server_ip", "server_port"];
+
+/// Columns of `flows` that say whether packets were sent again; those of a UDP flow are NULL.
+const RETRANSMITS: [&str; 2] = ["client_retransmits", "server_retransmits"];
+
+/// Lengths of bodies: so far, where the input ended in one.
+const BODY_BYTES: [&str; 2] = ["request_body_bytes", "response_body_bytes"];
+
+/// A row: its columns that are not NULL, as text.
+#[derive(Debug, Clone)]
+struct Row {
+    ts_us: i64,
+    columns: BTreeMap<String, String>,
+}
+
+type Tables = BTreeMap<String, Vec<Row>>;
+
+impl Row {
+    fn get(&self, column: &str) -> &str {
+        self.columns.get(column).map_or("", String::as_str)
+    }
+
+    /// What it is told from others by: a call may have several rows in a table.
+    fn key(&self) -> Vec<&str> {
+        ["flow_id", "call_id", "batch_index", "topic", "partition", "offset"].map(|column| self.get(column)).into()
+    }
+
+    fn is_whole(&self) -> bool {
+        self.get("pair") == "complete" && self.get("damaged") == "false"
+    }
+
+    fn ends(&self) -> BTreeSet<(&str, &str)> {
+        [(ENDS[0], ENDS[1]), (ENDS[2], ENDS[3])].map(|(ip, port)| (self.get(ip), self.get(port))).into()
+    }
+}
+
+/// How a capture is cut.
+#[derive(Debug, Clone, Copy)]
+enum Cut {
+    /// So many packets are all that is left of its beginning.
+    EndsAt(u64),
+    /// So many packets of its beginning are missing.
+    StartsAt(u64),
+    /// Packets are missing here and there.
+    Holes { seed: u64 },
+}
+
+impl Cut {
+    fn keeps(self, packet: u64) -> bool {
+        match self {
+            Cut::EndsAt(end) => packet < end,
+            Cut::StartsAt(start) => packet >= start,
+            Cut::Holes { seed } => !mix(seed ^ mix(packet)).is_multiple_of(ONE_OF),
+        }
+    }
+}
+
+/// SplitMix64: the same places on every machine.
+fn mix(seed: u64) -> u64 {
+    let mut mixed = seed.wrapping_add(0x9e37_79b9_7f4a_7c15);
+    mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    mixed ^ (mixed >> 31)
+}
+
+/// The blocks of a pcapng file, and which of them are packets (draft-ietf-opsawg-pcapng §3.1, §4.3).
+fn blocks(capture: &[u8]) -> Vec<(bool, &[u8])> {
+    let word = |bytes: &[u8]| u32::from_le_bytes(bytes.try_into().unwrap());
+    assert_eq!(word(&capture[8..12]), 0x1a2b_3c4d, "a case is written by our recorder, lowest byte first");
+    let (mut rest, mut found) = (capture, Vec::new());
+    while !rest.is_empty() {
+        let (block, after) = rest.split_at(word(&rest[4..8]) as usize);
+        found.push((matches!(word(&block[..4]), 2 | 3 | 6), block));
+        rest = after;
+    }
+    found
+}
+
+fn cut(blocks: &[(bool, &[u8])], cut: Cut) -> Vec<u8> {
+    let (mut packet, mut kept) = (0, Vec::new());
+    for (is_packet, block) in blocks {
+        if !is_packet || cut.keeps(packet) {
+            kept.extend_from_slice(block);
+        }
+        packet += u64::from(*is_packet);
+    }
+    kept
+}
+
+/// The rows of a capture, by table.
+fn dissected(capture: Vec<u8>) -> Tables {
+    let out = tempfile::tempdir().unwrap();
+    let open = Box::new(move || Ok(Box::new(Cursor::new(capture)) as _));
+    let inputs = vec![Input { name: "case.pcapng".to_owned(), origin: Origin::default(), open }];
+    let mut plan = Plan::new(out.path());
+    plan.threads = 1;
+    let report = dissect::pipeline::dissect(Unit { inputs }, &plan, &()).unwrap();
+    assert!(report.refused.is_empty(), "{:?}", report.refused);
+    let mut tables = Tables::new();
+    for file in &report.files {
+        let table = file.strip_prefix(out.path()).unwrap().iter().next().unwrap().to_string_lossy().into_owned();
+        if !OF_THE_CAPTURE.contains(&table.as_str()) {
+            tables.entry(table).or_default().extend(rows(file));
+        }
+    }
+    tables
+}
+
+fn rows(file: &Path) -> Vec<Row> {
+    let batches = ParquetRecordBatchReaderBuilder::try_new(File::open(file).unwrap()).unwrap().build().unwrap();
+    // Within lists NULL is no text that anybody sends.
+    let options = FormatOptions::new().with_null("\u{2400}");
+    let mut rows = Vec::new();
+    for batch in batches {
+        let batch = batch.unwrap();
+        let columns: Vec<_> = batch.columns().iter().map(without_zone).collect();
+        let texts: Vec<_> = columns.iter().map(|column| ArrayFormatter::try_new(column, &options).unwrap()).collect();
+        let ts = batch.column_by_name("ts").unwrap().as_primitive::<TimestampMicrosecondType>();
+        for at in 0..batch.num_rows() {
+            let schema = batch.schema();
+            let columns = schema.fields().iter().zip(&columns).zip(&texts);
+            let columns = columns
+                .filter(|((_, column), _)| column.is_valid(at))
+                .map(|((field, _), text)| (field.name().clone(), text.value(at).to_string()))
+                .collect();
+            rows.push(Row { ts_us: ts.value(at), columns });
+        }
+    }
+    rows
+}
+
+/// Times as numbers: to print them in UTC takes a table of time zones.
+fn without_zone(column: &ArrayRef) -> ArrayRef {
+    match column.as_primitive_opt::<TimestampMicrosecondType>() {
+        Some(times) => Arc::new(times.reinterpret_cast::<Int64Type>()),
+        None => column.clone(),
+    }
+}
+
+/// Whether these bytes, in hexadecimal, are those in their order, with some missing.
+fn is_left_of(held: &[u8], whole: &[u8]) -> bool {
+    let mut whole = whole.chunks(2);
+    held.chunks(2).all(|byte| whole.any(|other| other == byte))
+}
+
+/// How a row of a part relates to the rows of the whole.
+#[derive(Debug, Clone, Copy)]
+struct Relation {
+    /// Its first byte is another: its id and its time are others too.
+    begins_elsewhere: bool,
+    /// What came before on the same ports is missing, by which the ids of flows are told apart.
+    flow_renamed: bool,
+    /// Packets of its connection were sent again.
+    repeats: bool,
+    /// Packets of its connection were sent again with other bytes: the first one that was captured stands.
+    ambiguous: bool,
+}
+
+impl Relation {
+    /// Why a row of a part cannot be this row of the whole: the columns that differ.
+    fn differences<'a>(self, table: &str, part: &'a Row, whole: &Row) -> Vec<&'a str> {
+        let part_of_body = |column: &str, held: &str| {
+            let whole = whole.get(column);
+            let noted = !part.get("body_note").is_empty();
+            BODIES.contains(&column)
+                && !part.is_whole()
+                && (whole.starts_with(held) || noted && is_left_of(held.as_bytes(), whole.as_bytes()))
+        };
+        let counted_so_far = |column: &str, held: &str| {
+            let number = |text: &str| text.parse::<u64>().ok();
+            BODY_BYTES.contains(&column)
+                && part.get("end_reason") == "input_end"
+                && number(held) <= number(whole.get(column))
+        };
+        let may_differ = |column: &str| {
+            OF_WHAT_WAS_SEEN.contains(&column)
+                || table == "flows" && OF_PACKETS.contains(&column)
+                // No TLS was seen in it: too little was.
+                || table == "flows" && column == "tls" && part.get("tls") == "false"
+                // Only a port told who the client is.
+                || table == "flows" && part.get("direction_known") == "false" && ENDS.contains(&column)
+                || self.begins_elsewhere && ["call_id", "ts"].contains(&column)
+                || self.flow_renamed && ["call_id", "flow_id"].contains(&column)
+                || self.repeats && TIMES.contains(&column)
+                || self.ambiguous && BODIES.contains(&column)
+        };
+        let agrees = |column: &str, held: &str| {
+            whole.get(column) == held || part_of_body(column, held) || counted_so_far(column, held)
+        };
+        let columns = part.columns.iter();
+        columns
+            .filter(|(column, held)| !may_differ(column) && !agrees(column, held))
+            .map(|(column, _)| column.as_str())
+            .collect()
+    }
+}
+
+/// Rows and fields of a table that a part should have, and has.
+#[derive(Debug, Default, Clone, Copy)]
+struct Recall {
+    rows: (u64, u64),
+    fields: (u64, u64),
+}
+
+/// From the first packet of a flow to the last of any [µs].
+fn seen(tables: &Tables) -> RangeInclusive<i64> {
+    let flows = tables.get("flows").map_or(&[][..], Vec::as_slice);
+    let first = flows.iter().map(|flow| flow.ts_us).min().unwrap_or(i64::MAX);
+    let last = flows.iter().filter_map(|flow| flow.get("end_ts").parse().ok()).max().unwrap_or(i64::MIN);
+    first..=last
+}
+
+/// Holds the rows of a part against those of the whole; says what is wrong.
+fn compare(whole: &Tables, part: &Tables, recall: &mut BTreeMap<String, Recall>) -> Vec<String> {
+    let none = Vec::new();
+    let flows: BTreeMap<_, _> = whole["flows"].iter().map(|flow| (flow.get("flow_id"), flow)).collect();
+    let anomalies = whole.get("anomalies").unwrap_or(&none).iter();
+    let ambiguous: BTreeSet<_> =
+        anomalies.filter(|odd| odd.get("kind") == "overlap_differs").map(|odd| odd.get("flow_id")).collect();
+    let seen = seen(part);
+    let mut wrong = Vec::new();
+    let tables: BTreeSet<_> = whole.keys().chain(part.keys()).collect();
+    // What is odd in a part may be so for what is missing only.
+    for table in tables.into_iter().filter(|table| *table != "anomalies") {
+        let (whole, part) = (whole.get(table).unwrap_or(&none), part.get(table).unwrap_or(&none));
+        let recall = recall.entry(table.clone()).or_default();
+        for row in whole.iter().filter(|row| seen.contains(&row.ts_us)) {
+            recall.rows.1 += 1;
+            recall.fields.1 += row.columns.len() as u64;
+        }
+        for row in part {
+            let flow = flows.get(row.get("flow_id"));
+            let mut candidates: Vec<_> = whole.iter().filter(|other| other.key() == row.key()).collect();
+            let relation = Relation {
+                begins_elsewhere: candidates.is_empty(),
+                flow_renamed: flow.is_none(),
+                ambiguous: ambiguous.contains(row.get("flow_id")),
+                repeats: flow
+                    .is_some_and(|flow| RETRANSMITS.iter().any(|&column| !["", "0"].contains(&flow.get(column)))),
+            };
+            if relation.begins_elsewhere {
+                if row.is_whole() && !relation.flow_renamed {
+                    wrong.push(format!("{table}: the whole has no such call: {:?}", row.columns));
+                    continue;
+                }
+                candidates = whole.iter().filter(|other| other.ends() == row.ends()).collect();
+            }
+            let nearest = candidates.into_iter().map(|other| (relation.differences(table, row, other), other));
+            match nearest.min_by_key(|(columns, _)| columns.len()) {
+                None => wrong.push(format!("{table}: the whole has nothing like it: {:?}", row.columns)),
+                Some((columns, other)) if !columns.is_empty() => wrong.push(told(table, row, other, &columns)),
+                Some((_, other)) if seen.contains(&other.ts_us) => {
+                    recall.rows.0 += 1;
+                    recall.fields.0 += row.columns.len() as u64;
+                }
+                Some(_) => {}
+            }
+        }
+    }
+    wrong
+}
+
+fn told(table: &str, part: &Row, whole: &Row, columns: &[&str]) -> String {
+    let mut told = format!("{table} {} ({}, damaged {}):", part.get("call_id"), part.get("pair"), part.get("damaged"));
+    for column in columns {
+        let _ = write!(told, "\n    {column}: {:?}, in the whole {:?}", part.get(column), whole.get(column));
+    }
+    told
+}
+
+fn cases() -> Vec<PathBuf> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../testdata/pcaps");
+    let inputs = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path().join("input.pcapng.zst"));
+    let mut inputs: Vec<_> = inputs.filter(|input| input.is_file()).collect();
+    inputs.sort();
+    inputs
+}
+
+#[test]
+fn a_part_says_nothing_that_the_whole_does_not_say() {
+    let count = std::env::var("REMORA_TEST_CUTS").map_or(CUTS, |count| count.parse().unwrap());
+    let mut wrong = String::new();
+    for input in cases() {
+        let name = input.parent().unwrap().file_name().unwrap().to_string_lossy().into_owned();
+        let capture = zstd::decode_all(File::open(&input).unwrap()).unwrap();
+        let blocks = blocks(&capture);
+        let packets = blocks.iter().filter(|(is_packet, _)| *is_packet).count() as u64;
+        let whole = dissected(capture.clone());
+        let cuts: Vec<_> = (0..count)
+            .flat_map(|seed| {
+                let at = 1 + mix(seed) % (packets - 1);
+                [Cut::StartsAt(at), Cut::EndsAt(at), Cut::Holes { seed }]
+            })
+            .collect();
+        let found: Vec<_> = cuts
+            .par_iter()
+            .map(|&way| {
+                let mut recall = BTreeMap::new();
+                let wrong = compare(&whole, &dissected(cut(&blocks, way)), &mut recall);
+                (way, wrong, recall)
+            })
+            .collect();
+        let mut recalls: BTreeMap<(&str, String), Recall> = BTreeMap::new();
+        for (way, errors, found) in found {
+            errors.iter().for_each(|error| wrong += &format!("{name}, {way:?}: {error}\n"));
+            let kind = match way {
+                Cut::EndsAt(_) => "ends early",
+                Cut::StartsAt(_) => "starts late",
+                Cut::Holes { .. } => "holes",
+            };
+            for (table, found) in found {
+                let sum = recalls.entry((kind, table)).or_default();
+                sum.rows = (sum.rows.0 + found.rows.0, sum.rows.1 + found.rows.1);
+                sum.fields = (sum.fields.0 + found.fields.0, sum.fields.1 + found.fields.1);
+            }
+        }
+        for ((kind, table), Recall { rows, fields }) in recalls {
+            let share = |(found, due): (u64, u64)| 100.0 * found as f64 / due.max(1) as f64;
+            println!(
+                "{name}, {kind}, {table}: {:.1} % of {} rows, {:.1} % of {} fields",
+                share(rows),
+                rows.1,
+                share(fields),
+                fields.1
+            );
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong}");
+}
