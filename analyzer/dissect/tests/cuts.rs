@@ -71,8 +71,8 @@ const ENDS: [&str; 4] = ["client_ip", "client_port", "server_ip", "server_port"]
 /// Columns of `flows` that say whether packets were sent again; those of a UDP flow are NULL.
 const RETRANSMITS: [&str; 2] = ["client_retransmits", "server_retransmits"];
 
-/// Lengths of bodies: so far, where the input ended in one.
-const BODY_BYTES: [&str; 2] = ["request_body_bytes", "response_body_bytes"];
+/// Lengths: so far, where the input ended in what they measure, which `pair` or `end_reason` says.
+const LENGTHS: [&str; 3] = ["request_body_bytes", "response_body_bytes", "reply_bytes"];
 
 /// A row: its columns that are not NULL, as text.
 #[derive(Debug, Clone)]
@@ -205,6 +205,17 @@ fn without_zone(column: &ArrayRef) -> ArrayRef {
     }
 }
 
+/// Whether a text says itself that it is cut, by the notation of Redis' values, and is the beginning of the whole one.
+fn begins(held: &str, whole: &str) -> bool {
+    if let Some((kept, _)) = held.split_once("…(") {
+        return whole.starts_with(kept);
+    }
+    let Some((front, cut)) = held.split_once("{\"$cut\":\"") else { return false };
+    let kept = cut.split_once("\",\"bytes\":").map(|(kept, _)| kept);
+    let follows = whole.strip_prefix(front).map(|rest| rest.trim_start_matches("{\"$cut\":").trim_start_matches('"'));
+    kept.zip(follows).is_some_and(|(kept, follows)| follows.starts_with(kept))
+}
+
 /// Whether these bytes, in hexadecimal, are those in their order, with some missing.
 fn is_left_of(held: &[u8], whole: &[u8]) -> bool {
     let mut whole = whole.chunks(2);
@@ -236,8 +247,8 @@ impl Relation {
         };
         let counted_so_far = |column: &str, held: &str| {
             let number = |text: &str| text.parse::<u64>().ok();
-            BODY_BYTES.contains(&column)
-                && part.get("end_reason") == "input_end"
+            LENGTHS.contains(&column)
+                && (part.get("pair") == "cut" || part.get("end_reason") == "input_end")
                 && number(held) <= number(whole.get(column))
         };
         let may_differ = |column: &str| {
@@ -253,7 +264,10 @@ impl Relation {
                 || self.ambiguous && BODIES.contains(&column)
         };
         let agrees = |column: &str, held: &str| {
-            whole.get(column) == held || part_of_body(column, held) || counted_so_far(column, held)
+            whole.get(column) == held
+                || part_of_body(column, held)
+                || counted_so_far(column, held)
+                || !part.is_whole() && begins(held, whole.get(column))
         };
         let columns = part.columns.iter();
         columns
