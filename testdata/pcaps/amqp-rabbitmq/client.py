@@ -26,13 +26,12 @@ def body(size):
 
 def publish(channel, exchange, key, size, settled_by, mandatory=False):
     properties = pika.BasicProperties("text/plain", headers={"size": size, "tags": ["a", None, True]}, message_id=key)
-    returned = False
+    row = dict(exchange=exchange, routing_key=key, body_bytes=size)
     try:
         channel.basic_publish(exchange, key, body(size), properties, mandatory)
-    except UnroutableError:
-        returned = True
-    row = dict(method="publish", exchange=exchange, routing_key=key, body_bytes=size, settled_by=settled_by)
-    log(**row, returned=returned, body_sha256=hashlib.sha256(body(size)).hexdigest())
+    except UnroutableError as refused:
+        log(method="return", **row, reply_text=refused.messages[0].method.reply_text)
+    log(method="publish", **row, settled_by=settled_by, body_sha256=hashlib.sha256(body(size)).hexdigest())
 
 
 def confirms_and_settlements(channel):
@@ -86,8 +85,11 @@ def refusals(connection):
         log(method="open", reply_code=530)
     with socket.create_connection(("127.0.0.1", PORT)) as other:
         other.sendall(b"AMQP\0\1\0\0")
-        log(answer=other.recv(8).hex())
+        assert other.recv(8) == b"AMQP\0\0\x09\x01", "the broker names the version it speaks"
 
+
+# What opens and closes channels, and names queues, pika does not tell.
+log(only="method in ('publish', 'return', 'deliver', 'get-ok', 'get-empty') or method in ('declare', 'open') and reply_code is not null")
 
 connection = connect()
 confirms_and_settlements(connection.channel())

@@ -8,13 +8,13 @@ use std::sync::Arc;
 /// `text(body)`: as UTF-8, with what is none replaced.
 pub fn text(arguments: &[Arc<dyn Array>]) -> Result<Arc<dyn Array>> {
     let texts: StringArray =
-        arguments[0].as_binary::<i32>().iter().map(|bytes| bytes.map(String::from_utf8_lossy)).collect();
+        arguments[0].as_binary_view().iter().map(|bytes| bytes.map(String::from_utf8_lossy)).collect();
     Ok(Arc::new(texts))
 }
 
 /// `hexdump(body)`: sixteen bytes a line, with offset and characters.
 pub fn hexdump(arguments: &[Arc<dyn Array>]) -> Result<Arc<dyn Array>> {
-    let dumps: StringArray = arguments[0].as_binary::<i32>().iter().map(|bytes| bytes.map(dump)).collect();
+    let dumps: StringArray = arguments[0].as_binary_view().iter().map(|bytes| bytes.map(dump)).collect();
     Ok(Arc::new(dumps))
 }
 

@@ -13,12 +13,14 @@ use std::sync::Arc;
 /// All of them.
 pub fn all() -> Vec<ScalarUDF> {
     let text = DataType::Utf8;
+    // As bodies are read: see `types.rs`.
+    let body = DataType::BinaryView;
     vec![
         udf("cidr_contains", &[text.clone(), text.clone()], DataType::Boolean, net::cidr_contains),
         udf("header", &[pairs(), text.clone()], text.clone(), header),
-        udf("hexdump", &[DataType::Binary], text.clone(), body::hexdump),
+        udf("hexdump", &[body.clone()], text.clone(), body::hexdump),
         udf("json_get", &[text.clone(), text.clone()], text.clone(), text::json_get),
-        udf("text", &[DataType::Binary], text.clone(), body::text),
+        udf("text", &[body], text.clone(), body::text),
         udf("url_decode", &[text.clone()], text, text::url_decode),
     ]
 }
