@@ -28,7 +28,9 @@ const COLUMNS: &[Column] = &[
     column("value", Blob, "Value, up to the body limit.").null("none, or bodies were not asked for").source(FORMAT),
     column("key_bytes", BigInt, "Length of the key.").unit("bytes").null("none").source(FORMAT),
     column("value_bytes", BigInt, "Length of the value.").unit("bytes").null("none").source(FORMAT),
-    column("headers", Pairs, "Headers.").null("a message format without headers").source(FORMAT),
+    column("headers", Pairs, "Headers; the value of one may be NULL.")
+        .null("a message format without headers")
+        .source(FORMAT),
     column("compression", Text, "Compression of its batch: 'none', 'gzip', 'snappy', 'lz4' or 'zstd'.").source(FORMAT),
     column("producer_id", BigInt, "Producer.").null("neither idempotent nor transactional").source(FORMAT),
     column("control", Boolean, "Whether a broker wrote it, as marker of a transaction's end for example.")

@@ -3,6 +3,7 @@
 //! Format 2 holds records, formats 0 and 1 messages, each of which may hold compressed messages
 //! (<https://kafka.apache.org/documentation/#messageformat>). Every format has its length and its number at the same place.
 
+use super::Header;
 use super::codec::{self, Codec};
 use formats::bytes::{Reader, Short};
 
@@ -174,13 +175,13 @@ pub fn record_bytes(bytes: &[u8]) -> Option<(u64, usize)> {
 }
 
 /// The headers of a record, as many as there are whole.
-pub fn headers(bytes: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
+pub fn headers(bytes: &[u8]) -> impl Iterator<Item = Header<'_>> {
     let mut input = Reader::new(bytes);
     let count = varint(&mut input).unwrap_or_default();
     let mut left = u64::try_from(count).unwrap_or_default();
     std::iter::from_fn(move || {
         left = left.checked_sub(1)?;
-        Some((nullable(&mut input)?.unwrap_or_default(), nullable(&mut input)?.unwrap_or_default()))
+        Some((nullable(&mut input)?, nullable(&mut input)?))
     })
 }
 

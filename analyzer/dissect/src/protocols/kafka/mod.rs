@@ -55,6 +55,9 @@ pub struct Exchange {
     pub response_bytes: Option<u64>,
 }
 
+/// Name and value of a record's header, which may have no value.
+pub type Header<'a> = (Option<&'a [u8]>, Option<&'a [u8]>);
+
 /// A record produced or fetched.
 #[derive(Debug, Clone, Copy)]
 pub struct Record<'a> {
@@ -87,7 +90,7 @@ pub struct Record<'a> {
 
 impl<'a> Record<'a> {
     /// Names and values of its headers; none in the message formats that have no headers.
-    pub fn headers(&self) -> Option<impl Iterator<Item = (&'a [u8], &'a [u8])> + use<'a>> {
+    pub fn headers(&self) -> Option<impl Iterator<Item = Header<'a>> + use<'a>> {
         self.headers.map(batch::headers)
     }
 }

@@ -244,7 +244,7 @@ impl Lines {
         };
         let role = match (name, &kind) {
             ("acks", Kind::Int16) => Role::Acks,
-            ("error_code", Kind::Int16) => Role::ErrorCode,
+            ("error_code" | "partition_error_code" | "acknowledge_error_code", Kind::Int16) => Role::ErrorCode,
             ("index" | "partition" | "partition_index", Kind::Int32) if !list => Role::Partition,
             ("topic_id", Kind::Uuid) => Role::TopicId,
             _ => Role::Other,

@@ -45,7 +45,7 @@ fn render_record(record: &Record<'_>) -> String {
     words.push(format!("{}={}", text(record.key).unwrap_or("-".into()), text(record.value).unwrap_or("-".into())));
     words.extend(record.value_bytes.filter(|&bytes| bytes > BODY_BYTES_MAX as u64).map(|bytes| format!("of {bytes}")));
     for (name, value) in record.headers().into_iter().flatten() {
-        words.push(format!("{}:{}", String::from_utf8_lossy(name), String::from_utf8_lossy(value)));
+        words.push(format!("{}:{}", text(name).unwrap_or("-".into()), text(value).unwrap_or("-".into())));
     }
     words.extend(Some(record.compression).filter(|&name| name != "none").map(str::to_owned));
     words.extend(record.producer_id.map(|id| format!("by {id}")));

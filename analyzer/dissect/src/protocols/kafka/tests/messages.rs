@@ -18,6 +18,14 @@ fn messages() {
                 r#"Heartbeat v0 7 complete group g UNKNOWN_MEMBER_ID {"group_id":"g","generation_id":1,"member_id":"m"} -> {"error_code":25}"#,
             ),
             (
+                "an error of a partition",
+                vec![
+                    asks(24, 0, 7, put().text("x").i64(1).i16(0).i32(1).text("t").i32(1).i32(4)),
+                    answers(7, put().i32(0).i32(1).text("t").i32(1).i32(4).i16(3)),
+                ],
+                r#"AddPartitionsToTxn v0 7 complete [t] UNKNOWN_TOPIC_OR_PARTITION {"v3_and_below_transactional_id":"x","v3_and_below_producer_id":1,"v3_and_below_producer_epoch":0,"v3_and_below_topics":[{"name":"t","partitions":[4]}]} -> {"throttle_time_ms":0,"results_by_topic_v3_and_below":[{"name":"t","results_by_partition":[{"partition_index":4,"partition_error_code":3}]}]}"#,
+            ),
+            (
                 "a response alone",
                 vec![alive(7), heartbeat(8), alive(8)],
                 &format!("7 response_only\nHeartbeat v0 8 {HEARTBEAT}"),

@@ -74,7 +74,7 @@ fn every_version_is_read_to_its_end() {
 /// Calls of all kinds.
 fn conversation() -> Vec<Step> {
     let records =
-        |at| batch(at, 0, &[(Some("k"), Some("some value"), &[("h", "x")]), (None, Some("another value"), &[])]);
+        |at| batch(at, 0, &[(Some("k"), Some("some value"), &[("h", Some("x"))]), (None, Some("another value"), &[])]);
     vec![
         asks(18, 3, 1, put().compact("lib").compact("1").i8(0)),
         answers(1, put().i16(0).i8(2).i16(18).i16(0).i16(4).i8(0).i32(0).i8(0)),
