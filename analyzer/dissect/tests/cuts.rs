@@ -71,8 +71,16 @@ const ENDS: [&str; 4] = ["client_ip", "client_port", "server_ip", "server_port"]
 /// Columns of `flows` that say whether packets were sent again; those of a UDP flow are NULL.
 const RETRANSMITS: [&str; 2] = ["client_retransmits", "server_retransmits"];
 
-/// Lengths: so far, where the input ended in what they measure, which `pair` or `end_reason` says.
-const LENGTHS: [&str; 3] = ["request_body_bytes", "response_body_bytes", "reply_bytes"];
+/// Lengths and counts: so far, where the input ended in what they measure, which `pair` or `end_reason` says.
+const LENGTHS: [&str; 7] = [
+    "request_body_bytes",
+    "response_body_bytes",
+    "reply_bytes",
+    "request_bytes",
+    "response_bytes",
+    "request_messages",
+    "response_messages",
+];
 
 /// A row: its columns that are not NULL, as text.
 #[derive(Debug, Clone)]
@@ -222,6 +230,16 @@ fn is_left_of(held: &[u8], whole: &[u8]) -> bool {
     held.chunks(2).all(|byte| whole.any(|other| other == byte))
 }
 
+/// Whether the known fields of a list are fields of the whole one, in its order. Others are not known: HTTP/2 names fields
+/// by a table whose begin was not seen, and among them may be pseudo-fields, which the whole list has not.
+fn is_known_of(held: &str, whole: &str) -> bool {
+    fn fields(list: &str) -> impl Iterator<Item = &str> {
+        list.trim_start_matches("[{").trim_end_matches("}]").split("}, {")
+    }
+    let mut whole = fields(whole);
+    fields(held).filter(|field| !field.contains('␀')).all(|field| whole.any(|other| other == field))
+}
+
 /// How a row of a part relates to the rows of the whole.
 #[derive(Debug, Clone, Copy)]
 struct Relation {
@@ -267,6 +285,7 @@ impl Relation {
             whole.get(column) == held
                 || part_of_body(column, held)
                 || counted_so_far(column, held)
+                || held.contains('␀') && is_known_of(held, whole.get(column))
                 || !part.is_whole() && begins(held, whole.get(column))
         };
         let columns = part.columns.iter();

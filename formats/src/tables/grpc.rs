@@ -28,10 +28,10 @@ const COLUMNS: &[Column] = &[
     column("grpc_message", Text, "Status message, percent-encoding undone.")
         .null("none sent")
         .source("gRPC over HTTP2, Responses"),
-    column("request_messages", Int, "Messages of the request that were sent to their end.")
+    column("request_messages", Int, "Messages of the request that were sent to their end; so far, where the input ends in it.")
         .null(NOT_COUNTED)
         .source("gRPC over HTTP2, Length-Prefixed-Message"),
-    column("response_messages", Int, "Messages of the response that were sent to their end.")
+    column("response_messages", Int, "Messages of the response that were sent to their end; so far, where the input ends in it.")
         .null(NOT_COUNTED)
         .source("gRPC over HTTP2, Length-Prefixed-Message"),
     column("request_bytes", BigInt, "Bytes of these messages as sent, without their prefixes.")

@@ -97,7 +97,7 @@ fn message(
         None => kind.append_null(),
     }
     body.append_option(message.map(|message| &message.body).filter(|body| !body.is_empty()));
-    bytes.append_option(message.map(|message| message.body_bytes as i64));
+    bytes.append_option(message.filter(|message| !message.doubtful).map(|message| message.body_bytes as i64));
 }
 
 /// The media type without parameters, in lower case (RFC 9110 §8.3.1).

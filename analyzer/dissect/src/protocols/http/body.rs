@@ -61,6 +61,8 @@ pub struct Ended {
     pub bytes: u64,
     /// Whether bytes of it were lost, or may have been.
     pub damaged: bool,
+    /// Whether nobody knows how many.
+    pub doubtful: bool,
     /// Why `body` is not the whole or not decoded.
     pub note: Option<String>,
     /// What is kept of it beyond the limit.
@@ -127,7 +129,8 @@ impl Body {
 
     /// Hands over what a row gets; `whole` says whether the message came to its end.
     pub fn end(mut self, whole: bool) -> Ended {
-        let (bytes, damaged) = (self.bytes, self.lost.is_some() || self.doubtful);
+        let (bytes, doubtful) = (self.bytes, self.doubtful);
+        let damaged = self.lost.is_some() || doubtful;
         let beyond = self.take_beyond();
         let (codings, mut grpc) = (self.codings, self.grpc.take());
         let (body, note, cut) = if self.bytes_max == 0 { (Vec::new(), None, true) } else { self.decoded(whole) };
@@ -138,7 +141,7 @@ impl Body {
             if note.is_some() || cut || damaged { counter.stop(grpc::Odd::Coded) } else { counter.write(&body) }
         }
         let grpc = grpc.map(|counter| Box::new(counter.end(whole)));
-        Ended { body, bytes, damaged, note, beyond, grpc }
+        Ended { body, bytes, damaged, doubtful, note, beyond, grpc }
     }
 
     /// What a row gets, why that is not the whole or not decoded, and whether it was cut.

@@ -157,6 +157,8 @@ pub struct Message {
     pub body_bytes: u64,
     /// Whether bytes of the body were lost, or may have been.
     pub damaged: bool,
+    /// Whether nobody knows how many, so that the length is not known either.
+    pub doubtful: bool,
     /// The body, where it is needed beyond the limit.
     pub beyond: Option<Beyond>,
     /// The messages of a gRPC body.
@@ -169,6 +171,7 @@ impl Message {
         self.body = body.body;
         self.body_bytes = body.bytes;
         self.damaged = body.damaged;
+        self.doubtful = body.doubtful;
         self.beyond = body.beyond;
         self.grpc = body.grpc;
         self.trailers = trailers;
