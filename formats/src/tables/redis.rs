@@ -13,7 +13,7 @@ const NO_REPLY: &str = "no reply was seen: there was none, or pushes confirmed t
 
 const COLUMNS: &[Column] = &[
     column("resp_version", Int, "Version of RESP: 2, or 3 once HELLO asked for it or values only it has were seen.")
-        .null("joined in the middle, and nothing told")
+        .null("joined in the middle, behind a loss of commands, or not known for want of a reply, and nothing told")
         .source(RESP),
     column("command", Text, "Command in upper case, with its subcommand ('CONFIG GET'); of a push what it is about: 'MESSAGE', 'SUBSCRIBE', 'INVALIDATE', 'MONITOR', or what a master sends its replica, 'RDB' for a snapshot.")
         .null("the command was not seen, or its name was cut")
@@ -42,9 +42,9 @@ const COLUMNS: &[Column] = &[
         .source(COMMANDS),
     column("request_bytes", BigInt, "Length of the command as sent.")
         .unit("bytes")
-        .null("the command was not seen")
+        .null("the command was not seen, or not its end")
         .source(RESP),
-    column("reply_bytes", BigInt, "Length of the reply or push as sent.")
+    column("reply_bytes", BigInt, "Length of the reply or push as sent; so far where `pair` is 'cut'.")
         .unit("bytes")
         .null(NO_REPLY)
         .source(RESP),

@@ -39,6 +39,8 @@ pub(super) struct Reading {
     pub(super) stamp: Option<Stamp>,
     /// Bytes missing inside it.
     lost_bytes: u64,
+    /// Whether its last byte is among those.
+    end_lost: bool,
     /// Whether bytes of it are missing, or right before it.
     damaged: bool,
     /// Whether bytes are missing where the next message is looked for.
@@ -89,6 +91,7 @@ impl Dissector for OverTcp {
                 if let Some(whole) = reading.parser.lose(lost_bytes) {
                     reading.damaged = true;
                     reading.lost_bytes += lost_bytes;
+                    reading.end_lost = whole.is_some();
                     if let Some(node) = whole {
                         self.message(from, node, false, out);
                     }
@@ -137,6 +140,7 @@ impl OverTcp {
             parser: Parser::new(grammar, kept_bytes_max),
             stamp: None,
             lost_bytes: 0,
+            end_lost: false,
             damaged: false,
             lost: false,
             skipped_bytes: 0,
@@ -286,7 +290,8 @@ impl OverTcp {
         let Some(command) = command.filter(|command| cut || command.name.is_some() || message.stamp.damaged) else {
             return;
         };
-        let message = Message { content: command, stamp: message.stamp, bytes: message.bytes, cut };
+        let message =
+            Message { content: command, stamp: message.stamp, bytes: message.bytes, cut, untimed: message.untimed };
         if from == Side::Server {
             return self.rows.replicated(&message, out);
         }
@@ -327,13 +332,14 @@ impl OverTcp {
             Side::Server => self.rows.missing_replies(why),
         }
         let edge = why == Missing::Lost;
+        let behind_ns = self.rows.resumes_behind_ns().filter(|_| from == Side::Server).unwrap_or(i64::MIN);
         let reading = &mut self.sides[from];
         reading.lost |= edge;
         let since_ns = match reading.state {
             State::Seeking { since_ns, .. } => since_ns,
             _ => reading.last_ns,
         };
-        reading.state = State::Seeking { edge, since_ns };
+        reading.state = State::Seeking { edge, since_ns: since_ns.max(behind_ns) };
     }
 }
 
@@ -350,8 +356,9 @@ impl Reading {
     pub(super) fn taken<T>(&mut self, content: T, cut: bool) -> Option<Message<T>> {
         let damaged = std::mem::take(&mut self.damaged);
         let lost_bytes = std::mem::take(&mut self.lost_bytes);
+        let untimed = std::mem::take(&mut self.end_lost);
         let mut stamp = self.stamp.take()?;
         stamp.damaged |= damaged;
-        Some(Message { content, stamp, bytes: stamp.bytes + lost_bytes, cut })
+        Some(Message { content, stamp, bytes: stamp.bytes + lost_bytes, cut, untimed })
     }
 }

@@ -5,12 +5,16 @@
 //!
 //! * Commands from before a loss of commands are answered first, in order. A command whose name is damaged is such a
 //!   loss, for it may be one that gets no reply, or silences others.
-//! * Behind a loss of replies, reading goes on with the first bytes that came after a command was sent, and the
-//!   newest command sent before them is held to be the one answered, for clients that wait for each reply have no
-//!   older one open. Older ones become rows without a reply.
-//! * Such pairs are doubtful until everything sent was answered and nothing came that answers nothing; with a client
-//!   that pipelines, until it was also quiet for longer than replies take. Behind a gap a doubtful pair says that it
-//!   is damaged; where we joined in the middle, only if more than one command was open.
+//! * Behind a loss of replies, reading goes on with the first bytes that came after a command was sent. The newest
+//!   command sent before them is held to be the one answered, for clients that wait for each reply have no older one
+//!   open.
+//! * With a client that was seen to pipeline, or with several commands open and no reply known to be lost, nothing
+//!   is paired: commands and replies become rows of their own.
+//! * Order is certain again with the first command sent after the server spoke, for nothing is open then; with a
+//!   client that was seen to send more while replies to others were coming in, only if it was also quiet before for
+//!   longer than replies take. Until then pairs say behind a gap that they are damaged.
+//!
+//! So a wrong pair needs a client that does not wait and was never seen not to, and it says that it is damaged.
 
 use super::command::{self, Command, Effect};
 use super::exchange::Exchange;
@@ -43,6 +47,8 @@ pub struct Message<T> {
     pub bytes: u64,
     /// Whether its end was not seen.
     pub cut: bool,
+    /// Whether its last byte was not seen, though its end is known: when it ended is not known.
+    pub untimed: bool,
 }
 
 struct Open {
@@ -50,11 +56,21 @@ struct Open {
     stamp: Stamp,
     bytes: u64,
     cut: bool,
+    untimed: bool,
     answered: bool,
+    /// Why it is not certain which reply is its own.
     doubt: Option<Missing>,
+    /// Whether its reply may be among those lost.
+    reply_lost: bool,
     /// The first push that confirmed it, and how many are still to come.
     confirmed: Option<Stamp>,
     confirmations_left: u32,
+}
+
+impl Open {
+    fn greets(&self) -> bool {
+        matches!(self.command.effect, Effect::Hello(_) | Effect::Reset | Effect::Unknown)
+    }
 }
 
 /// All that is open on one connection.
@@ -64,15 +80,17 @@ pub struct Rows {
     /// Replies to come for commands that were handed on already.
     owed: u64,
     session: Session,
-    /// Whether order is certain for commands sent from now on.
+    /// Why order is not certain for commands sent from now on.
     doubt: Option<Missing>,
-    /// Whether something that answers nothing came since the last command.
-    unasked: bool,
-    /// How long replies took since order became doubtful, and when the last value came.
+    /// Whether the server spoke since the last command, as far as order is in doubt.
+    spoke: bool,
+    /// The longest a reply took, and when the last one came.
     slowest_ns: i64,
-    last_ns: i64,
-    /// Whether more than one command was open since then.
+    replied_ns: i64,
+    /// Whether a command was seen to be sent before the reply to another.
     pipelines: bool,
+    /// Whether it was sent between replies to commands that were open together.
+    overlaps: bool,
     /// Whether the server sends the commands, of a master to its replica.
     pub replicates: bool,
 }
@@ -86,10 +104,11 @@ impl Rows {
             owed: 0,
             session: Session::new(from_start),
             doubt: (!from_start).then_some(Missing::Unseen),
-            unasked: true,
+            spoke: false,
             slowest_ns: 0,
-            last_ns: i64::MIN,
+            replied_ns: i64::MIN,
             pipelines: false,
+            overlaps: false,
             replicates: false,
         }
     }
@@ -97,7 +116,7 @@ impl Rows {
     /// A command. Says what the server sends behind it, where that is no reply.
     pub fn command(&mut self, message: Message<Command>, out: &mut dyn Sink) -> After {
         let effect = message.content.effect;
-        self.settle_order(&message.stamp);
+        self.settle_order(&message.stamp, out);
         match effect {
             // It may get no reply, or several, or change what others get: as if it were missing.
             Effect::Unknown if message.stamp.damaged => self.missing_commands(Missing::Lost),
@@ -112,6 +131,12 @@ impl Rows {
         if self.waiting.len() >= WAITING_MAX {
             self.give_up_oldest(out);
         }
+        if self.doubt.is_some() && matches!(effect, Effect::Hello(_) | Effect::Reset) {
+            self.session.resp_version = None;
+        }
+        // Of one packet.
+        let before = self.waiting.back().filter(|before| before.answered && answered);
+        self.pipelines |= before.is_some_and(|before| before.stamp.last_ns == message.stamp.first_ns);
         let mut command = message.content;
         if self.waiting_bytes > WAITING_BYTES_MAX {
             command.shed();
@@ -122,8 +147,10 @@ impl Rows {
             stamp: message.stamp,
             bytes: message.bytes,
             cut: message.cut,
+            untimed: message.cut || message.untimed,
             answered,
             doubt: self.doubt,
+            reply_lost: false,
             confirmed: None,
             confirmations_left,
         });
@@ -139,7 +166,6 @@ impl Rows {
     /// A value of the server; `evidence` is the version it can only be of. Says what comes behind it.
     pub fn value(&mut self, mut message: Message<Node>, evidence: Option<u8>, out: &mut dyn Sink) -> After {
         self.settle(out);
-        self.last_ns = message.stamp.last_ns;
         self.session.speaks(evidence);
         if let Some((push, kind)) = Push::of(&message.content)
             && self.is_push(&push, kind)
@@ -153,10 +179,15 @@ impl Rows {
             self.alone(&message, out);
             return After::Reply;
         }
-        let alone = self.waiting.len() == 1;
-        let Some(mut open) = self.pop() else {
+        let stamp = message.stamp;
+        self.spoke = true;
+        if self.waiting.is_empty() {
             self.doubt_order(Missing::Unseen);
+            self.spoke = true;
+        }
+        let Some(mut open) = self.answers(&stamp) else {
             self.alone(&message, out);
+            self.replied_ns = stamp.last_ns;
             return After::Reply;
         };
         let effect = open.command.effect;
@@ -166,15 +197,19 @@ impl Rows {
         if let Effect::Hello(asked) = effect {
             self.session.greets(asked, &message.content);
         }
-        let doubtful = match open.doubt {
-            Some(Missing::Lost) => true,
-            Some(Missing::Unseen) => !alone,
-            None => false,
-        };
+        let doubtful = open.doubt == Some(Missing::Lost);
         open.stamp.damaged |= doubtful;
-        self.slowest_ns = self.slowest_ns.max(message.stamp.first_ns.saturating_sub(open.stamp.last_ns));
+        if open.doubt.is_none() {
+            self.watch(&open.stamp, &stamp);
+        }
+        self.replied_ns = stamp.last_ns;
         let row = self.row(Some(&open), Some(&message));
-        let call = Call::new(Some(open.stamp), Some(message.stamp));
+        let mut call = Call::new(Some(open.stamp), Some(stamp));
+        if open.untimed {
+            // How long the reply took is not known without its time; it still is a pair.
+            call.request.iter_mut().for_each(|request| request.damaged |= stamp.damaged);
+            call.response = None;
+        }
         out.row(&if open.cut || message.cut { call.cut() } else { call }, Row::Redis(&row));
         let after = if doubtful || message.cut {
             self.session.unanswered(effect);
@@ -235,32 +270,51 @@ impl Rows {
         self.owed = 0;
         for open in &mut self.waiting {
             open.doubt = open.doubt.max(Some(why));
+            open.reply_lost = true;
         }
+        if self.waiting.iter().any(Open::greets) {
+            self.session.resp_version = None;
+        }
+        // A client that waits has the lost replies before it asks again.
+        self.spoke = true;
+    }
+
+    /// Since when a command must have been sent for the server to be held to begin its answer behind a loss, if that
+    /// is not when it was last read.
+    pub fn resumes_behind_ns(&self) -> Option<i64> {
+        // Lost is a part of the only reply to come, or, with a pipeline, of any.
+        let newest = self.waiting.back()?;
+        (self.waiting.len() == 1 || self.pipelines).then_some(newest.stamp.last_ns)
     }
 
     /// When the server began to answer something, of which nothing was read since `since_ns`: the time of the
     /// first command sent after that and until `until_ns`.
     pub fn turn_ns(&self, since_ns: i64, until_ns: i64) -> Option<i64> {
+        if self.doubt.is_some() && self.pipelines {
+            return None;
+        }
         let mut sent = self.waiting.iter().filter(|open| open.answered).map(|open| open.stamp.last_ns);
         sent.find(|&sent| sent > since_ns && sent <= until_ns)
     }
 
-    /// The reply that begins at `first_ns` answers the newest command before it; older ones are handed on.
+    /// The reply that begins at `first_ns` answers the newest command before it, unless order is certain; older ones
+    /// are handed on.
     pub fn resume(&mut self, first_ns: i64, out: &mut dyn Sink) {
-        while self.waiting.get(1).is_some_and(|next| next.stamp.last_ns <= first_ns) {
+        while self.doubt.is_some() && self.waiting.get(1).is_some_and(|next| next.stamp.last_ns <= first_ns) {
             if let Some(open) = self.pop() {
-                self.hand_on(open, true, out);
+                self.hand_on_unsure(open, out);
             }
         }
-        self.unasked = false;
-        self.pipelines = self.waiting.len() > 1;
     }
 
     /// Nothing more comes: what is open becomes rows, cut if the input ended.
     pub fn end(&mut self, cut: bool, out: &mut dyn Sink) {
         while let Some(open) = self.pop() {
-            let lost = open.answered && open.doubt == Some(Missing::Lost);
-            self.hand_on(open, cut || lost, out);
+            if cut {
+                self.hand_on(open, true, out);
+            } else {
+                self.hand_on_unsure(open, out);
+            }
         }
     }
 
@@ -272,22 +326,42 @@ impl Rows {
     /// Order is not certain for commands sent from now on.
     fn doubt_order(&mut self, why: Missing) {
         self.doubt = self.doubt.max(Some(why));
-        self.unasked = true;
-        self.slowest_ns = 0;
-        self.pipelines = self.waiting.len() > 1;
+        self.spoke = false;
     }
 
-    /// Order is certain again once a command is sent with nothing open, nothing unasked before it, and, for a client
-    /// that does not wait, after such a time that no reply can be under way.
-    fn settle_order(&mut self, sent: &Stamp) {
-        let drained = self.waiting.is_empty() && self.owed == 0;
-        self.pipelines |= !drained;
-        if !drained || std::mem::take(&mut self.unasked) {
+    /// Order is certain again once a command is sent with nothing open: what was sent before the server spoke is
+    /// answered, unless the client does not wait for that.
+    fn settle_order(&mut self, sent: &Stamp, out: &mut dyn Sink) {
+        if self.doubt.is_none() || !std::mem::take(&mut self.spoke) {
             return;
         }
-        if !self.pipelines || sent.first_ns.saturating_sub(self.last_ns) > self.slowest_ns {
-            self.doubt = None;
+        let asked_ns = self.waiting.back().map_or(i64::MIN, |newest| newest.stamp.last_ns);
+        let quiet_ns = sent.first_ns.saturating_sub(asked_ns.max(self.replied_ns));
+        if quiet_ns < 0 || self.overlaps && quiet_ns <= self.slowest_ns {
+            return;
         }
+        while let Some(open) = self.pop() {
+            self.hand_on_unsure(open, out);
+        }
+        self.owed = 0;
+        self.doubt = None;
+    }
+
+    /// The command that a reply answers, if that is certain, or as good as that.
+    fn answers(&mut self, reply: &Stamp) -> Option<Open> {
+        let front = self.waiting.front()?;
+        let waits = self.waiting.len() == 1 && !self.pipelines && front.stamp.first_ns <= reply.first_ns;
+        if front.doubt.is_none() || waits { self.pop() } else { None }
+    }
+
+    /// Notes how a client asks whose commands and replies are all seen: `asked` was taken from those that wait.
+    fn watch(&mut self, asked: &Stamp, reply: &Stamp) {
+        self.slowest_ns = self.slowest_ns.max(reply.first_ns.saturating_sub(asked.last_ns));
+        let sent_before = |open: &Open| open.answered && open.stamp.first_ns <= reply.first_ns;
+        self.pipelines |= self.waiting.front().is_some_and(sent_before);
+        let newest = self.waiting.back().filter(|open| sent_before(open));
+        self.overlaps |=
+            asked.last_ns <= self.replied_ns && newest.is_some_and(|newest| newest.stamp.first_ns > self.replied_ns);
     }
 
     fn pop(&mut self) -> Option<Open> {
@@ -311,6 +385,13 @@ impl Rows {
         let cut = open.cut || cut && open.confirmed.is_none();
         out.row(&if cut { call.cut() } else { call }, Row::Redis(&row));
         self.session.unanswered(open.command.effect);
+    }
+
+    /// Hands on a command whose reply was lost, or may be one that was handed on alone.
+    fn hand_on_unsure(&mut self, mut open: Open, out: &mut dyn Sink) {
+        let lost = open.answered && open.reply_lost;
+        open.stamp.damaged |= open.answered && !lost && open.doubt == Some(Missing::Lost);
+        self.hand_on(open, lost, out);
     }
 
     fn give_up_oldest(&mut self, out: &mut dyn Sink) {
@@ -371,7 +452,7 @@ impl Rows {
     fn alone(&self, message: &Message<Node>, out: &mut dyn Sink) {
         let mut content = message.content.clone();
         command::redact_reply(&mut content);
-        let shown = Message { content, stamp: message.stamp, bytes: message.bytes, cut: message.cut };
+        let shown = Message { content, ..*message };
         let mut row = self.row(None, Some(&shown));
         row.db = None;
         // What answers nothing behind a gap may be a part of something else.
@@ -386,7 +467,8 @@ impl Rows {
         let error = node.and_then(Node::error);
         let shown = node.filter(|_| error.is_none());
         Exchange {
-            resp_version: self.session.resp_version,
+            // Of HELLO without its reply it is not known which version it left behind.
+            resp_version: self.session.resp_version.filter(|_| node.is_some() || !open.is_some_and(Open::greets)),
             command: open.and_then(|open| open.command.name.clone()),
             key: open.and_then(|open| open.command.key.clone()),
             args: open.and_then(|open| open.command.args.clone()),
@@ -397,7 +479,7 @@ impl Rows {
             db: open.and_then(|open| {
                 self.session.db_of(node).filter(|_| !self.replicates && open.doubt != Some(Missing::Lost))
             }),
-            request_bytes: open.map(|open| open.bytes),
+            request_bytes: open.filter(|open| !open.cut).map(|open| open.bytes),
             reply_bytes: reply.map(|reply| reply.bytes),
         }
     }

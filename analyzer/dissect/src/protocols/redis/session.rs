@@ -24,6 +24,9 @@ struct Multi {
     config_get: bool,
 }
 
+/// A SELECT that may be anywhere among what is queued.
+const UNPLACED: (usize, Option<i32>) = (usize::MAX, None);
+
 /// The state of one connection, as far as it was seen.
 #[derive(Debug)]
 pub struct Session {
@@ -92,7 +95,7 @@ impl Session {
     /// The database a command with that reply runs in.
     pub fn db_of(&self, reply: Option<&Node>) -> Option<i32> {
         let later = self.multi.as_ref().is_some_and(|multi| multi.selected.is_some());
-        self.db.filter(|_| !later || !reply.is_some_and(|reply| is(reply, b"QUEUED")))
+        self.db.filter(|_| !later || reply.is_some_and(|reply| !is(reply, b"QUEUED")))
     }
 
     /// Whether the reply may hold secrets.
@@ -149,18 +152,25 @@ impl Session {
     /// Notes a command whose reply is not known.
     pub fn unanswered(&mut self, effect: Effect) {
         match effect {
-            Effect::Exec if self.multi.as_ref().is_none_or(|multi| multi.selected.is_some()) => self.db = None,
+            Effect::Discard => self.multi = None,
+            Effect::Exec if self.multi.take().is_none_or(|multi| multi.selected.is_some()) => self.db = None,
             Effect::Hello(_) => self.resp_version = None,
-            Effect::Multi => self.multi = Some(Multi { selected: Some((0, None)), ..Multi::default() }),
-            Effect::Reset | Effect::Select(_) => self.db = None,
-            Effect::Unknown => (self.db, self.resp_version) = (None, None),
+            Effect::Multi => self.multi = Some(Multi::default()),
+            Effect::Select(_) => self.db = None,
+            Effect::Reset | Effect::Unknown => (self.db, self.resp_version) = (None, None),
             _ => {}
+        }
+        // It may have been queued: places behind it are not known.
+        if let Some(multi) = &mut self.multi {
+            multi.selected = Some(UNPLACED);
+            multi.config_get = true;
         }
     }
 
     /// Commands may have been missed.
     pub fn missed(&mut self) {
         self.db = None;
+        self.resp_version = None;
         self.multi = None;
         self.silence = Silence::default();
     }

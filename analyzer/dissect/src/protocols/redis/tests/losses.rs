@@ -67,6 +67,19 @@ fn losses() {
                 r#"!redis_gap, GET key=a ["a"] cut, GET key=b ["b"] > bulk_string "b" damaged, GET key=c ["c"] > bulk_string "c""#,
             ),
             (
+                "a reply to a client that pipelines",
+                vec![
+                    client([resp("GET a"), resp("GET b")].concat()),
+                    server("$1\r\na\r\n$1\r\nb\r\n"),
+                    client([resp("GET c"), resp("GET d"), resp("GET e")].concat()),
+                    lost(answering, 7),
+                    server("$1\r\nd\r\n$1\r\ne\r\n"),
+                    client([resp("GET f"), resp("GET g")].concat()),
+                    server("$1\r\nf\r\n$1\r\ng\r\n"),
+                ],
+                r#"GET key=a ["a"] > bulk_string "a", GET key=b ["b"] > bulk_string "b", !redis_gap, GET key=c ["c"] cut, GET key=d ["d"] cut, GET key=e ["e"] cut, !redis_skipped, GET key=f ["f"] > bulk_string "f" damaged, GET key=g ["g"] > bulk_string "g""#,
+            ),
+            (
                 "inside an argument",
                 vec![
                     client("*3\r\n$3\r\nSET\r\n$1\r\na\r\n$4\r\nb"),
@@ -102,7 +115,7 @@ fn losses() {
                     ask("GET b"),
                     server("$1\r\nb\r\n"),
                 ],
-                r#"!redis_gap, CLIENT REPLY ["SK…(4 bytes)"] > bulk_string "b" damaged, GET key=a ["a"] cut, GET key=b ["b"] cut"#,
+                r#"!redis_gap, ? > bulk_string "b" response_only damaged, CLIENT REPLY ["SK…(4 bytes)"] cut damaged, GET key=a ["a"] cut, GET key=b ["b"] cut"#,
             ),
             (
                 "past an argument",
@@ -140,7 +153,7 @@ fn losses() {
                     ask("GET e"),
                     server("$1\r\ne\r\n"),
                 ],
-                r#"!redis_gap, GET key=b ["b"] > bulk_string "a" damaged, GET key=c ["c"] > bulk_string "b" damaged, ? > bulk_string "c" response_only damaged, GET key=d ["d"] > bulk_string "d" damaged, GET key=e ["e"] > bulk_string "e""#,
+                r#"!redis_gap, ? > bulk_string "a" response_only damaged, ? > bulk_string "b" response_only damaged, ? > bulk_string "c" response_only damaged, GET key=b ["b"] request_only damaged, GET key=c ["c"] request_only damaged, GET key=d ["d"] > bulk_string "d", GET key=e ["e"] > bulk_string "e""#,
             ),
             (
                 "a message to a subscriber",
@@ -155,6 +168,23 @@ fn losses() {
         ],
         play,
     );
+}
+
+#[test]
+fn how_long_a_reply_took_is_not_known_without_the_end_of_its_command() {
+    let timed = |call: &Call, row: Row<'_>| {
+        let Row::Redis(row) = row else { panic!("{row:?}") };
+        format!("{} {:?} {}", call.pair.name(), row.request_bytes, call.response.is_some())
+    };
+    let asked = resp("SET a bcd");
+    let end = asked.len() - 5;
+    for (kept, behind, want) in [(end, 5, "complete Some(29) false"), (end + 3, 2, "complete Some(29) false")] {
+        let steps = [client(&asked[..kept]), lost(Side::Client, behind), server("+OK\r\n")];
+        assert_eq!(play_from(true, &steps, timed), ["!redis_gap", want]);
+    }
+    let past = [client(&asked[..end]), lost(Side::Client, 9), server("+OK\r\n")];
+    assert_eq!(play_from(true, &past, timed), ["!redis_gap", "cut None false"]);
+    assert_eq!(play_from(true, &[client(&asked), server("+OK\r\n")], timed), ["complete Some(29) true"]);
 }
 
 #[test]

@@ -135,7 +135,20 @@ fn the_database_and_the_version_are_followed() {
                 ask("PING"),
                 server("+PONG\r\n"),
             ],
-            "PING@0/2 !redis_gap PING@?/2 SELECT@?/2 PING@1/2",
+            "PING@0/2 !redis_gap PING@?/? SELECT@?/? PING@1/?",
+        ),
+        (
+            "the reply to HELLO is lost",
+            true,
+            vec![
+                ask("HELLO 3"),
+                Step::Gap(Side::Server, 30),
+                ask("PING"),
+                server("+PONG\r\n"),
+                ask("GET a"),
+                server("_\r\n"),
+            ],
+            "!redis_gap HELLO@?/? PING@0/? GET@0/3",
         ),
         (
             "in a transaction",
