@@ -140,7 +140,9 @@ impl Half {
             }
             at = at.max(to);
         }
-        if segment.bytes.is_empty() && segment.cut_bytes > 0 {
+        // Nothing but a cut: where bytes are there already it would hide them from those that come later.
+        let covered = before.is_some_and(|(at, length)| at + length > place);
+        if segment.bytes.is_empty() && segment.cut_bytes > 0 && !covered {
             self.held.entry(place).or_insert(segment);
         }
         self.held_bytes += new_bytes;
