@@ -1,12 +1,14 @@
 //! Rows to Parquet: the flows of a case.
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use dissect::Origin;
 use dissect::flow::{Flow, flow_id};
 use dissect::table::{Rows, Writer};
+use dissect::{Origin, Plan};
 
 fn table(c: &mut Criterion) {
     let mut group = c.benchmark_group("table");
+    let mut plan = Plan::new("");
+    plan.tables = ["flows"].into();
     for case in benches::CASES {
         let (stretches, bytes) = benches::packets(case);
         let begin = |packet: &dissect::decode::Packet| {
@@ -17,7 +19,7 @@ fn table(c: &mut Criterion) {
         group.bench_function(*case, |b| {
             b.iter(|| {
                 let out = tempfile::tempdir().expect("a folder for temporary files");
-                let mut rows = Rows::new(["flows"].into(), Origin::default());
+                let mut rows = Rows::new(&plan, &Origin::default());
                 rows.begin_capture(case);
                 flows.iter().for_each(|flow| rows.flow(flow));
                 let mut writer = Writer::new(out.path(), None);
