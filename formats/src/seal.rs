@@ -233,7 +233,10 @@ impl Seal {
         if seal.sequence == 0 || (seal.sequence == 1) != seal.previous_sha256.is_none() {
             return impossible("the first seal, and only the first, has no seal before it");
         }
-        if seal.files.iter().any(|file| file.name.sequence() != Some(seal.sequence) || file.name.is_ledger()) {
+        let is_of_it = |name: &FileName| {
+            name.sequence() == Some(seal.sequence) && !name.is_ledger() && !name.is_signature()
+        };
+        if !seal.files.iter().all(|file| is_of_it(&file.name)) {
             return impossible("it lists a file that is not of its segment");
         }
         let mut names: Vec<_> = seal.files.iter().map(|file| &file.name).collect();

@@ -139,7 +139,7 @@ impl Chain {
             fs::rename(open, self.spool.path(&self.id, &file.name))?;
         }
         // Syncs the folder too, and with it the rename above.
-        spool::write_durably(&self.spool.path(&self.id, &FileName::seal(seal.sequence)), bytes)?;
+        self.spool.put_ledger(&self.id, &FileName::seal(seal.sequence), bytes)?;
         self.spool.told(&self.id, &seal.forgotten)
     }
 
@@ -160,8 +160,8 @@ impl Chain {
             recorder: RECORDER.to_owned(),
             last_seal_sha256: self.previous_sha256,
         };
-        let path = self.spool.path(&self.id, &FileName::Close);
-        spool::write_durably(&path, &close.to_bytes()).map_err(|source| self.error(source))?;
+        let put = self.spool.put_ledger(&self.id, &FileName::Close, &close.to_bytes());
+        put.map_err(|source| self.error(source))?;
         Ok(close)
     }
 
