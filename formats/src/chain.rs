@@ -9,7 +9,7 @@
 //! ([`verify_signed`]). Everything less is named here.
 
 use crate::hash::Hash256;
-use crate::seal::{Close, Counts, Seal, SealError, SealedFile, TlsCounts, Volume};
+use crate::seal::{Clock, Close, Counts, Seal, SealError, SealedFile, TlsCounts, Volume};
 use crate::signature::{self, PublicKey, SignatureError};
 use crate::store::{FileName, RecordingId};
 use jiff::Timestamp;
@@ -69,6 +69,8 @@ pub struct Sound {
     pub forgotten_at_close: Volume,
     /// Segments found open after a crash.
     pub recovered: Vec<u32>,
+    /// The clock the packets were timed with, and how it was set.
+    pub clock: Option<Clock>,
     /// Signatures that are there, proved or not.
     pub signatures: u32,
 }
@@ -217,6 +219,7 @@ impl Sound {
         self.last_packet = self.last_packet.max(seal.last_packet);
         self.counts += seal.counts;
         self.tls += seal.tls;
+        Clock::follow(&mut self.clock, seal.clock.as_ref());
         if seal.recovered.is_some() {
             self.recovered.push(seal.sequence);
         }
@@ -232,6 +235,7 @@ fn check_close(close: &Close, sound: &Sound, last_seal_sha256: Option<Hash256>) 
         () if (close.first_packet, close.last_packet) != (sound.first_packet, sound.last_packet) => {
             mismatch("other times")
         }
+        () if close.clock != sound.clock => mismatch("another clock"),
         () => Ok(()),
     }
 }

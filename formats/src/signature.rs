@@ -43,7 +43,9 @@ const TRUSTED: &str = "trusted comment: ";
 #[non_exhaustive]
 pub enum SignatureError {
     /// The secret key has a password.
-    #[error("the key has a password, which nobody could type: make one with `remora-recorder keygen` or `minisign -G -W`")]
+    #[error(
+        "the key has a password, which nobody could type: make one with `remora-recorder keygen` or `minisign -G -W`"
+    )]
     Encrypted,
     /// The text is no key.
     #[error("is no {kind} key of minisign: {what}")]
@@ -224,14 +226,17 @@ pub fn verify(keys: &[PublicKey], content: &[u8], signature: &[u8]) -> Result<Ke
     let mut lines = text.lines();
     let untrusted = lines.next().filter(|line| line.starts_with(UNTRUSTED));
     untrusted.ok_or_else(|| not("no untrusted comment in its first line"))?;
-    let bytes: [u8; 74] = lines.next().and_then(decode).ok_or_else(|| not("not 74 bytes in base64 in its second line"))?;
+    let bytes: [u8; 74] =
+        lines.next().and_then(decode).ok_or_else(|| not("not 74 bytes in base64 in its second line"))?;
     let comment = lines.next().and_then(|line| line.strip_prefix(TRUSTED));
     let comment = comment.ok_or_else(|| not("no trusted comment in its third line"))?;
     let over_both: [u8; 64] =
         lines.next().and_then(decode).ok_or_else(|| not("not 64 bytes in base64 in its fourth line"))?;
     let mut input = &bytes[..];
     let (kind, id, signature) = (take::<2>(&mut input), take::<8>(&mut input), take::<64>(&mut input));
-    let (Some(kind), Some(id), Some(signature)) = (kind, id.map(KeyId), signature) else { return Err(not("too short")) };
+    let (Some(kind), Some(id), Some(signature)) = (kind, id.map(KeyId), signature) else {
+        return Err(not("too short"));
+    };
     let hashed;
     let signed: &[u8] = match kind {
         ED25519_HASHED => {
