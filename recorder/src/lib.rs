@@ -3,6 +3,7 @@
 //! Rooms, in the order data takes: `schedule` → `capture` → `rotate` → `seal` → `upload`.
 
 pub mod capture;
+pub mod clock;
 pub mod filter;
 pub mod limits;
 pub mod link;

@@ -8,10 +8,11 @@
 //! ring, where the kernel counts what it drops.
 
 use crate::capture::{CaptureError, Ring, RingOptions, Selection, hurry};
+use crate::clock::{self, Clock, SystemClock};
 use crate::filter::{Expression, FilterError};
 use crate::limits;
 use crate::recover::Lock;
-use crate::rotate::{Batch, Compression, OpenSegment, Pump, SegmentOptions, lost};
+use crate::rotate::{Batch, Compression, OpenSegment, Pump, SegmentOptions, Writer};
 use crate::schedule::Recording;
 use crate::seal::{Chain, SealingError};
 use crate::spool::Spool;
@@ -19,6 +20,7 @@ use crate::upload::{Bound, Room};
 use formats::seal::{Close, Counts, EndReason};
 use jiff::Timestamp;
 use std::io;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
@@ -86,7 +88,9 @@ pub fn record(
         snap_bytes: window.snap_length,
         filter: window.filter.clone(),
     };
-    let chain = Chain::new(spool.clone(), recording.id.clone(), recording.configuration_sha256);
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let chain = Chain::new(spool.clone(), recording.id.clone(), recording.configuration_sha256, clock.clone());
+    let writer = Writer::new(options, clock.clone());
     let full = AtomicBool::new(false);
     std::thread::scope(|scope| {
         let (buffers, to_fill) = sync_channel(limits::BATCHES);
@@ -97,11 +101,15 @@ pub fn record(
         }
         let thread = |name: &str| std::thread::Builder::new().name(name.to_owned());
         let sealer = thread("sealer").spawn_scoped(scope, || seal(chain, bound, &full, to_seal))?;
-        thread("writer").spawn_scoped(scope, || write(&options, to_write, buffers, segments))?;
+        let writer = thread("writer").spawn_scoped(scope, || write(writer, to_write, buffers, segments))?;
         let pump = Pump::new(&ring, batches, to_fill);
-        let captured = capture(&mut ring, recording, [stop, &full], pump);
+        let captured = capture(&mut ring, recording, [stop, &full], clock.as_ref(), pump);
         // The pump is gone, which ends the writer, which ends the sealer.
-        let chain = sealer.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
+        let untold = writer.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+        let mut chain = sealer.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
+        if untold != Counts::default() {
+            chain.seal_untold(untold)?;
+        }
         let reason = captured.as_ref().map_or(EndReason::Failure, EndReason::clone);
         let close = chain.close(reason, Timestamp::now())?;
         Ok(captured.map(|_| close)?)
@@ -113,12 +121,16 @@ fn capture(
     ring: &mut Ring,
     recording: &Recording,
     [stop, full]: [&AtomicBool; 2],
+    clock: &dyn Clock,
     mut pump: Pump,
 ) -> Result<EndReason, CaptureError> {
     if let Err(error) = hurry() {
         tracing::debug!(%error, "no right to a more urgent schedule");
     }
     let budget = &recording.window.budget;
+    let begun = clock.now();
+    // Whoever sets the clock makes no run longer or shorter.
+    let ends = begun.steady + clock::until(begun, recording.ends);
     let ended = loop {
         match pump.turn(ring) {
             Ok(true) => {}
@@ -129,7 +141,7 @@ fn capture(
         break Ok(match () {
             () if stop.load(Ordering::Relaxed) => EndReason::Stopped,
             () if full.load(Ordering::Relaxed) => EndReason::SpoolFull,
-            () if Timestamp::now() >= recording.ends => EndReason::Duration,
+            () if clock.now().steady >= ends => EndReason::Duration,
             () if budget.packets.is_some_and(|most| written.packets >= most) => EndReason::PacketBudget,
             () if budget.bytes.is_some_and(|most| written.bytes >= most.0) => EndReason::ByteBudget,
             () => continue,
@@ -139,43 +151,28 @@ fn capture(
     ended.and_then(|reason| finished.map(|()| reason))
 }
 
-/// The writer thread: from batches into segments. Ends when there are no more batches, or nobody seals.
+/// The writer thread: from batches into segments. Ends when there are no more batches, or nobody seals; what became of
+/// packets that no segment tells of.
 fn write(
-    options: &SegmentOptions,
+    mut writer: Writer,
     to_write: Receiver<Batch>,
     buffers: SyncSender<Vec<u8>>,
     segments: SyncSender<OpenSegment>,
-) {
-    let mut sequence = 0;
-    let mut open: Option<OpenSegment> = None;
-    let mut untold = Counts::default();
+) -> Counts {
     for mut batch in to_write {
-        if let Some(over) = open.take_if(|segment| segment.is_over(&batch, options))
+        if let Some(over) = writer.write(&mut batch)
             && segments.send(over).is_err()
         {
-            return;
-        }
-        if open.is_none() {
-            match OpenSegment::begin(sequence + 1, batch.list, batch.until, options) {
-                Ok(segment) => {
-                    sequence += 1;
-                    open.insert(segment).add(std::mem::take(&mut untold));
-                }
-                Err(error) => {
-                    tracing::error!(folder = %options.folder.display(), %error, "packets lost: no segment could be begun");
-                    untold += lost(&batch.counts); // The next segment tells.
-                }
-            }
-        }
-        if let Some(segment) = &mut open {
-            segment.write(&mut batch, options);
+            break; // The sealer says why.
         }
         // After the last batch nobody waits for buffers.
         buffers.send(batch.blocks).ok();
     }
-    if let Some(last) = open {
+    let (last, untold) = writer.finish();
+    if let Some(last) = last {
         segments.send(last).ok();
     }
+    untold
 }
 
 /// The sealer thread: waiting for the disk is its work, so that nobody else has to.

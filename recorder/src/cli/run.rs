@@ -1,8 +1,10 @@
 //! `remora-recorder run`: windows of a configuration, until stopped.
 
 use super::CaptureArgs;
+use super::keygen::SignArgs;
 use anyhow::Context;
 use formats::seal::EndReason;
+use formats::signature::SecretKey;
 use formats::store::{Name, RecordingId};
 use jiff::Timestamp;
 use recorder::pipeline::{self, Settings};
@@ -35,6 +37,8 @@ pub struct RunArgs {
     grace_s: u64,
     #[command(flatten)]
     capture: CaptureArgs,
+    #[command(flatten)]
+    sign: SignArgs,
 }
 
 /// What is meant.
@@ -43,6 +47,7 @@ pub struct RunPlan {
     node: Name,
     grace: Duration,
     settings: Settings,
+    signer: Option<SecretKey>,
 }
 
 /// Longest sleep: a clock that was set is noticed after it.
@@ -52,7 +57,8 @@ impl RunArgs {
     pub fn resolve(self) -> anyhow::Result<RunPlan> {
         let config = super::check::read(&self.config)?;
         let node = self.node.or_else(|| config.node.clone()).map_or_else(super::node_name, Ok)?;
-        Ok(RunPlan { config, node, grace: Duration::from_secs(self.grace_s), settings: self.capture.resolve() })
+        let (settings, signer) = (self.capture.resolve(), self.sign.resolve()?);
+        Ok(RunPlan { config, node, grace: Duration::from_secs(self.grace_s), settings, signer })
     }
 }
 
@@ -60,7 +66,7 @@ impl RunArgs {
 pub fn run(plan: RunPlan) -> anyhow::Result<ExitCode> {
     super::runtime()?.block_on(async {
         let folder = &plan.config.spool.folder;
-        let spool = Spool::open(folder).with_context(|| format!("spool {}", folder.display()))?;
+        let spool = Spool::open(folder).with_context(|| format!("spool {}", folder.display()))?.signed_by(plan.signer);
         recover::recover(&spool, Timestamp::now()).with_context(|| format!("spool {}", folder.display()))?;
         let stop = Arc::new(AtomicBool::new(false));
         let stopped = super::stop::on_signal(stop.clone())?;
