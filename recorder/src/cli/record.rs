@@ -11,8 +11,8 @@ use jiff::{SignedDuration, Timestamp};
 use recorder::pipeline::{self, Settings};
 use recorder::recover;
 use recorder::schedule::{
-    Budget, ByteSize, Interface, Missed, Overlap, Period, Recording, SegmentLimits, SpoolFull, StoreTarget, StoreUrl,
-    When, Window,
+    Budget, ByteSize, Interface, Missed, Overlap, Period, Recording, SegmentLimits, Selector, SpoolFull, StoreTarget,
+    StoreUrl, When, Window,
 };
 use recorder::spool::Spool;
 use recorder::upload::Sender;
@@ -29,9 +29,23 @@ use std::time::Duration;
 /// stored, and summed up on standard output.
 #[derive(clap::Args)]
 pub struct RecordArgs {
-    /// Interface to listen on; may be repeated. 'any' is all there are and will be.
-    #[arg(long, short, env = "REMORA_INTERFACE", required = true, value_delimiter = ',', value_name = "IF")]
+    /// Interface to listen on; may be repeated. 'any' is all there are and will be [default: any, with --target].
+    #[arg(
+        long,
+        short,
+        env = "REMORA_INTERFACE",
+        required_unless_present = "target",
+        value_delimiter = ',',
+        value_name = "IF"
+    )]
     interface: Vec<Interface>,
+    /// Network namespace to record, whenever it is there; may be repeated: host, netns:NAME, pid:N, path:FILE, proc (of
+    /// every process), container:ID, pod_uid:UID. Names may have * and ? [default: host].
+    #[arg(long, short, env = "REMORA_TARGET", value_delimiter = ',', value_name = "TARGET")]
+    target: Vec<Selector>,
+    /// Network namespace to leave out of these; may be repeated.
+    #[arg(long, env = "REMORA_EXCLUDE", value_delimiter = ',', value_name = "TARGET")]
+    exclude: Vec<Selector>,
     /// How long to record, such as 10s, 5m or 1h 30m [default: until stopped].
     #[arg(long, env = "REMORA_DURATION", value_name = "TIME")]
     duration: Option<Period>,
@@ -116,6 +130,8 @@ impl RecordArgs {
             name: self.window.clone(),
             when: When::At(now),
             duration,
+            targets: if self.target.is_empty() { vec![Selector::host()] } else { self.target },
+            exclude: self.exclude,
             interfaces: self.interface,
             filter,
             snap_length: self.snaplen,

@@ -18,7 +18,7 @@ mod segment;
 mod tests;
 mod writer;
 
-pub use batch::{Batch, Filling};
+pub use batch::{Batch, Filling, Took};
 pub use pump::Pump;
 pub use segment::{Compression, Finished, OPEN, OpenSegment, SegmentOptions};
 pub use writer::Writer;

@@ -1,7 +1,9 @@
 //! The configuration file of a recorder: YAML, every word checked.
 
+use super::targets::Selector;
 use super::values::{ByteSize, Interface, Period, StoreUrl};
 use super::when::When;
+use crate::limits;
 use formats::hash::Hash256;
 use formats::store::Name;
 use jiff::Timestamp;
@@ -111,7 +113,11 @@ pub struct Window {
     pub when: When,
     /// How long a run lasts.
     pub duration: Duration,
-    /// Where to listen.
+    /// Whose packets to record.
+    pub targets: Vec<Selector>,
+    /// Whose packets to leave out of those.
+    pub exclude: Vec<Selector>,
+    /// Where to listen, inside each target.
     pub interfaces: Vec<Interface>,
     /// What to keep, in the language of tcpdump; none for everything.
     pub filter: Option<String>,
@@ -221,6 +227,10 @@ struct WindowFile {
     at: Option<Spanned<Timestamp>>,
     always: Option<Spanned<bool>>,
     duration: Option<Period>,
+    targets: Option<Vec<Selector>>,
+    #[serde(default)]
+    exclude: Vec<Selector>,
+    #[serde(default)]
     interfaces: Vec<Interface>,
     filter: Option<String>,
     snap_length: Option<u32>,
@@ -278,8 +288,15 @@ impl WindowFile {
             (None, When::Always) => ALWAYS_DURATION,
             (None, _) => return invalid(&self.name, "a window needs a duration, unless it is always"),
         };
-        if self.interfaces.is_empty() {
-            return invalid(&self.name, "a window needs an interface; 'any' is all of them");
+        if self.interfaces.is_empty() && self.targets.is_none() {
+            return invalid(&self.name, "a window needs an interface ('any' is all of them), or targets");
+        }
+        let targets = self.targets.clone().unwrap_or_else(|| vec![Selector::host()]);
+        if targets.is_empty() {
+            return invalid(&self.name, "a window with no targets records nothing: leave the word out for the host's");
+        }
+        if targets.len() + self.exclude.len() > limits::SELECTORS_MAX {
+            return invalid(&self.name, format!("a window has at most {} targets", limits::SELECTORS_MAX));
         }
         let Some(url) = self.store.clone().or_else(|| file.store.clone()) else {
             return invalid(&self.name, "neither the window nor the file names a store");
@@ -295,6 +312,8 @@ impl WindowFile {
             name: self.name.value.clone(),
             when,
             duration,
+            targets,
+            exclude: self.exclude.clone(),
             interfaces: self.interfaces.clone(),
             filter: self.filter.clone().filter(|filter| !filter.trim().is_empty()),
             snap_length: self.snap_length.unwrap_or(SNAP_LENGTH_DEFAULT).clamp(1, SNAP_LENGTH_DEFAULT),

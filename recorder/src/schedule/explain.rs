@@ -1,7 +1,7 @@
 //! What a configuration means, in words.
 
 use super::when::When;
-use super::{Config, Interface, Missed, Overlap, Period, SpoolFull, Window};
+use super::{Config, Interface, Missed, Overlap, Period, Selector, SpoolFull, Window};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use std::fmt::Write;
@@ -38,8 +38,19 @@ fn describe(config: &Config, now: Timestamp, out: &mut String) -> std::fmt::Resu
 
 fn describe_window(window: &Window, now: Timestamp, out: &mut String) -> std::fmt::Result {
     let interfaces: Vec<_> = window.interfaces.iter().map(Interface::as_str).collect();
+    let on = if interfaces.is_empty() { "any".to_owned() } else { interfaces.join(", ") };
     writeln!(out, "window {}: {}, for {}", window.name, window.when, Period(window.duration))?;
-    writeln!(out, "  records    {} on {}", window.filter.as_deref().unwrap_or("everything"), interfaces.join(", "))?;
+    writeln!(out, "  records    {} on {}", window.filter.as_deref().unwrap_or("everything"), on)?;
+    let list = |selectors: &[Selector]| selectors.iter().map(Selector::to_string).collect::<Vec<_>>().join("; ");
+    if window.targets != [Selector::host()] {
+        writeln!(out, "  of         {}", list(&window.targets))?;
+    }
+    if !window.exclude.is_empty() {
+        writeln!(out, "  not of     {}", list(&window.exclude))?;
+    }
+    if window.targets.iter().chain(&window.exclude).any(Selector::asks_names) {
+        writeln!(out, "  NOTE       names, workloads and labels of pods are not known yet: they fit no target")?;
+    }
     writeln!(out, "  keeps      {} bytes of a packet", window.snap_length)?;
     writeln!(out, "  segments   of {} or {}", window.segment.bytes, window.segment.age)?;
     if let Some(bytes) = window.budget.bytes {
