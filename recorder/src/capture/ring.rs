@@ -60,6 +60,8 @@ struct Filled {
     noticed: Instant,
     /// When its last packet was seen [ns since the Unix epoch].
     last_ns: u64,
+    /// Packets in it.
+    packets: u32,
 }
 
 /// An open ring.
@@ -154,8 +156,8 @@ impl Ring {
         while self.filled.len() < blocks
             && let Some((header, _)) = self.mapping.block((self.next + self.filled.len()) % blocks)
         {
-            let last_ns = last_ns(header);
-            self.filled.push_back(Filled { noticed: now, last_ns });
+            let (last_ns, packets) = (last_ns(header), Place::first(header).left());
+            self.filled.push_back(Filled { noticed: now, last_ns, packets });
         }
     }
 
@@ -279,6 +281,13 @@ impl Ring {
     pub fn left_packets(&mut self) -> Result<u64, CaptureError> {
         self.ask()?;
         Ok(self.kept_packets.saturating_sub(self.taken_packets))
+    }
+
+    /// Whether all packets that the kernel put into the ring and that were not taken lie in blocks that were noticed.
+    pub fn is_settled(&mut self) -> Result<bool, CaptureError> {
+        let begun = usize::from(self.place.is_some());
+        let noticed: u64 = self.filled.iter().skip(begun).map(|block| u64::from(block.packets)).sum();
+        Ok(self.left_packets()? <= noticed)
     }
 
     /// Asks the kernel for its counts, which it forgets in telling, and adds them to ours.

@@ -263,18 +263,27 @@ impl Pump {
         }
         // A block that is not full is handed over when its time is up; after three of those nothing is owed.
         let until = Instant::now() + 3 * limits::BLOCK_RETIRE;
-        loop {
-            self.take(Duration::ZERO)?;
-            let mut left_packets = 0;
-            for station in &mut self.stations {
-                left_packets += station.ring.left_packets()?;
-            }
-            if left_packets == 0 || Instant::now() >= until {
-                self.filling.account_lost(left_packets);
-                return Ok(());
-            }
+        while !self.is_settled()? && Instant::now() < until {
             self.wait(limits::BLOCK_RETIRE)?;
         }
+        // Only now, for what comes last from one ring may be earlier than what came first from another.
+        self.take(Duration::ZERO)?;
+        for station in &mut self.stations {
+            self.filling.account_lost(station.ring.left_packets()?);
+        }
+        Ok(())
+    }
+
+    /// Whether all rings have handed over what is in them.
+    fn is_settled(&mut self) -> Result<bool, CaptureError> {
+        let now = Instant::now();
+        for station in &mut self.stations {
+            station.ring.notice(now);
+            if !station.ring.is_settled()? {
+                return Ok(false);
+            }
+        }
+        Ok(true)
     }
 
     /// Closes the rings of targets that are gone, once they are empty.
