@@ -12,7 +12,7 @@ use crate::clock::{self, Clock, SystemClock};
 use crate::filter::{Expression, FilterError};
 use crate::limits;
 use crate::recover::Lock;
-use crate::rotate::{Batch, Compression, OpenSegment, Pump, SegmentOptions, Writer};
+use crate::rotate::{Batch, Compression, OpenSegment, Pump, SegmentOptions, Sieve, Writer};
 use crate::schedule::Recording;
 use crate::seal::{Chain, SealingError};
 use crate::spool::Spool;
@@ -21,6 +21,7 @@ use crate::upload::{Bound, Room};
 use formats::seal::{Close, Counts, EndReason};
 use jiff::Timestamp;
 use std::io;
+use std::num::NonZero;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, channel, sync_channel};
@@ -90,7 +91,8 @@ pub fn record(
     for _ in 0..limits::BATCHES {
         buffers.send(Vec::new()).expect("the channel has room for all, and its other end is here");
     }
-    let pump = Pump::new((changes, tell_closed), (batches, to_fill))?;
+    let sieve = Sieve::new(window.rate.packets_per_second.map(NonZero::get));
+    let pump = Pump::new((changes, tell_closed), (batches, to_fill), sieve)?;
     let folder = spool.folder(&recording.id);
     std::fs::create_dir_all(&folder)?;
     let _lock = Lock::take(&folder)?.ok_or_else(|| io::Error::other("another process makes this recording"))?;

@@ -5,14 +5,18 @@
 //! nothing that is on the wire; what the filter refuses is counted too.
 
 pub(crate) mod block;
+mod ends;
 mod interfaces;
 mod links;
+mod own;
 mod ring;
 mod sys;
 
 pub use block::{Link, Packet, Packets, fuzz};
+pub use ends::Ends;
 pub use interfaces::{Interface, Interfaces, Numbers, Selection};
 pub use links::Found as FoundLink;
+pub use own::OwnConnections;
 pub use ring::{Ring, RingOptions, Tally};
 pub use sys::{Poll, Ready, enter_network, hurry};
 

@@ -11,12 +11,13 @@ use jiff::{SignedDuration, Timestamp};
 use recorder::pipeline::{self, Settings};
 use recorder::recover;
 use recorder::schedule::{
-    Budget, ByteSize, Interface, Missed, Overlap, Period, Recording, SegmentLimits, Selector, SpoolFull, StoreTarget,
-    StoreUrl, When, Window,
+    Budget, ByteSize, Interface, Missed, Overlap, Period, Rate, Recording, SegmentLimits, Selector, SpoolFull,
+    StoreTarget, StoreUrl, When, Window,
 };
 use recorder::spool::Spool;
 use recorder::upload::Sender;
 use std::io::Write;
+use std::num::NonZero;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -80,6 +81,9 @@ pub struct RecordArgs {
     /// End after that many bytes of packets [default: no bound].
     #[arg(long, env = "REMORA_BYTES_MAX", value_name = "SIZE")]
     bytes_max: Option<ByteSize>,
+    /// Leave out whole flows, so that about that many packets are kept in a second [default: no bound].
+    #[arg(long, env = "REMORA_RATE_MAX", value_name = "PACKETS")]
+    rate_max: Option<NonZero<u64>>,
     /// Name of the window, in the store.
     #[arg(long, env = "REMORA_WINDOW", default_value = "manual", value_name = "NAME")]
     window: Name,
@@ -137,6 +141,7 @@ impl RecordArgs {
             snap_length: self.snaplen,
             segment: SegmentLimits { bytes: self.segment_bytes, age: self.segment_age },
             budget: Budget { bytes: self.bytes_max, packets: self.packets_max },
+            rate: Rate { packets_per_second: self.rate_max },
             store: StoreTarget { url, write_only: self.store_write_only },
             overlap: Overlap::Allow,
             missed: Missed::Rest,
@@ -214,6 +219,9 @@ fn summarise(recording: &Recording, close: &Close, out: &mut impl Write) -> anyh
     writeln!(out, "packets    {} written of {} seen", counts.written.packets, counts.seen.packets)?;
     writeln!(out, "bytes      {} written of {} seen", counts.written.bytes, counts.seen.bytes)?;
     writeln!(out, "filtered   {} packets", counts.filtered.packets)?;
+    if counts.sampled.packets > 0 {
+        writeln!(out, "left out   {} packets of flows beyond the rate", counts.sampled.packets)?;
+    }
     writeln!(
         out,
         "lost       {} packets dropped by the kernel, {} behind the ring, {} on the disk, {} in the spool",

@@ -1,7 +1,8 @@
 //! Packets on their way from the ring to the disk: about a megabyte of pcapng blocks, and what is known of them.
 
 use super::blocks;
-use crate::capture::{Interface, Interfaces, Numbers, Packets, Tally};
+use super::sieve::{LeftOut, Sieve};
+use crate::capture::{Interface, Interfaces, Numbers, Packet, Packets, Tally};
 use crate::limits;
 use formats::seal::{Counts, Volume};
 use jiff::Timestamp;
@@ -57,9 +58,10 @@ impl Filling {
         &mut self,
         packets: &mut Packets<'_>,
         until_ns: u64,
-        (numbers, interfaces): (&mut Numbers, &mut Interfaces),
+        (numbers, interfaces, sieve): (&mut Numbers, &mut Interfaces, &mut Sieve),
         dropped: &mut u64,
     ) -> Took {
+        let is_here = numbers.target().host;
         while self.blocks.len() < limits::BATCH_BYTES {
             if packets.next_ns().is_some_and(|next_ns| next_ns > until_ns) {
                 return Took::Until;
@@ -70,6 +72,10 @@ impl Filling {
                 self.account_lost(claimed.into());
                 return Took::All;
             };
+            if let Some(why) = sieve.look(&packet, is_here) {
+                self.leave_out(&packet, why);
+                continue;
+            }
             let number = numbers.number_of(&packet.link, interfaces);
             let bytes = blocks::enhanced_packet(&mut self.blocks, number, &packet, std::mem::take(dropped));
             let counts = &mut self.counts;
@@ -80,6 +86,15 @@ impl Filling {
             self.times_ns = Some((first.min(packet.time_ns), last.max(packet.time_ns)));
         }
         Took::Full
+    }
+
+    fn leave_out(&mut self, packet: &Packet<'_>, why: LeftOut) {
+        let volume = Volume { packets: 1, bytes: packet.wire_bytes.into() };
+        self.counts.seen += volume;
+        match why {
+            LeftOut::Own => self.counts.filtered += volume,
+            LeftOut::Sampled => self.counts.sampled += volume,
+        }
     }
 
     /// Adds what the kernel did with packets that never came here.

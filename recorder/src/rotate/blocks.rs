@@ -148,7 +148,8 @@ pub fn interface_statistics(out: &mut Vec<u8>, counts: &Counts, interfaces: usiz
     let mut end = Vec::with_capacity(8);
     time(&mut end);
     block.out[ended..ended + 8].copy_from_slice(&end);
-    let passed = counts.seen.packets - counts.filtered.packets.min(counts.seen.packets);
+    let left_out = counts.filtered.packets + counts.sampled.packets;
+    let passed = counts.seen.packets - left_out.min(counts.seen.packets);
     for (code, count) in [
         (4, counts.seen.packets),           // isb_ifrecv
         (6, passed),                        // isb_filteraccept

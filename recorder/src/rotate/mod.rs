@@ -14,6 +14,7 @@ mod batch;
 pub mod blocks;
 mod pump;
 mod segment;
+mod sieve;
 #[cfg(test)]
 mod tests;
 mod writer;
@@ -21,4 +22,5 @@ mod writer;
 pub use batch::{Batch, Filling, Took};
 pub use pump::Pump;
 pub use segment::{Compression, Finished, OPEN, OpenSegment, SegmentOptions};
+pub use sieve::Sieve;
 pub use writer::Writer;

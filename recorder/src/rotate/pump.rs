@@ -5,6 +5,7 @@
 //! theirs. It waits less when its ring is half full: then order is given up, and no packet.
 
 use super::batch::{Batch, Filling, Took};
+use super::sieve::Sieve;
 use crate::capture::{CaptureError, Interfaces, Numbers, Poll, Ring, Tally};
 use crate::limits;
 use crate::targets::Change;
@@ -25,6 +26,7 @@ pub struct Pump {
     /// Targets whose rings are closed.
     closed: Sender<u64>,
     interfaces: Interfaces,
+    sieve: Sieve,
     filling: Filling,
     handed_over: Volume,
     batches: SyncSender<Batch>,
@@ -72,14 +74,15 @@ impl Station {
 }
 
 impl Pump {
-    /// Sends what comes from the rings of `changes` to `batches`, in buffers from `buffers`; tells `closed` of
-    /// namespaces whose rings were closed.
+    /// Sends what comes from the rings of `changes`, and what `sieve` leaves of it, to `batches`, in buffers from
+    /// `buffers`; tells `closed` of namespaces whose rings were closed.
     ///
     /// # Errors
     /// Of the rings that are there from the start.
     pub fn new(
         (changes, closed): (Receiver<Change>, Sender<u64>),
         (batches, buffers): (SyncSender<Batch>, Receiver<Vec<u8>>),
+        sieve: Sieve,
     ) -> Result<Self, CaptureError> {
         let mut pump = Self {
             stations: Vec::new(),
@@ -88,6 +91,7 @@ impl Pump {
             changes,
             closed,
             interfaces: Interfaces::default(),
+            sieve,
             filling: Filling::new(buffers.try_recv().unwrap_or_default()),
             handed_over: Volume::default(),
             batches,
@@ -231,7 +235,7 @@ impl Pump {
             }
             let until_ns = if station.due_blocks > 0 { next_ns } else { next_ns.min(horizon_ns) };
             let Some(mut packets) = station.ring.packets() else { return Ok(true) };
-            let described = (&mut station.numbers, &mut self.interfaces);
+            let described = (&mut station.numbers, &mut self.interfaces, &mut self.sieve);
             let took = self.filling.take(&mut packets, until_ns, described, &mut station.dropped);
             let place = packets.place();
             match took {

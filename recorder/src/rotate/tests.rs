@@ -1,6 +1,6 @@
 //! Segments as they are written, read back by another program's reader, and cut anywhere.
 
-use super::{Batch, Compression, Filling, OpenSegment, SegmentOptions, Took, blocks};
+use super::{Batch, Compression, Filling, OpenSegment, SegmentOptions, Sieve, Took, blocks};
 use crate::capture::block::tests::block;
 use crate::capture::{Interface, Interfaces, Link, Numbers, Packet, Packets, Selection, Tally};
 use crate::clock::Moment;
@@ -108,7 +108,12 @@ fn batch(interfaces: &mut Interfaces, frames: &[Vec<u8>], tally: Tally, second: 
     let mut filling = Filling::new(Vec::new());
     filling.account(tally);
     let mut numbers = Numbers::new(Default::default(), Vec::new(), &Selection::Any, interfaces);
-    let took = filling.take(&mut Packets::new(&header, &content), u64::MAX, (&mut numbers, interfaces), &mut 0);
+    let took = filling.take(
+        &mut Packets::new(&header, &content),
+        u64::MAX,
+        (&mut numbers, interfaces, &mut Sieve::new(None)),
+        &mut 0,
+    );
     assert_eq!(took, Took::All, "it is far from full");
     let mut batch = filling.hand_over(interfaces, Vec::new());
     batch.until = at(second);

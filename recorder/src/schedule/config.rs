@@ -10,6 +10,7 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use serde::{Deserialize, Serialize};
 use serde_saphyr::Spanned;
+use std::num::NonZero;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -127,6 +128,8 @@ pub struct Window {
     pub segment: SegmentLimits,
     /// When a run is ended early.
     pub budget: Budget,
+    /// How much is kept at a time.
+    pub rate: Rate,
     /// Where its recordings go.
     pub store: StoreTarget,
     /// What to do when a run begins before the last has ended.
@@ -179,6 +182,14 @@ pub struct Budget {
     pub bytes: Option<ByteSize>,
     /// Packets.
     pub packets: Option<u64>,
+}
+
+/// How much a run keeps at a time. Beyond that whole flows are left out, and counted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Rate {
+    /// Packets in a second.
+    pub packets_per_second: Option<NonZero<u64>>,
 }
 
 /// What to do when a run begins before the last has ended.
@@ -238,6 +249,8 @@ struct WindowFile {
     segment: SegmentLimits,
     #[serde(default)]
     budget: Budget,
+    #[serde(default)]
+    rate: Rate,
     store: Option<StoreUrl>,
     store_write_only: Option<bool>,
     #[serde(default)]
@@ -319,6 +332,7 @@ impl WindowFile {
             snap_length: self.snap_length.unwrap_or(SNAP_LENGTH_DEFAULT).clamp(1, SNAP_LENGTH_DEFAULT),
             segment: self.segment,
             budget: self.budget,
+            rate: self.rate,
             store: StoreTarget { url, write_only },
             overlap: self.overlap,
             missed: self.missed,

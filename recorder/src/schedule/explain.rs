@@ -59,6 +59,9 @@ fn describe_window(window: &Window, now: Timestamp, out: &mut String) -> std::fm
     if let Some(packets) = window.budget.packets {
         writeln!(out, "  ends at    {packets} packets")?;
     }
+    if let Some(packets) = window.rate.packets_per_second {
+        writeln!(out, "  leaves out flows beyond {packets} packets in a second")?;
+    }
     let proof = if window.store.write_only { "proved by the store's SHA-256" } else { "read back" };
     writeln!(out, "  stored at  {}, {proof}", window.store.url)?;
     let overlap = match window.overlap {

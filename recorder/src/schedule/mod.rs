@@ -14,7 +14,9 @@ mod values;
 mod when;
 
 pub use agenda::{Agenda, Decision, SkipReason};
-pub use config::{Budget, Config, ConfigError, Missed, Overlap, SegmentLimits, Spool, SpoolFull, StoreTarget, Window};
+pub use config::{
+    Budget, Config, ConfigError, Missed, Overlap, Rate, SegmentLimits, Spool, SpoolFull, StoreTarget, Window,
+};
 pub use explain::explain;
 pub use targets::{Glob, Place, Selector};
 pub use values::{ByteSize, Interface, Period, StoreUrl};
