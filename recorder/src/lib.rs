@@ -3,9 +3,11 @@
 //! Rooms, in the order data takes: `schedule` → `capture` → `rotate` → `seal` → `upload`.
 
 pub mod capture;
+pub mod control;
 pub mod filter;
 pub mod limits;
 pub mod link;
+pub mod orders;
 pub mod pipeline;
 pub mod recover;
 pub mod rotate;

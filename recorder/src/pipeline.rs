@@ -10,6 +10,7 @@
 use crate::capture::{CaptureError, Ring, RingOptions, Selection, hurry};
 use crate::filter::{Expression, FilterError};
 use crate::limits;
+use crate::orders::Orders;
 use crate::recover::Lock;
 use crate::rotate::{Batch, Compression, OpenSegment, Pump, SegmentOptions, lost};
 use crate::schedule::Recording;
@@ -51,7 +52,7 @@ pub struct Settings {
     pub compression: Compression,
 }
 
-/// Records until the recording's time is over, its budget is spent, the spool is full, or `stop` is set.
+/// Records until the recording's time is over, its budget is spent, the spool is full, or it is ordered to end.
 ///
 /// The calling thread captures, and is to do nothing else.
 ///
@@ -62,7 +63,7 @@ pub fn record(
     spool: &Spool,
     bound: &Bound,
     settings: &Settings,
-    stop: &AtomicBool,
+    orders: &Orders,
 ) -> Result<Close, RecordError> {
     let window = &recording.window;
     let names: Vec<String> = window.interfaces.iter().map(|name| name.as_str().to_owned()).collect();
@@ -99,7 +100,7 @@ pub fn record(
         let sealer = thread("sealer").spawn_scoped(scope, || seal(chain, bound, &full, to_seal))?;
         thread("writer").spawn_scoped(scope, || write(&options, to_write, buffers, segments))?;
         let pump = Pump::new(&ring, batches, to_fill);
-        let captured = capture(&mut ring, recording, [stop, &full], pump);
+        let captured = capture(&mut ring, recording, orders, &full, pump);
         // The pump is gone, which ends the writer, which ends the sealer.
         let chain = sealer.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
         let reason = captured.as_ref().map_or(EndReason::Failure, EndReason::clone);
@@ -112,7 +113,8 @@ pub fn record(
 fn capture(
     ring: &mut Ring,
     recording: &Recording,
-    [stop, full]: [&AtomicBool; 2],
+    orders: &Orders,
+    full: &AtomicBool,
     mut pump: Pump,
 ) -> Result<EndReason, CaptureError> {
     if let Err(error) = hurry() {
@@ -126,8 +128,11 @@ fn capture(
             Err(error) => break Err(error),
         }
         let written = pump.written();
+        orders.tell_written(written);
+        if let Some(reason) = orders.to_end() {
+            break Ok(reason.clone());
+        }
         break Ok(match () {
-            () if stop.load(Ordering::Relaxed) => EndReason::Stopped,
             () if full.load(Ordering::Relaxed) => EndReason::SpoolFull,
             () if Timestamp::now() >= recording.ends => EndReason::Duration,
             () if budget.packets.is_some_and(|most| written.packets >= most) => EndReason::PacketBudget,

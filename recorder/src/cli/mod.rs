@@ -1,6 +1,7 @@
 //! What was typed becomes what is meant, then it runs: one file per subcommand.
 
 mod check;
+mod ctl;
 mod record;
 mod run;
 mod stop;
@@ -94,6 +95,7 @@ enum Command {
         /// The shell.
         shell: clap_complete::Shell,
     },
+    Ctl(ctl::CtlArgs),
     Record(record::RecordArgs),
     Run(run::RunArgs),
 }
@@ -109,6 +111,7 @@ pub fn main() -> ExitCode {
     let result = match cli.command {
         Command::Check(args) => args.resolve().and_then(|plan| check::run(&plan, out)),
         Command::Completions { shell } => completions(shell, out),
+        Command::Ctl(args) => ctl::run(&args.resolve(), out),
         Command::Record(args) => args.resolve().and_then(|plan| record::run(plan, out)),
         Command::Run(args) => args.resolve().and_then(run::run),
     };
