@@ -2,6 +2,7 @@
 //!
 //! Rooms, in the order data takes: `schedule` → `capture` → `rotate` → `seal` → `upload`.
 
+pub mod budget;
 pub mod capture;
 pub mod control;
 pub mod filter;

@@ -57,6 +57,12 @@ pub const ZSTD_LEVEL: i32 = 1;
 /// behind it.
 pub const FRAME_BYTES_MAX: usize = BATCH_BYTES + (SNAP_BYTES_MAX as usize) + (1 << 20);
 
+/// Over this time the share of a processor is measured: a burst that is over sooner ends no recording.
+pub const CPU_MEASURED: Duration = Duration::from_secs(10);
+
+/// How often it is looked at: eleven samples are kept.
+pub const CPU_SAMPLE: Duration = Duration::from_secs(1);
+
 /// Longest configuration that is read, all files together [bytes]: about ten thousand windows.
 pub const CONFIG_BYTES_MAX: usize = 4 << 20;
 

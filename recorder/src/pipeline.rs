@@ -7,21 +7,22 @@
 //! Every arrow between threads is a channel of fixed length: who is slow makes the one before wait, back to the
 //! ring, where the kernel counts what it drops.
 
+use crate::budget::{CpuMeter, ThreadClock};
 use crate::capture::{CaptureError, Ring, RingOptions, Selection, hurry};
 use crate::filter::{Expression, FilterError};
 use crate::limits;
 use crate::orders::Orders;
 use crate::recover::Lock;
 use crate::rotate::{Batch, Compression, OpenSegment, Pump, SegmentOptions, lost};
-use crate::schedule::Recording;
+use crate::schedule::{Recording, Window};
 use crate::seal::{Chain, SealingError};
 use crate::spool::Spool;
 use crate::upload::{Bound, Room};
 use formats::seal::{Close, Counts, EndReason};
 use jiff::Timestamp;
 use std::io;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::time::Instant;
 
 /// Why a recording failed. What was sealed before stays, and what was open is recovered at the next start.
 #[derive(Debug, thiserror::Error)]
@@ -88,7 +89,6 @@ pub fn record(
         filter: window.filter.clone(),
     };
     let chain = Chain::new(spool.clone(), recording.id.clone(), recording.configuration_sha256);
-    let full = AtomicBool::new(false);
     std::thread::scope(|scope| {
         let (buffers, to_fill) = sync_channel(limits::BATCHES);
         let (batches, to_write) = sync_channel(limits::BATCHES);
@@ -97,10 +97,10 @@ pub fn record(
             buffers.send(Vec::new()).expect("the channel has room for all, and its other end is here");
         }
         let thread = |name: &str| std::thread::Builder::new().name(name.to_owned());
-        let sealer = thread("sealer").spawn_scoped(scope, || seal(chain, bound, &full, to_seal))?;
-        thread("writer").spawn_scoped(scope, || write(&options, to_write, buffers, segments))?;
+        let sealer = thread("sealer").spawn_scoped(scope, || seal(chain, bound, window, orders, to_seal))?;
+        thread("writer").spawn_scoped(scope, || write(&options, orders, to_write, buffers, segments))?;
         let pump = Pump::new(&ring, batches, to_fill);
-        let captured = capture(&mut ring, recording, orders, &full, pump);
+        let captured = capture(&mut ring, recording, orders, pump);
         // The pump is gone, which ends the writer, which ends the sealer.
         let chain = sealer.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
         let reason = captured.as_ref().map_or(EndReason::Failure, EndReason::clone);
@@ -110,17 +110,13 @@ pub fn record(
 }
 
 /// The capture thread: from the ring into batches, until there is a reason to end.
-fn capture(
-    ring: &mut Ring,
-    recording: &Recording,
-    orders: &Orders,
-    full: &AtomicBool,
-    mut pump: Pump,
-) -> Result<EndReason, CaptureError> {
+fn capture(ring: &mut Ring, recording: &Recording, orders: &Orders, mut pump: Pump) -> Result<EndReason, CaptureError> {
     if let Err(error) = hurry() {
         tracing::debug!(%error, "no right to a more urgent schedule");
     }
     let budget = &recording.window.budget;
+    let mut clock = ThreadClock::new(orders);
+    let mut cpu = budget.cpu.map(CpuMeter::new);
     let ended = loop {
         match pump.turn(ring) {
             Ok(true) => {}
@@ -129,14 +125,15 @@ fn capture(
         }
         let written = pump.written();
         orders.tell_written(written);
+        clock.tick();
         if let Some(reason) = orders.to_end() {
             break Ok(reason.clone());
         }
         break Ok(match () {
-            () if full.load(Ordering::Relaxed) => EndReason::SpoolFull,
             () if Timestamp::now() >= recording.ends => EndReason::Duration,
             () if budget.packets.is_some_and(|most| written.packets >= most) => EndReason::PacketBudget,
             () if budget.bytes.is_some_and(|most| written.bytes >= most.0) => EndReason::ByteBudget,
+            () if cpu.as_mut().is_some_and(|cpu| cpu.is_over(Instant::now(), orders.work())) => EndReason::CpuBudget,
             () => continue,
         });
     };
@@ -147,10 +144,12 @@ fn capture(
 /// The writer thread: from batches into segments. Ends when there are no more batches, or nobody seals.
 fn write(
     options: &SegmentOptions,
+    orders: &Orders,
     to_write: Receiver<Batch>,
     buffers: SyncSender<Vec<u8>>,
     segments: SyncSender<OpenSegment>,
 ) {
+    let mut clock = ThreadClock::new(orders);
     let mut sequence = 0;
     let mut open: Option<OpenSegment> = None;
     let mut untold = Counts::default();
@@ -177,6 +176,7 @@ fn write(
         }
         // After the last batch nobody waits for buffers.
         buffers.send(batch.blocks).ok();
+        clock.tick();
     }
     if let Some(last) = open {
         segments.send(last).ok();
@@ -187,17 +187,21 @@ fn write(
 fn seal(
     mut chain: Chain,
     bound: &Bound,
-    full: &AtomicBool,
+    window: &Window,
+    orders: &Orders,
     to_seal: Receiver<OpenSegment>,
 ) -> Result<Chain, RecordError> {
+    let mut clock = ThreadClock::new(orders);
     for segment in to_seal {
         let seal = chain.seal(segment.finish()?, None)?;
         tracing::info!(recording = %chain.id(), segment = seal.sequence, packets = seal.counts.written.packets, "segment sealed");
-        match bound.enforce() {
+        match bound.enforce_for(window) {
             Ok(Room::Left) => {}
-            Ok(Room::Full) => full.store(true, Ordering::Relaxed),
+            Ok(Room::Full) => orders.end(EndReason::SpoolFull),
+            Ok(Room::ShareFull) => orders.end(EndReason::SpoolBudget),
             Err(error) => tracing::error!(%error, "the spool's size is not known"),
         }
+        clock.tick();
     }
     Ok(chain)
 }

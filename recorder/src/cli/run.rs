@@ -172,8 +172,8 @@ fn record(recording: &Recording, orders: &Orders, recorder: &Recorder) -> Ending
     let Recorder { spool, bound, settings } = recorder;
     let id = &recording.id;
     // Each try would add a segment to a spool that is full.
-    if matches!(bound.enforce(), Ok(Room::Full)) {
-        tracing::error!(recording = %id, "recording could not begin: the spool is full");
+    if !matches!(bound.enforce_for(&recording.window), Ok(Room::Left) | Err(_)) {
+        tracing::error!(recording = %id, "recording could not begin: the spool, or its share of it, is full");
         return Ending::Failed;
     }
     tracing::info!(recording = %id, ends = %recording.ends, "recording begins");
@@ -182,7 +182,7 @@ fn record(recording: &Recording, orders: &Orders, recorder: &Recorder) -> Ending
             let counts = &close.counts;
             tracing::info!(recording = %id, reason = ?close.reason, packets = counts.written.packets, dropped = counts.dropped.kernel_packets, "recording ended");
             match close.reason {
-                EndReason::Failure | EndReason::SpoolFull => Ending::Failed,
+                EndReason::Failure | EndReason::SpoolBudget | EndReason::SpoolFull => Ending::Failed,
                 _ => Ending::Over,
             }
         }
