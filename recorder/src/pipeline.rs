@@ -7,13 +7,15 @@
 //! Every arrow between threads is a channel of fixed length: who is slow makes the one before wait, back to the
 //! ring, where the kernel counts what it drops.
 
+use crate::budget::{CpuMeter, ThreadClock};
 use crate::capture::{CaptureError, Ring, RingOptions, Selection, hurry};
 use crate::clock::{self, Clock, SystemClock};
 use crate::filter::{Expression, FilterError};
 use crate::limits;
+use crate::orders::Orders;
 use crate::recover::Lock;
 use crate::rotate::{Batch, Compression, OpenSegment, Pump, SegmentOptions, Writer};
-use crate::schedule::Recording;
+use crate::schedule::{Recording, Window};
 use crate::seal::{Chain, SealingError};
 use crate::spool::Spool;
 use crate::upload::{Bound, Room};
@@ -21,8 +23,8 @@ use formats::seal::{Close, Counts, EndReason};
 use jiff::Timestamp;
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::time::Instant;
 
 /// Why a recording failed. What was sealed before stays, and what was open is recovered at the next start.
 #[derive(Debug, thiserror::Error)]
@@ -53,7 +55,7 @@ pub struct Settings {
     pub compression: Compression,
 }
 
-/// Records until the recording's time is over, its budget is spent, the spool is full, or `stop` is set.
+/// Records until the recording's time is over, its budget is spent, the spool is full, or it is ordered to end.
 ///
 /// The calling thread captures, and is to do nothing else.
 ///
@@ -64,7 +66,7 @@ pub fn record(
     spool: &Spool,
     bound: &Bound,
     settings: &Settings,
-    stop: &AtomicBool,
+    orders: &Orders,
 ) -> Result<Close, RecordError> {
     let window = &recording.window;
     let names: Vec<String> = window.interfaces.iter().map(|name| name.as_str().to_owned()).collect();
@@ -91,7 +93,6 @@ pub fn record(
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let chain = Chain::new(spool.clone(), recording.id.clone(), recording.configuration_sha256, clock.clone());
     let writer = Writer::new(options, clock.clone());
-    let full = AtomicBool::new(false);
     std::thread::scope(|scope| {
         let (buffers, to_fill) = sync_channel(limits::BATCHES);
         let (batches, to_write) = sync_channel(limits::BATCHES);
@@ -100,10 +101,10 @@ pub fn record(
             buffers.send(Vec::new()).expect("the channel has room for all, and its other end is here");
         }
         let thread = |name: &str| std::thread::Builder::new().name(name.to_owned());
-        let sealer = thread("sealer").spawn_scoped(scope, || seal(chain, bound, &full, to_seal))?;
-        let writer = thread("writer").spawn_scoped(scope, || write(writer, to_write, buffers, segments))?;
+        let sealer = thread("sealer").spawn_scoped(scope, || seal(chain, bound, window, orders, to_seal))?;
+        let writer = thread("writer").spawn_scoped(scope, || write(writer, orders, to_write, buffers, segments))?;
         let pump = Pump::new(&ring, batches, to_fill);
-        let captured = capture(&mut ring, recording, [stop, &full], clock.as_ref(), pump);
+        let captured = capture(&mut ring, recording, orders, clock.as_ref(), pump);
         // The pump is gone, which ends the writer, which ends the sealer.
         let untold = writer.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
         let mut chain = sealer.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
@@ -120,7 +121,7 @@ pub fn record(
 fn capture(
     ring: &mut Ring,
     recording: &Recording,
-    [stop, full]: [&AtomicBool; 2],
+    orders: &Orders,
     clock: &dyn Clock,
     mut pump: Pump,
 ) -> Result<EndReason, CaptureError> {
@@ -131,6 +132,8 @@ fn capture(
     let begun = clock.now();
     // Whoever sets the clock makes no run longer or shorter.
     let ends = begun.steady + clock::until(begun, recording.ends);
+    let mut work = ThreadClock::new(orders);
+    let mut cpu = budget.cpu.map(CpuMeter::new);
     let ended = loop {
         match pump.turn(ring) {
             Ok(true) => {}
@@ -138,12 +141,16 @@ fn capture(
             Err(error) => break Err(error),
         }
         let written = pump.written();
+        orders.tell_written(written);
+        work.tick();
+        if let Some(reason) = orders.to_end() {
+            break Ok(reason.clone());
+        }
         break Ok(match () {
-            () if stop.load(Ordering::Relaxed) => EndReason::Stopped,
-            () if full.load(Ordering::Relaxed) => EndReason::SpoolFull,
             () if clock.now().steady >= ends => EndReason::Duration,
             () if budget.packets.is_some_and(|most| written.packets >= most) => EndReason::PacketBudget,
             () if budget.bytes.is_some_and(|most| written.bytes >= most.0) => EndReason::ByteBudget,
+            () if cpu.as_mut().is_some_and(|cpu| cpu.is_over(Instant::now(), orders.work())) => EndReason::CpuBudget,
             () => continue,
         });
     };
@@ -155,10 +162,12 @@ fn capture(
 /// packets that no segment tells of.
 fn write(
     mut writer: Writer,
+    orders: &Orders,
     to_write: Receiver<Batch>,
     buffers: SyncSender<Vec<u8>>,
     segments: SyncSender<OpenSegment>,
 ) -> Counts {
+    let mut work = ThreadClock::new(orders);
     for mut batch in to_write {
         if let Some(over) = writer.write(&mut batch)
             && segments.send(over).is_err()
@@ -167,6 +176,7 @@ fn write(
         }
         // After the last batch nobody waits for buffers.
         buffers.send(batch.blocks).ok();
+        work.tick();
     }
     let (last, untold) = writer.finish();
     if let Some(last) = last {
@@ -179,17 +189,21 @@ fn write(
 fn seal(
     mut chain: Chain,
     bound: &Bound,
-    full: &AtomicBool,
+    window: &Window,
+    orders: &Orders,
     to_seal: Receiver<OpenSegment>,
 ) -> Result<Chain, RecordError> {
+    let mut work = ThreadClock::new(orders);
     for segment in to_seal {
         let seal = chain.seal(segment.finish()?, None)?;
         tracing::info!(recording = %chain.id(), segment = seal.sequence, packets = seal.counts.written.packets, "segment sealed");
-        match bound.enforce() {
+        match bound.enforce_for(window) {
             Ok(Room::Left) => {}
-            Ok(Room::Full) => full.store(true, Ordering::Relaxed),
+            Ok(Room::Full) => orders.end(EndReason::SpoolFull),
+            Ok(Room::ShareFull) => orders.end(EndReason::SpoolBudget),
             Err(error) => tracing::error!(%error, "the spool's size is not known"),
         }
+        work.tick();
     }
     Ok(chain)
 }
