@@ -244,6 +244,8 @@ pub struct Close {
 pub enum EndReason {
     /// Its bytes were used up.
     ByteBudget,
+    /// Its share of a processor was used up: recording must not take from what it records.
+    CpuBudget,
     /// Found unfinished by a later start.
     Crash,
     /// Its time was over.
@@ -252,10 +254,16 @@ pub enum EndReason {
     Failure,
     /// Its packets were used up.
     PacketBudget,
+    /// The next run of its window took its place.
+    Replaced,
+    /// Its share of the spool was used up.
+    SpoolBudget,
     /// The spool was full, and its policy is to stop.
     SpoolFull,
-    /// Somebody stopped the recorder.
+    /// Somebody stopped it, or the recorder.
     Stopped,
+    /// Its window was changed or removed.
+    WindowChanged,
     /// A reason of a later version.
     #[serde(untagged)]
     Other(String),

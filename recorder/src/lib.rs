@@ -2,11 +2,14 @@
 //!
 //! Rooms, in the order data takes: `schedule` → `capture` → `targets` → `rotate` → `seal` → `upload`.
 
+pub mod budget;
 pub mod capture;
 pub mod clock;
+pub mod control;
 pub mod filter;
 pub mod limits;
 pub mod link;
+pub mod orders;
 pub mod pipeline;
 pub mod recover;
 pub mod rotate;

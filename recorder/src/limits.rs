@@ -85,3 +85,30 @@ pub const ZSTD_LEVEL: i32 = 1;
 /// Largest zstd frame that recovery accepts [bytes, decompressed]: a batch, its last block and the counts
 /// behind it.
 pub const FRAME_BYTES_MAX: usize = BATCH_BYTES + (SNAP_BYTES_MAX as usize) + (1 << 20);
+
+/// Over this time the share of a processor is measured: a burst that is over sooner ends no recording.
+pub const CPU_MEASURED: Duration = Duration::from_secs(10);
+
+/// How often it is looked at: eleven samples are kept.
+pub const CPU_SAMPLE: Duration = Duration::from_secs(1);
+
+/// Longest configuration that is read, all files together [bytes]: about ten thousand windows.
+pub const CONFIG_BYTES_MAX: usize = 4 << 20;
+
+/// Files of a folder that are read as one configuration: a window each is what people do.
+pub const CONFIG_FILES_MAX: usize = 1000;
+
+/// Longest request on the control socket [bytes]: the path of a recording, four names of at most 253 bytes.
+pub const CONTROL_LINE_BYTES_MAX: usize = 4096;
+
+/// Longest answer that is read from it [bytes]: the status of ten thousand windows has about 4 MiB.
+pub const CONTROL_ANSWER_BYTES_MAX: usize = 64 << 20;
+
+/// Connections to the control socket that are served at a time; more of them wait.
+pub const CONTROL_CONNECTIONS_MAX: usize = 8;
+
+/// How long the other side of the control socket may say nothing, or take nothing.
+pub const CONTROL_PATIENCE: Duration = Duration::from_secs(10);
+
+/// Pause after a connection that could not be accepted.
+pub const CONTROL_PAUSE: Duration = Duration::from_millis(100);

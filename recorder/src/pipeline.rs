@@ -7,13 +7,15 @@
 //! Every arrow between threads is a channel of fixed length: who is slow makes the one before wait, back to the
 //! ring, where the kernel counts what it drops.
 
+use crate::budget::{CpuMeter, ThreadClock};
 use crate::capture::{CaptureError, RingOptions, Selection, hurry};
 use crate::clock::{self, Clock, SystemClock};
 use crate::filter::{Expression, FilterError};
 use crate::limits;
+use crate::orders::Orders;
 use crate::recover::Lock;
 use crate::rotate::{Batch, Compression, OpenSegment, Pump, SegmentOptions, Sieve, Writer};
-use crate::schedule::Recording;
+use crate::schedule::{Recording, Window};
 use crate::seal::{Chain, SealingError};
 use crate::spool::Spool;
 use crate::targets::Scout;
@@ -23,8 +25,8 @@ use jiff::Timestamp;
 use std::io;
 use std::num::NonZero;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, channel, sync_channel};
+use std::time::Instant;
 
 /// Why a recording failed. What was sealed before stays, and what was open is recovered at the next start.
 #[derive(Debug, thiserror::Error)]
@@ -55,7 +57,7 @@ pub struct Settings {
     pub compression: Compression,
 }
 
-/// Records until the recording's time is over, its budget is spent, the spool is full, or `stop` is set.
+/// Records until the recording's time is over, its budget is spent, the spool is full, or it is ordered to end.
 ///
 /// The calling thread captures, and is to do nothing else.
 ///
@@ -66,7 +68,7 @@ pub fn record(
     spool: &Spool,
     bound: &Bound,
     settings: &Settings,
-    stop: &AtomicBool,
+    orders: &Orders,
 ) -> Result<Close, RecordError> {
     let window = &recording.window;
     let names: Vec<String> = window.interfaces.iter().map(|name| name.as_str().to_owned()).collect();
@@ -108,18 +110,17 @@ pub fn record(
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let chain = Chain::new(spool.clone(), recording.id.clone(), recording.configuration_sha256, clock.clone());
     let writer = Writer::new(options, clock.clone());
-    let full = AtomicBool::new(false);
     std::thread::scope(|scope| {
         let (segments, to_seal) = sync_channel(1);
         let thread = |name: &str| std::thread::Builder::new().name(name.to_owned());
-        let sealer = thread("sealer").spawn_scoped(scope, || seal(chain, bound, &full, to_seal))?;
-        let writer = thread("writer").spawn_scoped(scope, || write(writer, to_write, buffers, segments))?;
+        let sealer = thread("sealer").spawn_scoped(scope, || seal(chain, bound, window, orders, to_seal))?;
+        let writer = thread("writer").spawn_scoped(scope, || write(writer, orders, to_write, buffers, segments))?;
         if scout.follows() {
             thread("scout").spawn_scoped(scope, move || scout.follow(&tell, &closed))?;
         } else {
             drop(closed); // Nobody opens a ring anew.
         }
-        let captured = capture(recording, [stop, &full], clock.as_ref(), pump);
+        let captured = capture(recording, orders, clock.as_ref(), pump);
         // The pump is gone, which ends the writer, which ends the sealer.
         let untold = writer.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
         let mut chain = sealer.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
@@ -135,7 +136,7 @@ pub fn record(
 /// The capture thread: from the rings into batches, until there is a reason to end.
 fn capture(
     recording: &Recording,
-    [stop, full]: [&AtomicBool; 2],
+    orders: &Orders,
     clock: &dyn Clock,
     mut pump: Pump,
 ) -> Result<EndReason, CaptureError> {
@@ -146,6 +147,8 @@ fn capture(
     let begun = clock.now();
     // Whoever sets the clock makes no run longer or shorter.
     let ends = begun.steady + clock::until(begun, recording.ends);
+    let mut work = ThreadClock::new(orders);
+    let mut cpu = budget.cpu.map(CpuMeter::new);
     let ended = loop {
         match pump.turn() {
             Ok(true) => {}
@@ -153,12 +156,16 @@ fn capture(
             Err(error) => break Err(error),
         }
         let written = pump.written();
+        orders.tell_written(written);
+        work.tick();
+        if let Some(reason) = orders.to_end() {
+            break Ok(reason.clone());
+        }
         break Ok(match () {
-            () if stop.load(Ordering::Relaxed) => EndReason::Stopped,
-            () if full.load(Ordering::Relaxed) => EndReason::SpoolFull,
             () if clock.now().steady >= ends => EndReason::Duration,
             () if budget.packets.is_some_and(|most| written.packets >= most) => EndReason::PacketBudget,
             () if budget.bytes.is_some_and(|most| written.bytes >= most.0) => EndReason::ByteBudget,
+            () if cpu.as_mut().is_some_and(|cpu| cpu.is_over(Instant::now(), orders.work())) => EndReason::CpuBudget,
             () => continue,
         });
     };
@@ -170,10 +177,12 @@ fn capture(
 /// packets that no segment tells of.
 fn write(
     mut writer: Writer,
+    orders: &Orders,
     to_write: Receiver<Batch>,
     buffers: SyncSender<Vec<u8>>,
     segments: SyncSender<OpenSegment>,
 ) -> Counts {
+    let mut work = ThreadClock::new(orders);
     for mut batch in to_write {
         if let Some(over) = writer.write(&mut batch)
             && segments.send(over).is_err()
@@ -182,6 +191,7 @@ fn write(
         }
         // After the last batch nobody waits for buffers.
         buffers.send(batch.blocks).ok();
+        work.tick();
     }
     let (last, untold) = writer.finish();
     if let Some(last) = last {
@@ -194,17 +204,21 @@ fn write(
 fn seal(
     mut chain: Chain,
     bound: &Bound,
-    full: &AtomicBool,
+    window: &Window,
+    orders: &Orders,
     to_seal: Receiver<OpenSegment>,
 ) -> Result<Chain, RecordError> {
+    let mut work = ThreadClock::new(orders);
     for segment in to_seal {
         let seal = chain.seal(segment.finish()?, None)?;
         tracing::info!(recording = %chain.id(), segment = seal.sequence, packets = seal.counts.written.packets, "segment sealed");
-        match bound.enforce() {
+        match bound.enforce_for(window) {
             Ok(Room::Left) => {}
-            Ok(Room::Full) => full.store(true, Ordering::Relaxed),
+            Ok(Room::Full) => orders.end(EndReason::SpoolFull),
+            Ok(Room::ShareFull) => orders.end(EndReason::SpoolBudget),
             Err(error) => tracing::error!(%error, "the spool's size is not known"),
         }
+        work.tick();
     }
     Ok(chain)
 }

@@ -16,7 +16,7 @@
 use crate::schedule::StoreTarget;
 use formats::seal::{Close, Seal, SealError, Volume};
 use formats::signature::SecretKey;
-use formats::store::{FileName, RecordingId};
+use formats::store::{FileName, Name, RecordingId};
 use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io::{self, Write};
@@ -99,18 +99,16 @@ impl Spool {
 
     /// Bytes of all files in it.
     pub fn used_bytes(&self) -> io::Result<u64> {
-        fn sum(folder: &Path) -> io::Result<u64> {
-            let mut bytes = 0;
-            for entry in fs::read_dir(folder)? {
-                let entry = entry?;
-                bytes += match entry.file_type()?.is_dir() {
-                    true => sum(&entry.path()).or_else(gone(0))?,
-                    false => entry.metadata().map(|file| file.len()).or_else(gone(0))?,
-                };
-            }
-            Ok(bytes)
-        }
         sum(&self.root)
+    }
+
+    /// Bytes of all files of a window's recordings.
+    pub fn used_bytes_of(&self, window: &Name) -> io::Result<u64> {
+        let mut bytes = 0;
+        for cluster in fs::read_dir(&self.root)? {
+            bytes += sum(&cluster?.path().join(window.as_str())).or_else(gone(0))?;
+        }
+        Ok(bytes)
     }
 
     /// Numbers of the segments of a recording that are sealed and not stored, in order.
@@ -250,9 +248,24 @@ impl Spool {
     }
 }
 
+fn sum(folder: &Path) -> io::Result<u64> {
+    let mut bytes = 0;
+    for entry in fs::read_dir(folder)? {
+        let entry = entry?;
+        bytes += match entry.file_type()?.is_dir() {
+            true => sum(&entry.path()).or_else(gone(0))?,
+            false => entry.metadata().map(|file| file.len()).or_else(gone(0))?,
+        };
+    }
+    Ok(bytes)
+}
+
 /// Whoever else empties the spool was faster: no error.
 fn gone<T>(instead: T) -> impl FnOnce(io::Error) -> io::Result<T> {
-    |error| if error.kind() == io::ErrorKind::NotFound { Ok(instead) } else { Err(error) }
+    |error| match error.kind() {
+        io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => Ok(instead),
+        _ => Err(error),
+    }
 }
 
 /// Writes a file so that it is there whole, or not at all, whatever happens.

@@ -1,48 +1,47 @@
 //! `remora-recorder check`: reads a configuration and says what it means.
 
-use anyhow::Context;
+use formats::store::Name;
 use jiff::Timestamp;
-use recorder::filter::Expression;
-use recorder::schedule::Config;
+use jiff::tz::TimeZone;
+use recorder::schedule::{ByteSize, Config, View, explain};
 use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
-/// Check a configuration and say what it means: windows, their next runs, where recordings go.
+/// Check a configuration and say what it means: windows, their next runs and sizes, where recordings go.
 #[derive(clap::Args)]
 pub struct CheckArgs {
-    /// The configuration (YAML).
+    /// The configuration: a YAML file, or a folder of them.
     #[arg(value_name = "FILE")]
     config: PathBuf,
+    /// Name of the node it is for, which decides when runs with jitter begin [default: the configuration's].
+    #[arg(long, env = "REMORA_NODE", value_name = "NAME")]
+    node: Option<Name>,
+    /// What the interfaces of a window carry in a second, to tell how large runs are [bytes].
+    #[arg(long, env = "REMORA_BYTES_PER_SECOND", value_name = "SIZE")]
+    bytes_per_second: Option<ByteSize>,
 }
 
 /// What is meant.
 pub struct CheckPlan {
     config: Config,
+    view: View,
 }
 
 impl CheckArgs {
     pub fn resolve(self) -> anyhow::Result<CheckPlan> {
-        Ok(CheckPlan { config: read(&self.config)? })
+        let view = View {
+            now: Timestamp::now(),
+            node: self.node,
+            local: TimeZone::system(),
+            bytes_per_second: self.bytes_per_second,
+        };
+        Ok(CheckPlan { config: Config::read(&self.config)?, view })
     }
-}
-
-/// Reads a configuration, filters included.
-pub fn read(path: &Path) -> anyhow::Result<Config> {
-    let text = std::fs::read_to_string(path).with_context(|| path.display().to_string())?;
-    let config = Config::from_yaml(&text).with_context(|| path.display().to_string())?;
-    for window in &config.windows {
-        if let Some(filter) = &window.filter {
-            filter
-                .parse::<Expression>()
-                .with_context(|| format!("{}: filter of window {}", path.display(), window.name))?;
-        }
-    }
-    Ok(config)
 }
 
 /// Prints what the configuration means.
 pub fn run(plan: &CheckPlan, out: &mut impl Write) -> anyhow::Result<ExitCode> {
-    out.write_all(recorder::schedule::explain(&plan.config, Timestamp::now()).as_bytes())?;
+    out.write_all(explain(&plan.config, &plan.view).as_bytes())?;
     Ok(ExitCode::SUCCESS)
 }

@@ -1,6 +1,7 @@
 //! What was typed becomes what is meant, then it runs: one file per subcommand.
 
 mod check;
+mod ctl;
 mod keygen;
 mod record;
 mod run;
@@ -95,6 +96,7 @@ enum Command {
         /// The shell.
         shell: clap_complete::Shell,
     },
+    Ctl(ctl::CtlArgs),
     Keygen(keygen::KeygenArgs),
     Record(Box<record::RecordArgs>),
     Run(run::RunArgs),
@@ -111,6 +113,7 @@ pub fn main() -> ExitCode {
     let result = match cli.command {
         Command::Check(args) => args.resolve().and_then(|plan| check::run(&plan, out)),
         Command::Completions { shell } => completions(shell, out),
+        Command::Ctl(args) => ctl::run(&args.resolve(), out),
         Command::Keygen(args) => keygen::run(&args, out),
         Command::Record(args) => args.resolve().and_then(|plan| record::run(plan, out)),
         Command::Run(args) => args.resolve().and_then(run::run),

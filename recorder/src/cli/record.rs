@@ -8,6 +8,7 @@ use formats::seal::{Close, EndReason};
 use formats::signature::SecretKey;
 use formats::store::{Name, RecordingId};
 use jiff::{SignedDuration, Timestamp};
+use recorder::orders::Orders;
 use recorder::pipeline::{self, Settings};
 use recorder::recover;
 use recorder::schedule::{
@@ -21,7 +22,6 @@ use std::num::NonZero;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 /// Record one window, now, and store it.
@@ -140,11 +140,15 @@ impl RecordArgs {
             filter,
             snap_length: self.snaplen,
             segment: SegmentLimits { bytes: self.segment_bytes, age: self.segment_age },
-            budget: Budget { bytes: self.bytes_max, packets: self.packets_max },
+            budget: Budget { bytes: self.bytes_max, packets: self.packets_max, ..Budget::default() },
             rate: Rate { packets_per_second: self.rate_max },
             store: StoreTarget { url, write_only: self.store_write_only },
             overlap: Overlap::Allow,
             missed: Missed::Rest,
+            missed_deadline: None,
+            jitter: Duration::ZERO,
+            pre_trigger: None,
+            trigger_file: None,
         };
         Ok(RecordPlan {
             recording: Recording {
@@ -175,15 +179,16 @@ pub fn run(mut plan: RecordPlan, out: &mut impl Write) -> anyhow::Result<ExitCod
 }
 
 async fn record_and_store(plan: &RecordPlan, spool: &Spool) -> anyhow::Result<(Close, anyhow::Result<()>)> {
-    let stop = Arc::new(AtomicBool::new(false));
-    super::stop::on_signal(stop.clone())?;
+    let orders = Arc::new(Orders::default());
+    let its_orders = orders.clone();
+    super::stop::on_signal(move || orders.end(EndReason::Stopped))?;
     let mut sender = Sender::new(spool.clone());
     let bound = sender.bound(plan.spool_bytes_max, SpoolFull::Stop);
     let (recording, settings, its_spool) = (plan.recording.clone(), plan.settings.clone(), spool.clone());
     let thread = std::thread::Builder::new().name("capture".into());
     let (tell, mut done) = tokio::sync::oneshot::channel();
     let thread = thread.spawn(move || {
-        let close = pipeline::record(&recording, &its_spool, &bound, &settings, &stop);
+        let close = pipeline::record(&recording, &its_spool, &bound, &settings, &its_orders);
         tell.send(()).ok();
         close
     })?;

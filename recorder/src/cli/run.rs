@@ -7,26 +7,29 @@ use formats::seal::EndReason;
 use formats::signature::SecretKey;
 use formats::store::{Name, RecordingId};
 use jiff::Timestamp;
+use recorder::control::{Ask, Begin, Desk, Ending, Listener, SOCKET};
+use recorder::orders::Orders;
 use recorder::pipeline::{self, Settings};
 use recorder::recover;
-use recorder::schedule::{Agenda, Config, Decision, Recording};
+use recorder::schedule::{Config, Recording};
 use recorder::spool::Spool;
 use recorder::upload::{Bound, Room, Sender};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 use std::time::Duration;
+use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{mpsc, watch};
 
 /// Record the windows of a configuration, until stopped.
 ///
 /// On SIGINT or SIGTERM recordings are ended and sealed. What is not stored by then stays in the spool and is
-/// stored after the next start, as is what a crash left behind.
+/// stored after the next start, as is what a crash left behind. SIGHUP reads the windows anew: those that are the
+/// same go on. `remora-recorder ctl` asks it how it is, and starts and stops windows.
 #[derive(clap::Args)]
 pub struct RunArgs {
-    /// The configuration (YAML).
+    /// The configuration: a YAML file, or a folder of them.
     #[arg(long, short, env = "REMORA_CONFIG", value_name = "FILE")]
     config: PathBuf,
     /// Name of this node, in the store [default: the configuration's, else the host's name].
@@ -35,6 +38,9 @@ pub struct RunArgs {
     /// How long to go on storing after being stopped [s].
     #[arg(long, env = "REMORA_GRACE_S", default_value_t = 20, value_name = "SECONDS")]
     grace_s: u64,
+    /// Socket to be asked by, for its owner alone [default: control.sock in the spool].
+    #[arg(long, env = "REMORA_CONTROL", value_name = "PATH")]
+    control: Option<PathBuf>,
     #[command(flatten)]
     capture: CaptureArgs,
     #[command(flatten)]
@@ -44,8 +50,10 @@ pub struct RunArgs {
 /// What is meant.
 pub struct RunPlan {
     config: Config,
+    config_path: PathBuf,
     node: Name,
     grace: Duration,
+    control: Option<PathBuf>,
     settings: Settings,
     signer: Option<SecretKey>,
 }
@@ -55,27 +63,36 @@ const SLEEP_MAX: Duration = Duration::from_secs(30);
 
 impl RunArgs {
     pub fn resolve(self) -> anyhow::Result<RunPlan> {
-        let config = super::check::read(&self.config)?;
+        let config = Config::read(&self.config)?;
         let node = self.node.or_else(|| config.node.clone()).map_or_else(super::node_name, Ok)?;
-        let (settings, signer) = (self.capture.resolve(), self.sign.resolve()?);
-        Ok(RunPlan { config, node, grace: Duration::from_secs(self.grace_s), settings, signer })
+        Ok(RunPlan {
+            config,
+            config_path: self.config,
+            node,
+            grace: Duration::from_secs(self.grace_s),
+            control: self.control,
+            settings: self.capture.resolve(),
+            signer: self.sign.resolve()?,
+        })
     }
 }
 
 /// Runs until stopped.
-pub fn run(plan: RunPlan) -> anyhow::Result<ExitCode> {
+pub fn run(mut plan: RunPlan) -> anyhow::Result<ExitCode> {
     super::runtime()?.block_on(async {
         let folder = &plan.config.spool.folder;
-        let spool = Spool::open(folder).with_context(|| format!("spool {}", folder.display()))?.signed_by(plan.signer);
+        let spool =
+            Spool::open(folder).with_context(|| format!("spool {}", folder.display()))?.signed_by(plan.signer.take());
         recover::recover(&spool, Timestamp::now()).with_context(|| format!("spool {}", folder.display()))?;
-        let stop = Arc::new(AtomicBool::new(false));
-        let stopped = super::stop::on_signal(stop.clone())?;
+        let stopped = super::stop::on_signal(|| {})?;
+        let asks = listen(&plan)?;
         let sender = Sender::new(spool.clone());
         let bound = sender.bound(plan.config.spool.bytes_max.0, plan.config.spool.full);
         let (stop_sending, stop_sender) = watch::channel(false);
         let sender = tokio::spawn(sender.run(stop_sender));
-        let recorder = Recorder { spool: spool.clone(), bound, settings: plan.settings, stop };
-        follow(Agenda::new(&plan.config, plan.node, Timestamp::now()), recorder, stopped).await;
+        let recorder = Recorder { spool: spool.clone(), bound, settings: plan.settings };
+        let desk = Desk::new(&plan.config, plan.node, spool.clone(), Timestamp::now());
+        follow(desk, recorder, &plan.config_path, asks, stopped).await?;
         store_rest(&spool, plan.grace).await;
         stop_sending.send_replace(true);
         sender.await?;
@@ -83,68 +100,73 @@ pub fn run(plan: RunPlan) -> anyhow::Result<ExitCode> {
     })
 }
 
+/// Makes the control socket. Without one recordings are made all the same, unless it was asked for.
+fn listen(plan: &RunPlan) -> anyhow::Result<mpsc::Receiver<Ask>> {
+    let (asks, asked) = mpsc::channel(1);
+    let path = plan.control.clone().unwrap_or_else(|| plan.config.spool.folder.join(SOCKET));
+    match Listener::bind(&path) {
+        Ok(listener) => drop(tokio::spawn(listener.serve(asks))),
+        Err(error) if plan.control.is_some() => return Err(error.into()),
+        Err(error) => tracing::warn!(%error, "nobody can ask this recorder"),
+    }
+    Ok(asked)
+}
+
 /// What every recording needs.
 struct Recorder {
     spool: Spool,
     bound: Bound,
     settings: Settings,
-    stop: Arc<AtomicBool>,
 }
 
-/// Begins runs when their time comes; returns when stopped and the last has ended.
-async fn follow(mut agenda: Agenda, recorder: Recorder, mut stopped: watch::Receiver<bool>) {
+/// Begins runs when their time comes, and does what is asked; returns when stopped and the last has ended.
+async fn follow(
+    mut desk: Desk,
+    recorder: Recorder,
+    config: &Path,
+    mut asks: mpsc::Receiver<Ask>,
+    mut stopped: watch::Receiver<bool>,
+) -> std::io::Result<()> {
     let recorder = Arc::new(recorder);
     let (ended, mut endings) = mpsc::unbounded_channel();
-    let mut running = 0usize;
+    let mut hangup = signal(SignalKind::hangup())?;
     loop {
         let stopping = *stopped.borrow();
-        if !stopping {
-            for decision in agenda.wake(Timestamp::now()) {
-                match decision {
-                    Decision::Record(recording) => {
-                        running += 1;
-                        begin(recording, recorder.clone(), ended.clone());
-                    }
-                    Decision::Skip { window, start, reason } => {
-                        tracing::warn!(%window, %start, ?reason, "run left out")
-                    }
-                }
+        if stopping {
+            desk.end_all();
+            if desk.is_idle() {
+                return Ok(());
             }
-        } else if running == 0 {
-            return;
+        } else {
+            for run in desk.begin_due(Timestamp::now()) {
+                begin(run, recorder.clone(), ended.clone());
+            }
         }
-        let next = agenda.next().map_or(SLEEP_MAX, |next| {
+        let next = desk.next().map_or(SLEEP_MAX, |next| {
             Duration::try_from(next.duration_since(Timestamp::now())).unwrap_or_default().min(SLEEP_MAX)
         });
         tokio::select! {
-            Some((id, ending)) = endings.recv() => {
-                running -= 1;
-                match ending {
-                    Ending::Over => agenda.ended(&id),
-                    Ending::Failed => agenda.failed(&id, Timestamp::now()),
-                }
+            Some((id, ending)) = endings.recv() => desk.ended(&id, ending, Timestamp::now()),
+            Some(Ask { request, answer }) = asks.recv(), if !stopping => {
+                // Whoever asked may be gone.
+                answer.send(desk.answer(&request, Timestamp::now())).ok();
             }
+            Some(()) = hangup.recv(), if !stopping => desk.reload(Config::read(config), Timestamp::now()),
             _ = stopped.wait_for(|stopped| *stopped), if !stopping => {}
             () = tokio::time::sleep(next), if !stopping => {}
         }
     }
 }
 
-/// How a recording ended.
-enum Ending {
-    /// It could not go on; what is left of its run is worth another try.
-    Failed,
-    /// As it should.
-    Over,
-}
-
 /// Begins one recording, on a thread of its own.
-fn begin(recording: Recording, recorder: Arc<Recorder>, ended: mpsc::UnboundedSender<(RecordingId, Ending)>) {
+fn begin(run: Begin, recorder: Arc<Recorder>, ended: mpsc::UnboundedSender<(RecordingId, Ending)>) {
+    let Begin { recording, orders } = run;
     let id = recording.id.clone();
     let its_end = ended.clone();
     let thread = std::thread::Builder::new().name("capture".into()).spawn(move || {
         // A bug in one recording must not keep the others from being ended in order.
-        let ending = catch_unwind(AssertUnwindSafe(|| record(&recording, &recorder))).unwrap_or(Ending::Failed);
+        let ending =
+            catch_unwind(AssertUnwindSafe(|| record(&recording, &orders, &recorder))).unwrap_or(Ending::Failed);
         its_end.send((recording.id, ending)).ok();
     });
     if let Err(error) = thread {
@@ -153,21 +175,21 @@ fn begin(recording: Recording, recorder: Arc<Recorder>, ended: mpsc::UnboundedSe
     }
 }
 
-fn record(recording: &Recording, recorder: &Recorder) -> Ending {
-    let Recorder { spool, bound, settings, stop } = recorder;
+fn record(recording: &Recording, orders: &Orders, recorder: &Recorder) -> Ending {
+    let Recorder { spool, bound, settings } = recorder;
     let id = &recording.id;
     // Each try would add a segment to a spool that is full.
-    if matches!(bound.enforce(), Ok(Room::Full)) {
-        tracing::error!(recording = %id, "recording could not begin: the spool is full");
+    if !matches!(bound.enforce_for(&recording.window), Ok(Room::Left) | Err(_)) {
+        tracing::error!(recording = %id, "recording could not begin: the spool, or its share of it, is full");
         return Ending::Failed;
     }
     tracing::info!(recording = %id, ends = %recording.ends, "recording begins");
-    match pipeline::record(recording, spool, bound, settings, stop) {
+    match pipeline::record(recording, spool, bound, settings, orders) {
         Ok(close) => {
             let counts = &close.counts;
             tracing::info!(recording = %id, reason = ?close.reason, packets = counts.written.packets, dropped = counts.dropped.kernel_packets, "recording ended");
             match close.reason {
-                EndReason::Failure | EndReason::SpoolFull => Ending::Failed,
+                EndReason::Failure | EndReason::SpoolBudget | EndReason::SpoolFull => Ending::Failed,
                 _ => Ending::Over,
             }
         }

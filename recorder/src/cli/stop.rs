@@ -1,13 +1,11 @@
 //! SIGTERM and SIGINT: the first ends recordings in order, the second ends the program.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
-/// Becomes true with the first signal; the second ends the process at once. That is as safe as a crash, which
+/// Becomes true with the first signal, after `first` was called; the second ends the process at once. That is as safe as a crash, which
 /// recordings are made for.
-pub fn on_signal(flag: Arc<AtomicBool>) -> std::io::Result<watch::Receiver<bool>> {
+pub fn on_signal(first: impl Fn() + Send + 'static) -> std::io::Result<watch::Receiver<bool>> {
     let (tell, told) = watch::channel(false);
     let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
     tokio::spawn(async move {
@@ -21,7 +19,7 @@ pub fn on_signal(flag: Arc<AtomicBool>) -> std::io::Result<watch::Receiver<bool>
                 std::process::exit(super::FAILED.into());
             }
             tracing::info!("told to stop: sealing what is open");
-            flag.store(true, Ordering::Relaxed);
+            first();
             tell.send_replace(true);
         }
     });

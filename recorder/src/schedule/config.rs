@@ -1,22 +1,20 @@
-//! The configuration file of a recorder: YAML, every word checked.
+//! The configuration of a recorder: YAML, every word checked. `files.rs` reads it.
 
 use super::targets::Selector;
-use super::values::{ByteSize, Interface, Period, StoreUrl};
+use super::values::{ByteSize, Interface, Percent, Period, StoreUrl};
 use super::when::When;
+use crate::filter::Expression;
 use crate::limits;
 use formats::hash::Hash256;
 use formats::store::Name;
-use jiff::Timestamp;
 use jiff::tz::TimeZone;
+use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 use serde_saphyr::Spanned;
 use std::num::NonZero;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
-
-/// Longest configuration that is read: about ten thousand windows.
-pub const CONFIG_BYTES_MAX: usize = 4 << 20;
 
 /// How long a run of an `always` window lasts unless it says otherwise: a recording can be proved complete
 /// only once it is closed.
@@ -39,12 +37,15 @@ pub enum ConfigError {
         /// What is wrong there.
         what: String,
     },
+    /// Nothing names the cluster.
+    #[error("nothing names the cluster: write 'cluster: NAME'")]
+    NoCluster,
     /// Larger than any configuration.
-    #[error("has {bytes} bytes, a configuration has at most {CONFIG_BYTES_MAX}")]
-    TooLong {
-        /// How many bytes there are.
-        bytes: usize,
-    },
+    #[error(
+        "is larger than a configuration may be: all files together have at most {} bytes",
+        limits::CONFIG_BYTES_MAX
+    )]
+    TooLong,
     /// Not YAML, or not our words. The message names line and column.
     #[error("{0}")]
     Yaml(#[from] Box<serde_saphyr::Error>),
@@ -61,7 +62,7 @@ pub struct Config {
     pub spool: Spool,
     /// What to record, and when.
     pub windows: Vec<Arc<Window>>,
-    /// SHA-256 of the file.
+    /// SHA-256 of the file; of a folder that of the lines `sha256sum` prints for its files, in order of names.
     pub sha256: Hash256,
 }
 
@@ -106,7 +107,7 @@ pub enum SpoolFull {
 }
 
 /// The schedule of recordings: when, what, how much, where to.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Window {
     /// Its name.
     pub name: Name,
@@ -136,6 +137,26 @@ pub struct Window {
     pub overlap: Overlap,
     /// What to do with a run whose begin was missed.
     pub missed: Missed,
+    /// A run that could not begin for that long is left out; none: as long as something is left of it.
+    pub missed_deadline: Option<Duration>,
+    /// Runs begin up to that much later, each node at a time of its own.
+    pub jitter: Duration,
+    /// How much of the past is kept ready for a trigger; none for windows that keep nothing ready.
+    pub pre_trigger: Option<Duration>,
+    /// A file that triggers the window when it appears.
+    pub trigger_file: Option<PathBuf>,
+}
+
+impl Window {
+    /// How much later than the window says its runs begin on a node: less than [`Window::jitter`], the same every
+    /// time, so that runs keep their distance; spread over the nodes, so that they do not all store at once.
+    pub fn delay_on(&self, node: &Name) -> SignedDuration {
+        let hash = Hash256::of(format!("{}\n{node}", self.name).as_bytes());
+        let number = hash.0.first_chunk().map_or(0, |bytes| u64::from_be_bytes(*bytes));
+        let most_ms = u64::try_from(self.jitter.as_millis()).unwrap_or(u64::MAX);
+        let delay_ms = number.checked_rem(most_ms).unwrap_or(0); // No jitter, no delay.
+        SignedDuration::from_millis(i64::try_from(delay_ms).unwrap_or(0))
+    }
 }
 
 /// Where recordings go, and how an upload is proved.
@@ -182,6 +203,10 @@ pub struct Budget {
     pub bytes: Option<ByteSize>,
     /// Packets.
     pub packets: Option<u64>,
+    /// Share of one processor.
+    pub cpu: Option<Percent>,
+    /// Share of the spool that the window's recordings take while they wait.
+    pub spool: Option<Percent>,
 }
 
 /// How much a run keeps at a time. Beyond that whole flows are left out, and counted.
@@ -198,6 +223,8 @@ pub struct Rate {
 pub enum Overlap {
     /// Record both.
     Allow,
+    /// End the old one.
+    Replace,
     /// Leave the new one out.
     #[default]
     Skip,
@@ -214,36 +241,24 @@ pub enum Missed {
     Skip,
 }
 
-/// The file as written.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct File {
-    cluster: Name,
-    node: Option<Name>,
-    store: Option<StoreUrl>,
-    #[serde(default)]
-    store_write_only: bool,
-    #[serde(default)]
-    spool: Spool,
-    windows: Vec<WindowFile>,
-}
-
 /// A window as written.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct WindowFile {
-    name: Spanned<Name>,
+pub(super) struct WindowFile {
+    pub name: Spanned<Name>,
     cron: Option<Spanned<String>>,
     time_zone: Option<Spanned<String>>,
     at: Option<Spanned<Timestamp>>,
     always: Option<Spanned<bool>>,
+    on_demand: Option<Spanned<bool>>,
     duration: Option<Period>,
+    jitter: Option<Spanned<Period>>,
     targets: Option<Vec<Selector>>,
     #[serde(default)]
     exclude: Vec<Selector>,
     #[serde(default)]
     interfaces: Vec<Interface>,
-    filter: Option<String>,
+    filter: Option<Spanned<String>>,
     snap_length: Option<u32>,
     #[serde(default)]
     segment: SegmentLimits,
@@ -257,44 +272,25 @@ struct WindowFile {
     overlap: Overlap,
     #[serde(default)]
     missed: Missed,
+    missed_deadline: Option<Spanned<Period>>,
+    pre_trigger: Option<Spanned<Period>>,
+    trigger_file: Option<Spanned<PathBuf>>,
 }
 
-impl Config {
-    /// Reads a configuration.
-    ///
-    /// # Bounds
-    /// [`CONFIG_BYTES_MAX`]; nesting and aliases are bounded by serde-saphyr.
-    /// # Errors
-    /// [`ConfigError`], with line and column.
-    pub fn from_yaml(text: &str) -> Result<Self, ConfigError> {
-        if text.len() > CONFIG_BYTES_MAX {
-            return Err(ConfigError::TooLong { bytes: text.len() });
-        }
-        let file: File = serde_saphyr::from_str(text).map_err(Box::new)?;
-        let mut windows: Vec<Arc<Window>> = Vec::new();
-        for window in &file.windows {
-            if windows.iter().any(|other| other.name == window.name.value) {
-                return invalid(&window.name, "another window has this name");
-            }
-            windows.push(Arc::new(window.resolve(&file)?));
-        }
-        Ok(Self {
-            cluster: file.cluster,
-            node: file.node,
-            spool: file.spool,
-            windows,
-            sha256: Hash256::of(text.as_bytes()),
-        })
-    }
+/// What windows use that say nothing of their own.
+pub(super) struct Defaults {
+    pub store: Option<StoreUrl>,
+    pub store_write_only: bool,
 }
 
-fn invalid<T, R>(place: &Spanned<T>, what: impl ToString) -> Result<R, ConfigError> {
+pub(super) fn invalid<T, R>(place: &Spanned<T>, what: impl ToString) -> Result<R, ConfigError> {
     let (line, column) = (place.referenced.line(), place.referenced.column());
     Err(ConfigError::Invalid { line, column, what: what.to_string() })
 }
 
 impl WindowFile {
-    fn resolve(&self, file: &File) -> Result<Window, ConfigError> {
+    /// What the window means.
+    pub(super) fn resolve(&self, defaults: &Defaults) -> Result<Window, ConfigError> {
         let when = self.when()?;
         let duration = match (self.duration, &when) {
             (Some(Period(duration)), _) => duration,
@@ -311,16 +307,7 @@ impl WindowFile {
         if targets.len() + self.exclude.len() > limits::SELECTORS_MAX {
             return invalid(&self.name, format!("a window has at most {} targets", limits::SELECTORS_MAX));
         }
-        let Some(url) = self.store.clone().or_else(|| file.store.clone()) else {
-            return invalid(&self.name, "neither the window nor the file names a store");
-        };
-        let write_only = self.store_write_only.unwrap_or(file.store_write_only);
-        if write_only && !matches!(url.url().scheme(), "s3" | "s3a") {
-            return invalid(
-                &self.name,
-                "only S3 proves an upload without reading it back: store_write_only needs s3://",
-            );
-        }
+        self.check_words_of_kinds(&when)?;
         Ok(Window {
             name: self.name.value.clone(),
             when,
@@ -328,15 +315,55 @@ impl WindowFile {
             targets,
             exclude: self.exclude.clone(),
             interfaces: self.interfaces.clone(),
-            filter: self.filter.clone().filter(|filter| !filter.trim().is_empty()),
+            filter: self.filter()?,
             snap_length: self.snap_length.unwrap_or(SNAP_LENGTH_DEFAULT).clamp(1, SNAP_LENGTH_DEFAULT),
             segment: self.segment,
             budget: self.budget,
             rate: self.rate,
-            store: StoreTarget { url, write_only },
+            store: self.store(defaults)?,
             overlap: self.overlap,
             missed: self.missed,
+            missed_deadline: self.missed_deadline.as_ref().map(|deadline| deadline.value.0),
+            jitter: self.jitter.as_ref().map_or(Duration::ZERO, |jitter| jitter.value.0),
+            pre_trigger: self.pre_trigger.as_ref().map(|period| period.value.0),
+            trigger_file: self.trigger_file.as_ref().map(|file| file.value.clone()),
         })
+    }
+
+    fn store(&self, defaults: &Defaults) -> Result<StoreTarget, ConfigError> {
+        let Some(url) = self.store.clone().or_else(|| defaults.store.clone()) else {
+            return invalid(&self.name, "neither the window nor the file names a store");
+        };
+        let write_only = self.store_write_only.unwrap_or(defaults.store_write_only);
+        if write_only && !matches!(url.url().scheme(), "s3" | "s3a") {
+            let what = "only S3 proves an upload without reading it back: store_write_only needs s3://";
+            return invalid(&self.name, what);
+        }
+        Ok(StoreTarget { url, write_only })
+    }
+
+    fn filter(&self) -> Result<Option<String>, ConfigError> {
+        let Some(filter) = self.filter.as_ref().filter(|filter| !filter.value.trim().is_empty()) else {
+            return Ok(None);
+        };
+        match filter.value.parse::<Expression>() {
+            Ok(_) => Ok(Some(filter.value.clone())),
+            Err(error) => invalid(filter, error),
+        }
+    }
+
+    /// Words that mean something for some kinds of windows only.
+    fn check_words_of_kinds(&self, when: &When) -> Result<(), ConfigError> {
+        let scheduled = matches!(when, When::At(_) | When::Cron { .. });
+        let on_demand = matches!(when, When::OnDemand);
+        match (&self.jitter, &self.missed_deadline, &self.pre_trigger, &self.trigger_file) {
+            (Some(jitter), ..) if !scheduled => invalid(jitter, "only cron and at have a begin to move"),
+            (_, Some(deadline), ..) if !scheduled => invalid(deadline, "only cron and at have a begin to miss"),
+            (_, _, Some(period), _) if !on_demand => invalid(period, "only a window that is on_demand has a trigger"),
+            (.., Some(file)) if !on_demand => invalid(file, "only a window that is on_demand has a trigger"),
+            (.., Some(file)) if !file.value.is_absolute() => invalid(file, "a trigger_file is an absolute path"),
+            _ => Ok(()),
+        }
     }
 
     fn when(&self) -> Result<When, ConfigError> {
@@ -348,11 +375,13 @@ impl WindowFile {
             },
             None => TimeZone::UTC,
         };
-        match (&self.cron, &self.at, self.always.as_ref().filter(|always| always.value)) {
-            (Some(cron), None, None) => When::cron(&cron.value, zone).or_else(|error| invalid(cron, error)),
-            (None, Some(at), None) => Ok(When::At(at.value)),
-            (None, None, Some(_)) => Ok(When::Always),
-            _ => invalid(&self.name, "a window has one of cron, at and always: true"),
+        let says = |word: &Option<Spanned<bool>>| word.as_ref().is_some_and(|word| word.value);
+        match (&self.cron, &self.at, says(&self.always), says(&self.on_demand)) {
+            (Some(cron), None, false, false) => When::cron(&cron.value, zone).or_else(|error| invalid(cron, error)),
+            (None, Some(at), false, false) => Ok(When::At(at.value)),
+            (None, None, true, false) => Ok(When::Always),
+            (None, None, false, true) => Ok(When::OnDemand),
+            _ => invalid(&self.name, "a window has one of cron, at, always: true and on_demand: true"),
         }
     }
 }
@@ -387,6 +416,14 @@ windows:
     always: true
     interfaces: [any]
     store_write_only: true
+  - name: incident
+    on_demand: true
+    duration: 10m
+    interfaces: [any]
+    budget: {cpu: 50%, spool: 25%}
+    pre_trigger: 5m
+    trigger_file: /run/incident
+  - {name: spread, cron: '@daily', duration: 1h, jitter: 30m, missed_deadline: 5m, overlap: replace, interfaces: [any]}
 ";
 
     #[test]
@@ -394,13 +431,21 @@ windows:
         let config = Config::from_yaml(WHOLE).unwrap();
         assert_eq!((config.cluster.as_str(), config.spool.full), ("prod", SpoolFull::DropOldest));
         assert_eq!(config.sha256, Hash256::of(WHOLE.as_bytes()));
-        let [nightly, once, black_box] = &config.windows[..] else { panic!("three windows") };
+        let [nightly, once, black_box, incident, spread] = &config.windows[..] else { panic!("five windows") };
         assert_eq!((nightly.overlap, nightly.missed, nightly.snap_length), (Overlap::Allow, Missed::Skip, 256));
         assert_eq!((nightly.budget.packets, nightly.segment.age.0.as_secs()), (Some(1_000_000), 30));
         assert_eq!((nightly.store.url.to_string(), nightly.store.write_only), ("s3://captures/prod".into(), false));
         assert_eq!((once.when.to_string(), once.overlap), ("once, at 2026-11-24T09:00:00Z".into(), Overlap::Skip));
         assert_eq!((once.store.url.to_string(), once.snap_length), ("file:///srv/captures".into(), 262_144));
         assert_eq!((black_box.duration, black_box.store.write_only), (ALWAYS_DURATION, true));
+        let minutes = |count: u64| Duration::from_secs(60 * count);
+        assert_eq!((incident.when.clone(), incident.pre_trigger), (When::OnDemand, Some(minutes(5))));
+        assert_eq!((incident.budget.cpu, incident.budget.spool), (Some(Percent(50)), Some(Percent(25))));
+        assert_eq!(incident.trigger_file.as_deref(), Some(std::path::Path::new("/run/incident")));
+        assert_eq!(
+            (spread.jitter, spread.missed_deadline, spread.overlap),
+            (minutes(30), Some(minutes(5)), Overlap::Replace)
+        );
     }
 
     #[test]
@@ -414,10 +459,16 @@ windows:
             ("no duration", "    duration: 30s\n", "", 18, 11, "needs a duration"),
             ("size", "16MiB", "16MB", 14, 22, "is no size"),
             ("twice named", "name: once", "name: nightly", 18, 11, "another window has this name"),
-            ("two kinds", "always: true", "always: true\n    cron: '@daily'", 23, 11, "one of cron, at and always"),
-            ("no kind", "always: true", "always: false", 23, 11, "one of cron, at and always"),
+            ("two kinds", "always: true", "always: true\n    cron: '@daily'", 23, 11, "one of cron, at, always"),
+            ("no kind", "always: true", "always: false", 23, 11, "one of cron, at, always"),
             ("a path for a name", "name: once", "name: ../once", 18, 11, "cannot be a name"),
             ("interface", "[any]", "[a/b]", 21, 18, "no name of a network interface"),
+            ("filter", "tcp port 80", "tcp port http", 12, 13, "\"http\" at byte 9"),
+            ("jitter of no begin", "on_demand: true", "on_demand: true\n    jitter: 5m", 29, 13, "cron and at"),
+            ("a late on demand", "pre_trigger: 5m", "missed_deadline: 5m", 32, 22, "a begin to miss"),
+            ("a trigger of cron", "filter: tcp", "pre_trigger: 5m\n    filter: tcp", 12, 18, "on_demand"),
+            ("a file of nowhere", "/run/incident", "incident", 33, 19, "absolute path"),
+            ("a share of more", "spool: 25%", "spool: 101%", 31, 31, "101%"),
             ("secret", "s3://captures", "s3://key:secret@captures", 4, 8, "holds no secrets"),
             (
                 "write-only folder",
@@ -435,7 +486,7 @@ windows:
             let place = match &error {
                 ConfigError::Invalid { line, column, .. } => (*line, *column),
                 ConfigError::Yaml(error) => error.location().map(|at| (at.line(), at.column())).unwrap(),
-                ConfigError::TooLong { .. } => panic!("{case}: {error}"),
+                _ => panic!("{case}: {error}"),
             };
             assert!(error.to_string().contains(what), "{case}: {error}");
             assert!(column == 0 || place == (line, column), "{case}: at {place:?}, {error}");

@@ -1,42 +1,63 @@
 //! What a configuration means, in words.
 
+use super::clock_changes;
 use super::when::When;
-use super::{Config, Interface, Missed, Overlap, Period, Selector, SpoolFull, Window};
-use jiff::Timestamp;
+use super::{ByteSize, Config, Interface, Missed, Overlap, Period, Selector, SpoolFull, Window};
+use formats::store::Name;
 use jiff::tz::TimeZone;
+use jiff::{SignedDuration, Timestamp};
 use std::fmt::Write;
+use std::time::Duration;
 
 /// How many runs are shown of each window.
 const RUNS: usize = 5;
 
-/// Describes every window of `config` with its next five runs after `now`.
-pub fn explain(config: &Config, now: Timestamp) -> String {
+/// From where a configuration is looked at.
+#[derive(Debug, Clone)]
+pub struct View {
+    /// When.
+    pub now: Timestamp,
+    /// On which node; none for the one the configuration names.
+    pub node: Option<Name>,
+    /// By whose clock times are shown where a window has none of its own.
+    pub local: TimeZone,
+    /// What the interfaces of a window carry in a second; none when nobody knows.
+    pub bytes_per_second: Option<ByteSize>,
+}
+
+/// Describes every window of `config` with its next five runs, and how large they are.
+pub fn explain(config: &Config, view: &View) -> String {
     let mut text = String::new();
     // Writing to a String cannot fail.
-    let _ = describe(config, now, &mut text);
+    let _ = describe(config, view, &mut text);
     text
 }
 
-fn describe(config: &Config, now: Timestamp, out: &mut String) -> std::fmt::Result {
+fn describe(config: &Config, view: &View, out: &mut String) -> std::fmt::Result {
+    let node = view.node.as_ref().or(config.node.as_ref());
     let full = match config.spool.full {
         SpoolFull::DropOldest => "drops the oldest segments when full",
         SpoolFull::Stop => "stops recording when full",
     };
-    writeln!(
-        out,
-        "cluster {}, node {}",
-        config.cluster,
-        config.node.as_ref().map_or("of the machine", |n| n.as_str())
-    )?;
+    writeln!(out, "cluster {}, node {}", config.cluster, node.map_or("of the machine", |node| node.as_str()))?;
     writeln!(out, "spool {}, at most {}, {full}", config.spool.folder.display(), config.spool.bytes_max)?;
+    if let Some(rate) = view.bytes_per_second {
+        let outage = Duration::from_secs(config.spool.bytes_max.0 / rate.0);
+        writeln!(out, "  holds      {} of {rate} a second, uncompressed", Period(outage))?;
+    }
+    if config.windows.is_empty() {
+        writeln!(out, "no windows: nothing is recorded")?;
+    }
     for window in &config.windows {
         writeln!(out)?;
-        describe_window(window, now, out)?;
+        describe_window(window, out)?;
+        describe_size(window, view, out)?;
+        describe_runs(window, node, view, out)?;
     }
     Ok(())
 }
 
-fn describe_window(window: &Window, now: Timestamp, out: &mut String) -> std::fmt::Result {
+fn describe_window(window: &Window, out: &mut String) -> std::fmt::Result {
     let interfaces: Vec<_> = window.interfaces.iter().map(Interface::as_str).collect();
     let on = if interfaces.is_empty() { "any".to_owned() } else { interfaces.join(", ") };
     writeln!(out, "window {}: {}, for {}", window.name, window.when, Period(window.duration))?;
@@ -53,34 +74,77 @@ fn describe_window(window: &Window, now: Timestamp, out: &mut String) -> std::fm
     }
     writeln!(out, "  keeps      {} bytes of a packet", window.snap_length)?;
     writeln!(out, "  segments   of {} or {}", window.segment.bytes, window.segment.age)?;
-    if let Some(bytes) = window.budget.bytes {
-        writeln!(out, "  ends at    {bytes}")?;
-    }
-    if let Some(packets) = window.budget.packets {
-        writeln!(out, "  ends at    {packets} packets")?;
+    let budget = &window.budget;
+    let shares = [(budget.cpu, "one processor"), (budget.spool, "the spool")];
+    let shares = shares.into_iter().filter_map(|(share, of)| share.map(|share| format!("{share} of {of}")));
+    let sums =
+        [budget.bytes.map(|bytes| bytes.to_string()), budget.packets.map(|packets| format!("{packets} packets"))];
+    for bound in sums.into_iter().flatten().chain(shares) {
+        writeln!(out, "  ends at    {bound}")?;
     }
     if let Some(packets) = window.rate.packets_per_second {
         writeln!(out, "  leaves out flows beyond {packets} packets in a second")?;
     }
     let proof = if window.store.write_only { "proved by the store's SHA-256" } else { "read back" };
     writeln!(out, "  stored at  {}, {proof}", window.store.url)?;
+    if let Some(before) = window.pre_trigger {
+        writeln!(out, "  ready      the last {} are kept on the node, and stored when triggered", Period(before))?;
+    }
+    if let Some(file) = &window.trigger_file {
+        writeln!(out, "  triggered  when {} appears", file.display())?;
+    }
+    if window.when == When::OnDemand {
+        return Ok(());
+    }
     let overlap = match window.overlap {
         Overlap::Allow => "recorded too",
+        Overlap::Replace => "recorded in its place",
         Overlap::Skip => "left out",
     };
-    let missed = match window.missed {
-        Missed::Rest => "recorded from then on",
-        Missed::Skip => "left out",
+    let missed = match (window.missed, window.missed_deadline) {
+        (Missed::Rest, None) => "recorded from then on".to_owned(),
+        (Missed::Rest, Some(deadline)) => format!("recorded from then on, up to {} late", Period(deadline)),
+        (Missed::Skip, _) => "left out".to_owned(),
     };
-    writeln!(out, "  a run that begins before the last has ended is {overlap}; one that is found running is {missed}")?;
-    describe_runs(window, now, out)
+    writeln!(out, "  a run that begins before the last has ended is {overlap}; one that is found running is {missed}")
 }
 
-fn describe_runs(window: &Window, now: Timestamp, out: &mut String) -> std::fmt::Result {
+/// The least of what bounds a run: its budgets, and what the interfaces carry while it lasts.
+fn describe_size(window: &Window, view: &View, out: &mut String) -> std::fmt::Result {
+    let budget = &window.budget;
+    let by_packets = budget.packets.map(|packets| packets.saturating_mul(window.snap_length.into()));
+    let carried = |lasts: Duration| view.bytes_per_second.map(|rate| rate.0.saturating_mul(lasts.as_secs()));
+    let bounds = [
+        (carried(window.duration), "what is carried meanwhile"),
+        (budget.bytes.map(|bytes| bytes.0), "its bytes are used up"),
+        (by_packets, "its packets are used up, each as large as is kept"),
+    ];
+    let least = bounds.into_iter().filter_map(|(bytes, why)| Some((bytes?, why))).min();
+    match least {
+        Some((bytes, why)) => writeln!(out, "  size       at most {} a run before compression: {why}", about(bytes))?,
+        None => writeln!(out, "  size       unknown: no budget bounds it; --bytes-per-second says what is carried")?,
+    }
+    match window.pre_trigger.and_then(carried) {
+        Some(bytes) => writeln!(out, "             and {} of what was before", about(bytes)),
+        None => Ok(()),
+    }
+}
+
+fn describe_runs(window: &Window, node: Option<&Name>, view: &View, out: &mut String) -> std::fmt::Result {
     let zone = match &window.when {
         When::Cron { time_zone, .. } => time_zone.clone(),
-        When::Always | When::At(_) => TimeZone::UTC,
+        When::Always | When::At(_) | When::OnDemand => view.local.clone(),
     };
+    let delay = node.map_or(SignedDuration::ZERO, |node| window.delay_on(node));
+    match node {
+        _ if window.jitter.is_zero() => {}
+        Some(_) => writeln!(out, "  begins     {delay:#} later on this node, of up to {}", Period(window.jitter))?,
+        None => writeln!(out, "  begins     up to {} later: each node at its time", Period(window.jitter))?,
+    }
+    if window.when == When::OnDemand {
+        return writeln!(out, "  runs when somebody asks: remora-recorder ctl start {}", window.name);
+    }
+    let now = view.now.checked_sub(delay).unwrap_or(view.now);
     let mut next = window.when.going_or_next(now, window.duration);
     if next.is_none() {
         return writeln!(out, "  never runs again");
@@ -89,23 +153,40 @@ fn describe_runs(window: &Window, now: Timestamp, out: &mut String) -> std::fmt:
         let Some(start) = next else { break };
         let state = if start <= now { " (going on)" } else { "" };
         let local = start.to_zoned(zone.clone()).strftime("%a %Y-%m-%d %H:%M:%S %Z").to_string();
-        writeln!(out, "  run {run}      {start:.0}  {local}{state}")?;
+        let change = clock_changes::note(&window.when, &zone, start, window.duration);
+        let change = change.map(|note| format!(" ({note})")).unwrap_or_default();
+        writeln!(out, "  run {run}      {start:.0}  {local}{state}{change}")?;
         next = window.when.after(start, window.duration);
     }
     Ok(())
+}
+
+/// A size for people: three digits are enough.
+fn about(bytes: u64) -> String {
+    const UNITS: [&str; 5] = ["KiB", "MiB", "GiB", "TiB", "PiB"];
+    if bytes < 1024 {
+        return format!("{bytes} bytes");
+    }
+    let power = (bytes.ilog2() / 10).min(UNITS.len() as u32);
+    let unit = UNITS.get(power as usize - 1).copied().unwrap_or_default();
+    format!("{:.1} {unit}", bytes as f64 / f64::from(1024u32).powi(power as i32))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn view(now: &str) -> View {
+        View { now: now.parse().unwrap(), node: None, local: TimeZone::UTC, bytes_per_second: None }
+    }
+
     #[test]
     fn a_window_in_words() {
         let config = Config::from_yaml(
             "{cluster: prod, store: 's3://b/p', windows: [{name: nightly, cron: '30 2 * * *', time_zone: Europe/Berlin, \
-             duration: 10m, interfaces: [eth0], filter: tcp port 80, budget: {packets: 5}}]}",
+             duration: 10m, interfaces: [eth0], filter: tcp port 80, budget: {packets: 5, cpu: 50%}}]}",
         );
-        let text = explain(&config.unwrap(), "2026-03-27T12:00:00Z".parse().unwrap());
+        let text = explain(&config.unwrap(), &view("2026-03-27T12:00:00Z"));
         let want = "\
 cluster prod, node of the machine
 spool /var/lib/remora/spool, at most 4 GiB, stops recording when full
@@ -115,14 +196,71 @@ window nightly: cron 30 2 * * * in Europe/Berlin, for 10m
   keeps      262144 bytes of a packet
   segments   of 64 MiB or 10s
   ends at    5 packets
+  ends at    50% of one processor
   stored at  s3://b/p, read back
   a run that begins before the last has ended is left out; one that is found running is recorded from then on
+  size       at most 1.2 MiB a run before compression: its packets are used up, each as large as is kept
   run 1      2026-03-28T01:30:00Z  Sat 2026-03-28 02:30:00 CET
-  run 2      2026-03-29T01:00:00Z  Sun 2026-03-29 03:00:00 CEST
+  run 2      2026-03-29T01:00:00Z  Sun 2026-03-29 03:00:00 CEST (the time it names is left out: the clock goes from 02:00 to 03:00)
   run 3      2026-03-30T00:30:00Z  Mon 2026-03-30 02:30:00 CEST
   run 4      2026-03-31T00:30:00Z  Tue 2026-03-31 02:30:00 CEST
   run 5      2026-04-01T00:30:00Z  Wed 2026-04-01 02:30:00 CEST
 ";
         assert_eq!(text, want);
+    }
+
+    #[test]
+    fn sizes_and_windows_on_demand_in_words() {
+        let config = Config::from_yaml(
+            "{cluster: prod, store: /s, spool: {bytes_max: 2GiB}, windows: [
+             {name: incident, on_demand: true, duration: 10m, pre_trigger: 5m, trigger_file: /run/now, interfaces: [any]},
+             {name: spread, at: '2026-03-28T00:00:00Z', duration: 1h, jitter: 30m, missed_deadline: 5m, interfaces: [any]},
+             {name: over, at: '2026-03-20T00:00:00Z', duration: 1h, overlap: replace, budget: {bytes: 64MiB}, interfaces: [any]}]}",
+        );
+        let view = View {
+            node: Some("node-1".parse().unwrap()),
+            local: TimeZone::get("Asia/Tokyo").unwrap(),
+            bytes_per_second: Some(ByteSize(1 << 20)),
+            ..view("2026-03-27T12:00:00Z")
+        };
+        let text = explain(&config.unwrap(), &view);
+        let want = "\
+cluster prod, node node-1
+spool /var/lib/remora/spool, at most 2 GiB, stops recording when full
+  holds      34m 8s of 1 MiB a second, uncompressed
+
+window incident: on demand, for 10m
+  records    everything on any
+  keeps      262144 bytes of a packet
+  segments   of 64 MiB or 10s
+  stored at  file:///s, read back
+  ready      the last 5m are kept on the node, and stored when triggered
+  triggered  when /run/now appears
+  size       at most 600.0 MiB a run before compression: what is carried meanwhile
+             and 300.0 MiB of what was before
+  runs when somebody asks: remora-recorder ctl start incident
+
+window spread: once, at 2026-03-28T00:00:00Z, for 1h
+  records    everything on any
+  keeps      262144 bytes of a packet
+  segments   of 64 MiB or 10s
+  stored at  file:///s, read back
+  a run that begins before the last has ended is left out; one that is found running is recorded from then on, up to 5m late
+  size       at most 3.5 GiB a run before compression: what is carried meanwhile
+  begins     DELAY later on this node, of up to 30m
+  run 1      2026-03-28T00:00:00Z  Sat 2026-03-28 09:00:00 JST
+
+window over: once, at 2026-03-20T00:00:00Z, for 1h
+  records    everything on any
+  keeps      262144 bytes of a packet
+  segments   of 64 MiB or 10s
+  ends at    64 MiB
+  stored at  file:///s, read back
+  a run that begins before the last has ended is recorded in its place; one that is found running is recorded from then on
+  size       at most 64.0 MiB a run before compression: its bytes are used up
+  never runs again
+";
+        let delay = text.lines().find_map(|line| line.strip_prefix("  begins     ")?.split(" later").next()).unwrap();
+        assert_eq!(text, want.replace("DELAY", delay));
     }
 }

@@ -7,19 +7,22 @@
 //! Nothing here reads a clock: every function takes the time, so that tests and simulation give it.
 
 mod agenda;
+mod clock_changes;
 mod config;
 mod explain;
+mod files;
 mod targets;
 mod values;
 mod when;
 
-pub use agenda::{Agenda, Decision, SkipReason};
+pub use agenda::{Agenda, Decision, SkipReason, StartError};
 pub use config::{
     Budget, Config, ConfigError, Missed, Overlap, Rate, SegmentLimits, Spool, SpoolFull, StoreTarget, Window,
 };
-pub use explain::explain;
+pub use explain::{View, explain};
+pub use files::FilesError;
 pub use targets::{Glob, Place, Selector};
-pub use values::{ByteSize, Interface, Period, StoreUrl};
+pub use values::{ByteSize, Interface, Percent, Period, StoreUrl};
 pub use when::When;
 
 use formats::hash::Hash256;

@@ -69,6 +69,34 @@ impl fmt::Display for Period {
     }
 }
 
+/// A share of a whole: `25%`, from 1% to 100%.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Percent(pub u32);
+
+impl Percent {
+    /// That share of `whole`, rounded down.
+    pub fn of(self, whole: u64) -> u64 {
+        u64::try_from(u128::from(whole) * u128::from(self.0) / 100).unwrap_or(whole)
+    }
+}
+
+impl FromStr for Percent {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text.strip_suffix('%').map(|number| number.trim_end().parse()) {
+            Some(Ok(percent @ 1..=100)) => Ok(Self(percent)),
+            _ => Err(format!("{text:?} is no share: write 1% to 100%")),
+        }
+    }
+}
+
+impl fmt::Display for Percent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}%", self.0)
+    }
+}
+
 /// Name of a network interface, or `any`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Interface(String);
@@ -149,7 +177,7 @@ macro_rules! read_from_text {
         }
     )*};
 }
-read_from_text!(ByteSize, Interface, Period, StoreUrl);
+read_from_text!(ByteSize, Interface, Percent, Period, StoreUrl);
 
 #[cfg(test)]
 mod tests {
@@ -176,6 +204,15 @@ mod tests {
             assert!(text.parse::<Period>().is_err(), "{text}");
         }
         assert_eq!(Period(Duration::from_secs(5400)).to_string(), "1h 30m");
+    }
+
+    #[test]
+    fn shares() {
+        assert_eq!(("1%".parse(), "100 %".parse()), (Ok(Percent(1)), Ok(Percent(100))));
+        for text in ["", "%", "50", "0%", "101%", "-5%", "2.5%"] {
+            assert!(text.parse::<Percent>().is_err(), "{text}");
+        }
+        assert_eq!((Percent(25).of(10), Percent(100).of(u64::MAX)), (2, u64::MAX));
     }
 
     #[test]

@@ -8,7 +8,7 @@ use std::fmt;
 use std::time::Duration;
 
 /// When the runs of a window begin.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum When {
     /// One run follows the other without a pause.
     Always,
@@ -21,6 +21,8 @@ pub enum When {
         /// The zone whose clock it speaks of.
         time_zone: TimeZone,
     },
+    /// When somebody asks for one.
+    OnDemand,
 }
 
 impl When {
@@ -54,6 +56,7 @@ impl When {
                 let found = cron.find_next_occurrence(&time.to_zoned(time_zone.clone()), false);
                 found.ok().map(|found| found.timestamp())
             }
+            Self::OnDemand => None,
         }
     }
 
@@ -66,6 +69,7 @@ impl When {
                 let found = cron.find_previous_occurrence(&now.to_zoned(time_zone.clone()), true);
                 found.ok().map(|found| found.timestamp())
             }
+            Self::OnDemand => None,
         };
         let going = |start: &Timestamp| start.checked_add(duration).is_ok_and(|ends| ends > now);
         latest.filter(going).or_else(|| self.after(now, duration))
@@ -80,6 +84,7 @@ impl fmt::Display for When {
             Self::Cron { cron, time_zone } => {
                 write!(f, "cron {} in {}", cron.as_str(), time_zone.iana_name().unwrap_or("UTC"))
             }
+            Self::OnDemand => write!(f, "on demand"),
         }
     }
 }

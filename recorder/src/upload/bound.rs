@@ -2,9 +2,9 @@
 
 use super::UploadError;
 use super::store::spool_error;
-use crate::schedule::SpoolFull;
+use crate::schedule::{SpoolFull, Window};
 use crate::spool::Spool;
-use formats::store::RecordingId;
+use formats::store::{Name, RecordingId};
 use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -24,6 +24,8 @@ pub enum Room {
     Full,
     /// Yes.
     Left,
+    /// Not for this window: its recordings must end.
+    ShareFull,
 }
 
 /// The segment that is being sent at this moment: not given up while it may still arrive.
@@ -50,13 +52,29 @@ impl Bound {
             return Ok(Room::Left);
         }
         match self.full {
-            SpoolFull::Stop => Ok(Room::Full),
-            SpoolFull::DropOldest => self.drop_oldest(used - self.bytes_max).map_err(error),
+            SpoolFull::DropOldest if self.drop_oldest(used - self.bytes_max, None).map_err(error)? => Ok(Room::Left),
+            SpoolFull::DropOldest | SpoolFull::Stop => Ok(Room::Full),
         }
     }
 
-    fn drop_oldest(&self, mut excess_bytes: u64) -> io::Result<Room> {
-        for id in self.spool.recordings()? {
+    /// As [`Bound::enforce`], and the same for the window's share of the spool, if it has one.
+    pub fn enforce_for(&self, window: &Window) -> Result<Room, UploadError> {
+        let room = self.enforce()?;
+        let Some(share) = window.budget.spool else { return Ok(room) };
+        let error = |source| spool_error(std::path::Path::new("spool"), source);
+        let used = self.spool.used_bytes_of(&window.name).map_err(error)?;
+        let excess_bytes = used.saturating_sub(share.of(self.bytes_max));
+        match self.full {
+            _ if room == Room::Full || excess_bytes == 0 => Ok(room),
+            SpoolFull::DropOldest if self.drop_oldest(excess_bytes, Some(&window.name)).map_err(error)? => Ok(room),
+            SpoolFull::DropOldest | SpoolFull::Stop => Ok(Room::ShareFull),
+        }
+    }
+
+    /// Gives up the oldest segments, all or those of one window, until that many bytes are gone; false when there
+    /// are not so many to give up.
+    fn drop_oldest(&self, mut excess_bytes: u64, of: Option<&Name>) -> io::Result<bool> {
+        for id in self.spool.recordings()?.into_iter().filter(|id| of.is_none_or(|window| id.window == *window)) {
             for sequence in self.spool.waiting(&id)? {
                 // Held while the files go: the sender waits, and then finds them gone.
                 let in_transit = self.in_transit.0.lock().unwrap_or_else(PoisonError::into_inner);
@@ -73,10 +91,10 @@ impl Bound {
                 tracing::warn!(recording = %id, sequence, bytes, packets = seal.counts.written.packets, "spool is full: segment given up");
                 excess_bytes = excess_bytes.saturating_sub(bytes);
                 if excess_bytes == 0 {
-                    return Ok(Room::Left);
+                    return Ok(true);
                 }
             }
         }
-        Ok(Room::Full)
+        Ok(false)
     }
 }

@@ -1,6 +1,7 @@
 //! The recorder's one test binary: linking is what costs.
 
 mod capture;
+mod control;
 mod crash;
 mod made;
 mod net;

@@ -129,13 +129,28 @@ impl Cable {
 
     /// A recorder in `b` that follows a configuration; `SPOOL` and `STORE` in it become our folders.
     pub fn run(&self, configuration: &str) -> Recorder {
+        let file = self.configure(configuration);
+        let mut command = self.in_b(env!("CARGO_BIN_EXE_remora-recorder"), &["run", "--compress", "none"]);
+        command.arg("--config").arg(file);
+        Recorder(command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the recorder starts"))
+    }
+
+    /// Writes the configuration that recorders of this cable follow.
+    pub fn configure(&self, configuration: &str) -> PathBuf {
         let file = self.folder.path().join("recorder.yaml");
         let text = |path: PathBuf| path.to_str().expect("text").to_owned();
         let configuration = configuration.replace("SPOOL", &text(self.spool())).replace("STORE", &text(self.store()));
         std::fs::write(&file, configuration).expect("it can be written");
-        let mut command = self.in_b(env!("CARGO_BIN_EXE_remora-recorder"), &["run", "--compress", "none"]);
-        command.arg("--config").arg(file);
-        Recorder(command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the recorder starts"))
+        file
+    }
+
+    /// Asks the recorder that runs; what it said, or the error.
+    pub fn ctl(&self, arguments: &[&str]) -> Result<String, String> {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_remora-recorder"));
+        command.arg("ctl").arg("--control").arg(self.spool().join("control.sock")).args(arguments);
+        let out = command.output().expect("it starts");
+        let text = |bytes| String::from_utf8(bytes).expect("text");
+        if out.status.success() { Ok(text(out.stdout)) } else { Err(text(out.stderr)) }
     }
 
     /// Where recordings wait.

@@ -88,6 +88,49 @@ fn a_full_spool_ends_recordings_where_that_is_the_policy() {
     assert!(stored[0].sound.forgotten.is_empty() && stored[0].sound.counts.written.packets > 50);
 }
 
+#[test]
+fn a_window_that_has_used_up_its_share_of_the_spool_ends_and_others_go_on() {
+    let Some(cable) = Cable::new() else { return };
+    std::fs::write(cable.store(), b"").unwrap();
+    let head = HEAD.replace("FULL", "stop").replace("96KiB", "1MiB");
+    let window = "always: true, interfaces: [eth], filter: udp port 9999, segment: {bytes: 16KiB, age: 1s}";
+    let recorder =
+        cable.run(&format!("{head}  - {{name: all, {window}}}\n  - {{name: part, {window}, budget: {{spool: 5%}}}}"));
+    wait_until("the recordings begin", || size(&cable.spool().join("prod/part")) > 0);
+    let ended = || cable.ctl(&["status"]).is_ok_and(|status| !status.contains("prod/part/"));
+    wait_until("its share is used up", || {
+        cable.send(50, 1000, 9999, 0.001);
+        ended()
+    });
+    std::fs::remove_file(cable.store()).unwrap();
+    wait_until("it is stored", || cable.store().is_dir() && !cable.stored().is_empty());
+    recorder.stop();
+    let reasons: Vec<_> = cable
+        .stored()
+        .into_iter()
+        .map(|stored| (stored.close.recording.window.to_string(), stored.close.reason))
+        .take(2)
+        .collect();
+    assert_eq!(reasons, [("all".to_owned(), EndReason::Stopped), ("part".to_owned(), EndReason::SpoolBudget)]);
+}
+
+#[test]
+fn a_window_that_takes_too_much_of_a_processor_ends() {
+    let Some(cable) = Cable::new() else { return };
+    let recorder = cable.run(&format!(
+        "{}  - {{name: all, always: true, interfaces: [eth], budget: {{cpu: 1%}}}}",
+        HEAD.replace("FULL", "drop_oldest").replace("96KiB", "64MiB")
+    ));
+    wait_until("its share is used up", || {
+        cable.send(20_000, 1000, 9999, 0.0);
+        !cable.stored().is_empty()
+    });
+    recorder.stop();
+    let stored = cable.only_stored();
+    assert_eq!(stored.close.reason, EndReason::CpuBudget);
+    assert!(stored.close.counts.written.packets > 0);
+}
+
 /// Bytes of all files below a folder.
 fn size(folder: &std::path::Path) -> u64 {
     let entries = folder.read_dir().into_iter().flatten().flatten();

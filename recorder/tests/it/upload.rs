@@ -160,6 +160,27 @@ async fn a_full_spool_gives_up_the_oldest_and_the_ledger_says_so() {
     assert_eq!((sound.counts.dropped.spool.packets, sound.forgotten_at_close.packets), (20, 30));
 }
 
+#[tokio::test]
+async fn a_window_gives_up_its_own_segments_for_its_share() {
+    let place = Place::new();
+    let spool = place.spool();
+    let mut recordings = ["hourly", "nightly"].map(|window| Recording::begin(&spool, window, &place.target));
+    for recording in &mut recordings {
+        (0..4).for_each(|_| recording.segment(10_000));
+    }
+    let config = "{cluster: c, store: /s, windows: [
+        {name: hourly, always: true, interfaces: [any]},
+        {name: nightly, always: true, interfaces: [any], budget: {spool: 25%}}]}";
+    let config = recorder::schedule::Config::from_yaml(config).unwrap();
+    let [hourly, nightly] = &config.windows[..] else { panic!("two windows") };
+    let sender = place.sender();
+    let room = |full, window| sender.bound(100_000, full).enforce_for(window).unwrap();
+    assert_eq!((room(SpoolFull::Stop, hourly), room(SpoolFull::Stop, nightly)), (Room::Left, Room::ShareFull));
+    assert_eq!((room(SpoolFull::DropOldest, hourly), room(SpoolFull::DropOldest, nightly)), (Room::Left, Room::Left));
+    let untold = recordings.each_ref().map(|recording| spool.untold(&recording.id).unwrap().0);
+    assert_eq!(untold, [vec![], vec![1, 2]]);
+}
+
 #[tokio::test(start_paused = true)]
 async fn an_outage_ends_and_everything_arrives() {
     let place = Place::new();

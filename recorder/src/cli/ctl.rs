@@ -1,0 +1,108 @@
+//! `remora-recorder ctl`: asks the recorder that runs on this node.
+
+use anyhow::bail;
+use formats::store::Name;
+use recorder::control::{self, Answer, Request, Status, WindowStatus};
+use recorder::schedule::ByteSize;
+use std::io::Write;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+/// Ask the recorder that runs on this node: how it is, or to start and stop windows.
+#[derive(clap::Args)]
+pub struct CtlArgs {
+    /// Its control socket.
+    #[arg(
+        long,
+        global = true,
+        env = "REMORA_CONTROL",
+        default_value = "/var/lib/remora/spool/control.sock",
+        value_name = "PATH"
+    )]
+    control: PathBuf,
+    /// Print the answer as it came, one line of JSON.
+    #[arg(long, global = true, env = "REMORA_JSON")]
+    json: bool,
+    #[command(subcommand)]
+    what: What,
+}
+
+#[derive(clap::Subcommand)]
+enum What {
+    /// Record a run of a window now, whatever its schedule says.
+    Start {
+        /// Name of the window.
+        window: Name,
+    },
+    /// Say what is recorded, what comes next, and how full the spool is.
+    Status,
+    /// End the runs of a window that are going on.
+    Stop {
+        /// Name of the window.
+        window: Name,
+    },
+}
+
+/// What is meant.
+pub struct CtlPlan {
+    control: PathBuf,
+    json: bool,
+    request: Request,
+}
+
+impl CtlArgs {
+    pub fn resolve(self) -> CtlPlan {
+        let request = match self.what {
+            What::Start { window } => Request::Start { window },
+            What::Status => Request::Status,
+            What::Stop { window } => Request::Stop { window },
+        };
+        CtlPlan { control: self.control, json: self.json, request }
+    }
+}
+
+/// Asks, and prints the answer.
+pub fn run(plan: &CtlPlan, out: &mut impl Write) -> anyhow::Result<ExitCode> {
+    let answer = control::ask(&plan.control, &plan.request)?;
+    if plan.json {
+        writeln!(out, "{}", serde_json::to_string(&answer)?)?;
+    }
+    match answer {
+        Answer::Refused { why } => bail!(why),
+        _ if plan.json => {}
+        Answer::Done { said, recordings } => {
+            writeln!(out, "{said}")?;
+            recordings.iter().try_for_each(|recording| writeln!(out, "{recording}"))?;
+        }
+        Answer::Status(status) => print(&status, out)?,
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn print(status: &Status, out: &mut impl Write) -> std::io::Result<()> {
+    writeln!(out, "recorder {} on {} of {}, since {:.0}", status.version, status.node, status.cluster, status.since)?;
+    writeln!(out, "configuration {}", status.configuration_sha256)?;
+    if let Some(reload) = &status.reload {
+        match &reload.error {
+            None => writeln!(out, "  read anew {:.0}", reload.at)?,
+            // Behind its first line stands the place in the file, as people see it.
+            Some(error) => {
+                let error = error.lines().next().unwrap_or_default();
+                writeln!(out, "  not read anew {:.0}: {error}", reload.at)?;
+            }
+        }
+    }
+    let spool = &status.spool;
+    let bytes = spool.bytes.map_or("unknown".to_owned(), |bytes| ByteSize(bytes).to_string());
+    writeln!(out, "spool {}: {bytes} of {}", spool.folder, ByteSize(spool.bytes_max))?;
+    status.windows.iter().try_for_each(|window| print_window(window, out))
+}
+
+fn print_window(window: &WindowStatus, out: &mut impl Write) -> std::io::Result<()> {
+    let next = window.next.map(|next| format!(", next {next:.0}")).unwrap_or_default();
+    writeln!(out, "window {}: {}{next}", window.name, window.when)?;
+    for run in &window.runs {
+        writeln!(out, "  {} until {:.0}: {} packets, {} bytes", run.recording, run.ends, run.packets, run.bytes)?;
+    }
+    Ok(())
+}

@@ -1,0 +1,121 @@
+//! Requests and answers as they stand on the socket.
+
+use formats::hash::Hash256;
+use formats::store::{Name, RecordingId};
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+/// What somebody asks for: `{"command":"start","window":"incident"}`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "command", rename_all = "snake_case", deny_unknown_fields)]
+pub enum Request {
+    /// Record a run of a window now, whatever its schedule says.
+    Start {
+        /// Which.
+        window: Name,
+    },
+    /// Say how things are.
+    Status,
+    /// End the runs of a window that are going on.
+    Stop {
+        /// Which.
+        window: Name,
+    },
+}
+
+/// What is answered.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "answer", rename_all = "snake_case")]
+pub enum Answer {
+    /// It is done.
+    Done {
+        /// What, in words.
+        said: String,
+        /// The recordings it was done with.
+        recordings: Vec<String>,
+    },
+    /// It is not done.
+    Refused {
+        /// Why.
+        why: String,
+    },
+    /// How things are.
+    Status(Box<Status>),
+}
+
+impl Answer {
+    pub(super) fn refused(why: impl ToString) -> Self {
+        Self::Refused { why: why.to_string() }
+    }
+
+    pub(super) fn done<'a>(said: impl Into<String>, recordings: impl IntoIterator<Item = &'a RecordingId>) -> Self {
+        Self::Done { said: said.into(), recordings: recordings.into_iter().map(RecordingId::folder).collect() }
+    }
+}
+
+/// How things are with a recorder.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Status {
+    /// Version of the program.
+    pub version: String,
+    /// The cluster it is in.
+    pub cluster: Name,
+    /// The node it is on.
+    pub node: Name,
+    /// Since when it runs.
+    pub since: Timestamp,
+    /// SHA-256 of the configuration it follows.
+    pub configuration_sha256: Hash256,
+    /// The last time it read the configuration anew; null if it never did.
+    pub reload: Option<Reload>,
+    /// The spool.
+    pub spool: SpoolStatus,
+    /// The windows, as the configuration names them.
+    pub windows: Vec<WindowStatus>,
+}
+
+/// How reading the configuration anew went.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reload {
+    /// When.
+    pub at: Timestamp,
+    /// Why the configuration of before is still followed; null if it is not.
+    pub error: Option<String>,
+}
+
+/// How things are with the spool.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SpoolStatus {
+    /// Its folder.
+    pub folder: String,
+    /// Bytes in it; null if it cannot be read.
+    pub bytes: Option<u64>,
+    /// Most bytes in it.
+    pub bytes_max: u64,
+}
+
+/// How things are with a window.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WindowStatus {
+    /// Its name.
+    pub name: Name,
+    /// When it runs, in words.
+    pub when: String,
+    /// When its next run begins; null if nothing is scheduled.
+    pub next: Option<Timestamp>,
+    /// Its runs that are going on.
+    pub runs: Vec<RunStatus>,
+}
+
+/// How things are with a run.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RunStatus {
+    /// Its place in the store.
+    pub recording: String,
+    /// When it is to end.
+    pub ends: Timestamp,
+    /// Packets kept so far.
+    pub packets: u64,
+    /// Their bytes.
+    pub bytes: u64,
+}

@@ -1,0 +1,131 @@
+//! What people and signals tell a recorder that runs.
+
+use crate::net::{Cable, wait_until};
+use formats::seal::EndReason;
+use std::os::unix::fs::PermissionsExt;
+
+const HEAD: &str = "
+cluster: prod
+node: node-1
+store: STORE
+spool: {folder: SPOOL}
+windows:
+";
+
+/// A window as all of these tests have it.
+fn window(name: &str, more: &str) -> String {
+    format!("  - {{name: {name}, interfaces: [eth], filter: udp port 9999, segment: {{age: 1s}}, {more}}}\n")
+}
+
+#[test]
+fn a_window_on_demand_is_started_and_stopped() {
+    let Some(cable) = Cable::new() else { return };
+    let recorder = cable.run(&format!("{HEAD}{}", window("incident", "on_demand: true, duration: 1h")));
+    let socket = cable.spool().join("control.sock");
+    wait_until("the recorder can be asked", || socket.exists());
+    assert_eq!(socket.metadata().unwrap().permissions().mode() & 0o777, 0o600);
+    let status = cable.ctl(&["status"]).unwrap();
+    assert!(status.contains("on node-1 of prod") && status.ends_with("window incident: on demand\n"), "{status}");
+    let error = cable.ctl(&["start", "accident"]).unwrap_err();
+    assert_eq!(error, "remora-recorder: there is no window accident; there are: incident\n");
+
+    let said = cable.ctl(&["start", "incident"]).unwrap();
+    let recording = said.lines().last().unwrap();
+    assert!(recording.starts_with("prod/incident/") && recording.ends_with("/node-1"), "{said}");
+    let error = cable.ctl(&["start", "incident"]).unwrap_err();
+    assert!(error.contains("incident is being recorded"), "{error}");
+    wait_until("packets are recorded", || {
+        cable.send(10, 100, 9999, 0.01);
+        !cable.ctl(&["status"]).unwrap().contains(": 0 packets")
+    });
+    assert_eq!(cable.ctl(&["stop", "incident"]).unwrap(), format!("recording ends\n{recording}\n"));
+    wait_until("it is stored", || !cable.stored().is_empty());
+    assert_eq!(cable.ctl(&["stop", "incident"]).unwrap_err(), "remora-recorder: incident is not being recorded\n");
+    let stored = cable.only_stored();
+    assert_eq!((stored.close.reason, stored.close.recording.folder().as_str()), (EndReason::Stopped, recording));
+    assert!(stored.close.counts.written.packets >= 10);
+    recorder.stop();
+    assert!(!socket.exists());
+    let error = cable.ctl(&["status"]).unwrap_err();
+    assert!(error.contains("is a recorder running there?"), "{error}");
+}
+
+#[test]
+fn what_is_no_request_is_refused_and_a_socket_left_behind_is_replaced() {
+    use std::io::{BufRead, BufReader, Write};
+    let Some(cable) = Cable::new() else { return };
+    let socket = cable.spool().join("control.sock");
+    std::fs::create_dir_all(cable.spool()).unwrap();
+    drop(std::os::unix::net::UnixListener::bind(&socket).unwrap());
+    let recorder = cable.run(&format!("{HEAD}{}", window("incident", "on_demand: true, duration: 1h")));
+    wait_until("the recorder can be asked", || cable.ctl(&["status"]).is_ok());
+    let mut stream = std::os::unix::net::UnixStream::connect(&socket).unwrap();
+    let mut answers = BufReader::new(stream.try_clone().unwrap());
+    for (request, want) in [
+        ("{}\n", "missing field `command`"),
+        ("{\"command\":\"dance\"}\n", "unknown variant `dance`"),
+        ("{\"command\":\"start\",\"window\":\"../x\"}\n", "cannot be a name"),
+        ("{\"command\":\"status\"}\n", "\"answer\":\"status\""),
+        (&"x".repeat(5000), "no request"),
+    ] {
+        stream.write_all(request.as_bytes()).unwrap();
+        let mut answer = String::new();
+        answers.read_line(&mut answer).unwrap();
+        assert!(answer.contains(want), "{answer}");
+    }
+    // After a line that is none, the connection ends, however it does.
+    let mut rest = String::new();
+    assert_eq!(answers.read_line(&mut rest).unwrap_or(0), 0, "{rest}");
+    recorder.stop();
+}
+
+#[test]
+fn windows_are_read_anew_and_those_that_are_the_same_go_on() {
+    let Some(cable) = Cable::new() else { return };
+    let (same, changed, gone) =
+        (window("same", "always: true"), window("changed", "always: true"), window("gone", "always: true"));
+    let recorder = cable.run(&format!("{HEAD}{same}{changed}{gone}"));
+    let runs = |window: &str| {
+        let status = cable.ctl(&["status"]).unwrap_or_default();
+        status.lines().filter(|line| line.contains(&format!("prod/{window}/")) && !line.contains(": 0 packets")).count()
+    };
+    let recorded = |window: &str| {
+        wait_until(&format!("{window} is recorded"), || {
+            cable.send(5, 100, 9999, 0.01);
+            runs(window) == 1
+        });
+    };
+    ["same", "changed", "gone"].into_iter().for_each(recorded);
+
+    cable.configure(&format!("{HEAD}{same}  - {{name: changed, interfaces: [eth], always: perhaps}}\n"));
+    recorder.signal("HUP");
+    wait_until("the error is told", || cable.ctl(&["status"]).unwrap().contains("not read anew"));
+    let status = cable.ctl(&["status"]).unwrap();
+    assert!(status.contains("recorder.yaml: error: line 8 column 48: invalid boolean"), "{status}");
+    cable.configure(&format!("{}{same}", HEAD.replace("prod", "test")));
+    recorder.signal("HUP");
+    wait_until("the error is told", || cable.ctl(&["status"]).unwrap().contains("cluster is another one"));
+    assert_eq!(["same", "changed", "gone"].map(runs), [1, 1, 1]);
+
+    let changed = window("changed", "always: true, snap_length: 64");
+    cable.configure(&format!("{HEAD}{}{changed}{same}", window("new", "always: true")));
+    recorder.signal("HUP");
+    wait_until("what ended is stored", || cable.stored().len() == 2);
+    ["same", "changed", "new"].into_iter().for_each(recorded);
+    assert!(!cable.ctl(&["status"]).unwrap().contains("gone"));
+    recorder.stop();
+    let mut ended: Vec<_> = cable
+        .stored()
+        .into_iter()
+        .map(|stored| (stored.close.recording.window.to_string(), stored.close.reason))
+        .collect();
+    ended.sort_by_key(|(window, reason)| (window.clone(), *reason == EndReason::Stopped));
+    let want = [
+        ("changed", EndReason::WindowChanged),
+        ("changed", EndReason::Stopped),
+        ("gone", EndReason::WindowChanged),
+        ("new", EndReason::Stopped),
+        ("same", EndReason::Stopped),
+    ];
+    assert_eq!(ended, want.map(|(window, reason)| (window.to_owned(), reason)));
+}
