@@ -92,7 +92,17 @@ impl Node {
     fn record(&self, arguments: &[&str]) -> Recorder {
         let mut command = self.in_node(env!("CARGO_BIN_EXE_remora-recorder"), &["record", "--log-format", "json"]);
         let folder = self.folder.path();
-        command.arg("--store").arg(folder.join("store")).arg("--spool").arg(folder.join("spool")).args(arguments);
+        command.arg("--spool").arg(folder.join("spool")).args(arguments);
+        let s3 = [
+            ("ENDPOINT", "http://10.88.0.2:9000"),
+            ("ALLOW_HTTP", "true"),
+            ("ACCESS_KEY_ID", "a"),
+            ("SECRET_ACCESS_KEY", "b"),
+        ];
+        command.envs(s3.map(|(name, value)| (format!("AWS_{name}"), value))).env("AWS_REGION", "us-east-1");
+        if !arguments.contains(&"--store") {
+            command.arg("--store").arg(folder.join("store"));
+        }
         let log = std::fs::File::create(self.log()).expect("it can be written");
         let mut recorder = Recorder(command.stdout(Stdio::piped()).stderr(log).spawn().expect("it starts"));
         wait_until("the recorder begins", || {
@@ -287,4 +297,86 @@ windows:
     let stored = node.stored();
     assert_eq!(points(&stored, &node.name, "frame"), [("p1/eth0".to_owned(), 3)].into());
     assert!(!node.said().contains(&node.pod_name(2)), "{}", node.said());
+}
+
+#[test]
+fn its_own_uploads_are_not_recorded_and_others_to_the_same_store_are() {
+    let Some(mut node) = Node::new() else { return };
+    node.add_pod(2);
+    // As much of S3 as uploads need; it keeps its files where ours are looked for.
+    let store = "
+import http.server, os
+class Store(http.server.BaseHTTPRequestHandler):
+    protocol_version = 'HTTP/1.1'
+    def answer(self, status, body=b''):
+        self.send_response(status)
+        self.send_header('Content-Length', str(len(body)))
+        self.send_header('Last-Modified', 'Thu, 26 Nov 2026 10:00:00 GMT')
+        self.send_header('ETag', '1')
+        self.end_headers()
+        if self.command != 'HEAD': self.wfile.write(body)
+    def do_PUT(self):
+        path = self.path.removeprefix('/captures/')
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        open(path, 'wb').write(self.rfile.read(int(self.headers.get('Content-Length', 0))))
+        self.answer(200)
+    def do_GET(self):
+        try: self.answer(200, open(self.path.removeprefix('/captures/'), 'rb').read())
+        except OSError: self.answer(404)
+    do_HEAD = do_GET
+http.server.ThreadingHTTPServer(('10.88.0.2', 9000), Store).serve_forever()
+";
+    node.serve(2, "python3", &["-c", store]);
+    let get = || {
+        let mut command = node.in_node("curl", &["-s", "-o", "/dev/null", "http://10.88.0.2:9000/other"]);
+        command.status().is_ok_and(|status| status.success())
+    };
+    wait_until("the store answers", get);
+    let recorder = node.record(&["--target", "host", "--store", "s3://captures/store", "--segment-age", "1s"]);
+    for _ in 0..4 {
+        assert!(get());
+        std::thread::sleep(std::time::Duration::from_millis(700));
+    }
+    recorder.stop();
+    let stored = node.stored();
+    assert!(stored.sound.segments > 1, "some were stored while others were recorded");
+    let asked = stored.tshark("http.request", &["http.request.method", "http.request.uri"]);
+    // On the bridge and at its port.
+    assert_eq!(asked.iter().filter(|line| *line == "GET\t/other").count(), asked.len(), "{asked:?}");
+    assert!(stored.tshark("tcp contains \"PUT /captures\"", &["frame.number"]).is_empty());
+    assert_eq!(stored.tshark("tcp contains \"GET /other\"", &["frame.number"]).len(), 8, "at two interfaces");
+    let counts = stored.close.counts;
+    assert!(counts.filtered.packets > 20 && counts.filtered.bytes > 1000, "{counts:?}");
+    assert_eq!(counts.seen.packets, counts.written.packets + counts.filtered.packets);
+}
+
+#[test]
+fn flows_beyond_the_rate_are_counted() {
+    let Some(mut node) = Node::new() else { return };
+    node.add_pod(1);
+    let recorder =
+        node.record(&["--target", "host", "-i", "veth1", "--filter", "udp dst port 9999", "--rate-max", "500"]);
+    let talk = "
+import socket, time
+s = [socket.socket(socket.AF_INET, socket.SOCK_DGRAM) for _ in range(64)]
+for i in range(100):
+    for one in s: one.sendto(i.to_bytes(8, 'big'), ('10.88.0.254', 9999))
+    time.sleep(0.01)
+";
+    must(&mut node.in_pod(1, "python3", &["-c", talk]));
+    recorder.stop();
+    let stored = node.stored();
+    let counts = stored.close.counts;
+    assert!(counts.sampled.packets > 1000 && counts.written.packets > 0, "{counts:?}");
+    assert_eq!(counts.written.packets + counts.sampled.packets, 6400);
+    assert_eq!(counts.seen.packets, 6400 + counts.filtered.packets);
+    // A flow is there from its begin up to the moment when it was too much, without a hole.
+    let mut flows = BTreeMap::<String, Vec<u64>>::new();
+    for line in stored.tshark("udp", &["udp.srcport", "udp.payload"]) {
+        let (port, payload) = line.split_once('\t').expect("two fields");
+        let number = u64::from_str_radix(&payload[..16], 16).expect("hexadecimal");
+        flows.entry(port.to_owned()).or_default().push(number);
+    }
+    let holes = flows.values().filter(|numbers| numbers.windows(2).any(|pair| pair[1] != pair[0] + 1)).count();
+    assert_eq!(holes, 0, "of {} flows", flows.len());
 }
