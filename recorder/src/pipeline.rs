@@ -93,7 +93,7 @@ pub fn record(
     for _ in 0..limits::BATCHES {
         buffers.send(Vec::new()).expect("the channel has room for all, and its other end is here");
     }
-    let sieve = Sieve::new(window.rate.packets_per_second.map(NonZero::get));
+    let sieve = Sieve::new(window.rate.packets_per_second.map(NonZero::get), scout.follows());
     let pump = Pump::new((changes, tell_closed), (batches, to_fill), sieve)?;
     let folder = spool.folder(&recording.id);
     std::fs::create_dir_all(&folder)?;
