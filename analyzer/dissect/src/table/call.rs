@@ -90,10 +90,7 @@ impl Common {
         self.call.call_id.append_value(id(flow, client, call));
         self.call.flow_id.append_value(flow.id);
         self.call.ts.append_ns(ts_ns);
-        self.call.latency_ms.append_option(match (&call.request, &call.response) {
-            (Some(request), Some(response)) => Some(ms(response.first_ns - request.last_ns)),
-            _ => None,
-        });
+        self.call.latency_ms.append_option(call.latency_ns().map(ms));
         self.ends.append(flow, client, node);
         self.state.pair.append_value(call.pair.name());
         self.state

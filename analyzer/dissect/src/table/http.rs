@@ -72,10 +72,7 @@ impl HttpRows {
             Some(reason) => to.end_reason.append_value(end_reason(reason)),
             None => to.end_reason.append_null(),
         }
-        to.first_byte_ms.append_option(match (&call.request, &call.response) {
-            (Some(request), Some(response)) => Some(ms(response.first_ns - request.first_ns)),
-            _ => None,
-        });
+        to.first_byte_ms.append_option(call.first_byte_ns().map(ms));
         ts_ns
     }
 

@@ -43,9 +43,7 @@ impl KafkaRows {
         to.api_version.append_option(exchange.api.map(|(_, version)| version.into()));
         to.correlation_id.append_value(exchange.correlation_id);
         to.client_id.append_option(exchange.client_id.as_deref());
-        // Of many responses the request alone says which topics they are about.
-        let known = call.request.is_some() || !exchange.topics.is_empty();
-        to.topics.append_option(known.then(|| exchange.topics.iter().map(String::as_str)));
+        to.topics.append_option(exchange.topics_known.then(|| exchange.topics.iter().map(String::as_str)));
         to.group_id.append_option(exchange.group_id.as_deref());
         to.records.append_option(exchange.records.map(|records| records as i64));
         to.error_code.append_option(exchange.error_code.map(i32::from));
