@@ -1,6 +1,6 @@
 //! The `kafka` and `kafka_records` tables.
 
-use super::builders::{BigInt, Blob, Boolean, Int, Pairs, Text, TextList, Time, columns};
+use super::builders::{BigInt, Blob, Boolean, Int, Pairs, Text, TextList, Time, columns, groups};
 use super::call::Common;
 use crate::flow::{Flow, Way};
 use crate::protocols::Call;
@@ -26,11 +26,12 @@ columns! {
     }
 }
 
-/// Rows of `kafka`.
-#[derive(Default)]
-pub struct KafkaRows {
-    common: Common,
-    columns: Columns,
+groups! {
+    /// Rows of `kafka`.
+    KafkaRows {
+        common: Common,
+        columns: Columns,
+    }
 }
 
 impl KafkaRows {
@@ -54,11 +55,6 @@ impl KafkaRows {
         to.response_bytes.append_option(exchange.response_bytes.map(|bytes| bytes as i64));
         ts_ns
     }
-
-    /// All rows so far; begins anew.
-    pub fn build(&mut self) -> Vec<arrow::array::ArrayRef> {
-        [self.common.build(), self.columns.build()].concat()
-    }
 }
 
 columns! {
@@ -80,11 +76,12 @@ columns! {
     }
 }
 
-/// Rows of `kafka_records`.
-#[derive(Default)]
-pub struct KafkaRecordRows {
-    common: Common,
-    columns: RecordColumns,
+groups! {
+    /// Rows of `kafka_records`.
+    KafkaRecordRows {
+        common: Common,
+        columns: RecordColumns,
+    }
 }
 
 impl KafkaRecordRows {
@@ -106,10 +103,5 @@ impl KafkaRecordRows {
         to.producer_id.append_option(record.producer_id);
         to.control.append_value(record.control);
         ts_ns
-    }
-
-    /// All rows so far; begins anew.
-    pub fn build(&mut self) -> Vec<arrow::array::ArrayRef> {
-        [self.common.build(), self.columns.build()].concat()
     }
 }

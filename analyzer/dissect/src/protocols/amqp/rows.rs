@@ -67,7 +67,8 @@ impl Rows {
                 );
             }
             emit_greeting(Call::new(Some(asked), Some(stamp)), from.other(), &wanted, out);
-            return emit_greeting(Call::new(None, Some(stamp)), from, &had, out);
+            let answers = Call { request: None, response: Some(stamp), pair: Pair::Complete };
+            return emit_greeting(answers, from, &had, out);
         }
         self.greeted(None, out);
         self.greeting = Some((stamp, from, greeting));

@@ -158,7 +158,7 @@ fn requests_and_their_replies() {
         (
             "a version refused",
             all(&[&[client(b"AMQP\0\x01\0\0"), server(b"AMQP\0\0\x09\x01")], &closed()]),
-            "!amqp_version_refused, protocol-header complete, protocol-header response_only".into(),
+            "!amqp_version_refused, protocol-header complete, protocol-header complete".into(),
         ),
         ("a version of others", vec![client(b"AMQP\0\x01\0\0rest")], "protocol-header request_only".into()),
         ("heartbeats", vec![client(heartbeat()), server(heartbeat())], "heartbeat complete, heartbeat complete".into()),
