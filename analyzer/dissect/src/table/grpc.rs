@@ -1,6 +1,6 @@
 //! The `grpc` table.
 
-use super::builders::{BigInt, Double, Int, Text, append_text, columns};
+use super::builders::{BigInt, Double, Int, Text, append_text, columns, groups};
 use super::call::Common;
 use crate::flow::{Flow, Way};
 use crate::protocols::Call;
@@ -25,11 +25,12 @@ columns! {
     }
 }
 
-/// Rows of `grpc`.
-#[derive(Default)]
-pub struct GrpcRows {
-    common: Common,
-    columns: Columns,
+groups! {
+    /// Rows of `grpc`.
+    GrpcRows {
+        common: Common,
+        columns: Columns,
+    }
 }
 
 impl GrpcRows {
@@ -64,19 +65,5 @@ impl GrpcRows {
         to.encoding.append_option(carried.encoding());
         to.deadline_ms.append_option(carried.deadline_ms());
         (ts_ns, json_bytes)
-    }
-
-    /// The columns, in the order of the contract.
-    pub fn build(&mut self) -> Vec<arrow::array::ArrayRef> {
-        [self.common.build(), self.columns.build()].concat()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    #[test]
-    fn the_columns_stand_in_the_order_of_the_contract() {
-        let contract: Vec<_> = formats::tables::table("grpc").unwrap().columns().map(|column| column.name).collect();
-        assert!(contract.ends_with(super::Columns::NAMES));
     }
 }

@@ -94,6 +94,11 @@ macro_rules! tables {
                 let lots = [$(lot(stringify!($table), &mut self.$table.order, self.$table.rows.build())),*];
                 lots.into_iter().flatten().collect()
             }
+
+            #[cfg(test)]
+            fn names(&self) -> Vec<(&'static str, Vec<&'static str>)> {
+                vec![$((stringify!($table), self.$table.rows.names())),*]
+            }
         }
     };
 }
@@ -333,4 +338,21 @@ fn lot(table: &'static str, order: &mut Vec<i64>, columns: Vec<ArrayRef>) -> Opt
 fn flag_letters(flags: u8) -> String {
     let letters = ['F', 'S', 'R', 'P', 'A', 'U', 'E', 'C'];
     letters.iter().enumerate().filter(|(bit, _)| flags & 1 << bit != 0).map(|(_, letter)| letter).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::facts::{CaptureColumns, CoverageColumns};
+    use super::*;
+
+    #[test]
+    fn the_columns_stand_in_the_order_of_the_contract() {
+        let mut tables = Tables::default().names();
+        tables.push(("captures", CaptureColumns::default().names()));
+        tables.push(("coverage", CoverageColumns::default().names()));
+        for (table, names) in tables {
+            let contract: Vec<_> = formats::tables::table(table).unwrap().columns().map(|column| column.name).collect();
+            assert_eq!(names, contract, "{table}");
+        }
+    }
 }

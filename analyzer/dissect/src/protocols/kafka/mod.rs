@@ -39,6 +39,8 @@ pub struct Exchange {
     pub client_id: Option<String>,
     /// Topics named in the request, then further ones of the response.
     pub topics: Vec<String>,
+    /// Whether these are all of them.
+    pub topics_known: bool,
     /// The first group named.
     pub group_id: Option<String>,
     /// Records produced or fetched.
