@@ -69,6 +69,9 @@ pub fn dataset(
     let mut key = Sha256::new();
     key.update(env!("CARGO_PKG_VERSION"));
     tables.iter().for_each(|table| key.update(format!("{table},")));
+    if let Some(redaction) = &common.redaction {
+        key.update(format!("redacted by {},", redaction.label()));
+    }
     for path in &common.protos {
         key.update(fs::read(path).with_context(|| format!("{}: cannot be read", path.display()))?);
     }
@@ -85,6 +88,7 @@ pub fn dataset(
     plan.tables.clone_from(tables);
     plan.threads = common.threads();
     plan.protos = cli::protos(&common.protos)?;
+    plan.redaction.clone_from(&common.redaction);
     let mut report = dissect::pipeline::dissect(source.unit(&cache), &plan, progress)?;
     if !report.refused.is_empty() && report.captures.is_empty() {
         return Err(report.refused.remove(0).into());

@@ -157,7 +157,8 @@ impl Run {
             report.captures.push(CaptureReport { capture: facts.name.clone(), packets, bytes, damage });
         }
         if plan.tables.contains("captures") && !self.facts.is_empty() {
-            self.writer.write(vec![captures(&self.facts)?])?;
+            let redaction = plan.redaction.as_ref().map(|redaction| redaction.label());
+            self.writer.write(vec![captures(&self.facts, redaction)?])?;
         }
         if plan.tables.contains("coverage") && !self.facts.is_empty() {
             let tallies: Vec<_> = self.facts.iter().zip(self.tallies).collect();

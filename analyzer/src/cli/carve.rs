@@ -46,6 +46,9 @@ pub struct CarveArgs {
     /// The capture to write, pcapng; '-' for standard output.
     #[arg(long, short, env = "REMORA_OUTPUT", value_name = "OUT")]
     output: PathBuf,
+    /// Refused: packets are written as they were sent, and nothing in them is redacted.
+    #[arg(long, env = "REMORA_REDACT", value_delimiter = ',', value_name = "FILE|builtin")]
+    redact: Vec<PathBuf>,
 }
 
 /// What is meant.
@@ -61,6 +64,12 @@ pub struct CarvePlan {
 impl CarveArgs {
     /// Finds the inputs and the table that is meant.
     pub fn resolve(self, common: &Common) -> anyhow::Result<CarvePlan> {
+        if !self.redact.is_empty() {
+            bail!(
+                "carve writes packets as they were sent: nothing in them can be redacted; leave --redact (REMORA_REDACT) \
+                 out, or hand on rows (remora dissect --redact)"
+            );
+        }
         if self.output.as_os_str() == "-" && std::io::stdout().is_terminal() {
             bail!("a capture is nothing for a terminal: name a file with --output");
         }
