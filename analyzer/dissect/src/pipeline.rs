@@ -153,8 +153,8 @@ impl Run {
     fn facts(mut self, plan: &Plan, report: &mut Report) -> Result<(), DissectError> {
         self.balance();
         for facts in &self.facts {
-            let Summary { packets, bytes, damage, .. } = facts.summary.clone();
-            report.captures.push(CaptureReport { capture: facts.name.clone(), packets, bytes, damage });
+            let Summary { packets, bytes, damage, interfaces, .. } = facts.summary.clone();
+            report.captures.push(CaptureReport { capture: facts.name.clone(), packets, bytes, interfaces, damage });
         }
         if plan.tables.contains("captures") && !self.facts.is_empty() {
             let redaction = plan.redaction.as_ref().map(|redaction| redaction.label());

@@ -2,7 +2,7 @@
 
 use crate::limits;
 use crate::protocols::grpc::Protos;
-use crate::read::{Damage, ReadError};
+use crate::read::{Damage, Interface, ReadError};
 use crate::redact::Redaction;
 use std::collections::BTreeSet;
 use std::io::{self, Read};
@@ -120,6 +120,8 @@ pub struct CaptureReport {
     pub packets: u64,
     /// Captured bytes of these frames.
     pub bytes: u64,
+    /// Its interfaces, by the numbers in `packets.interface`.
+    pub interfaces: Vec<Interface>,
     /// What was wrong with the file and could be stepped over.
     pub damage: Vec<Damage>,
 }

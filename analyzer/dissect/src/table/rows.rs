@@ -1,7 +1,7 @@
 //! The rows of one shard, until the writer takes them.
 
 use super::amqp::AmqpRows;
-use super::builders::{BigInt, Text, Time, columns};
+use super::builders::{BigInt, Int, Text, Time, columns};
 use super::call;
 use super::dns::DnsRows;
 use super::flows::FlowRows;
@@ -52,6 +52,7 @@ columns! {
         tcp_flags: Text,
         tcp_seq: BigInt,
         payload_bytes: BigInt,
+        interface: Int,
     }
 }
 
@@ -195,6 +196,7 @@ impl Rows {
         to.tcp_flags.append_option(tcp.map(|header| flag_letters(header.flags)));
         to.tcp_seq.append_option(tcp.map(|header| header.seq.into()));
         to.payload_bytes.append_option(row.packet.map(|(packet, _)| packet.payload_bytes.into()));
+        to.interface.append_value(frame.interface as i32);
         self.tables.packets.order.push(frame.ts_ns);
         self.bytes += ROW_BYTES / 2;
     }
