@@ -110,6 +110,6 @@ pub fn id(flow: &Flow, client: Way, call: &Call) -> i64 {
 }
 
 /// When a call began [ns].
-fn start_ns(flow: &Flow, call: &Call) -> i64 {
+pub fn start_ns(flow: &Flow, call: &Call) -> i64 {
     call.request.as_ref().or(call.response.as_ref()).map_or(flow.start_ns, |stamp| stamp.first_ns)
 }
