@@ -9,4 +9,5 @@ mod run;
 mod s3;
 mod seaweed;
 mod signed;
+mod targets;
 mod upload;
