@@ -1,14 +1,46 @@
 //! What a recording is told while it runs, and what it tells: between the capture thread and everybody else.
 
 use formats::seal::{EndReason, Volume};
-use std::sync::OnceLock;
+use formats::store::RecordingId;
+use jiff::Timestamp;
+use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
+
+/// Makes a recording of what is kept ready, and has it go on.
+pub struct Trigger {
+    /// When.
+    pub at: Timestamp,
+    /// By whom, in words.
+    pub by: String,
+    /// Until when it is to go on.
+    pub ends: Timestamp,
+    /// Told once it survives a crash, or why it could not be done.
+    pub told: Box<dyn FnOnce(Result<&RecordingId, String>) + Send>,
+}
+
+impl fmt::Debug for Trigger {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Trigger").field("at", &self.at).field("by", &self.by).finish_non_exhaustive()
+    }
+}
+
+/// What a recording with a past tells.
+#[derive(Debug, Clone, Default)]
+pub struct Past {
+    /// Since when packets are kept; none where nothing is kept ready.
+    pub since: Option<Timestamp>,
+    /// What it was triggered to: the recording, and when that ends.
+    pub triggered: Option<(RecordingId, Timestamp)>,
+}
 
 /// Orders to one recording. Shared by reference; nobody waits for anybody.
 #[derive(Debug, Default)]
 pub struct Orders {
     end: OnceLock<EndReason>,
+    triggers: Mutex<Vec<Trigger>>,
+    past: Mutex<Past>,
     packets: AtomicU64,
     bytes: AtomicU64,
     work_ns: AtomicU64,
@@ -24,6 +56,31 @@ impl Orders {
     /// Why it is to end, if it is.
     pub fn to_end(&self) -> Option<&EndReason> {
         self.end.get()
+    }
+
+    /// Triggers it. What is asked twice is answered twice.
+    pub fn trigger(&self, trigger: Trigger) {
+        lock(&self.triggers).push(trigger);
+    }
+
+    /// Triggers that wait.
+    pub fn take_triggers(&self) -> Vec<Trigger> {
+        std::mem::take(&mut *lock(&self.triggers))
+    }
+
+    /// Tells what is kept of the past, and what became of it.
+    pub fn tell_past(&self, past: Past) {
+        *lock(&self.past) = past;
+    }
+
+    /// What is kept of the past.
+    pub fn past(&self) -> Past {
+        lock(&self.past).clone()
+    }
+
+    /// When it ends, where a trigger has decided that.
+    pub fn ends(&self) -> Option<Timestamp> {
+        lock(&self.past).triggered.as_ref().map(|(_, ends)| *ends)
     }
 
     /// Adds what a thread of it worked.
@@ -46,4 +103,9 @@ impl Orders {
     pub fn written(&self) -> Volume {
         Volume { packets: self.packets.load(Ordering::Relaxed), bytes: self.bytes.load(Ordering::Relaxed) }
     }
+}
+
+/// What a thread that panicked left is as good as what any other did: each value is written at once.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

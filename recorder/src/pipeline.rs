@@ -18,9 +18,10 @@ use crate::schedule::{Recording, Window};
 use crate::seal::{Chain, SealingError};
 use crate::spool::Spool;
 use crate::upload::{Bound, Room};
-use formats::seal::{Close, Counts, EndReason};
+use formats::seal::{Close, Counts, EndReason, Volume};
 use jiff::Timestamp;
 use std::io;
+use std::path::PathBuf;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::time::Instant;
 
@@ -67,28 +68,59 @@ pub fn record(
     orders: &Orders,
 ) -> Result<Close, RecordError> {
     let window = &recording.window;
+    let ring = open_ring(window, settings)?;
+    let folder = spool.folder(&recording.id);
+    std::fs::create_dir_all(&folder)?;
+    let _lock = Lock::take(&folder)?.ok_or_else(|| io::Error::other("another process makes this recording"))?;
+    spool.begin(&recording.id, &window.store)?;
+    let chain = Chain::new(spool.clone(), recording.id.clone(), recording.configuration_sha256);
+    let options = segment_options(window, settings, folder, 0);
+    let sealer = |to_seal| seal(chain, bound, window, orders, to_seal);
+    let (captured, chain) = run(ring, recording, orders, &options, sealer)?;
+    let reason = captured.as_ref().map_or(EndReason::Failure, EndReason::clone);
+    let close = chain.close(reason, Timestamp::now())?;
+    Ok(captured.map(|_| close)?)
+}
+
+/// Opens the ring of a window.
+pub(crate) fn open_ring(window: &Window, settings: &Settings) -> Result<Ring, RecordError> {
     let names: Vec<String> = window.interfaces.iter().map(|name| name.as_str().to_owned()).collect();
     let filter = window.filter.as_deref().map(str::parse::<Expression>).transpose()?;
-    let mut ring = Ring::open(RingOptions {
+    Ok(Ring::open(RingOptions {
         selection: Selection::new(&names)?,
         filter,
         snap_bytes: window.snap_length,
         ring_bytes: settings.ring_bytes,
         promiscuous: settings.promiscuous,
-    })?;
-    let folder = spool.folder(&recording.id);
-    std::fs::create_dir_all(&folder)?;
-    let _lock = Lock::take(&folder)?.ok_or_else(|| io::Error::other("another process makes this recording"))?;
-    spool.begin(&recording.id, &window.store)?;
-    let options = SegmentOptions {
+    })?)
+}
+
+/// How the segments of a window are written: into `folder`, numbered behind `last_sequence`.
+pub(crate) fn segment_options(
+    window: &Window,
+    settings: &Settings,
+    folder: PathBuf,
+    last_sequence: u32,
+) -> SegmentOptions {
+    SegmentOptions {
         folder,
+        last_sequence,
         bytes_max: window.segment.bytes.0,
         age_max: window.segment.age.0,
         compression: settings.compression,
         snap_bytes: window.snap_length,
         filter: window.filter.clone(),
-    };
-    let chain = Chain::new(spool.clone(), recording.id.clone(), recording.configuration_sha256);
+    }
+}
+
+/// Runs the three threads to their end; why it ended, and what the sealer leaves.
+pub(crate) fn run<T: Send>(
+    mut ring: Ring,
+    recording: &Recording,
+    orders: &Orders,
+    options: &SegmentOptions,
+    sealer: impl FnOnce(Receiver<OpenSegment>) -> Result<T, RecordError> + Send,
+) -> Result<(Result<EndReason, CaptureError>, T), RecordError> {
     std::thread::scope(|scope| {
         let (buffers, to_fill) = sync_channel(limits::BATCHES);
         let (batches, to_write) = sync_channel(limits::BATCHES);
@@ -97,15 +129,13 @@ pub fn record(
             buffers.send(Vec::new()).expect("the channel has room for all, and its other end is here");
         }
         let thread = |name: &str| std::thread::Builder::new().name(name.to_owned());
-        let sealer = thread("sealer").spawn_scoped(scope, || seal(chain, bound, window, orders, to_seal))?;
-        thread("writer").spawn_scoped(scope, || write(&options, orders, to_write, buffers, segments))?;
+        let sealer = thread("sealer").spawn_scoped(scope, || sealer(to_seal))?;
+        thread("writer").spawn_scoped(scope, || write(options, orders, to_write, buffers, segments))?;
         let pump = Pump::new(&ring, batches, to_fill);
         let captured = capture(&mut ring, recording, orders, pump);
         // The pump is gone, which ends the writer, which ends the sealer.
-        let chain = sealer.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
-        let reason = captured.as_ref().map_or(EndReason::Failure, EndReason::clone);
-        let close = chain.close(reason, Timestamp::now())?;
-        Ok(captured.map(|_| close)?)
+        let sealed = sealer.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
+        Ok((captured, sealed))
     })
 }
 
@@ -117,6 +147,8 @@ fn capture(ring: &mut Ring, recording: &Recording, orders: &Orders, mut pump: Pu
     let budget = &recording.window.budget;
     let mut clock = ThreadClock::new(orders);
     let mut cpu = budget.cpu.map(CpuMeter::new);
+    // What is kept ready for a trigger that may never come spends no budget of packets and bytes.
+    let mut free = Volume::default();
     let ended = loop {
         match pump.turn(ring) {
             Ok(true) => {}
@@ -129,10 +161,17 @@ fn capture(ring: &mut Ring, recording: &Recording, orders: &Orders, mut pump: Pu
         if let Some(reason) = orders.to_end() {
             break Ok(reason.clone());
         }
+        let ends = orders.ends().unwrap_or(recording.ends);
+        if ends == Timestamp::MAX {
+            free = written;
+        }
+        let spent = |written: u64, free: u64| written.saturating_sub(free);
         break Ok(match () {
-            () if Timestamp::now() >= recording.ends => EndReason::Duration,
-            () if budget.packets.is_some_and(|most| written.packets >= most) => EndReason::PacketBudget,
-            () if budget.bytes.is_some_and(|most| written.bytes >= most.0) => EndReason::ByteBudget,
+            () if Timestamp::now() >= ends => EndReason::Duration,
+            () if budget.packets.is_some_and(|most| spent(written.packets, free.packets) >= most) => {
+                EndReason::PacketBudget
+            }
+            () if budget.bytes.is_some_and(|most| spent(written.bytes, free.bytes) >= most.0) => EndReason::ByteBudget,
             () if cpu.as_mut().is_some_and(|cpu| cpu.is_over(Instant::now(), orders.work())) => EndReason::CpuBudget,
             () => continue,
         });
@@ -150,7 +189,7 @@ fn write(
     segments: SyncSender<OpenSegment>,
 ) {
     let mut clock = ThreadClock::new(orders);
-    let mut sequence = 0;
+    let mut sequence = options.last_sequence;
     let mut open: Option<OpenSegment> = None;
     let mut untold = Counts::default();
     for mut batch in to_write {

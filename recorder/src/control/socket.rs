@@ -150,7 +150,8 @@ async fn hand_on(request: Request, asks: &mpsc::Sender<Ask>) -> Answer {
     let handed_on = asks.send(Ask { request, answer }).await.is_ok();
     match (handed_on, answered.await) {
         (true, Ok(answer)) => answer,
-        _ => Answer::refused("the recorder is stopping"),
+        (true, Err(_)) => Answer::refused("it was not done, for the recording has ended: see the log"),
+        (false, _) => Answer::refused("the recorder is stopping"),
     }
 }
 

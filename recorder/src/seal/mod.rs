@@ -87,6 +87,11 @@ impl Chain {
         }
     }
 
+    /// What follows was made with another configuration.
+    pub fn configured_by(&mut self, configuration_sha256: Hash256) {
+        self.configuration_sha256 = configuration_sha256;
+    }
+
     /// Number of the segment that comes next.
     pub fn next_sequence(&self) -> u32 {
         self.sequence + 1
@@ -157,6 +162,7 @@ impl Chain {
             tls: TlsCounts::default(),
             forgotten: Vec::new(), // The upload room adds what it gives up until this is stored.
             forgotten_volume: Default::default(),
+            trigger: self.spool.trigger(&self.id).map_err(|source| self.error(source))?,
             recorder: RECORDER.to_owned(),
             last_seal_sha256: self.previous_sha256,
         };

@@ -43,6 +43,17 @@ impl Bound {
         Self { spool, bytes_max, full, in_transit }
     }
 
+    /// Most bytes in the spool.
+    pub fn bytes_max(&self) -> u64 {
+        self.bytes_max
+    }
+
+    /// Whether there is more in the spool than there may be.
+    pub fn is_full(&self) -> Result<bool, UploadError> {
+        let used = self.spool.used_bytes().map_err(|source| spool_error(std::path::Path::new("spool"), source))?;
+        Ok(used > self.bytes_max)
+    }
+
     /// Looks how full the spool is, and does what the policy says: with [`SpoolFull::DropOldest`] gives up the
     /// oldest segments that wait, and says that it is full only when none is left to give up.
     pub fn enforce(&self) -> Result<Room, UploadError> {
@@ -75,6 +86,9 @@ impl Bound {
     /// are not so many to give up.
     fn drop_oldest(&self, mut excess_bytes: u64, of: Option<&Name>) -> io::Result<bool> {
         for id in self.spool.recordings()?.into_iter().filter(|id| of.is_none_or(|window| id.window == *window)) {
+            if self.spool.is_pinned(&id) {
+                continue;
+            }
             for sequence in self.spool.waiting(&id)? {
                 // Held while the files go: the sender waits, and then finds them gone.
                 let in_transit = self.in_transit.0.lock().unwrap_or_else(PoisonError::into_inner);

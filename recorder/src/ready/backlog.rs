@@ -1,0 +1,446 @@
+//! The segments that are kept, and how a trigger makes a recording of them.
+
+use crate::limits;
+use crate::orders::{Orders, Past, Trigger};
+use crate::recover::{self, Lock};
+use crate::rotate::{Compression, Finished, OPEN};
+use crate::schedule::{Percent, Recording, StoreTarget, Window};
+use crate::seal::{Chain, SealingError};
+use crate::spool::{Spool, sync_folder, write_durably};
+use formats::hash::Hash256;
+use formats::seal::{self, Counts, Recovered, SealedFile, Volume};
+use formats::store::{FileName, Name, RecordingId};
+use jiff::{SignedDuration, Timestamp};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use std::collections::{BTreeSet, VecDeque};
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// Suffix of what is known of a segment that is kept.
+pub(super) const KEPT: &str = "kept.json";
+/// What was removed so far.
+const EXPIRED: &str = "expired.json";
+/// What was triggered.
+const MARK: &str = "trigger.json";
+
+/// What a window keeps ready.
+#[derive(Debug)]
+pub(super) struct Backlog {
+    spool: Spool,
+    configuration_sha256: Hash256,
+    recording: Option<Recording>,
+    folder: PathBuf,
+    kept: VecDeque<Kept>,
+    expired: Expired,
+    /// When the segment began that is being written.
+    open_since: Timestamp,
+    last_sequence: u32,
+    promoted: Option<(Promoted, Mark)>,
+    _lock: Lock,
+}
+
+/// A recording that was made of what had been kept.
+#[derive(Debug)]
+pub(super) struct Promoted {
+    pub chain: Chain,
+    _lock: Lock,
+}
+
+/// A finished segment that waits for a trigger.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+struct Kept {
+    file: SealedFile,
+    /// When it began.
+    since: Timestamp,
+    /// When it was finished.
+    until: Timestamp,
+    counts: Counts,
+    first_packet: Option<Timestamp>,
+    last_packet: Option<Timestamp>,
+    recovered: Option<Recovered>,
+    configuration_sha256: Hash256,
+}
+
+/// What is not kept any more.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+struct Expired {
+    /// Since when it is counted.
+    since: Timestamp,
+    /// Segments up to this one are removed; where their files are still there, a crash came between.
+    through: u32,
+    segments: u64,
+    volume: Volume,
+}
+
+/// Written when it is triggered: from then on everything here belongs to a recording.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(super) struct Mark {
+    pub recording: RecordingId,
+    pub store: StoreTarget,
+    pub ends: Timestamp,
+    pub trigger: seal::Trigger,
+}
+
+impl Backlog {
+    /// Takes up what is kept of the recording's window, or begins with nothing.
+    ///
+    /// # Errors
+    /// Those of the disk; and when it was triggered, and its recording is not recovered yet.
+    pub fn open(spool: &Spool, recording: &Recording, now: Timestamp) -> io::Result<Self> {
+        let folder = spool.ready_folder(&recording.window.name);
+        fs::create_dir_all(&folder)?;
+        let taken = || io::Error::other("another process keeps this window ready");
+        let lock = Lock::take(&folder)?.ok_or_else(taken)?;
+        if mark(&folder)?.is_some() {
+            return Err(io::Error::other("it was triggered before a crash, and could not be recovered yet"));
+        }
+        let mut backlog = Self::load(spool, folder, lock, recording.configuration_sha256, now)?;
+        backlog.recording = Some(recording.clone());
+        while let Some((open, name, compression)) = backlog.left_open()? {
+            let (segment, recovered) = recover::cut(&open, name, compression)?;
+            backlog.keep(segment, Some(recovered), now)?;
+        }
+        Ok(backlog)
+    }
+
+    /// What is kept in a folder that we have locked, but for segments that were open.
+    pub fn load(
+        spool: &Spool,
+        folder: PathBuf,
+        lock: Lock,
+        configuration_sha256: Hash256,
+        now: Timestamp,
+    ) -> io::Result<Self> {
+        let nothing = Expired { since: now, through: 0, segments: 0, volume: Volume::default() };
+        let mut backlog = Self {
+            spool: spool.clone(),
+            configuration_sha256,
+            recording: None,
+            kept: VecDeque::new(),
+            expired: read(&folder.join(EXPIRED))?.unwrap_or(nothing),
+            open_since: now,
+            last_sequence: 0,
+            promoted: None,
+            _lock: lock,
+            folder,
+        };
+        for (sequence, suffix) in backlog.files()? {
+            let path = backlog.folder.join(FileName::segment(sequence, &suffix).to_string());
+            if sequence <= backlog.expired.through {
+                fs::remove_file(&path)?;
+            } else if suffix == KEPT
+                && let Some(kept) = read(&path)?
+            {
+                backlog.kept.push_back(kept);
+            }
+            backlog.last_sequence = sequence;
+        }
+        backlog.last_sequence = backlog.last_sequence.max(backlog.expired.through);
+        Ok(backlog)
+    }
+
+    /// Where segments are written.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// Number of the newest segment.
+    pub fn last_sequence(&self) -> u32 {
+        self.last_sequence
+    }
+
+    /// How much of the spool it may take.
+    pub fn share(&self) -> Percent {
+        let share = self.recording.as_ref().and_then(|recording| recording.window.budget.spool);
+        share.unwrap_or(limits::READY_SHARE_DEFAULT)
+    }
+
+    /// The window, which it has but in recovery.
+    pub fn window(&self) -> Option<&Window> {
+        self.recording.as_ref().map(|recording| &*recording.window)
+    }
+
+    /// Whether it was triggered.
+    pub fn is_triggered(&self) -> bool {
+        self.promoted.is_some()
+    }
+
+    /// Since when it keeps packets, and what it was triggered to.
+    pub fn past(&self) -> Past {
+        let since = self.kept.front().map_or(self.open_since, |kept| kept.since);
+        let triggered = self.promoted.as_ref().map(|(_, mark)| (mark.recording.clone(), mark.ends));
+        Past { since: Some(since), triggered }
+    }
+
+    /// Takes a finished segment.
+    pub fn take(&mut self, segment: Finished, now: Timestamp) -> Result<(), SealingError> {
+        match &self.promoted {
+            None => self.keep(segment, None, now).map_err(|source| self.error(source)),
+            Some(_) => self.seal(segment, None),
+        }
+    }
+
+    fn keep(&mut self, segment: Finished, recovered: Option<Recovered>, now: Timestamp) -> io::Result<()> {
+        let Some(sequence) = segment.file.name.sequence() else { return Ok(()) };
+        let known_until = recovered.as_ref().and_then(|recovered| recovered.nothing_after);
+        let kept = Kept {
+            since: segment.first_packet.unwrap_or(self.open_since).min(self.open_since),
+            until: known_until.unwrap_or(now),
+            file: segment.file,
+            counts: segment.counts,
+            first_packet: segment.first_packet,
+            last_packet: segment.last_packet,
+            recovered,
+            configuration_sha256: self.configuration_sha256,
+        };
+        fs::rename(&segment.path, self.path(&kept.file.name))?;
+        // Syncs the folder too, and with it the rename above.
+        write_durably(&self.path(&FileName::segment(sequence, KEPT)), &serde_json::to_vec(&kept)?)?;
+        self.kept.push_back(kept);
+        self.last_sequence = self.last_sequence.max(sequence);
+        self.open_since = now;
+        Ok(())
+    }
+
+    /// Removes what is older than wanted at `now`, and what takes more room than `bytes_max`.
+    pub fn expire(&mut self, now: Timestamp, bytes_max: u64) -> Result<(), SealingError> {
+        let age = self.window().and_then(|window| SignedDuration::try_from(window.pre_trigger?).ok());
+        let Some(oldest) = age.and_then(|age| now.checked_sub(age).ok()) else { return Ok(()) };
+        let mut bytes: u64 = self.kept.iter().map(|kept| kept.file.bytes).sum();
+        let mut count = self.kept.len().saturating_sub(limits::READY_SEGMENTS_MAX);
+        bytes = bytes.saturating_sub(self.kept.iter().take(count).map(|kept| kept.file.bytes).sum());
+        while let Some(kept) = self.kept.get(count).filter(|kept| kept.until < oldest || bytes > bytes_max) {
+            bytes -= kept.file.bytes;
+            count += 1;
+        }
+        self.remove_oldest(count).map_err(|source| self.error(source))
+    }
+
+    /// Removes the oldest segment; false when there is none that may be removed.
+    pub fn expire_oldest(&mut self) -> Result<bool, SealingError> {
+        let is_there = !self.is_triggered() && !self.kept.is_empty();
+        self.remove_oldest(usize::from(is_there)).map_err(|source| self.error(source))?;
+        Ok(is_there)
+    }
+
+    fn remove_oldest(&mut self, count: usize) -> io::Result<()> {
+        if count == 0 || self.is_triggered() {
+            return Ok(());
+        }
+        let removed: Vec<Kept> = self.kept.iter().take(count).cloned().collect();
+        for kept in &removed {
+            self.expired.segments += 1;
+            self.expired.volume += kept.counts.written;
+            self.expired.through = kept.file.name.sequence().unwrap_or(0);
+        }
+        // Counted first: what a crash leaves of them is then removed without being counted twice.
+        write_durably(&self.folder.join(EXPIRED), &serde_json::to_vec(&self.expired)?)?;
+        for kept in &removed {
+            self.remove_kept(kept)?;
+        }
+        self.kept.drain(..count);
+        Ok(())
+    }
+
+    fn remove_kept(&self, kept: &Kept) -> io::Result<()> {
+        let known = FileName::segment(kept.file.name.sequence().unwrap_or(0), KEPT);
+        [&kept.file.name, &known].into_iter().try_for_each(|name| match fs::remove_file(self.path(name)) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+            _ => Ok(()),
+        })
+    }
+
+    /// Makes a recording of everything that is kept, or has the one that was made go on for longer.
+    ///
+    /// # Errors
+    /// When it was triggered, and could then not be sealed. Before that, whoever triggered it is told.
+    pub fn trigger(&mut self, trigger: Trigger, orders: &Orders) -> Result<(), SealingError> {
+        let Trigger { at, by, ends, told } = trigger;
+        let first = !self.is_triggered();
+        let marked = if first { self.begin(at, by, ends) } else { self.go_on_until(ends) };
+        orders.tell_past(self.past());
+        match marked {
+            Ok(id) => told(Ok(&id)),
+            Err(error) => {
+                told(Err(error.to_string()));
+                return Ok(());
+            }
+        }
+        if first { self.promote() } else { Ok(()) }
+    }
+
+    fn begin(&mut self, at: Timestamp, by: String, ends: Timestamp) -> Result<RecordingId, SealingError> {
+        self.expire(at, u64::MAX)?;
+        let Some(recording) = self.recording.clone() else { return Err(self.error(io::ErrorKind::NotFound.into())) };
+        let mut start = self.kept.front().map_or(self.open_since, |kept| kept.since);
+        let mut id = RecordingId { start: start.into(), ..recording.id };
+        while self.spool.folder(&id).exists() {
+            start = start.checked_add(SignedDuration::from_millis(1)).unwrap_or(at);
+            id.start = start.into();
+        }
+        let Expired { since: ready_since, segments: expired_segments, volume: expired, .. } = self.expired;
+        let trigger = seal::Trigger { at, by, ready_since, expired, expired_segments };
+        let mark = Mark { recording: id.clone(), store: recording.window.store.clone(), ends, trigger };
+        tracing::info!(recording = %id, by = %mark.trigger.by, segments = self.kept.len(), "triggered: what was kept ready is recorded");
+        let json = serde_json::to_vec(&mark).map_err(|error| self.error(error.into()))?;
+        write_durably(&self.folder.join(MARK), &json).map_err(|source| self.error(source))?;
+        if let Err(error) = self.promote_to(mark) {
+            // As if it had not been triggered, since whoever did is told so.
+            fs::remove_file(self.folder.join(MARK)).map_err(|source| self.error(source))?;
+            return Err(error);
+        }
+        Ok(id)
+    }
+
+    fn go_on_until(&mut self, ends: Timestamp) -> Result<RecordingId, SealingError> {
+        let Some((_, mark)) = &mut self.promoted else { return Err(self.error(io::ErrorKind::NotFound.into())) };
+        mark.ends = mark.ends.max(ends);
+        let (id, json) = (mark.recording.clone(), serde_json::to_vec(mark));
+        let written = json.map_err(io::Error::from).and_then(|json| write_durably(&self.folder.join(MARK), &json));
+        written.map_err(|source| self.error(source))?;
+        Ok(id)
+    }
+
+    /// Takes up the recording that is to be made, or was begun to be made before a crash.
+    pub fn promote_to(&mut self, mark: Mark) -> Result<(), SealingError> {
+        let id = &mark.recording;
+        let failed = |source| SealingError::Spool { folder: self.spool.folder(id), source };
+        fs::create_dir_all(self.spool.folder(id)).map_err(failed)?;
+        let taken = || failed(io::Error::other("another process makes this recording"));
+        let lock = Lock::take(&self.spool.folder(id)).map_err(failed)?.ok_or_else(taken)?;
+        self.spool.set_off(id, &mark.trigger, &mark.store).map_err(failed)?;
+        let chain = Chain::resume(self.spool.clone(), id.clone())?;
+        self.promoted = Some((Promoted { chain, _lock: lock }, mark));
+        Ok(())
+    }
+
+    /// Moves what was kept into the recording, sealed, the oldest first.
+    pub fn promote(&mut self) -> Result<(), SealingError> {
+        while let Some(kept) = self.kept.front().cloned() {
+            let Some((Promoted { chain, .. }, _)) = &mut self.promoted else { return Ok(()) };
+            let Some((_, suffix)) = parts(&kept.file.name) else { return Ok(()) };
+            let moved = chain.folder().join(FileName::segment(chain.next_sequence(), &suffix).to_string());
+            let own = self.folder.join(kept.file.name.to_string());
+            // Neither: a crash came after it was sealed, and before we forgot it. Moved: after that, before the seal.
+            if let Some(path) = [own, moved].into_iter().find(|path| path.exists()) {
+                let segment = Finished {
+                    path,
+                    file: kept.file.clone(),
+                    counts: kept.counts,
+                    first_packet: kept.first_packet,
+                    last_packet: kept.last_packet,
+                };
+                chain.configured_by(kept.configuration_sha256);
+                self.seal(segment, kept.recovered.clone())?;
+            }
+            self.remove_kept(&kept).map_err(|source| self.error(source))?;
+            self.kept.pop_front();
+        }
+        let configuration_sha256 = self.configuration_sha256;
+        self.promoted.iter_mut().for_each(|(promoted, _)| promoted.chain.configured_by(configuration_sha256));
+        Ok(())
+    }
+
+    /// Seals a segment as the recording's next, under that number.
+    pub fn seal(&mut self, mut segment: Finished, recovered: Option<Recovered>) -> Result<(), SealingError> {
+        let Some((Promoted { chain, .. }, _)) = &mut self.promoted else { return Ok(()) };
+        if let Some((_, suffix)) = parts(&segment.file.name) {
+            segment.file.name = FileName::segment(chain.next_sequence(), &suffix);
+        }
+        let seal = chain.seal(segment, recovered)?;
+        tracing::info!(recording = %chain.id(), segment = seal.sequence, packets = seal.counts.written.packets, "segment sealed");
+        Ok(())
+    }
+
+    /// The chain of the recording that is made.
+    pub fn chain(&self) -> Option<&Chain> {
+        self.promoted.as_ref().map(|(promoted, _)| &promoted.chain)
+    }
+
+    /// The oldest segment that was left open, or finished and not yet kept.
+    pub fn left_open(&self) -> io::Result<Option<(PathBuf, FileName, Compression)>> {
+        let files = self.files()?;
+        let kept: BTreeSet<u32> =
+            files.iter().filter(|(_, suffix)| suffix == KEPT).map(|(number, _)| *number).collect();
+        for (sequence, suffix) in files.into_iter().filter(|(number, _)| !kept.contains(number)) {
+            let plain = suffix.strip_suffix(OPEN).unwrap_or(&suffix);
+            let all = [Compression::Zstd, Compression::None];
+            let Some(compression) = all.into_iter().find(|compression| compression.suffix() == plain) else { continue };
+            let name = FileName::segment(sequence, plain);
+            let path = self.path(&FileName::segment(sequence, &suffix));
+            return Ok(Some((path, name, compression)));
+        }
+        Ok(None)
+    }
+
+    /// It is over. What was triggered is sealed to its end, and can be closed; nothing here belongs to it any more.
+    pub fn finish(self) -> Result<Option<Promoted>, SealingError> {
+        let Some((promoted, _)) = self.promoted else { return Ok(None) };
+        let failed = |source| SealingError::Spool { folder: self.folder.clone(), source };
+        for name in [EXPIRED, MARK] {
+            match fs::remove_file(self.folder.join(name)) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(failed(error)),
+                _ => {}
+            }
+        }
+        sync_folder(&self.folder).map_err(failed)?;
+        Ok(Some(promoted))
+    }
+
+    /// Numbered files, in order, with their suffixes.
+    fn files(&self) -> io::Result<BTreeSet<(u32, String)>> {
+        let mut files = BTreeSet::new();
+        for entry in fs::read_dir(&self.folder)? {
+            let name = entry?.file_name();
+            files.extend(name.to_str().and_then(|name| parts(&name.parse().ok()?)));
+        }
+        Ok(files)
+    }
+
+    fn path(&self, name: &FileName) -> PathBuf {
+        self.folder.join(name.to_string())
+    }
+
+    fn error(&self, source: io::Error) -> SealingError {
+        SealingError::Spool { folder: self.folder.clone(), source }
+    }
+}
+
+/// What a folder was triggered to, if it was.
+pub(super) fn mark(folder: &Path) -> io::Result<Option<Mark>> {
+    read(&folder.join(MARK))
+}
+
+/// Number and suffix of a segment's file.
+fn parts(name: &FileName) -> Option<(u32, String)> {
+    match name {
+        FileName::Segment { sequence, suffix } => Some((*sequence, suffix.clone())),
+        FileName::Close => None,
+    }
+}
+
+fn read<T: DeserializeOwned>(path: &Path) -> io::Result<Option<T>> {
+    match fs::read(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        bytes => Ok(Some(serde_json::from_slice(&bytes?)?)),
+    }
+}
+
+/// Folders of windows that are kept ready, or were.
+pub(super) fn folders(spool: &Spool) -> io::Result<Vec<(Name, PathBuf)>> {
+    let root = spool.ready_root();
+    let entries = match fs::read_dir(&root) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        entries => entries?,
+    };
+    let mut folders = Vec::new();
+    for entry in entries {
+        let entry = entry?;
+        // What is not ours to name is not ours to touch.
+        let name = entry.file_name().to_str().and_then(|name| name.parse().ok());
+        folders.extend(name.map(|name| (name, entry.path())));
+    }
+    Ok(folders)
+}
