@@ -8,6 +8,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
+/// Told which recording it became, or why none.
+pub type Told = Box<dyn FnOnce(Result<&RecordingId, String>) + Send>;
+
 /// Makes a recording of what is kept ready, and has it go on.
 pub struct Trigger {
     /// When.
@@ -17,7 +20,7 @@ pub struct Trigger {
     /// Until when it is to go on.
     pub ends: Timestamp,
     /// Told once it survives a crash, or why it could not be done.
-    pub told: Box<dyn FnOnce(Result<&RecordingId, String>) + Send>,
+    pub told: Told,
 }
 
 impl fmt::Debug for Trigger {

@@ -4,7 +4,7 @@
 //! [`Desk::begin_due`] whenever time has passed or something has happened.
 
 use super::files::TriggerFiles;
-use super::request::{Answer, Reload, Request, RunStatus, SpoolStatus, Status, WindowStatus};
+use super::request::{Answer, Reload, Request, RunStatus, SpoolStatus, Status, Told, WindowStatus};
 use super::socket::Ask;
 use crate::orders::{Orders, Past, Trigger};
 use crate::ready::{self, Rest};
@@ -56,9 +56,6 @@ impl Running {
         }
     }
 }
-
-/// Told what came of a request, now or later.
-type Told = Box<dyn FnOnce(Answer) + Send>;
 
 /// All that is decided about a running recorder.
 #[derive(Debug)]

@@ -1,6 +1,6 @@
 //! Files that trigger windows: one that appears does, and is taken away when the trigger cannot be lost any more.
 
-use super::request::Answer;
+use super::request::{Answer, Told};
 use formats::store::Name;
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -22,10 +22,7 @@ enum Found {
 
 impl TriggerFiles {
     /// Looks for the file of each window, and whether that is ready. Those to trigger, with whom to tell.
-    pub fn look(
-        &mut self,
-        windows: Vec<(Name, PathBuf, bool)>,
-    ) -> Vec<(Name, PathBuf, Box<dyn FnOnce(Answer) + Send>)> {
+    pub fn look(&mut self, windows: Vec<(Name, PathBuf, bool)>) -> Vec<(Name, PathBuf, Told)> {
         self.found.retain(|name, _| windows.iter().any(|(window, ..)| window == name));
         let mut to_trigger = Vec::new();
         for (window, path, ready) in windows {

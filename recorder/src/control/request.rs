@@ -58,6 +58,9 @@ pub enum Answer {
     Status(Box<Status>),
 }
 
+/// Told what came of a request, now or later.
+pub(super) type Told = Box<dyn FnOnce(Answer) + Send>;
+
 impl Answer {
     pub(super) fn refused(why: impl ToString) -> Self {
         Self::Refused { why: why.to_string() }

@@ -335,7 +335,9 @@ impl Backlog {
                 chain.configured_by(kept.configuration_sha256);
                 self.seal(segment, kept.recovered.clone())?;
             }
-            self.remove_kept(&kept).map_err(|source| self.error(source))?;
+            // For good, before the next one moves: what is known of one must not be taken for what is known of another.
+            let forgotten = self.remove_kept(&kept).and_then(|()| sync_folder(&self.folder));
+            forgotten.map_err(|source| self.error(source))?;
             self.kept.pop_front();
         }
         let configuration_sha256 = self.configuration_sha256;

@@ -20,6 +20,8 @@
 
 mod backlog;
 mod recover;
+#[cfg(test)]
+mod tests;
 
 pub use recover::{Rest, recover, remove_others};
 
