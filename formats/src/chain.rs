@@ -5,11 +5,12 @@
 //!        │ names, sizes, hashes           │
 //!     000001.pcapng.zst                000002.pcapng.zst
 //!
-//! Whoever can write to the store and knows this format can forge a whole chain; that is what signing
-//! `close.json` is for. Everything less is named here.
+//! Whoever can write to the store and knows this format can forge a whole chain, unless it is signed
+//! ([`verify_signed`]). Everything less is named here.
 
 use crate::hash::Hash256;
-use crate::seal::{Close, Counts, Seal, SealError, SealedFile, TlsCounts, Volume};
+use crate::seal::{Clock, Close, Counts, Seal, SealError, SealedFile, TlsCounts, Volume};
+use crate::signature::{self, PublicKey, SignatureError};
 use crate::store::{FileName, RecordingId};
 use jiff::Timestamp;
 use std::collections::{BTreeMap, BTreeSet};
@@ -26,7 +27,8 @@ pub struct Found {
 /// What is in a file.
 #[derive(Debug, Clone)]
 pub enum Content {
-    /// A seal or `close.json`, read whole; or the first [`crate::seal::SEAL_BYTES_MAX`] + 1 bytes of it.
+    /// A seal, `close.json`, or a signature, read whole; or the first [`crate::seal::SEAL_BYTES_MAX`] + 1 bytes
+    /// of it.
     Ledger(Vec<u8>),
     /// Any other file: read through, and forgotten.
     Hashed {
@@ -40,7 +42,7 @@ pub enum Content {
 impl Found {
     /// Whether the file of that name is to be read whole.
     pub fn is_ledger(name: &str) -> bool {
-        name.parse::<FileName>().is_ok_and(|name| name.is_ledger())
+        name.parse::<FileName>().is_ok_and(|name| name.is_ledger() || name.is_signature())
     }
 }
 
@@ -67,6 +69,10 @@ pub struct Sound {
     pub forgotten_at_close: Volume,
     /// Segments found open after a crash.
     pub recovered: Vec<u32>,
+    /// The clock the packets were timed with, and how it was set.
+    pub clock: Option<Clock>,
+    /// Signatures that are there, proved or not.
+    pub signatures: u32,
 }
 
 /// The first thing that is wrong with a recording: which file, and what.
@@ -119,6 +125,9 @@ pub enum Wrong {
     /// Sealed by nobody.
     #[error("was sealed by nobody")]
     NotSealed,
+    /// No signature, where signatures were asked for.
+    #[error("is not signed")]
+    NotSigned,
     /// The chain is broken here.
     #[error("does not follow {previous}: one of them was edited or exchanged")]
     NotTheNext {
@@ -133,6 +142,9 @@ pub enum Wrong {
         /// Bytes that were sealed.
         sealed_bytes: u64,
     },
+    /// Signed by somebody else, or changed since.
+    #[error("{0}")]
+    Signature(#[source] SignatureError),
     /// Whole, but another file of this recording.
     #[error("holds what was sealed as {sealed_as}: swapped or renamed")]
     Swapped {
@@ -156,6 +168,18 @@ impl Fault {
 /// The first [`Fault`]: segments in order, in each its seal before its files; then files nobody sealed;
 /// then `close.json`.
 pub fn verify(id: &RecordingId, found: &[Found]) -> Result<Sound, Fault> {
+    verify_folder(id, found, None)
+}
+
+/// As [`verify`], and that one of `keys` signed every seal and `close.json`.
+///
+/// # Errors
+/// As [`verify`]; a signature's turn comes right after what it signs was found to be right.
+pub fn verify_signed(id: &RecordingId, found: &[Found], keys: &[PublicKey]) -> Result<Sound, Fault> {
+    verify_folder(id, found, Some(keys))
+}
+
+fn verify_folder(id: &RecordingId, found: &[Found], keys: Option<&[PublicKey]>) -> Result<Sound, Fault> {
     let folder = Folder::new(found);
     let mut sound = Sound::default();
     let mut previous: Option<(FileName, Hash256)> = None;
@@ -166,6 +190,7 @@ pub fn verify(id: &RecordingId, found: &[Found]) -> Result<Sound, Fault> {
         {
             return Err(Fault::new(name, Wrong::NotTheNext { previous }));
         }
+        folder.check_signature(&name, keys)?;
         for file in &seal.files {
             folder.check_file(file, sequence)?;
         }
@@ -175,7 +200,9 @@ pub fn verify(id: &RecordingId, found: &[Found]) -> Result<Sound, Fault> {
     folder.check_nothing_else(sound.segments)?;
     let close = folder.close(id)?;
     check_close(&close, &sound, previous.map(|(_, sha256)| sha256))?;
+    folder.check_signature(&FileName::Close, keys)?;
     sound.forgotten_at_close = close.forgotten_volume;
+    sound.signatures = folder.files.keys().filter(|name| name.is_signature()).count() as u32;
     Ok(sound)
 }
 
@@ -192,6 +219,7 @@ impl Sound {
         self.last_packet = self.last_packet.max(seal.last_packet);
         self.counts += seal.counts;
         self.tls += seal.tls;
+        Clock::follow(&mut self.clock, seal.clock.as_ref());
         if seal.recovered.is_some() {
             self.recovered.push(seal.sequence);
         }
@@ -207,6 +235,7 @@ fn check_close(close: &Close, sound: &Sound, last_seal_sha256: Option<Hash256>) 
         () if (close.first_packet, close.last_packet) != (sound.first_packet, sound.last_packet) => {
             mismatch("other times")
         }
+        () if close.clock != sound.clock => mismatch("another clock"),
         () => Ok(()),
     }
 }
@@ -245,13 +274,13 @@ impl<'a> Folder<'a> {
         for (name, content) in &folder.files {
             match (name, content) {
                 (FileName::Close, Content::Ledger(bytes)) => folder.close = Close::from_bytes(bytes).ok(),
-                (FileName::Segment { sequence, .. }, Content::Ledger(bytes)) => {
+                (FileName::Segment { sequence, .. }, Content::Ledger(bytes)) if name.is_ledger() => {
                     // What cannot be read is named when its turn comes.
                     if let Ok(seal) = Seal::from_bytes(bytes) {
                         folder.seals.insert(*sequence, seal);
                     }
                 }
-                (_, Content::Hashed { .. }) => {}
+                _ => {}
             }
         }
         for seal in folder.seals.values() {
@@ -300,6 +329,19 @@ impl<'a> Folder<'a> {
         Ok(close)
     }
 
+    /// Whether one of `keys`, if there are any to ask, signed a seal or the close.
+    fn check_signature(&self, name: &FileName, keys: Option<&[PublicKey]>) -> Result<(), Fault> {
+        let Some(keys) = keys else { return Ok(()) };
+        let signature = self.ledger(&name.signature()).ok_or_else(|| Fault::new(name, Wrong::NotSigned))?;
+        let signed = self.ledger(name).unwrap_or_default();
+        let proved = signature::verify(keys, signed, signature);
+        proved.map(drop).map_err(|error| match error {
+            // Said of the signature's own file.
+            SignatureError::NotASignature { .. } => Fault::new(name.signature(), Wrong::Signature(error)),
+            _ => Fault::new(name, Wrong::Signature(error)),
+        })
+    }
+
     fn check_file(&self, sealed: &SealedFile, sequence: u32) -> Result<(), Fault> {
         let fault = |wrong| Err(Fault::new(&sealed.name, wrong));
         let (bytes, sha256) = match self.files.get(&sealed.name) {
@@ -319,12 +361,20 @@ impl<'a> Folder<'a> {
         }
     }
 
+    /// Whether what a signature signs is there.
+    fn signs_something(&self, name: &FileName) -> bool {
+        let signed = name.sequence().map_or(FileName::Close, FileName::seal);
+        self.files.contains_key(&signed)
+    }
+
     /// Files that no seal names. Without `close.json`, files behind the last seal are on their way.
     fn check_nothing_else(&self, last: u32) -> Result<(), Fault> {
         let sealed: BTreeSet<&FileName> =
             self.seals.values().flat_map(|seal| &seal.files).map(|file| &file.name).collect();
         let closed = self.files.contains_key(&FileName::Close);
-        for name in self.files.keys().filter(|name| !name.is_ledger() && !sealed.contains(name)) {
+        let is_signed = |name: &FileName| name.is_signature() && self.signs_something(name);
+        let unknown = self.files.keys().filter(|name| !name.is_ledger() && !sealed.contains(name) && !is_signed(name));
+        for name in unknown {
             if closed || name.sequence().is_some_and(|sequence| sequence <= last) {
                 return Err(Fault::new(name, Wrong::NotSealed));
             }

@@ -6,5 +6,6 @@ pub mod chain;
 pub mod hash;
 pub mod pcapng;
 pub mod seal;
+pub mod signature;
 pub mod store;
 pub mod tables;

@@ -68,7 +68,7 @@ pub struct Seal {
     /// Segments before this one whose files were given up by the spool's policy before they were stored.
     /// Told by the first seal made after that.
     pub forgotten: Vec<u32>,
-    /// The clock the packets were timed with; null when it was not asked.
+    /// The clock the packets were timed with, when the segment ended; null when it was not asked.
     pub clock: Option<Clock>,
     /// Version of the recorder that wrote it.
     pub recorder: String,
@@ -140,13 +140,53 @@ pub struct TlsCounts {
     pub lost_events: u64,
 }
 
-/// How far the clock of the node was off.
+/// How far the clock of the node was off, and how it was set.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Clock {
-    /// What must be added to our times to get the source's.
+    /// What must be added to our times to get the source's, as far as it is known.
     pub offset_ns: i64,
     /// Who says so: 'kernel', 'chrony', 'ptp', …
     pub source: String,
+    /// Whether somebody keeps the clock right; null when nobody said.
+    #[serde(default)]
+    pub synchronised: Option<bool>,
+    /// How far it may be off at most; null when nobody said.
+    #[serde(default)]
+    pub error_max_ns: Option<u64>,
+    /// How it was set since the seal before, in order; in `close.json`, since the recording began.
+    #[serde(default)]
+    pub steps: Vec<ClockStep>,
+}
+
+/// The clock was set.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ClockStep {
+    /// When it was noticed, as the clock shows since.
+    pub at: Timestamp,
+    /// By how much; below zero when it was set back.
+    pub by_ns: i64,
+}
+
+/// Steps of the clock that are told one by one: who sets it more often is told by the sum.
+pub const CLOCK_STEPS_MAX: usize = 64;
+
+impl Clock {
+    /// Adds a step; behind [`CLOCK_STEPS_MAX`] it is added up with the last.
+    pub fn step(&mut self, step: ClockStep) {
+        let is_full = self.steps.len() >= CLOCK_STEPS_MAX;
+        match self.steps.last_mut().filter(|_| is_full) {
+            Some(last) => last.by_ns = last.by_ns.saturating_add(step.by_ns),
+            None => self.steps.push(step),
+        }
+    }
+
+    /// What `close.json` says of the clock, seal by seal: the last that was said, and all steps.
+    pub fn follow(so_far: &mut Option<Self>, next: Option<&Self>) {
+        let Some(next) = next else { return };
+        let steps = so_far.take().map(|clock| clock.steps).unwrap_or_default();
+        let clock = so_far.insert(Self { steps, ..next.clone() });
+        next.steps.iter().for_each(|&step| clock.step(step));
+    }
 }
 
 /// What a crash cost.
@@ -187,6 +227,9 @@ pub struct Close {
     /// What set it off, where it began with what had been kept ready; not there for others.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub trigger: Option<Trigger>,
+    /// The clock as the last seal that knows of it says, with the steps of all seals.
+    #[serde(default)]
+    pub clock: Option<Clock>,
     /// Version of the recorder that wrote it.
     pub recorder: String,
     /// SHA-256 of the bytes of the last seal; null without segments.
@@ -260,7 +303,9 @@ impl Seal {
         if seal.sequence == 0 || (seal.sequence == 1) != seal.previous_sha256.is_none() {
             return impossible("the first seal, and only the first, has no seal before it");
         }
-        if seal.files.iter().any(|file| file.name.sequence() != Some(seal.sequence) || file.name.is_ledger()) {
+        let is_of_it =
+            |name: &FileName| name.sequence() == Some(seal.sequence) && !name.is_ledger() && !name.is_signature();
+        if !seal.files.iter().all(|file| is_of_it(&file.name)) {
             return impossible("it lists a file that is not of its segment");
         }
         let mut names: Vec<_> = seal.files.iter().map(|file| &file.name).collect();

@@ -26,6 +26,10 @@ pub const TLS: &str = "tls.pcapng.zst";
 pub const INVENTORY: &str = "inventory.jsonl.zst";
 /// Suffix of the seal of a segment.
 pub const SEAL: &str = "seal.json";
+/// Suffix of the signature of a seal.
+pub const SEAL_SIGNATURE: &str = "seal.json.minisig";
+/// The signature of the totals.
+pub const CLOSE_SIGNATURE: &str = "close.json.minisig";
 
 /// Why a name or path cannot stand in a store.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -215,7 +219,7 @@ impl fmt::Display for Start {
     }
 }
 
-/// Name of a file of a recording: `close.json`, or `<number of the segment>.<suffix>`.
+/// Name of a file of a recording: `close.json` and its signature, or `<number of the segment>.<suffix>`.
 ///
 /// # Bounds
 /// The number has six digits or more and counts from 1. The suffix is lower-case letters, digits, `-` and
@@ -231,6 +235,8 @@ pub enum FileName {
     },
     /// The totals: behind every segment, also when sorted.
     Close,
+    /// The signature of the totals.
+    CloseSignature,
 }
 
 impl FileName {
@@ -244,11 +250,11 @@ impl FileName {
         Self::segment(sequence, SEAL)
     }
 
-    /// The segment it belongs to; none for `close.json`.
+    /// The segment it belongs to; none for `close.json` and its signature.
     pub fn sequence(&self) -> Option<u32> {
         match self {
             Self::Segment { sequence, .. } => Some(*sequence),
-            Self::Close => None,
+            Self::Close | Self::CloseSignature => None,
         }
     }
 
@@ -256,14 +262,26 @@ impl FileName {
     pub fn is_ledger(&self) -> bool {
         matches!(self, Self::Segment { suffix, .. } if suffix == SEAL) || *self == Self::Close
     }
+
+    /// Whether it is the signature of a seal or of `close.json`.
+    pub fn is_signature(&self) -> bool {
+        matches!(self, Self::Segment { suffix, .. } if suffix == SEAL_SIGNATURE) || *self == Self::CloseSignature
+    }
+
+    /// The signature of this seal, or of this `close.json`.
+    pub fn signature(&self) -> Self {
+        self.sequence().map_or(Self::CloseSignature, |sequence| Self::segment(sequence, SEAL_SIGNATURE))
+    }
 }
 
 impl FromStr for FileName {
     type Err = NameError;
 
     fn from_str(name: &str) -> Result<Self, NameError> {
-        if name == CLOSE {
-            return Ok(Self::Close);
+        match name {
+            CLOSE => return Ok(Self::Close),
+            CLOSE_SIGNATURE => return Ok(Self::CloseSignature),
+            _ => {}
         }
         let refused = || NameError::File { name: shown(name) };
         let (number, suffix) = name.split_once('.').ok_or_else(refused)?;
@@ -283,6 +301,7 @@ impl fmt::Display for FileName {
         match self {
             Self::Segment { sequence, suffix } => write!(f, "{sequence:06}.{suffix}"),
             Self::Close => f.write_str(CLOSE),
+            Self::CloseSignature => f.write_str(CLOSE_SIGNATURE),
         }
     }
 }
@@ -365,6 +384,7 @@ mod tests {
             ("999999.inventory.jsonl.zst", Some(999_999)),
             ("1000000.seal.json", Some(1_000_000)),
             ("close.json", None),
+            ("close.json.minisig", None),
         ] {
             let file: FileName = name.parse().expect(name);
             assert_eq!((file.sequence(), file.to_string().as_str()), (sequence, name));

@@ -4,6 +4,7 @@
 
 pub mod budget;
 pub mod capture;
+pub mod clock;
 pub mod control;
 pub mod filter;
 pub mod limits;

@@ -9,11 +9,12 @@
 
 use crate::budget::{CpuMeter, ThreadClock};
 use crate::capture::{CaptureError, Ring, RingOptions, Selection, hurry};
+use crate::clock::{Clock, Deadline, SystemClock};
 use crate::filter::{Expression, FilterError};
 use crate::limits;
 use crate::orders::Orders;
 use crate::recover::Lock;
-use crate::rotate::{Batch, Compression, OpenSegment, Pump, SegmentOptions, lost};
+use crate::rotate::{Batch, Compression, OpenSegment, Pump, SegmentOptions, Writer};
 use crate::schedule::{Recording, Window};
 use crate::seal::{Chain, SealingError};
 use crate::spool::Spool;
@@ -22,6 +23,7 @@ use formats::seal::{Close, Counts, EndReason, Volume};
 use jiff::Timestamp;
 use std::io;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::time::Instant;
 
@@ -73,10 +75,14 @@ pub fn record(
     std::fs::create_dir_all(&folder)?;
     let _lock = Lock::take(&folder)?.ok_or_else(|| io::Error::other("another process makes this recording"))?;
     spool.begin(&recording.id, &window.store)?;
-    let chain = Chain::new(spool.clone(), recording.id.clone(), recording.configuration_sha256);
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let chain = Chain::new(spool.clone(), recording.id.clone(), recording.configuration_sha256, clock.clone());
     let options = segment_options(window, settings, folder, 0);
     let sealer = |to_seal| seal(chain, bound, window, orders, to_seal);
-    let (captured, chain) = run(ring, recording, orders, &options, sealer)?;
+    let (captured, mut chain, untold) = run(ring, recording, orders, options, &clock, sealer)?;
+    if untold != Counts::default() {
+        chain.seal_untold(untold)?;
+    }
     let reason = captured.as_ref().map_or(EndReason::Failure, EndReason::clone);
     let close = chain.close(reason, Timestamp::now())?;
     Ok(captured.map(|_| close)?)
@@ -113,14 +119,17 @@ pub(crate) fn segment_options(
     }
 }
 
-/// Runs the three threads to their end; why it ended, and what the sealer leaves.
+/// Runs the three threads to their end: why it ended, what the sealer leaves, and what became of packets that no
+/// segment tells of.
 pub(crate) fn run<T: Send>(
     mut ring: Ring,
     recording: &Recording,
     orders: &Orders,
-    options: &SegmentOptions,
+    options: SegmentOptions,
+    clock: &Arc<dyn Clock>,
     sealer: impl FnOnce(Receiver<OpenSegment>) -> Result<T, RecordError> + Send,
-) -> Result<(Result<EndReason, CaptureError>, T), RecordError> {
+) -> Result<(Result<EndReason, CaptureError>, T, Counts), RecordError> {
+    let writer = Writer::new(options, clock.clone());
     std::thread::scope(|scope| {
         let (buffers, to_fill) = sync_channel(limits::BATCHES);
         let (batches, to_write) = sync_channel(limits::BATCHES);
@@ -130,22 +139,31 @@ pub(crate) fn run<T: Send>(
         }
         let thread = |name: &str| std::thread::Builder::new().name(name.to_owned());
         let sealer = thread("sealer").spawn_scoped(scope, || sealer(to_seal))?;
-        thread("writer").spawn_scoped(scope, || write(options, orders, to_write, buffers, segments))?;
+        let writer = thread("writer").spawn_scoped(scope, || write(writer, orders, to_write, buffers, segments))?;
         let pump = Pump::new(&ring, batches, to_fill);
-        let captured = capture(&mut ring, recording, orders, pump);
+        let captured = capture(&mut ring, recording, orders, clock.as_ref(), pump);
         // The pump is gone, which ends the writer, which ends the sealer.
+        let untold = writer.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
         let sealed = sealer.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
-        Ok((captured, sealed))
+        Ok((captured, sealed, untold))
     })
 }
 
 /// The capture thread: from the ring into batches, until there is a reason to end.
-fn capture(ring: &mut Ring, recording: &Recording, orders: &Orders, mut pump: Pump) -> Result<EndReason, CaptureError> {
+fn capture(
+    ring: &mut Ring,
+    recording: &Recording,
+    orders: &Orders,
+    clock: &dyn Clock,
+    mut pump: Pump,
+) -> Result<EndReason, CaptureError> {
     if let Err(error) = hurry() {
         tracing::debug!(%error, "no right to a more urgent schedule");
     }
     let budget = &recording.window.budget;
-    let mut clock = ThreadClock::new(orders);
+    // Whoever sets the clock makes no run longer or shorter.
+    let mut due = Deadline::new(clock.now(), recording.ends);
+    let mut work = ThreadClock::new(orders);
     let mut cpu = budget.cpu.map(CpuMeter::new);
     // What is kept ready for a trigger that may never come spends no budget of packets and bytes.
     let mut free = Volume::default();
@@ -157,21 +175,20 @@ fn capture(ring: &mut Ring, recording: &Recording, orders: &Orders, mut pump: Pu
         }
         let written = pump.written();
         orders.tell_written(written);
-        clock.tick();
+        work.tick();
         if let Some(reason) = orders.to_end() {
             break Ok(reason.clone());
         }
-        let ends = orders.ends().unwrap_or(recording.ends);
-        if ends == Timestamp::MAX {
-            free = written;
+        match orders.ends() {
+            Some(ends) => due.move_to(clock.now(), ends),
+            None if recording.window.pre_trigger.is_some() => free = written,
+            None => {}
         }
-        let spent = |written: u64, free: u64| written.saturating_sub(free);
+        let spent = Volume { packets: written.packets - free.packets, bytes: written.bytes - free.bytes };
         break Ok(match () {
-            () if Timestamp::now() >= ends => EndReason::Duration,
-            () if budget.packets.is_some_and(|most| spent(written.packets, free.packets) >= most) => {
-                EndReason::PacketBudget
-            }
-            () if budget.bytes.is_some_and(|most| spent(written.bytes, free.bytes) >= most.0) => EndReason::ByteBudget,
+            () if due.is_over(clock.now()) => EndReason::Duration,
+            () if budget.packets.is_some_and(|most| spent.packets >= most) => EndReason::PacketBudget,
+            () if budget.bytes.is_some_and(|most| spent.bytes >= most.0) => EndReason::ByteBudget,
             () if cpu.as_mut().is_some_and(|cpu| cpu.is_over(Instant::now(), orders.work())) => EndReason::CpuBudget,
             () => continue,
         });
@@ -180,46 +197,31 @@ fn capture(ring: &mut Ring, recording: &Recording, orders: &Orders, mut pump: Pu
     ended.and_then(|reason| finished.map(|()| reason))
 }
 
-/// The writer thread: from batches into segments. Ends when there are no more batches, or nobody seals.
+/// The writer thread: from batches into segments. Ends when there are no more batches, or nobody seals; what became of
+/// packets that no segment tells of.
 fn write(
-    options: &SegmentOptions,
+    mut writer: Writer,
     orders: &Orders,
     to_write: Receiver<Batch>,
     buffers: SyncSender<Vec<u8>>,
     segments: SyncSender<OpenSegment>,
-) {
-    let mut clock = ThreadClock::new(orders);
-    let mut sequence = options.last_sequence;
-    let mut open: Option<OpenSegment> = None;
-    let mut untold = Counts::default();
+) -> Counts {
+    let mut work = ThreadClock::new(orders);
     for mut batch in to_write {
-        if let Some(over) = open.take_if(|segment| segment.is_over(&batch, options))
+        if let Some(over) = writer.write(&mut batch)
             && segments.send(over).is_err()
         {
-            return;
-        }
-        if open.is_none() {
-            match OpenSegment::begin(sequence + 1, batch.list, batch.until, options) {
-                Ok(segment) => {
-                    sequence += 1;
-                    open.insert(segment).add(std::mem::take(&mut untold));
-                }
-                Err(error) => {
-                    tracing::error!(folder = %options.folder.display(), %error, "packets lost: no segment could be begun");
-                    untold += lost(&batch.counts); // The next segment tells.
-                }
-            }
-        }
-        if let Some(segment) = &mut open {
-            segment.write(&mut batch, options);
+            break; // The sealer says why.
         }
         // After the last batch nobody waits for buffers.
         buffers.send(batch.blocks).ok();
-        clock.tick();
+        work.tick();
     }
-    if let Some(last) = open {
+    let (last, untold) = writer.finish();
+    if let Some(last) = last {
         segments.send(last).ok();
     }
+    untold
 }
 
 /// The sealer thread: waiting for the disk is its work, so that nobody else has to.
@@ -230,7 +232,7 @@ fn seal(
     orders: &Orders,
     to_seal: Receiver<OpenSegment>,
 ) -> Result<Chain, RecordError> {
-    let mut clock = ThreadClock::new(orders);
+    let mut work = ThreadClock::new(orders);
     for segment in to_seal {
         let seal = chain.seal(segment.finish()?, None)?;
         tracing::info!(recording = %chain.id(), segment = seal.sequence, packets = seal.counts.written.packets, "segment sealed");
@@ -240,7 +242,7 @@ fn seal(
             Ok(Room::ShareFull) => orders.end(EndReason::SpoolBudget),
             Err(error) => tracing::error!(%error, "the spool's size is not known"),
         }
-        clock.tick();
+        work.tick();
     }
     Ok(chain)
 }

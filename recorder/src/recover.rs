@@ -5,6 +5,7 @@
 
 pub(crate) mod scan;
 
+use crate::clock::Moment;
 use crate::rotate::{Compression, Finished, OPEN, OpenSegment, SegmentOptions};
 use crate::seal::{Chain, SealingError};
 use crate::spool::Spool;
@@ -121,14 +122,15 @@ pub(crate) fn cut(open: &Path, name: FileName, compression: Compression) -> io::
     file.set_len(bytes)?;
     file.sync_all()?;
     let file = SealedFile { name, bytes, sha256: Hash256(sha256) };
-    Ok((Finished { path: open.to_owned(), file, counts, first_packet, last_packet }, recovered))
+    let steps = Vec::new();
+    Ok((Finished { path: open.to_owned(), file, counts, first_packet, last_packet, steps }, recovered))
 }
 
 /// A segment with nothing in it, in place of one of which not even the header is whole: a capture all the same.
 fn begun_anew(open: &Path, name: &FileName, compression: Compression) -> io::Result<Finished> {
     let folder = open.parent().map(Path::to_owned).unwrap_or_default();
     let options = SegmentOptions { folder, compression, ..SegmentOptions::default() };
-    OpenSegment::begin(name.sequence().unwrap_or(1), 0, Timestamp::UNIX_EPOCH, &options)?.finish()
+    OpenSegment::begin(name.sequence().unwrap_or(1), 0, Moment::default(), &options)?.finish()
 }
 
 /// Seals and totals that were being written; what they would have said is known again.

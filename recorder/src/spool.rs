@@ -4,11 +4,12 @@
 //!         store.json            where it goes; written first, never uploaded
 //!         trigger.json          what set it off, for `close.json`; of recordings of what was kept ready
 //!         000003.pcapng.zst     …                    the files of a segment
+//!         000003.seal.json.minisig                   where there is a key, before the seal it signs
 //!         000003.seal.json                           renamed into place after them: now it may be uploaded
 //!         000002.sent.json                           a seal that is stored, its files with it; kept until the
 //!                                                    recording is, to continue the chain after a crash
 //!         000001.forgotten                           its files were given up; the next seal, or close.json, says so
-//!         close.json                                 renamed into place last
+//!         close.json.minisig, close.json             renamed into place last
 //!         pinned.json                                somebody wants it kept here: none of its files is removed
 //!         stored.json                                all of it is stored; only of those that are pinned
 //!
@@ -17,6 +18,7 @@
 
 use crate::schedule::StoreTarget;
 use formats::seal::{Close, Seal, SealError, Trigger, Volume};
+use formats::signature::SecretKey;
 use formats::store::{FileName, Name, RecordingId};
 use jiff::Timestamp;
 use std::collections::BTreeSet;
@@ -44,6 +46,7 @@ const STORE: &str = "store.json";
 #[derive(Debug, Clone)]
 pub struct Spool {
     root: PathBuf,
+    signer: Option<Arc<SecretKey>>,
     /// Held while files are removed, and while a recording is pinned: what is pinned is there.
     pins: Arc<Mutex<()>>,
 }
@@ -52,7 +55,12 @@ impl Spool {
     /// The spool in `root`, which is made if it is not there.
     pub fn open(root: &Path) -> io::Result<Self> {
         fs::create_dir_all(root)?;
-        Ok(Self { root: root.to_owned(), pins: Arc::default() })
+        Ok(Self { root: root.to_owned(), signer: None, pins: Arc::default() })
+    }
+
+    /// Signs what is sealed and closed from here on.
+    pub fn signed_by(self, signer: Option<SecretKey>) -> Self {
+        Self { signer: signer.map(Arc::new), ..self }
     }
 
     /// The folder of a recording.
@@ -172,6 +180,17 @@ impl Spool {
         self.folder(id).join(file.to_string())
     }
 
+    /// Writes a seal or `close.json` durably, before it its signature: what is there is signed.
+    pub fn put_ledger(&self, id: &RecordingId, name: &FileName, bytes: &[u8]) -> io::Result<()> {
+        let signature = self.path(id, &name.signature());
+        match &self.signer {
+            Some(signer) => write_durably(&signature, &signer.sign(bytes, &id.path(name)))?,
+            // Left by an attempt that had a key, and of other bytes.
+            None => fs::remove_file(&signature).or_else(gone(()))?,
+        }
+        write_durably(&self.path(id, name), bytes)
+    }
+
     /// A segment and its seal are stored: forgets the files, keeps the seal under another name.
     pub fn sent(&self, id: &RecordingId, seal: &Seal) -> io::Result<()> {
         let sent = FileName::segment(seal.sequence, SENT);
@@ -179,7 +198,11 @@ impl Spool {
         // Another process with the same spool may have been faster; what is stored is stored.
         fs::rename(self.path(id, &FileName::seal(seal.sequence)), self.path(id, &sent)).or_else(gone(()))?;
         sync_folder(&self.folder(id)).or_else(gone(()))?;
-        self.remove_files(id, seal)
+        self.remove_files(id, seal)?;
+        match self.is_pinned(id) {
+            true => Ok(()),
+            false => fs::remove_file(self.path(id, &FileName::seal(seal.sequence).signature())).or_else(gone(())),
+        }
     }
 
     /// Gives up the files of a segment that waits, and marks it for the next seal to tell.
@@ -239,7 +262,7 @@ impl Spool {
         if !forgotten.is_empty() {
             close.forgotten.append(&mut forgotten);
             close.forgotten_volume += volume;
-            write_durably(&path, &close.to_bytes())?;
+            self.put_ledger(id, &FileName::Close, &close.to_bytes())?;
             self.told(id, &close.forgotten)?;
         }
         Ok(Some(Ok(close)))

@@ -6,13 +6,14 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// What tests run: program and the Debian package that has it.
-pub const TESTS: [(&str, &str); 6] = [
+pub const TESTS: [(&str, &str); 7] = [
     ("gcc", "gcc"),
     ("tshark", "tshark"),
     ("tcpdump", "tcpdump"),
     ("ip", "iproute2"),
     ("python3", "python3"),
     ("curl", "curl"),
+    ("minisign", "minisign"),
 ];
 
 /// A real S3 server, from PyPI.

@@ -6,6 +6,7 @@ use anyhow::Context;
 use clap::{Args, Subcommand, ValueEnum};
 use formats::chain::{Fault, Sound};
 use formats::seal::{Counts, EndReason};
+use formats::signature::PublicKey;
 use indicatif::{HumanBytes, ProgressBar, ProgressStyle};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
@@ -36,13 +37,35 @@ enum Action {
     Download {
         #[command(flatten)]
         wanted: Wanted,
+        #[command(flatten)]
+        signed: Signed,
         /// Folder of the snapshot.
         #[arg(long, short, env = "REMORA_OUT", value_name = "DIR")]
         out: PathBuf,
     },
     /// Prove that recordings are what was sealed: names the first file that is missing, changed, swapped or
     /// sealed by nobody.
-    Verify(Wanted),
+    Verify {
+        #[command(flatten)]
+        wanted: Wanted,
+        #[command(flatten)]
+        signed: Signed,
+    },
+}
+
+#[derive(Args)]
+struct Signed {
+    /// Prove also that every seal is signed with this key, or with one of these: files of `minisign` or
+    /// `remora-recorder keygen`.
+    #[arg(long, env = "REMORA_PUBLIC_KEY", value_delimiter = ',', value_name = "FILE")]
+    public_key: Vec<PathBuf>,
+}
+
+impl Signed {
+    fn resolve(self) -> anyhow::Result<Vec<PublicKey>> {
+        let read = |path: &PathBuf| -> anyhow::Result<PublicKey> { Ok(std::fs::read_to_string(path)?.parse()?) };
+        self.public_key.iter().map(|path| read(path).with_context(|| path.display().to_string())).collect()
+    }
 }
 
 #[derive(Args)]
@@ -90,6 +113,7 @@ fn time(text: &str) -> Result<Timestamp, String> {
 /// What is meant.
 pub struct SnapshotPlan {
     task: Task,
+    keys: Vec<PublicKey>,
     stores: Vec<Store>,
     selection: Selection,
     format: Format,
@@ -106,14 +130,15 @@ enum Task {
 impl SnapshotArgs {
     /// Opens the stores.
     pub fn resolve(self, common: &Common) -> anyhow::Result<SnapshotPlan> {
-        let (task, wanted) = match self.action {
-            Action::List(wanted) => (Task::List, wanted),
-            Action::Download { wanted, out } => (Task::Download(out), wanted),
-            Action::Verify(wanted) => (Task::Verify, wanted),
+        let (task, wanted, keys) = match self.action {
+            Action::List(wanted) => (Task::List, wanted, Vec::new()),
+            Action::Download { wanted, signed, out } => (Task::Download(out), wanted, signed.resolve()?),
+            Action::Verify { wanted, signed } => (Task::Verify, wanted, signed.resolve()?),
         };
         let (clusters, windows, nodes) = (wanted.cluster, wanted.window, wanted.node);
         Ok(SnapshotPlan {
             task,
+            keys,
             stores: wanted.stores.iter().map(|store| Store::open(store)).collect::<Result<_, _>>()?,
             selection: Selection { from: wanted.from, to: wanted.to, clusters, windows, nodes },
             format: wanted.format,
@@ -154,9 +179,9 @@ async fn run_async(plan: SnapshotPlan, out: &mut impl Write) -> anyhow::Result<E
         }
         Task::Download(folder) => {
             let bar = bar(&recordings, &plan);
-            let mut report = Report::new(plan.format, out);
+            let mut report = Report::new(&plan, out);
             for recorded in &recordings {
-                let done = snapshot::download(recorded, folder, &bar).await;
+                let done = snapshot::download(recorded, folder, &plan.keys, &bar).await;
                 let bytes = done.as_ref().map_or((0, 0), |done| (done.fetched_bytes, done.kept_bytes));
                 bar.suspend(|| report.add(recorded, done.map(|done| done.proof), Some(bytes)))?;
             }
@@ -164,9 +189,9 @@ async fn run_async(plan: SnapshotPlan, out: &mut impl Write) -> anyhow::Result<E
         }
         Task::Verify => {
             let bar = bar(&recordings, &plan);
-            let mut report = Report::new(plan.format, out);
+            let mut report = Report::new(&plan, out);
             for recorded in &recordings {
-                let proof = snapshot::verify(recorded, &bar).await;
+                let proof = snapshot::verify(recorded, &plan.keys, &bar).await;
                 bar.suspend(|| report.add(recorded, proof, None))?;
             }
             report.finish(&bar)?
@@ -197,14 +222,17 @@ fn bar(recordings: &[Recorded], plan: &SnapshotPlan) -> ProgressBar {
 /// What is said of each recording, as soon as it is known.
 struct Report<'a, W: Write> {
     format: Format,
+    /// Whether signatures were proved.
+    signed: bool,
     out: &'a mut W,
     values: Vec<Value>,
     all_good: bool,
 }
 
 impl<'a, W: Write> Report<'a, W> {
-    fn new(format: Format, out: &'a mut W) -> Self {
-        Self { format, out, values: Vec::new(), all_good: true }
+    fn new(plan: &SnapshotPlan, out: &'a mut W) -> Self {
+        let signed = !plan.keys.is_empty();
+        Self { format: plan.format, signed, out, values: Vec::new(), all_good: true }
     }
 
     fn add(
@@ -215,7 +243,7 @@ impl<'a, W: Write> Report<'a, W> {
     ) -> anyhow::Result<()> {
         self.all_good &= matches!(proof, Ok(Ok(_)));
         let (state, words) = match &proof {
-            Ok(Ok(sound)) => ("ok", describe(sound)),
+            Ok(Ok(sound)) => ("ok", describe(sound, self.signed)),
             Ok(Err(fault)) => ("broken", fault.to_string()),
             Err(error) => ("error", error.to_string()),
         };
@@ -245,6 +273,8 @@ impl<'a, W: Write> Report<'a, W> {
                 value["counts"] = json!(sound.counts);
                 value["recovered"] = json!(sound.recovered);
                 value["forgotten"] = json!(sound.forgotten);
+                value["signatures"] = sound.signatures.into();
+                value["signatures_proved"] = self.signed.into();
             }
             Ok(Err(fault)) => {
                 value["file"] = fault.name.into();
@@ -271,7 +301,7 @@ impl<'a, W: Write> Report<'a, W> {
 }
 
 /// What a sound recording holds, and what it lacks.
-fn describe(sound: &Sound) -> String {
+fn describe(sound: &Sound, signed: bool) -> String {
     let mut words = vec![
         format!("{} segments", sound.segments),
         HumanBytes(sound.bytes).to_string(),
@@ -286,6 +316,11 @@ fn describe(sound: &Sound) -> String {
     }
     if !sound.forgotten.is_empty() {
         words.push(format!("given up before storing: segment {}", numbers(sound.forgotten.iter())));
+    }
+    match sound.signatures {
+        _ if signed => words.push("signed".to_owned()),
+        0 => {}
+        _ => words.push("signatures not proved: give --public-key".to_owned()),
     }
     words.join(", ")
 }

@@ -1,14 +1,15 @@
 //! Copies a recording into a folder, proving it on the way.
 //!
 //! The copy has the layout of a store: it can be listed, verified and dissected like one. Files come under
-//! another name and are renamed when their hash is right; seals come after their files and `close.json` last,
-//! as they do from the recorder, so that an interrupted copy looks like a recording that has not ended.
+//! another name and are renamed when their hash is right; signatures come after their files, then seals, and
+//! `close.json` last, as they do from the recorder, so that an interrupted copy looks like a recording that has not ended.
 
-use super::verify::ledger;
+use super::verify::{ledger, prove};
 use super::{FILES_AT_ONCE, Recorded, SnapshotError};
-use formats::chain::{self, Content, Fault, Found, Sound};
+use formats::chain::{Content, Fault, Found, Sound};
 use formats::hash::Hash256;
 use formats::seal::{Seal, SealedFile};
+use formats::signature::PublicKey;
 use formats::store::FileName;
 use futures::{StreamExt, TryStreamExt, stream};
 use indicatif::ProgressBar;
@@ -33,11 +34,17 @@ pub struct Downloaded {
     pub kept_bytes: u64,
 }
 
-/// Copies a recording to its place below `into`; what comes in is counted on `bar`.
+/// Copies a recording to its place below `into`, proving also its signatures if there are `keys`; what comes in is
+/// counted on `bar`.
 ///
 /// # Errors
 /// [`SnapshotError`] when the store or the disk fails. Started anew, it goes on where it ended.
-pub async fn download(recorded: &Recorded, into: &Path, bar: &ProgressBar) -> Result<Downloaded, SnapshotError> {
+pub async fn download(
+    recorded: &Recorded,
+    into: &Path,
+    keys: &[PublicKey],
+    bar: &ProgressBar,
+) -> Result<Downloaded, SnapshotError> {
     // Made of checked names only.
     let folder = into.join(recorded.id.folder());
     fs::create_dir_all(&folder).map_err(local(&folder))?;
@@ -61,11 +68,15 @@ pub async fn download(recorded: &Recorded, into: &Path, bar: &ProgressBar) -> Re
     let fetched_bytes = fetched.iter().map(|file| file.fetched_bytes).sum();
     let kept_bytes = fetched.iter().map(|file| file.kept_bytes).sum();
     let found: Vec<Found> = fetched.into_iter().map(|file| file.found).chain(ledgers).collect();
-    let proof = chain::verify(&recorded.id, &found);
-    // By name: seals in order, then `close.json`.
-    for file in &found {
-        if let (Content::Ledger(bytes), Ok(name)) = (&file.content, file.name.parse::<FileName>()) {
-            put(&folder.join(name.to_string()), bytes)?;
+    let proof = prove(recorded, &found, keys);
+    // By name: signatures, then seals in order, then `close.json`.
+    for signatures in [true, false] {
+        for file in &found {
+            if let (Content::Ledger(bytes), Ok(name)) = (&file.content, file.name.parse::<FileName>())
+                && name.is_signature() == signatures
+            {
+                put(&folder.join(name.to_string()), bytes)?;
+            }
         }
     }
     Ok(Downloaded { proof, fetched_bytes, kept_bytes })

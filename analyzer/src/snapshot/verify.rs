@@ -4,15 +4,20 @@ use super::{FILES_AT_ONCE, Recorded, SnapshotError};
 use formats::chain::{self, Content, Fault, Found, Sound};
 use formats::hash::Hash256;
 use formats::seal::SEAL_BYTES_MAX;
+use formats::signature::PublicKey;
 use futures::{StreamExt, TryStreamExt, stream};
 use indicatif::ProgressBar;
 use sha2::{Digest, Sha256};
 
-/// Proves a recording where it lies; what is read is counted on `bar`.
+/// Proves a recording where it lies, and its signatures if there are `keys`; what is read is counted on `bar`.
 ///
 /// # Errors
 /// Outside, that it could not be read; inside, the first thing that is wrong with it.
-pub async fn verify(recorded: &Recorded, bar: &ProgressBar) -> Result<Result<Sound, Fault>, SnapshotError> {
+pub async fn verify(
+    recorded: &Recorded,
+    keys: &[PublicKey],
+    bar: &ProgressBar,
+) -> Result<Result<Sound, Fault>, SnapshotError> {
     let found: Vec<Found> = stream::iter(recorded.files.clone())
         .map(|(name, bytes)| {
             let (recorded, bar) = (recorded.clone(), bar.clone());
@@ -23,7 +28,15 @@ pub async fn verify(recorded: &Recorded, bar: &ProgressBar) -> Result<Result<Sou
         .map(|joined| joined.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic())))
         .try_collect()
         .await?;
-    Ok(chain::verify(&recorded.id, &found))
+    Ok(prove(recorded, &found, keys))
+}
+
+/// Without a key nobody was asked for signatures.
+pub(super) fn prove(recorded: &Recorded, found: &[Found], keys: &[PublicKey]) -> Result<Sound, Fault> {
+    match keys {
+        [] => chain::verify(&recorded.id, found),
+        keys => chain::verify_signed(&recorded.id, found, keys),
+    }
 }
 
 async fn found(recorded: &Recorded, name: String, bytes: u64, bar: &ProgressBar) -> Result<Found, SnapshotError> {
@@ -45,7 +58,7 @@ async fn found(recorded: &Recorded, name: String, bytes: u64, bar: &ProgressBar)
     Ok(Found { name, content })
 }
 
-/// A seal or `close.json`, read no further than one can be long.
+/// A seal, `close.json` or a signature, read no further than a seal can be long.
 pub(super) async fn ledger(recorded: &Recorded, name: &str, bytes: u64) -> Result<Content, SnapshotError> {
     if bytes == 0 {
         return Ok(Content::Ledger(Vec::new()));

@@ -2,6 +2,7 @@
 
 mod check;
 mod ctl;
+mod keygen;
 mod record;
 mod run;
 mod stop;
@@ -96,6 +97,7 @@ enum Command {
         shell: clap_complete::Shell,
     },
     Ctl(ctl::CtlArgs),
+    Keygen(keygen::KeygenArgs),
     Record(record::RecordArgs),
     Run(run::RunArgs),
 }
@@ -112,6 +114,7 @@ pub fn main() -> ExitCode {
         Command::Check(args) => args.resolve().and_then(|plan| check::run(&plan, out)),
         Command::Completions { shell } => completions(shell, out),
         Command::Ctl(args) => ctl::run(&args.resolve(), out),
+        Command::Keygen(args) => keygen::run(&args, out),
         Command::Record(args) => args.resolve().and_then(|plan| record::run(plan, out)),
         Command::Run(args) => args.resolve().and_then(run::run),
     };

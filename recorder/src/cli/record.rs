@@ -1,9 +1,11 @@
 //! `remora-recorder record`: one window, now.
 
 use super::CaptureArgs;
+use super::keygen::SignArgs;
 use anyhow::Context;
 use formats::hash::Hash256;
 use formats::seal::{Close, EndReason};
+use formats::signature::SecretKey;
 use formats::store::{Name, RecordingId};
 use jiff::{SignedDuration, Timestamp};
 use recorder::orders::Orders;
@@ -76,6 +78,8 @@ pub struct RecordArgs {
     cluster: Name,
     #[command(flatten)]
     capture: CaptureArgs,
+    #[command(flatten)]
+    sign: SignArgs,
 }
 
 /// What is meant.
@@ -84,6 +88,7 @@ pub struct RecordPlan {
     spool: PathBuf,
     spool_bytes_max: u64,
     settings: Settings,
+    signer: Option<SecretKey>,
 }
 
 /// As long as "until stopped" lasts.
@@ -135,13 +140,15 @@ impl RecordArgs {
             spool: self.spool,
             spool_bytes_max: self.spool_bytes.0,
             settings: self.capture.resolve(),
+            signer: self.sign.resolve()?,
         })
     }
 }
 
 /// Records, stores, and sums up.
-pub fn run(plan: RecordPlan, out: &mut impl Write) -> anyhow::Result<ExitCode> {
+pub fn run(mut plan: RecordPlan, out: &mut impl Write) -> anyhow::Result<ExitCode> {
     let spool = Spool::open(&plan.spool).with_context(|| format!("spool {}", plan.spool.display()))?;
+    let spool = spool.signed_by(plan.signer.take());
     ready::recover(&spool, Timestamp::now()).with_context(|| format!("spool {}", plan.spool.display()))?;
     recover::recover(&spool, Timestamp::now()).with_context(|| format!("spool {}", plan.spool.display()))?;
     let (close, stored) = super::runtime()?.block_on(record_and_store(&plan, &spool))?;

@@ -1,8 +1,10 @@
 //! `remora-recorder run`: windows of a configuration, until stopped.
 
 use super::CaptureArgs;
+use super::keygen::SignArgs;
 use anyhow::Context;
 use formats::seal::{Close, EndReason};
+use formats::signature::SecretKey;
 use formats::store::{Name, RecordingId};
 use jiff::Timestamp;
 use recorder::control::{Ask, Begin, Desk, Ending, Listener, SOCKET};
@@ -43,6 +45,8 @@ pub struct RunArgs {
     control: Option<PathBuf>,
     #[command(flatten)]
     capture: CaptureArgs,
+    #[command(flatten)]
+    sign: SignArgs,
 }
 
 /// What is meant.
@@ -53,6 +57,7 @@ pub struct RunPlan {
     grace: Duration,
     control: Option<PathBuf>,
     settings: Settings,
+    signer: Option<SecretKey>,
 }
 
 /// How often files are looked for that trigger windows.
@@ -72,15 +77,17 @@ impl RunArgs {
             grace: Duration::from_secs(self.grace_s),
             control: self.control,
             settings: self.capture.resolve(),
+            signer: self.sign.resolve()?,
         })
     }
 }
 
 /// Runs until stopped.
-pub fn run(plan: RunPlan) -> anyhow::Result<ExitCode> {
+pub fn run(mut plan: RunPlan) -> anyhow::Result<ExitCode> {
     super::runtime()?.block_on(async {
         let folder = &plan.config.spool.folder;
-        let spool = Spool::open(folder).with_context(|| format!("spool {}", folder.display()))?;
+        let spool =
+            Spool::open(folder).with_context(|| format!("spool {}", folder.display()))?.signed_by(plan.signer.take());
         let rests = ready::recover(&spool, Timestamp::now()).with_context(|| format!("spool {}", folder.display()))?;
         recover::recover(&spool, Timestamp::now()).with_context(|| format!("spool {}", folder.display()))?;
         let stopped = super::stop::on_signal(|| {})?;

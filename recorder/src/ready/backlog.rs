@@ -1,5 +1,6 @@
 //! The segments that are kept, and how a trigger makes a recording of them.
 
+use crate::clock::{Clock, Moment};
 use crate::limits;
 use crate::orders::{Orders, Past, Trigger};
 use crate::recover::{self, Lock};
@@ -8,7 +9,7 @@ use crate::schedule::{Percent, Recording, StoreTarget, Window};
 use crate::seal::{Chain, SealingError};
 use crate::spool::{Spool, sync_folder, write_durably};
 use formats::hash::Hash256;
-use formats::seal::{self, Counts, Recovered, SealedFile, Volume};
+use formats::seal::{self, ClockStep, Counts, Recovered, SealedFile, Volume};
 use formats::store::{FileName, Name, RecordingId};
 use jiff::{SignedDuration, Timestamp};
 use serde::de::DeserializeOwned;
@@ -17,6 +18,7 @@ use std::collections::{BTreeSet, VecDeque};
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// Suffix of what is known of a segment that is kept.
 pub(super) const KEPT: &str = "kept.json";
@@ -31,6 +33,7 @@ pub(super) struct Backlog {
     spool: Spool,
     configuration_sha256: Hash256,
     recording: Option<Recording>,
+    clock: Arc<dyn Clock>,
     folder: PathBuf,
     kept: VecDeque<Kept>,
     expired: Expired,
@@ -61,6 +64,12 @@ struct Kept {
     last_packet: Option<Timestamp>,
     recovered: Option<Recovered>,
     configuration_sha256: Hash256,
+    /// What was known of the clock when it was finished, and how it had been set meanwhile.
+    clock: Option<seal::Clock>,
+    steps: Vec<ClockStep>,
+    /// When it was finished, by the clock that only goes on; below zero before the machine was started.
+    #[serde(skip)]
+    finished: SignedDuration,
 }
 
 /// What is not kept any more.
@@ -79,6 +88,7 @@ struct Expired {
 pub(super) struct Mark {
     pub recording: RecordingId,
     pub store: StoreTarget,
+    pub configuration_sha256: Hash256,
     pub ends: Timestamp,
     pub trigger: seal::Trigger,
 }
@@ -88,7 +98,7 @@ impl Backlog {
     ///
     /// # Errors
     /// Those of the disk; and when it was triggered, and its recording is not recovered yet.
-    pub fn open(spool: &Spool, recording: &Recording, now: Timestamp) -> io::Result<Self> {
+    pub fn open(spool: &Spool, recording: &Recording, clock: Arc<dyn Clock>) -> io::Result<Self> {
         let folder = spool.ready_folder(&recording.window.name);
         fs::create_dir_all(&folder)?;
         let taken = || io::Error::other("another process keeps this window ready");
@@ -96,11 +106,11 @@ impl Backlog {
         if mark(&folder)?.is_some() {
             return Err(io::Error::other("it was triggered before a crash, and could not be recovered yet"));
         }
-        let mut backlog = Self::load(spool, folder, lock, recording.configuration_sha256, now)?;
+        let mut backlog = Self::load(spool, folder, lock, recording.configuration_sha256, clock)?;
         backlog.recording = Some(recording.clone());
         while let Some((open, name, compression)) = backlog.left_open()? {
             let (segment, recovered) = recover::cut(&open, name, compression)?;
-            backlog.keep(segment, Some(recovered), now)?;
+            backlog.keep(segment, Some(recovered))?;
         }
         Ok(backlog)
     }
@@ -111,16 +121,18 @@ impl Backlog {
         folder: PathBuf,
         lock: Lock,
         configuration_sha256: Hash256,
-        now: Timestamp,
+        clock: Arc<dyn Clock>,
     ) -> io::Result<Self> {
-        let nothing = Expired { since: now, through: 0, segments: 0, volume: Volume::default() };
+        let now = clock.now();
+        let nothing = Expired { since: now.wall, through: 0, segments: 0, volume: Volume::default() };
         let mut backlog = Self {
             spool: spool.clone(),
             configuration_sha256,
             recording: None,
+            clock,
             kept: VecDeque::new(),
             expired: read(&folder.join(EXPIRED))?.unwrap_or(nothing),
-            open_since: now,
+            open_since: now.wall,
             last_sequence: 0,
             promoted: None,
             _lock: lock,
@@ -130,10 +142,8 @@ impl Backlog {
             let path = backlog.folder.join(FileName::segment(sequence, &suffix).to_string());
             if sequence <= backlog.expired.through {
                 fs::remove_file(&path)?;
-            } else if suffix == KEPT
-                && let Some(kept) = read(&path)?
-            {
-                backlog.kept.push_back(kept);
+            } else if suffix == KEPT {
+                backlog.kept.extend(read_kept(&path, now)?);
             }
             backlog.last_sequence = sequence;
         }
@@ -175,43 +185,49 @@ impl Backlog {
     }
 
     /// Takes a finished segment.
-    pub fn take(&mut self, segment: Finished, now: Timestamp) -> Result<(), SealingError> {
+    pub fn take(&mut self, segment: Finished) -> Result<(), SealingError> {
         match &self.promoted {
-            None => self.keep(segment, None, now).map_err(|source| self.error(source)),
+            None => self.keep(segment, None).map_err(|source| self.error(source)),
             Some(_) => self.seal(segment, None),
         }
     }
 
-    fn keep(&mut self, segment: Finished, recovered: Option<Recovered>, now: Timestamp) -> io::Result<()> {
+    fn keep(&mut self, segment: Finished, recovered: Option<Recovered>) -> io::Result<()> {
         let Some(sequence) = segment.file.name.sequence() else { return Ok(()) };
+        let now = self.clock.now();
         let known_until = recovered.as_ref().and_then(|recovered| recovered.nothing_after);
+        let until = known_until.unwrap_or(now.wall);
         let kept = Kept {
             since: segment.first_packet.unwrap_or(self.open_since).min(self.open_since),
-            until: known_until.unwrap_or(now),
+            until,
             file: segment.file,
             counts: segment.counts,
             first_packet: segment.first_packet,
             last_packet: segment.last_packet,
+            clock: if recovered.is_none() { self.clock.state() } else { None },
             recovered,
             configuration_sha256: self.configuration_sha256,
+            steps: segment.steps,
+            finished: steadily(now, until),
         };
         fs::rename(&segment.path, self.path(&kept.file.name))?;
         // Syncs the folder too, and with it the rename above.
         write_durably(&self.path(&FileName::segment(sequence, KEPT)), &serde_json::to_vec(&kept)?)?;
         self.kept.push_back(kept);
         self.last_sequence = self.last_sequence.max(sequence);
-        self.open_since = now;
+        self.open_since = now.wall;
         Ok(())
     }
 
-    /// Removes what is older than wanted at `now`, and what takes more room than `bytes_max`.
-    pub fn expire(&mut self, now: Timestamp, bytes_max: u64) -> Result<(), SealingError> {
+    /// Removes what is older than wanted, and what takes more room than `bytes_max`.
+    pub fn expire(&mut self, bytes_max: u64) -> Result<(), SealingError> {
         let age = self.window().and_then(|window| SignedDuration::try_from(window.pre_trigger?).ok());
-        let Some(oldest) = age.and_then(|age| now.checked_sub(age).ok()) else { return Ok(()) };
+        let now = self.clock.now();
+        let Some(oldest) = age.and_then(|age| steadily(now, now.wall).checked_sub(age)) else { return Ok(()) };
         let mut bytes: u64 = self.kept.iter().map(|kept| kept.file.bytes).sum();
         let mut count = self.kept.len().saturating_sub(limits::READY_SEGMENTS_MAX);
         bytes = bytes.saturating_sub(self.kept.iter().take(count).map(|kept| kept.file.bytes).sum());
-        while let Some(kept) = self.kept.get(count).filter(|kept| kept.until < oldest || bytes > bytes_max) {
+        while let Some(kept) = self.kept.get(count).filter(|kept| kept.finished < oldest || bytes > bytes_max) {
             bytes -= kept.file.bytes;
             count += 1;
         }
@@ -272,7 +288,7 @@ impl Backlog {
     }
 
     fn begin(&mut self, at: Timestamp, by: String, ends: Timestamp) -> Result<RecordingId, SealingError> {
-        self.expire(at, u64::MAX)?;
+        self.expire(u64::MAX)?;
         let Some(recording) = self.recording.clone() else { return Err(self.error(io::ErrorKind::NotFound.into())) };
         let mut start = self.kept.front().map_or(self.open_since, |kept| kept.since);
         let mut id = RecordingId { start: start.into(), ..recording.id };
@@ -282,7 +298,8 @@ impl Backlog {
         }
         let Expired { since: ready_since, segments: expired_segments, volume: expired, .. } = self.expired;
         let trigger = seal::Trigger { at, by, ready_since, expired, expired_segments };
-        let mark = Mark { recording: id.clone(), store: recording.window.store.clone(), ends, trigger };
+        let (store, configuration_sha256) = (recording.window.store.clone(), self.configuration_sha256);
+        let mark = Mark { recording: id.clone(), store, configuration_sha256, ends, trigger };
         tracing::info!(recording = %id, by = %mark.trigger.by, segments = self.kept.len(), "triggered: what was kept ready is recorded");
         let json = serde_json::to_vec(&mark).map_err(|error| self.error(error.into()))?;
         write_durably(&self.folder.join(MARK), &json).map_err(|source| self.error(source))?;
@@ -311,7 +328,8 @@ impl Backlog {
         let taken = || failed(io::Error::other("another process makes this recording"));
         let lock = Lock::take(&self.spool.folder(id)).map_err(failed)?.ok_or_else(taken)?;
         self.spool.set_off(id, &mark.trigger, &mark.store).map_err(failed)?;
-        let chain = Chain::resume(self.spool.clone(), id.clone())?;
+        let mut chain = Chain::resume(self.spool.clone(), id.clone())?;
+        chain.made_with(self.configuration_sha256, Some(self.clock.clone()));
         self.promoted = Some((Promoted { chain, _lock: lock }, mark));
         Ok(())
     }
@@ -323,7 +341,7 @@ impl Backlog {
             let Some((_, suffix)) = parts(&kept.file.name) else { return Ok(()) };
             let moved = chain.folder().join(FileName::segment(chain.next_sequence(), &suffix).to_string());
             let own = self.folder.join(kept.file.name.to_string());
-            // Neither: a crash came after it was sealed, and before we forgot it. Moved: after that, before the seal.
+            // Moved: a crash came before it was sealed. Neither: one came after that, and before it was forgotten here.
             if let Some(path) = [own, moved].into_iter().find(|path| path.exists()) {
                 let segment = Finished {
                     path,
@@ -331,8 +349,10 @@ impl Backlog {
                     counts: kept.counts,
                     first_packet: kept.first_packet,
                     last_packet: kept.last_packet,
+                    steps: kept.steps.clone(),
                 };
-                chain.configured_by(kept.configuration_sha256);
+                let clock = Arc::new(Remembered(kept.clock.clone()));
+                chain.made_with(kept.configuration_sha256, Some(clock));
                 self.seal(segment, kept.recovered.clone())?;
             }
             // For good, before the next one moves: what is known of one must not be taken for what is known of another.
@@ -340,8 +360,9 @@ impl Backlog {
             forgotten.map_err(|source| self.error(source))?;
             self.kept.pop_front();
         }
-        let configuration_sha256 = self.configuration_sha256;
-        self.promoted.iter_mut().for_each(|(promoted, _)| promoted.chain.configured_by(configuration_sha256));
+        if let Some((Promoted { chain, .. }, _)) = &mut self.promoted {
+            chain.made_with(self.configuration_sha256, Some(self.clock.clone()));
+        }
         Ok(())
     }
 
@@ -410,6 +431,39 @@ impl Backlog {
     }
 }
 
+/// A clock that says what it said when a segment was finished.
+#[derive(Debug)]
+pub(super) struct Remembered(pub Option<seal::Clock>);
+
+impl Clock for Remembered {
+    fn now(&self) -> Moment {
+        Moment::default()
+    }
+
+    fn state(&self) -> Option<seal::Clock> {
+        self.0.clone()
+    }
+}
+
+/// A time of day by the clock that only goes on, as both stand now.
+fn steadily(now: Moment, wall: Timestamp) -> SignedDuration {
+    SignedDuration::try_from(now.steady).unwrap_or(SignedDuration::MAX).saturating_add(wall.duration_since(now.wall))
+}
+
+/// What is known of a segment that is kept. Where the disk has lost that, the segment is read anew, as one that
+/// was left open.
+fn read_kept(path: &Path, now: Moment) -> io::Result<Option<Kept>> {
+    match read::<Kept>(path) {
+        Ok(kept) => Ok(kept.map(|kept| Kept { finished: steadily(now, kept.until), ..kept })),
+        Err(error) if matches!(error.kind(), io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof) => {
+            tracing::error!(file = %path.display(), %error, "damaged in the spool: its segment is read anew");
+            fs::remove_file(path)?;
+            Ok(None)
+        }
+        Err(error) => Err(error),
+    }
+}
+
 /// What a folder was triggered to, if it was.
 pub(super) fn mark(folder: &Path) -> io::Result<Option<Mark>> {
     read(&folder.join(MARK))
@@ -419,7 +473,7 @@ pub(super) fn mark(folder: &Path) -> io::Result<Option<Mark>> {
 fn parts(name: &FileName) -> Option<(u32, String)> {
     match name {
         FileName::Segment { sequence, suffix } => Some((*sequence, suffix.clone())),
-        FileName::Close => None,
+        FileName::Close | FileName::CloseSignature => None,
     }
 }
 

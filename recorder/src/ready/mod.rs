@@ -26,6 +26,7 @@ mod tests;
 pub use recover::{Rest, recover, remove_others};
 
 use crate::budget::ThreadClock;
+use crate::clock::{Clock, SystemClock};
 use crate::limits;
 use crate::orders::Orders;
 use crate::pipeline::{self, RecordError, Settings};
@@ -34,8 +35,9 @@ use crate::schedule::Recording;
 use crate::spool::Spool;
 use crate::upload::{Bound, Room};
 use backlog::{Backlog, Promoted};
-use formats::seal::{Close, EndReason};
+use formats::seal::{Close, Counts, EndReason};
 use jiff::Timestamp;
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 
 /// Keeps the past of a window ready until it is ordered to end; once triggered, records until its time is over.
@@ -54,10 +56,16 @@ pub fn keep_ready(
 ) -> Result<(EndReason, Option<Close>), RecordError> {
     let window = &recording.window;
     let ring = pipeline::open_ring(window, settings)?;
-    let backlog = Backlog::open(spool, recording, Timestamp::now())?;
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let backlog = Backlog::open(spool, recording, clock.clone())?;
     let options = pipeline::segment_options(window, settings, backlog.folder().to_owned(), backlog.last_sequence());
     let sealer = |segments| keep(backlog, bound, orders, segments);
-    let (captured, promoted) = pipeline::run(ring, recording, orders, &options, sealer)?;
+    let (captured, mut promoted, untold) = pipeline::run(ring, recording, orders, options, &clock, sealer)?;
+    match &mut promoted {
+        _ if untold == Counts::default() => {}
+        Some(promoted) => drop(promoted.chain.seal_untold(untold)?),
+        None => tracing::error!(window = %window.name, ?untold, "packets lost: no segment could be begun"),
+    }
     let reason = captured.as_ref().map_or(EndReason::Failure, EndReason::clone);
     let close = promoted.map(|promoted| promoted.chain.close(reason, Timestamp::now())).transpose()?;
     Ok((captured?, close))
@@ -79,13 +87,13 @@ fn keep(
         }
         match segments.recv_timeout(limits::TRIGGER_WAIT) {
             Ok(segment) => {
-                backlog.take(segment.finish()?, Timestamp::now())?;
+                backlog.take(segment.finish()?)?;
                 make_room(&mut backlog, bound, orders)?;
             }
             Err(RecvTimeoutError::Timeout) => {}
             Err(RecvTimeoutError::Disconnected) => break,
         }
-        backlog.expire(Timestamp::now(), most_bytes)?;
+        backlog.expire(most_bytes)?;
         orders.tell_past(backlog.past());
         clock.tick();
     }

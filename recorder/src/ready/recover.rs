@@ -1,16 +1,16 @@
 //! What a crash left of recordings that had been triggered.
 
-use super::backlog::{self, Backlog};
+use super::backlog::{self, Backlog, Remembered};
 use crate::recover::{self, Lock};
 use crate::seal::SealingError;
 use crate::spool::Spool;
-use formats::hash::Hash256;
 use formats::seal::EndReason;
 use formats::store::Name;
 use jiff::Timestamp;
 use std::fs;
 use std::io;
 use std::path::Path;
+use std::sync::Arc;
 
 /// A recording that a crash ended before its time.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -46,7 +46,10 @@ fn recover_one(spool: &Spool, folder: &Path, lock: Lock, now: Timestamp) -> Resu
     let failed = |source| SealingError::Spool { folder: folder.to_owned(), source };
     let Some(mark) = backlog::mark(folder).map_err(failed)? else { return Ok(None) };
     let ends = mark.ends;
-    let mut backlog = Backlog::load(spool, folder.to_owned(), lock, Hash256::of(b""), now).map_err(failed)?;
+    // What was recorded before is not timed by the clock as it is now.
+    let clock = Arc::new(Remembered(None));
+    let mut backlog =
+        Backlog::load(spool, folder.to_owned(), lock, mark.configuration_sha256, clock).map_err(failed)?;
     backlog.promote_to(mark)?;
     backlog.promote()?;
     // Behind what was kept: a segment that was moved and not sealed, then those that were open.

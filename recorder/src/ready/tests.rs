@@ -2,6 +2,7 @@
 
 use super::backlog::{Backlog, Mark};
 use super::{recover, remove_others};
+use crate::clock::{Clock, Moment};
 use crate::orders::{Orders, Trigger};
 use crate::recover::recover as recover_recordings;
 use crate::rotate::{Compression, Finished, OpenSegment, SegmentOptions};
@@ -16,6 +17,8 @@ use jiff::Timestamp;
 use std::fs;
 use std::path::Path;
 use std::sync::mpsc::channel;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 const WINDOW: &str = "{cluster: c, store: /s, windows: [{name: w, on_demand: true, duration: 10m, \
                       pre_trigger: 5m, interfaces: [any]}]}";
@@ -36,6 +39,39 @@ fn counts(packets: u64) -> Counts {
     Counts { seen: volume, written: volume, ..Counts::default() }
 }
 
+/// A clock that is set by hand, to seconds; both of its times go on alike.
+#[derive(Debug, Default)]
+struct Hand(Mutex<Moment>);
+
+impl Hand {
+    fn set(&self, second: i64) {
+        *self.0.lock().unwrap() = Moment { wall: at(second), steady: Duration::from_secs(second as u64) };
+    }
+}
+
+impl Clock for Hand {
+    fn now(&self) -> Moment {
+        *self.0.lock().unwrap()
+    }
+
+    fn state(&self) -> Option<formats::seal::Clock> {
+        let offset_ns = self.now().wall.as_second() - at(0).as_second();
+        Some(formats::seal::Clock {
+            offset_ns,
+            source: "hand".to_owned(),
+            synchronised: None,
+            error_max_ns: None,
+            steps: Vec::new(),
+        })
+    }
+}
+
+fn hand(second: i64) -> Arc<Hand> {
+    let hand = Hand::default();
+    hand.set(second);
+    Arc::new(hand)
+}
+
 /// A segment as the writer leaves it, with `packets` packets as far as its counts say.
 fn segment(folder: &Path, sequence: u32, packets: u64) -> Finished {
     let options = SegmentOptions {
@@ -44,21 +80,24 @@ fn segment(folder: &Path, sequence: u32, packets: u64) -> Finished {
         last_sequence: sequence - 1,
         ..SegmentOptions::default()
     };
-    let mut segment = OpenSegment::begin(sequence, 0, at(0), &options).unwrap();
+    let mut segment = OpenSegment::begin(sequence, 0, Moment::default(), &options).unwrap();
     segment.add(counts(packets));
     segment.finish().unwrap()
 }
 
-/// Three segments of 10 packets that are kept, numbered from 7; the first 6 have expired.
-fn kept(spool: &Spool) -> Backlog {
-    let mut backlog = Backlog::open(spool, &recording(), at(0)).unwrap();
+/// Three segments of 10 packets that are kept, numbered from 7, one a minute; the first 6 have expired.
+fn kept(spool: &Spool) -> (Backlog, Arc<Hand>) {
+    let clock = hand(0);
+    let mut backlog = Backlog::open(spool, &recording(), clock.clone()).unwrap();
     for sequence in 1..10 {
         let finished = segment(backlog.folder(), sequence, 10);
-        backlog.take(finished, at(60 * i64::from(sequence))).unwrap();
+        clock.set(60 * i64::from(sequence));
+        backlog.take(finished).unwrap();
     }
     // What ended at 360 s is just too old.
-    backlog.expire(at(661), u64::MAX).unwrap();
-    backlog
+    clock.set(661);
+    backlog.expire(u64::MAX).unwrap();
+    (backlog, clock)
 }
 
 /// What the chain says of the one recording of a spool, and its close.
@@ -91,7 +130,7 @@ fn files(folder: &Path) -> Vec<String> {
 fn a_trigger_makes_a_recording_and_a_second_one_extends_it() {
     let folder = tempfile::tempdir().unwrap();
     let spool = Spool::open(folder.path()).unwrap();
-    let mut backlog = kept(&spool);
+    let (mut backlog, clock) = kept(&spool);
     let orders = Orders::default();
     let (tell, told) = channel();
     for (second, ends) in [(661, 1000), (700, 900), (800, 1200)] {
@@ -106,11 +145,15 @@ fn a_trigger_makes_a_recording_and_a_second_one_extends_it() {
     assert_eq!(id.start.time(), at(360));
     assert_eq!(told.try_iter().collect::<Vec<_>>(), vec![Ok(id.folder()); 3]);
     let finished = segment(backlog.folder(), 10, 10);
-    backlog.take(finished, at(1100)).unwrap();
+    clock.set(1100);
+    backlog.take(finished).unwrap();
     let promoted = backlog.finish().unwrap().unwrap();
     promoted.chain.close(EndReason::Duration, at(1200)).unwrap();
     let (sound, close) = verify(&spool);
     assert_eq!((sound.segments, sound.counts, sound.recovered.len()), (4, counts(40), 0));
+    // Each seal tells of the clock as it was when the segment was finished.
+    let seals = (1..5).map(|sequence| spool.seal(&close.recording, sequence).unwrap().unwrap());
+    assert_eq!(seals.map(|seal| seal.clock.unwrap().offset_ns).collect::<Vec<_>>(), [420, 480, 540, 1100]);
     let trigger = close.trigger.unwrap();
     assert_eq!((trigger.at, trigger.ready_since), (at(661), at(0)));
     assert_eq!((trigger.expired, trigger.expired_segments), (counts(60).written, 6));
@@ -121,20 +164,25 @@ fn a_trigger_makes_a_recording_and_a_second_one_extends_it() {
 fn room_and_age_bound_what_is_kept() {
     let folder = tempfile::tempdir().unwrap();
     let spool = Spool::open(folder.path()).unwrap();
-    let mut backlog = kept(&spool);
+    let (mut backlog, clock) = kept(&spool);
     let since = |backlog: &Backlog| backlog.past().since.unwrap();
     assert_eq!(since(&backlog), at(360));
     let bytes = fs::metadata(backlog.folder().join("000009.pcapng.zst")).unwrap().len();
-    backlog.expire(at(661), 2 * bytes).unwrap();
+    backlog.expire(2 * bytes).unwrap();
     assert_eq!(since(&backlog), at(420));
     assert!(backlog.expire_oldest().unwrap());
     assert_eq!(since(&backlog), at(480));
-    backlog.expire(at(10_000), u64::MAX).unwrap();
+    // Whoever sets the time of day makes nothing older.
+    clock.0.lock().unwrap().wall = at(100_000);
+    backlog.expire(u64::MAX).unwrap();
+    assert_eq!(since(&backlog), at(480));
+    clock.set(10_000);
+    backlog.expire(u64::MAX).unwrap();
     assert!(!backlog.expire_oldest().unwrap());
     assert_eq!((since(&backlog), files(backlog.folder())), (at(540), vec!["expired.json".to_owned()]));
     // Numbers go on where they were.
     drop(backlog);
-    assert_eq!(Backlog::open(&spool, &recording(), at(0)).unwrap().last_sequence(), 9);
+    assert_eq!(Backlog::open(&spool, &recording(), hand(0)).unwrap().last_sequence(), 9);
 }
 
 #[test]
@@ -149,6 +197,7 @@ fn crashes_before_the_trigger() {
         ("being kept", 20, |folder| {
             fs::rename(folder.join("000009.kept.json"), folder.join("000009.kept.json.open")).unwrap();
         }),
+        ("what was known is lost", 20, |folder| fs::write(folder.join("000009.kept.json"), b"{").unwrap()),
         ("counted, not yet removed", 30, |folder| {
             fs::copy(folder.join("000009.pcapng.zst"), folder.join("000006.pcapng.zst")).unwrap();
             fs::copy(folder.join("000009.kept.json"), folder.join("000005.kept.json")).unwrap();
@@ -156,9 +205,9 @@ fn crashes_before_the_trigger() {
     ] {
         let folder = tempfile::tempdir().unwrap();
         let spool = Spool::open(folder.path()).unwrap();
-        crash(kept(&spool).folder());
+        crash(kept(&spool).0.folder());
         assert!(recover(&spool, at(700)).unwrap().is_empty(), "{case}");
-        let mut backlog = Backlog::open(&spool, &recording(), at(700)).unwrap();
+        let mut backlog = Backlog::open(&spool, &recording(), hand(661)).unwrap();
         let trigger = Trigger { at: at(661), by: String::new(), ends: at(1000), told: Box::new(|_| {}) };
         backlog.trigger(trigger, &Orders::default()).unwrap();
         backlog.finish().unwrap().unwrap().chain.close(EndReason::Duration, at(1000)).unwrap();
@@ -186,7 +235,8 @@ fn seal_all(spool: &Spool, ring: &Path, mark: &Mark) {
         let bytes = fs::read(&path).unwrap();
         let name = FileName::segment(sequence - 6, "pcapng.zst");
         let file = SealedFile { name, bytes: bytes.len() as u64, sha256: Hash256::of(&bytes) };
-        let finished = Finished { path, file, counts: counts(10), first_packet: None, last_packet: None };
+        let finished =
+            Finished { path, file, counts: counts(10), first_packet: None, last_packet: None, steps: Vec::new() };
         chain.seal(finished, None).unwrap();
     }
 }
@@ -230,17 +280,16 @@ fn crashes_behind_the_trigger() {
     for (case, crash, segments, recovered) in crashes {
         let folder = tempfile::tempdir().unwrap();
         let spool = Spool::open(folder.path()).unwrap();
-        let backlog = kept(&spool);
-        let ring = backlog.folder().to_owned();
-        drop(backlog);
+        let ring = kept(&spool).0.folder().to_owned();
         let id = RecordingId::parse_folder("c/w/20261124T100600Z/n").unwrap();
         let (now, by, expired) = (at(661), "test".to_owned(), counts(60).written);
         let trigger = formats::seal::Trigger { at: now, by, ready_since: at(0), expired, expired_segments: 6 };
         let store = recording().window.store.clone();
-        let mark = Mark { recording: id, store, ends: at(1000), trigger };
+        let configuration_sha256 = recording().configuration_sha256;
+        let mark = Mark { recording: id, store, configuration_sha256, ends: at(1000), trigger };
         fs::write(ring.join("trigger.json"), serde_json::to_vec(&mark).unwrap()).unwrap();
         crash(&spool, &ring, &mark);
-        assert!(Backlog::open(&spool, &recording(), now).is_err(), "{case}: not before it is recovered");
+        assert!(Backlog::open(&spool, &recording(), hand(661)).is_err(), "{case}: not before it is recovered");
         remove_others(&spool, &[]).unwrap();
 
         let rests = recover(&spool, now).unwrap();
@@ -259,7 +308,7 @@ fn crashes_behind_the_trigger() {
 fn what_is_ready_for_a_window_that_is_gone_is_removed() {
     let folder = tempfile::tempdir().unwrap();
     let spool = Spool::open(folder.path()).unwrap();
-    let backlog = kept(&spool);
+    let (backlog, _) = kept(&spool);
     let (ring, name) = (backlog.folder().to_owned(), recording().window.name.clone());
     remove_others(&spool, &[]).unwrap();
     assert!(ring.exists(), "somebody works on it");

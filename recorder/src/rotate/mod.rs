@@ -16,7 +16,9 @@ mod pump;
 mod segment;
 #[cfg(test)]
 mod tests;
+mod writer;
 
 pub use batch::{Batch, Filling};
 pub use pump::Pump;
-pub use segment::{Compression, Finished, OPEN, OpenSegment, SegmentOptions, lost};
+pub use segment::{Compression, Finished, OPEN, OpenSegment, SegmentOptions};
+pub use writer::Writer;

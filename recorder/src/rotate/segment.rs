@@ -4,9 +4,10 @@
 
 use super::batch::Batch;
 use super::blocks;
+use crate::clock::Moment;
 use crate::limits;
 use formats::hash::Hash256;
-use formats::seal::{Counts, SealedFile, Volume};
+use formats::seal::{ClockStep, Counts, SealedFile, Volume};
 use formats::store::{self, FileName};
 use jiff::Timestamp;
 use sha2::{Digest, Sha256};
@@ -66,12 +67,13 @@ pub struct OpenSegment {
     path: PathBuf,
     sha256: Sha256,
     bytes: u64,
-    opened: Timestamp,
+    opened: Moment,
     list: u32,
     /// How many interfaces are described in the file.
     described: usize,
     counts: Counts,
     times_ns: Option<(u64, u64)>,
+    steps: Vec<ClockStep>,
     /// The disk did not take a batch: what is written is sealed while there is room for a seal.
     failed: bool,
     compressor: Option<Compressor<'static>>,
@@ -91,11 +93,13 @@ pub struct Finished {
     pub first_packet: Option<Timestamp>,
     /// Latest packet.
     pub last_packet: Option<Timestamp>,
+    /// How the clock was set meanwhile.
+    pub steps: Vec<ClockStep>,
 }
 
 impl OpenSegment {
     /// Begins segment `sequence` with its section header.
-    pub fn begin(sequence: u32, list: u32, opened: Timestamp, options: &SegmentOptions) -> io::Result<Self> {
+    pub fn begin(sequence: u32, list: u32, opened: Moment, options: &SegmentOptions) -> io::Result<Self> {
         let name = FileName::segment(sequence, options.compression.suffix());
         let path = options.folder.join(format!("{name}{OPEN}"));
         // What a failed attempt left under that name is begun anew.
@@ -111,6 +115,7 @@ impl OpenSegment {
             described: 0,
             counts: Counts::default(),
             times_ns: None,
+            steps: Vec::new(),
             failed: false,
             compressor: match options.compression {
                 Compression::None => None,
@@ -125,9 +130,9 @@ impl OpenSegment {
     }
 
     /// Whether `batch` does not belong into this segment any more.
-    pub fn is_over(&self, batch: &Batch, options: &SegmentOptions) -> bool {
-        let age = batch.until.duration_since(self.opened);
-        let old = age >= jiff::SignedDuration::try_from(options.age_max).unwrap_or(jiff::SignedDuration::MAX);
+    pub fn is_over(&self, batch: &Batch, now: Moment, options: &SegmentOptions) -> bool {
+        // Not by the time of day, which may be set back.
+        let old = now.steady.saturating_sub(self.opened.steady) >= options.age_max;
         self.failed
             || self.bytes >= options.bytes_max
             || (old && self.counts.written.packets > 0)
@@ -155,6 +160,11 @@ impl OpenSegment {
     /// Adds what became of packets that are not in this segment, and in none before it.
     pub fn add(&mut self, counts: Counts) {
         self.counts += counts;
+    }
+
+    /// The clock was set.
+    pub fn step(&mut self, step: ClockStep) {
+        self.steps.push(step);
     }
 
     fn try_write(&mut self, batch: &mut Batch, options: &SegmentOptions) -> io::Result<()> {
@@ -207,6 +217,7 @@ impl OpenSegment {
             counts: self.counts,
             first_packet: self.times_ns.and_then(|(first, _)| time(first)),
             last_packet: self.times_ns.and_then(|(_, last)| time(last)),
+            steps: self.steps,
         })
     }
 
@@ -219,6 +230,12 @@ impl OpenSegment {
     #[cfg(test)]
     pub fn swap_file(&mut self, file: File) -> File {
         std::mem::replace(&mut self.file, file)
+    }
+}
+
+impl std::fmt::Debug for OpenSegment {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "OpenSegment({}, {} bytes)", self.path.display(), self.bytes)
     }
 }
 

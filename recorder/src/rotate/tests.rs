@@ -3,6 +3,7 @@
 use super::{Batch, Compression, Filling, OpenSegment, SegmentOptions, blocks};
 use crate::capture::block::tests::block;
 use crate::capture::{Interface, Interfaces, Link, Packet, Packets, Tally};
+use crate::clock::Moment;
 use crate::recover::scan::scan;
 use formats::hash::Hash256;
 use formats::seal::Volume;
@@ -86,6 +87,11 @@ fn options(folder: &tempfile::TempDir, compression: Compression) -> SegmentOptio
     }
 }
 
+/// That many seconds after the begin.
+fn now(second: u64) -> Moment {
+    Moment { steady: Duration::from_secs(second), ..Moment::default() }
+}
+
 fn at(second: i64) -> Timestamp {
     Timestamp::from_second(1_795_525_500 + second).expect("a time")
 }
@@ -115,7 +121,7 @@ proptest! {
         let compression = if zstd { Compression::Zstd } else { Compression::None };
         let options = options(&folder, compression);
         let mut interfaces = Interfaces::default();
-        let mut segment = OpenSegment::begin(1, 0, at(0), &options).unwrap();
+        let mut segment = OpenSegment::begin(1, 0, now(0), &options).unwrap();
         // What is whole once so many bytes are there: bytes, packets, drops.
         let mut whole = vec![(0, 0, 0)];
         let (mut packets, mut drops) = (0, 0);
@@ -155,17 +161,17 @@ fn a_segment_ends_by_size_by_age_and_with_its_interfaces() {
     let options = options(&folder, Compression::None);
     let mut interfaces = Interfaces::default();
     let mut begin = |second| batch(&mut interfaces, &[vec![0; 60]], Tally::default(), second);
-    let (mut small, later, mut large) = (begin(1), begin(10), begin(2));
+    let (mut small, later, mut large) = (begin(1), begin(-3600), begin(2));
     let idle = Batch { counts: Default::default(), times_ns: None, blocks: Vec::new(), ..begin(99) };
-    let mut segment = OpenSegment::begin(1, 0, at(0), &options).unwrap();
-    assert!(!segment.is_over(&idle, &options), "nothing is in it");
+    let mut segment = OpenSegment::begin(1, 0, now(0), &options).unwrap();
+    assert!(!segment.is_over(&idle, now(99), &options), "nothing is in it");
     segment.write(&mut small, &options);
-    assert!(!segment.is_over(&begin(9), &options));
-    assert!(segment.is_over(&later, &options), "ten seconds old");
-    assert!(segment.is_over(&Batch { list: 1, ..begin(2) }, &options), "other interfaces");
+    assert!(!segment.is_over(&begin(9), now(9), &options));
+    assert!(segment.is_over(&later, now(10), &options), "ten seconds old, whatever the time of day");
+    assert!(segment.is_over(&Batch { list: 1, ..begin(2) }, now(2), &options), "other interfaces");
     large.blocks.resize(1000, 0);
     segment.write(&mut large, &options);
-    assert!(segment.is_over(&begin(3), &options), "a thousand bytes");
+    assert!(segment.is_over(&begin(3), now(3), &options), "a thousand bytes");
 }
 
 #[test]
@@ -173,12 +179,15 @@ fn what_the_disk_does_not_take_is_counted() {
     let folder = tempfile::tempdir().unwrap();
     let options = options(&folder, Compression::None);
     let mut interfaces = Interfaces::default();
-    let mut segment = OpenSegment::begin(1, 0, at(0), &options).unwrap();
+    let mut segment = OpenSegment::begin(1, 0, now(0), &options).unwrap();
     segment.write(&mut batch(&mut interfaces, &[vec![0; 60]], Tally::default(), 1), &options);
     let file = segment.swap_file(std::fs::File::options().write(true).open("/dev/full").unwrap());
     let tally = Tally { passed_packets: 0, dropped_packets: 1, refused_packets: 0 };
     segment.write(&mut batch(&mut interfaces, &[vec![0; 60], vec![0; 60]], tally, 2), &options);
-    assert!(segment.is_over(&batch(&mut interfaces, &[], Tally::default(), 3), &options), "to be sealed at once");
+    assert!(
+        segment.is_over(&batch(&mut interfaces, &[], Tally::default(), 3), now(3), &options),
+        "to be sealed at once"
+    );
     segment.swap_file(file);
     let counts = segment.finish().unwrap().counts;
     assert_eq!(counts.written, Volume { packets: 1, bytes: 64 });

@@ -6,15 +6,17 @@
 //! Order, which recovery relies on: the segment is synced under its open name, then renamed, then its seal is
 //! written durably. A seal that is there has its files.
 
+use crate::clock::Clock;
 use crate::rotate::Finished;
 use crate::spool::{self, Spool};
 use formats::hash::Hash256;
-use formats::seal::{Close, Counts, EndReason, Recovered, Seal, SealError, TlsCounts, VERSION};
+use formats::seal::{self, Close, Counts, EndReason, Recovered, Seal, SealError, TlsCounts, VERSION};
 use formats::store::{FileName, RecordingId};
 use jiff::Timestamp;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// Why there is no seal.
 #[derive(Debug, thiserror::Error)]
@@ -49,14 +51,22 @@ pub struct Chain {
     counts: Counts,
     first_packet: Option<Timestamp>,
     last_packet: Option<Timestamp>,
+    /// What seals said of the clock so far.
+    said_of_clock: Option<seal::Clock>,
+    /// What to ask now; none for what was recorded before.
+    clock: Option<Arc<dyn Clock>>,
 }
 
 /// Version of this program, as seals carry it.
 const RECORDER: &str = env!("CARGO_PKG_VERSION");
 
 impl Chain {
-    /// The chain of a recording that begins.
-    pub fn new(spool: Spool, id: RecordingId, configuration_sha256: Hash256) -> Self {
+    /// The chain of a recording that begins, whose packets are timed by `clock`.
+    pub fn new(spool: Spool, id: RecordingId, configuration_sha256: Hash256, clock: Arc<dyn Clock>) -> Self {
+        Self { clock: Some(clock), ..Self::without_clock(spool, id, configuration_sha256) }
+    }
+
+    fn without_clock(spool: Spool, id: RecordingId, configuration_sha256: Hash256) -> Self {
         Self {
             spool,
             id,
@@ -66,6 +76,8 @@ impl Chain {
             counts: Counts::default(),
             first_packet: None,
             last_packet: None,
+            said_of_clock: None,
+            clock: None,
         }
     }
 
@@ -74,7 +86,7 @@ impl Chain {
     /// # Errors
     /// [`SealingError::Chain`] when one of them is damaged: then nothing can follow it.
     pub fn resume(spool: Spool, id: RecordingId) -> Result<Self, SealingError> {
-        let mut chain = Self::new(spool, id, Hash256::of(b""));
+        let mut chain = Self::without_clock(spool, id, Hash256::of(b""));
         loop {
             let sequence = chain.sequence + 1;
             let sent = FileName::segment(sequence, spool::SENT);
@@ -87,9 +99,10 @@ impl Chain {
         }
     }
 
-    /// What follows was made with another configuration.
-    pub fn configured_by(&mut self, configuration_sha256: Hash256) {
+    /// What follows was made with that configuration, and timed by that clock.
+    pub fn made_with(&mut self, configuration_sha256: Hash256, clock: Option<Arc<dyn Clock>>) {
         self.configuration_sha256 = configuration_sha256;
+        self.clock = clock;
     }
 
     /// Number of the segment that comes next.
@@ -114,37 +127,56 @@ impl Chain {
 
     /// Seals a segment; the upload room may take it from here on.
     pub fn seal(&mut self, segment: Finished, recovered: Option<Recovered>) -> Result<Seal, SealingError> {
+        self.put(Some(segment), Counts::default(), recovered)
+    }
+
+    /// Seals what became of packets when nothing could be written of them: a segment without files.
+    pub fn seal_untold(&mut self, counts: Counts) -> Result<Seal, SealingError> {
+        self.put(None, counts, None)
+    }
+
+    fn put(
+        &mut self,
+        segment: Option<Finished>,
+        mut counts: Counts,
+        recovered: Option<Recovered>,
+    ) -> Result<Seal, SealingError> {
         let (forgotten, spooled) = self.spool.untold(&self.id).map_err(|source| self.error(source))?;
-        let mut counts = segment.counts;
+        counts += segment.as_ref().map(|segment| segment.counts).unwrap_or_default();
         counts.dropped.spool += spooled;
+        let mut clock = self.clock.as_ref().and_then(|clock| clock.state());
+        if let (Some(clock), Some(segment)) = (&mut clock, &segment) {
+            segment.steps.iter().for_each(|&step| clock.step(step));
+        }
         let seal = Seal {
             version: VERSION,
             recording: self.id.clone(),
             sequence: self.sequence + 1,
-            files: vec![segment.file],
-            first_packet: segment.first_packet,
-            last_packet: segment.last_packet,
+            files: segment.iter().map(|segment| segment.file.clone()).collect(),
+            first_packet: segment.as_ref().and_then(|segment| segment.first_packet),
+            last_packet: segment.as_ref().and_then(|segment| segment.last_packet),
             counts,
             tls: TlsCounts::default(),
             forgotten,
-            clock: None,
+            clock,
             recorder: RECORDER.to_owned(),
             configuration_sha256: self.configuration_sha256,
             recovered,
             previous_sha256: self.previous_sha256,
         };
         let bytes = seal.to_bytes();
-        self.put(&segment.path, &seal, &bytes).map_err(|source| self.error(source))?;
+        let open = segment.map(|segment| segment.path);
+        self.put_durably(open.as_deref(), &seal, &bytes).map_err(|source| self.error(source))?;
         self.add(&seal, &bytes);
         Ok(seal)
     }
 
-    fn put(&self, open: &Path, seal: &Seal, bytes: &[u8]) -> io::Result<()> {
-        for file in &seal.files {
+    fn put_durably(&self, open: Option<&Path>, seal: &Seal, bytes: &[u8]) -> io::Result<()> {
+        for (open, file) in open.iter().zip(&seal.files) {
             fs::rename(open, self.spool.path(&self.id, &file.name))?;
         }
         // Syncs the folder too, and with it the rename above.
-        spool::write_durably(&self.spool.path(&self.id, &FileName::seal(seal.sequence)), bytes)?;
+        self.spool.put_ledger(&self.id, &FileName::seal(seal.sequence), bytes)?;
         self.spool.told(&self.id, &seal.forgotten)
     }
 
@@ -163,11 +195,12 @@ impl Chain {
             forgotten: Vec::new(), // The upload room adds what it gives up until this is stored.
             forgotten_volume: Default::default(),
             trigger: self.spool.trigger(&self.id).map_err(|source| self.error(source))?,
+            clock: self.said_of_clock.clone(),
             recorder: RECORDER.to_owned(),
             last_seal_sha256: self.previous_sha256,
         };
-        let path = self.spool.path(&self.id, &FileName::Close);
-        spool::write_durably(&path, &close.to_bytes()).map_err(|source| self.error(source))?;
+        let put = self.spool.put_ledger(&self.id, &FileName::Close, &close.to_bytes());
+        put.map_err(|source| self.error(source))?;
         Ok(close)
     }
 
@@ -177,6 +210,7 @@ impl Chain {
         self.counts += seal.counts;
         self.first_packet = [self.first_packet, seal.first_packet].into_iter().flatten().min();
         self.last_packet = self.last_packet.max(seal.last_packet);
+        seal::Clock::follow(&mut self.said_of_clock, seal.clock.as_ref());
     }
 
     fn error(&self, source: io::Error) -> SealingError {

@@ -3,8 +3,8 @@
 //! Enters: the [`Spool`](crate::spool::Spool). Leaves: a [`Receipt`] for every file. Refused: to overwrite
 //! anything in the store, and to remove anything here that is not proved to be there.
 //!
-//! Order, which recovery and `remora snapshot verify` rely on: the files of a segment, its seal, the next
-//! segment, `close.json` last. When the store cannot be reached, segments stay, until the spool's bound
+//! Order, which recovery and `remora snapshot verify` rely on: the files of a segment, the signature of its seal,
+//! its seal, the next segment, `close.json` last. When the store cannot be reached, segments stay, until the spool's bound
 //! ([`Bound`]); a restart goes on with what lies in the spool.
 
 mod bound;

@@ -154,12 +154,25 @@ impl Sender {
             let path = self.spool.path(id, &name);
             close.map_err(|_| UploadError::Damaged { path: path.clone() })?;
             let bytes = std::fs::read(&path).map_err(|source| spool_error(&path, source))?;
+            self.send_signature(id, &name, &store).await?;
             store.send(&id.path(&name), &path, Hash256::of(&bytes)).await?;
             self.spool.done(id).map_err(in_spool)?;
             self.progress.send_modify(|progress| progress.recordings += 1);
             tracing::info!(recording = %id, "recording stored");
         }
         Ok(())
+    }
+
+    /// Sends the signature of a seal or close, if it has one: the same key and bytes give the same signature, so that
+    /// what a crash left in the store is no conflict.
+    async fn send_signature(&self, id: &RecordingId, signed: &FileName, store: &Store) -> Result<(), UploadError> {
+        let name = signed.signature();
+        let path = self.spool.path(id, &name);
+        match std::fs::read(&path) {
+            Ok(bytes) => store.send(&id.path(&name), &path, Hash256::of(&bytes)).await.map(drop),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
+            Err(source) => Err(spool_error(&path, source)),
+        }
     }
 
     async fn send_segment(&self, id: &RecordingId, sequence: u32, store: &Store) -> Result<(), UploadError> {
@@ -184,6 +197,7 @@ impl Sender {
                 Err(error) => return Err(error),
             }
         }
+        self.send_signature(id, &name, store).await?;
         let receipt = store.send(&id.path(&name), &seal_path, Hash256::of(&seal_bytes)).await?;
         self.spool.sent(id, &seal).map_err(|source| spool_error(&seal_path, source))?;
         tracing::debug!(recording = %id, sequence, bytes, proof = ?receipt.proof, "segment stored");

@@ -8,4 +8,5 @@ mod net;
 mod run;
 mod s3;
 mod seaweed;
+mod signed;
 mod upload;

@@ -20,6 +20,7 @@ pub fn all() -> Vec<ScalarUDF> {
         udf("header", &[pairs(), text.clone()], text.clone(), header),
         udf("hexdump", &[body.clone()], text.clone(), body::hexdump),
         udf("json_get", &[text.clone(), text.clone()], text.clone(), text::json_get),
+        udf("protobuf", &[body.clone()], text.clone(), body::protobuf),
         udf("text", &[body], text.clone(), body::text),
         udf("url_decode", &[text.clone()], text, text::url_decode),
     ]

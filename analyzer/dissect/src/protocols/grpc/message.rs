@@ -39,6 +39,21 @@ pub fn json(message: &Message, counted: &Counted, format: &str, known: &Known) -
     }
 }
 
+/// A Protocol Buffers message as JSON by field number, or uncompressed messages of gRPC as a list of those; none
+/// where `bytes` are neither. No message begins as a frame of gRPC does: its first field would have the number 0.
+pub fn by_number(bytes: &[u8]) -> Option<String> {
+    if let Some(value) = protobuf::message(bytes, None) {
+        return Some(value.json());
+    }
+    let (mut texts, mut rest) = (Vec::new(), bytes);
+    while !rest.is_empty() {
+        let frame = framing::frame(rest).filter(|frame| !frame.compressed && !frame.trailers)?;
+        texts.push(protobuf::message(frame.bytes, None)?.json());
+        rest = frame.rest;
+    }
+    Some(format!("[{}]", texts.join(",")))
+}
+
 /// The compression of messages that the header fields name.
 pub fn compression(message: &Message) -> Codings {
     let mut codings = Codings::default();

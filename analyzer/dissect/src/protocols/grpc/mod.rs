@@ -12,6 +12,7 @@ mod protos;
 mod tests;
 
 pub use framing::{Counted, Counter, Framing, Odd, content_type};
+pub use message::by_number;
 pub use protos::{Protos, ProtosError};
 
 use super::Anomaly;
@@ -199,6 +200,7 @@ pub mod fuzz {
             }
             counter.end(true);
         }
+        super::by_number(data);
         if let Some(value) = protobuf::message(data, None) {
             value.json();
         }

@@ -1,21 +1,17 @@
 //! `cargo xtask bench`: every room by itself, then the whole beside its peers on one capture.
 
+mod mix;
+
 use crate::run::{self, cargo, is_there};
 use anyhow::{Context, bail};
 use clap::Args;
-use std::fs::{self, File};
-use std::io::{BufWriter, Write};
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
+use wait4::Wait4;
 
 const FOLDER: &str = "target/bench";
-
-/// What is repeated where no capture is given.
-const CASE: &str = "testdata/pcaps/http1-dns-loopback/input.pcapng.zst";
-
-/// Repeats of the case: about 15 MB, enough that starting a program does not count.
-const REPEATS: u32 = 1500;
 
 /// What `tshark -T fields` is asked for: about what our tables hold of HTTP, DNS and TCP.
 const FIELDS: [&str; 24] = [
@@ -48,9 +44,12 @@ const FIELDS: [&str; 24] = [
 /// Measure the rooms, then remora beside tshark, tcpdump, ndpiReader and Suricata, as far as they are installed.
 #[derive(Args)]
 pub struct BenchArgs {
-    /// The capture all of them read, plain pcap or pcapng [default: a committed case, repeated with other addresses].
+    /// The capture all of them read, plain pcap or pcapng [default: the committed cases, repeated with other addresses].
     capture: Option<PathBuf>,
-    /// Runs of each program, of which the quickest counts.
+    /// Size of that mix [MiB].
+    #[arg(long, default_value_t = 64, value_name = "MIB", conflicts_with = "capture")]
+    mib: u64,
+    /// Runs of each program, of which the one with the least CPU counts.
     #[arg(long, default_value_t = 3, value_name = "N")]
     times: u32,
     /// Leave the benches of the rooms out.
@@ -76,7 +75,8 @@ pub fn run(args: &BenchArgs) -> anyhow::Result<()> {
     let remora = match &args.bin {
         Some(bin) => bin.join("remora"),
         None => {
-            run::run(cargo().args(["build", "--release", "--locked", "-p", "remora"]))?;
+            // As the demo builds it, so that neither makes the other build anew.
+            run::run(cargo().args(["build", "--release", "--locked", "-p", "recorder", "-p", "remora"]))?;
             PathBuf::from("target/release/remora")
         }
     };
@@ -84,10 +84,7 @@ pub fn run(args: &BenchArgs) -> anyhow::Result<()> {
     fs::create_dir_all(FOLDER)?;
     let capture = match &args.capture {
         Some(capture) => capture.clone(),
-        None => {
-            eprintln!("xtask: no capture given: a small case repeated says less than traffic of your own");
-            repeated(&remora)?
-        }
+        None => mix::write(&remora, args.mib)?,
     };
     let bytes = fs::metadata(&capture).with_context(|| format!("{} is not there", capture.display()))?.len();
     // Everybody finds it in memory.
@@ -99,8 +96,9 @@ pub fn run(args: &BenchArgs) -> anyhow::Result<()> {
             println!("{:24} not installed", peer.name);
             continue;
         }
-        let quickest = (0..args.times.max(1)).map(|_| time(&mut peer)).collect::<anyhow::Result<Vec<_>>>()?;
-        measured.extend(quickest.into_iter().min().map(|quickest| (peer.name, peer.what, quickest)));
+        let runs = (0..args.times.max(1)).map(|_| time(&mut peer)).collect::<anyhow::Result<Vec<_>>>()?;
+        let quickest = runs.into_iter().min_by_key(|run| run.cpu);
+        measured.extend(quickest.map(|quickest| (peer.name, peer.what, quickest)));
     }
     show(&measured, bytes);
     Ok(())
@@ -154,69 +152,41 @@ fn peers(remora: &Path, capture: &Path) -> Vec<Peer> {
     ]
 }
 
-fn time(peer: &mut Peer) -> anyhow::Result<Duration> {
+/// What a run took.
+#[derive(Clone, Copy)]
+struct Took {
+    wall: Duration,
+    /// In the program and in the kernel for it.
+    cpu: Duration,
+    /// Most memory it held at once.
+    resident_mib: u64,
+}
+
+fn time(peer: &mut Peer) -> anyhow::Result<Took> {
     // What the run before left is not read, but takes time to replace.
     let _ = fs::remove_dir_all(format!("{FOLDER}/dataset"));
     let began = Instant::now();
-    let status = peer.command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).status()?;
-    let took = began.elapsed();
-    if !status.success() {
-        bail!("{} ended with {status}", peer.name);
+    let child = peer.command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn()?;
+    let ended = child.wait4()?;
+    if !ended.status.success() {
+        bail!("{} ended with {}", peer.name, ended.status);
     }
-    Ok(took)
+    let usage = ended.rusage;
+    Ok(Took { wall: began.elapsed(), cpu: usage.utime + usage.stime, resident_mib: usage.maxrss >> 20 })
 }
 
-fn show(measured: &[(&str, &str, Duration)], bytes: u64) {
+fn show(measured: &[(&str, &str, Took)], bytes: u64) {
     let Some((_, _, ours)) = measured.first() else { return };
-    println!("\n{:24} {:>9} {:>9} {:>9}  {:.1} MB in", "", "s", "MB/s", "ratio", bytes as f64 / 1e6);
+    let megabytes = bytes as f64 / 1e6;
+    println!(
+        "\n{:24} {:>8} {:>8} {:>8} {:>8} {:>9}  {megabytes:.1} MB in",
+        "", "wall s", "CPU s", "MB/CPU s", "MiB", "CPU"
+    );
     for (name, what, took) in measured {
-        let seconds = took.as_secs_f64();
-        let (speed, ratio) = (bytes as f64 / 1e6 / seconds, seconds / ours.as_secs_f64());
-        println!("{name:24} {seconds:9.3} {speed:9.1} {ratio:8.2}×  {what}");
+        let Took { wall, cpu, resident_mib } = took;
+        let (cpu, ratio) = (cpu.as_secs_f64(), cpu.as_secs_f64() / ours.cpu.as_secs_f64());
+        let (wall, speed) = (wall.as_secs_f64(), megabytes / cpu);
+        println!("{name:24} {wall:8.2} {cpu:8.2} {speed:8.1} {resident_mib:8} {ratio:8.2}×  {what}");
     }
-    println!("\nRatios hold within this run only; above 1 is slower than remora on one core.");
-}
-
-/// The committed case, again and again between other addresses, one second after the other.
-fn repeated(remora: &Path) -> anyhow::Result<PathBuf> {
-    let (once, path) = (format!("{FOLDER}/once.pcapng"), PathBuf::from(format!("{FOLDER}/repeated.pcapng")));
-    run::run(Command::new(remora).args(["carve", CASE, "--table", "packets", "--where", "true", "-o", &once]))?;
-    let once = fs::read(once)?;
-    let mut out = BufWriter::new(File::create(&path)?);
-    for repeat in 0..REPEATS {
-        let mut left = once.as_slice();
-        while let Some(length) = left.get(4..8).and_then(|length| length.first_chunk()).copied().map(u32::from_le_bytes)
-        {
-            let Some((block, rest)) = left.split_at_checked(length as usize) else { break };
-            left = rest;
-            // Section and interfaces stand once at the front.
-            let is_packet = block.starts_with(&6_u32.to_le_bytes());
-            if is_packet {
-                out.write_all(&moved(block.to_vec(), repeat))?;
-            } else if repeat == 0 {
-                out.write_all(block)?;
-            }
-        }
-    }
-    out.flush()?;
-    Ok(path)
-}
-
-/// A packet block of an Ethernet frame with IPv4 between 127.0.0.1 and itself, as another host sent it later.
-fn moved(mut block: Vec<u8>, repeat: u32) -> Vec<u8> {
-    let time_at = |block: &[u8], at: usize| {
-        block.get(at..at + 4).and_then(|word| word.first_chunk()).copied().map(u32::from_le_bytes)
-    };
-    if let Some((high, low)) = time_at(&block, 12).zip(time_at(&block, 16)) {
-        let ns = (u64::from(high) << 32 | u64::from(low)) + u64::from(repeat) * 1_000_000_000;
-        block[12..16].copy_from_slice(&((ns >> 32) as u32).to_le_bytes());
-        block[16..20].copy_from_slice(&(ns as u32).to_le_bytes());
-    }
-    // Frame from byte 28; addresses at 26 and 30 of it (RFC 791 §3.1).
-    for at in [28 + 26, 28 + 30] {
-        if let Some(middle) = block.get_mut(at + 1..at + 3) {
-            middle.copy_from_slice(&(repeat as u16).to_be_bytes());
-        }
-    }
-    block
+    println!("\nRatios hold within this run only; above 1 costs more than remora on one core.");
 }
