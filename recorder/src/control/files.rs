@@ -38,7 +38,10 @@ impl TriggerFiles {
                     to_trigger.push((window, path, Box::new(move |answer| drop(tell.send(answer))) as Box<_>));
                 }
                 Some(Found::Asked(told)) => match told.try_recv() {
-                    Ok(answer) => drop(self.found.insert(window, answered(answer, &path))),
+                    Ok(answer) => drop(match answered(answer, &path) {
+                        true => self.found.remove(&window),
+                        false => self.found.insert(window, Found::Left),
+                    }),
                     Err(TryRecvError::Empty) => {}
                     // The recording ended before it could answer: the file still stands for its trigger.
                     Err(TryRecvError::Disconnected) => drop(self.found.remove(&window)),
@@ -50,12 +53,14 @@ impl TriggerFiles {
     }
 }
 
-fn answered(answer: Answer, path: &PathBuf) -> Found {
+/// Takes the file away; false if it cannot be.
+fn answered(answer: Answer, path: &PathBuf) -> bool {
     if let Answer::Refused { why } = answer {
         tracing::warn!(file = %path.display(), why, "file triggers nothing");
     }
-    if let Err(error) = std::fs::remove_file(path) {
+    let removed = std::fs::remove_file(path);
+    if let Err(error) = &removed {
         tracing::error!(file = %path.display(), %error, "file cannot be removed: it triggers again once it has been gone");
     }
-    Found::Left
+    removed.is_ok()
 }

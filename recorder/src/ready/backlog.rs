@@ -1,31 +1,25 @@
 //! The segments that are kept, and how a trigger makes a recording of them.
 
-use crate::clock::{Clock, Moment};
+use super::folder::{
+    EXPIRED, Expired, KEPT, Kept, MARK, Mark, REST, Remembered, mark, parts, read, read_kept, remove, steadily,
+};
+use crate::clock::Clock;
 use crate::limits;
 use crate::orders::{Orders, Past, Trigger};
 use crate::recover::{self, Lock};
 use crate::rotate::{Compression, Finished, OPEN};
-use crate::schedule::{Percent, Recording, StoreTarget, Window};
+use crate::schedule::{Percent, Recording, Window};
 use crate::seal::{Chain, SealingError};
 use crate::spool::{Spool, sync_folder, write_durably};
 use formats::hash::Hash256;
-use formats::seal::{self, ClockStep, Counts, Recovered, SealedFile, Volume};
-use formats::store::{FileName, Name, RecordingId};
+use formats::seal::{self, Recovered, Volume};
+use formats::store::{FileName, RecordingId};
 use jiff::{SignedDuration, Timestamp};
-use serde::de::DeserializeOwned;
-use serde::{Deserialize, Serialize};
 use std::collections::{BTreeSet, VecDeque};
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-
-/// Suffix of what is known of a segment that is kept.
-pub(super) const KEPT: &str = "kept.json";
-/// What was removed so far.
-const EXPIRED: &str = "expired.json";
-/// What was triggered.
-const MARK: &str = "trigger.json";
 
 /// What a window keeps ready.
 #[derive(Debug)]
@@ -49,48 +43,6 @@ pub(super) struct Backlog {
 pub(super) struct Promoted {
     pub chain: Chain,
     _lock: Lock,
-}
-
-/// A finished segment that waits for a trigger.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-struct Kept {
-    file: SealedFile,
-    /// When it began.
-    since: Timestamp,
-    /// When it was finished.
-    until: Timestamp,
-    counts: Counts,
-    first_packet: Option<Timestamp>,
-    last_packet: Option<Timestamp>,
-    recovered: Option<Recovered>,
-    configuration_sha256: Hash256,
-    /// What was known of the clock when it was finished, and how it had been set meanwhile.
-    clock: Option<seal::Clock>,
-    steps: Vec<ClockStep>,
-    /// When it was finished, by the clock that only goes on; below zero before the machine was started.
-    #[serde(skip)]
-    finished: SignedDuration,
-}
-
-/// What is not kept any more.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-struct Expired {
-    /// Since when it is counted.
-    since: Timestamp,
-    /// Segments up to this one are removed; where their files are still there, a crash came between.
-    through: u32,
-    segments: u64,
-    volume: Volume,
-}
-
-/// Written when it is triggered: from then on everything here belongs to a recording.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub(super) struct Mark {
-    pub recording: RecordingId,
-    pub store: StoreTarget,
-    pub configuration_sha256: Hash256,
-    pub ends: Timestamp,
-    pub trigger: seal::Trigger,
 }
 
 impl Backlog {
@@ -179,16 +131,21 @@ impl Backlog {
 
     /// Since when it keeps packets, and what it was triggered to.
     pub fn past(&self) -> Past {
-        let since = self.kept.front().map_or(self.open_since, |kept| kept.since);
+        let kept_since = self.kept.front().map_or(self.open_since, |kept| kept.since);
+        let since = self.promoted.as_ref().map_or(kept_since, |(_, mark)| mark.recording.start.time());
         let triggered = self.promoted.as_ref().map(|(_, mark)| (mark.recording.clone(), mark.ends));
         Past { since: Some(since), triggered }
     }
 
-    /// Takes a finished segment.
+    /// Takes a finished segment. It is kept, too, while what came before it is: sealing that takes time, and the
+    /// capture must not wait for it.
     pub fn take(&mut self, segment: Finished) -> Result<(), SealingError> {
-        match &self.promoted {
-            None => self.keep(segment, None).map_err(|source| self.error(source)),
-            Some(_) => self.seal(segment, None),
+        match &mut self.promoted {
+            Some((Promoted { chain, .. }, _)) if self.kept.is_empty() => {
+                chain.made_with(self.configuration_sha256, Some(self.clock.clone()));
+                self.seal(segment, None)
+            }
+            _ => self.keep(segment, None).map_err(|source| self.error(source)),
         }
     }
 
@@ -234,11 +191,16 @@ impl Backlog {
         self.remove_oldest(count).map_err(|source| self.error(source))
     }
 
-    /// Removes the oldest segment; false when there is none that may be removed.
-    pub fn expire_oldest(&mut self) -> Result<bool, SealingError> {
-        let is_there = !self.is_triggered() && !self.kept.is_empty();
-        self.remove_oldest(usize::from(is_there)).map_err(|source| self.error(source))?;
-        Ok(is_there)
+    /// Removes the oldest until that many bytes are free, or nothing is left.
+    pub fn make_room(&mut self, bytes: u64) -> Result<(), SealingError> {
+        let mut freed = 0;
+        let wanted = self.kept.iter().take_while(|kept| {
+            let more = freed < bytes;
+            freed += kept.file.bytes;
+            more
+        });
+        let count = wanted.count();
+        self.remove_oldest(count).map_err(|source| self.error(source))
     }
 
     fn remove_oldest(&mut self, count: usize) -> io::Result<()> {
@@ -262,29 +224,16 @@ impl Backlog {
 
     fn remove_kept(&self, kept: &Kept) -> io::Result<()> {
         let known = FileName::segment(kept.file.name.sequence().unwrap_or(0), KEPT);
-        [&kept.file.name, &known].into_iter().try_for_each(|name| match fs::remove_file(self.path(name)) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-            _ => Ok(()),
-        })
+        [&kept.file.name, &known].into_iter().try_for_each(|name| remove(&self.path(name)))
     }
 
-    /// Makes a recording of everything that is kept, or has the one that was made go on for longer.
-    ///
-    /// # Errors
-    /// When it was triggered, and could then not be sealed. Before that, whoever triggered it is told.
-    pub fn trigger(&mut self, trigger: Trigger, orders: &Orders) -> Result<(), SealingError> {
+    /// Makes a recording of everything that is kept, or has the one that was made go on for longer. Where that cannot
+    /// be, whoever triggered it is told.
+    pub fn trigger(&mut self, trigger: Trigger, orders: &Orders) {
         let Trigger { at, by, ends, told } = trigger;
-        let first = !self.is_triggered();
-        let marked = if first { self.begin(at, by, ends) } else { self.go_on_until(ends) };
+        let marked = if self.is_triggered() { self.go_on_until(ends) } else { self.begin(at, by, ends) };
         orders.tell_past(self.past());
-        match marked {
-            Ok(id) => told(Ok(&id)),
-            Err(error) => {
-                told(Err(error.to_string()));
-                return Ok(());
-            }
-        }
-        if first { self.promote() } else { Ok(()) }
+        told(marked.as_ref().map_err(ToString::to_string));
     }
 
     fn begin(&mut self, at: Timestamp, by: String, ends: Timestamp) -> Result<RecordingId, SealingError> {
@@ -301,22 +250,29 @@ impl Backlog {
         let (store, configuration_sha256) = (recording.window.store.clone(), self.configuration_sha256);
         let mark = Mark { recording: id.clone(), store, configuration_sha256, ends, trigger };
         tracing::info!(recording = %id, by = %mark.trigger.by, segments = self.kept.len(), "triggered: what was kept ready is recorded");
-        let json = serde_json::to_vec(&mark).map_err(|error| self.error(error.into()))?;
-        write_durably(&self.folder.join(MARK), &json).map_err(|source| self.error(source))?;
+        self.write_mark(&mark)?;
         if let Err(error) = self.promote_to(mark) {
             // As if it had not been triggered, since whoever did is told so.
             fs::remove_file(self.folder.join(MARK)).map_err(|source| self.error(source))?;
             return Err(error);
         }
+        if let Err(error) = remove(&self.folder.join(REST)) {
+            tracing::error!(window = %id.window, %error, "what a crash had ended before is begun again after the next one");
+        }
         Ok(id)
     }
 
+    fn write_mark(&self, mark: &Mark) -> Result<(), SealingError> {
+        let json = serde_json::to_vec(mark).map_err(io::Error::from);
+        json.and_then(|json| write_durably(&self.folder.join(MARK), &json)).map_err(|source| self.error(source))
+    }
+
     fn go_on_until(&mut self, ends: Timestamp) -> Result<RecordingId, SealingError> {
-        let Some((_, mark)) = &mut self.promoted else { return Err(self.error(io::ErrorKind::NotFound.into())) };
-        mark.ends = mark.ends.max(ends);
-        let (id, json) = (mark.recording.clone(), serde_json::to_vec(mark));
-        let written = json.map_err(io::Error::from).and_then(|json| write_durably(&self.folder.join(MARK), &json));
-        written.map_err(|source| self.error(source))?;
+        let Some((_, mark)) = &self.promoted else { return Err(self.error(io::ErrorKind::NotFound.into())) };
+        let later = Mark { ends: mark.ends.max(ends), ..mark.clone() };
+        self.write_mark(&later)?;
+        let id = later.recording.clone();
+        self.promoted.iter_mut().for_each(|(_, mark)| mark.ends = later.ends);
         Ok(id)
     }
 
@@ -334,40 +290,43 @@ impl Backlog {
         Ok(())
     }
 
-    /// Moves what was kept into the recording, sealed, the oldest first.
-    pub fn promote(&mut self) -> Result<(), SealingError> {
-        while let Some(kept) = self.kept.front().cloned() {
-            let Some((Promoted { chain, .. }, _)) = &mut self.promoted else { return Ok(()) };
-            let Some((_, suffix)) = parts(&kept.file.name) else { return Ok(()) };
-            let moved = chain.folder().join(FileName::segment(chain.next_sequence(), &suffix).to_string());
-            let own = self.folder.join(kept.file.name.to_string());
-            // Moved: a crash came before it was sealed. Neither: one came after that, and before it was forgotten here.
-            if let Some(path) = [own, moved].into_iter().find(|path| path.exists()) {
-                let segment = Finished {
-                    path,
-                    file: kept.file.clone(),
-                    counts: kept.counts,
-                    first_packet: kept.first_packet,
-                    last_packet: kept.last_packet,
-                    steps: kept.steps.clone(),
-                };
-                let clock = Arc::new(Remembered(kept.clock.clone()));
-                chain.made_with(kept.configuration_sha256, Some(clock));
-                self.seal(segment, kept.recovered.clone())?;
-            }
-            // For good, before the next one moves: what is known of one must not be taken for what is known of another.
-            let forgotten = self.remove_kept(&kept).and_then(|()| sync_folder(&self.folder));
-            forgotten.map_err(|source| self.error(source))?;
-            self.kept.pop_front();
+    /// Moves the oldest of what was kept into the recording that was triggered, sealed; false when there is none.
+    pub fn promote_oldest(&mut self) -> Result<bool, SealingError> {
+        let Some((Promoted { chain, .. }, _)) = &mut self.promoted else { return Ok(false) };
+        let Some(kept) = self.kept.front().cloned() else { return Ok(false) };
+        let suffix = parts(&kept.file.name).map(|(_, suffix)| suffix).unwrap_or_default();
+        let moved = chain.folder().join(FileName::segment(chain.next_sequence(), &suffix).to_string());
+        let own = self.folder.join(kept.file.name.to_string());
+        // Moved: a crash came before it was sealed. Neither: one came after that, and before it was forgotten here.
+        if let Some(path) = [own, moved].into_iter().find(|path| path.exists()) {
+            chain.made_with(kept.configuration_sha256, Some(Arc::new(Remembered(kept.clock.clone()))));
+            let segment = Finished {
+                path,
+                file: kept.file.clone(),
+                counts: kept.counts,
+                first_packet: kept.first_packet,
+                last_packet: kept.last_packet,
+                steps: kept.steps.clone(),
+            };
+            self.seal(segment, kept.recovered.clone())?;
         }
+        // For good, before the next one moves: what is known of one must not be taken for what is known of another.
+        let forgotten = self.remove_kept(&kept).and_then(|()| sync_folder(&self.folder));
+        forgotten.map_err(|source| self.error(source))?;
+        self.kept.pop_front();
+        Ok(true)
+    }
+
+    /// Seals a segment that was found open, behind everything that was kept.
+    pub fn seal_recovered(&mut self, segment: Finished, recovered: Recovered) -> Result<(), SealingError> {
         if let Some((Promoted { chain, .. }, _)) = &mut self.promoted {
             chain.made_with(self.configuration_sha256, Some(self.clock.clone()));
         }
-        Ok(())
+        self.seal(segment, Some(recovered))
     }
 
     /// Seals a segment as the recording's next, under that number.
-    pub fn seal(&mut self, mut segment: Finished, recovered: Option<Recovered>) -> Result<(), SealingError> {
+    fn seal(&mut self, mut segment: Finished, recovered: Option<Recovered>) -> Result<(), SealingError> {
         let Some((Promoted { chain, .. }, _)) = &mut self.promoted else { return Ok(()) };
         if let Some((_, suffix)) = parts(&segment.file.name) {
             segment.file.name = FileName::segment(chain.next_sequence(), &suffix);
@@ -399,14 +358,12 @@ impl Backlog {
     }
 
     /// It is over. What was triggered is sealed to its end, and can be closed; nothing here belongs to it any more.
-    pub fn finish(self) -> Result<Option<Promoted>, SealingError> {
+    pub fn finish(mut self) -> Result<Option<Promoted>, SealingError> {
+        while self.promote_oldest()? {}
         let Some((promoted, _)) = self.promoted else { return Ok(None) };
         let failed = |source| SealingError::Spool { folder: self.folder.clone(), source };
         for name in [EXPIRED, MARK] {
-            match fs::remove_file(self.folder.join(name)) {
-                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(failed(error)),
-                _ => {}
-            }
+            remove(&self.folder.join(name)).map_err(failed)?;
         }
         sync_folder(&self.folder).map_err(failed)?;
         Ok(Some(promoted))
@@ -429,74 +386,4 @@ impl Backlog {
     fn error(&self, source: io::Error) -> SealingError {
         SealingError::Spool { folder: self.folder.clone(), source }
     }
-}
-
-/// A clock that says what it said when a segment was finished.
-#[derive(Debug)]
-pub(super) struct Remembered(pub Option<seal::Clock>);
-
-impl Clock for Remembered {
-    fn now(&self) -> Moment {
-        Moment::default()
-    }
-
-    fn state(&self) -> Option<seal::Clock> {
-        self.0.clone()
-    }
-}
-
-/// A time of day by the clock that only goes on, as both stand now.
-fn steadily(now: Moment, wall: Timestamp) -> SignedDuration {
-    SignedDuration::try_from(now.steady).unwrap_or(SignedDuration::MAX).saturating_add(wall.duration_since(now.wall))
-}
-
-/// What is known of a segment that is kept. Where the disk has lost that, the segment is read anew, as one that
-/// was left open.
-fn read_kept(path: &Path, now: Moment) -> io::Result<Option<Kept>> {
-    match read::<Kept>(path) {
-        Ok(kept) => Ok(kept.map(|kept| Kept { finished: steadily(now, kept.until), ..kept })),
-        Err(error) if matches!(error.kind(), io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof) => {
-            tracing::error!(file = %path.display(), %error, "damaged in the spool: its segment is read anew");
-            fs::remove_file(path)?;
-            Ok(None)
-        }
-        Err(error) => Err(error),
-    }
-}
-
-/// What a folder was triggered to, if it was.
-pub(super) fn mark(folder: &Path) -> io::Result<Option<Mark>> {
-    read(&folder.join(MARK))
-}
-
-/// Number and suffix of a segment's file.
-fn parts(name: &FileName) -> Option<(u32, String)> {
-    match name {
-        FileName::Segment { sequence, suffix } => Some((*sequence, suffix.clone())),
-        FileName::Close | FileName::CloseSignature => None,
-    }
-}
-
-fn read<T: DeserializeOwned>(path: &Path) -> io::Result<Option<T>> {
-    match fs::read(path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-        bytes => Ok(Some(serde_json::from_slice(&bytes?)?)),
-    }
-}
-
-/// Folders of windows that are kept ready, or were.
-pub(super) fn folders(spool: &Spool) -> io::Result<Vec<(Name, PathBuf)>> {
-    let root = spool.ready_root();
-    let entries = match fs::read_dir(&root) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-        entries => entries?,
-    };
-    let mut folders = Vec::new();
-    for entry in entries {
-        let entry = entry?;
-        // What is not ours to name is not ours to touch.
-        let name = entry.file_name().to_str().and_then(|name| name.parse().ok());
-        folders.extend(name.map(|name| (name, entry.path())));
-    }
-    Ok(folders)
 }

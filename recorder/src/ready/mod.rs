@@ -13,12 +13,15 @@
 //!         000730.kept.json          with what its seal will say; renamed into place after it
 //!         expired.json              what was removed so far
 //!         trigger.json              it was triggered: all that is kept belongs to that recording
+//!         rest.json                 a crash ended that recording before its time, and it is to go on
 //!
 //! Nothing is sealed before the trigger: a seal names the one before, and the oldest are removed. Then segments move
 //! into the folder of the recording one by one, each sealed before the next moves, so that a crash leaves
-//! either the state before a step or the one after it. `trigger.json` goes once all of them are sealed.
+//! either the state before a step or the one after it. What is finished meanwhile waits its turn among them.
+//! `trigger.json` goes once all of them are sealed.
 
 mod backlog;
+mod folder;
 mod recover;
 #[cfg(test)]
 mod tests;
@@ -39,6 +42,7 @@ use formats::seal::{Close, Counts, EndReason};
 use jiff::Timestamp;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::time::Duration;
 
 /// Keeps the past of a window ready until it is ordered to end; once triggered, records until its time is over.
 /// Why it ended, and the close; none when it was never triggered: then what is kept stays for whoever comes next.
@@ -82,10 +86,10 @@ fn keep(
     let most_bytes = backlog.share().of(bound.bytes_max());
     orders.tell_past(backlog.past());
     loop {
-        for trigger in orders.take_triggers() {
-            backlog.trigger(trigger, orders)?;
-        }
-        match segments.recv_timeout(limits::TRIGGER_WAIT) {
+        orders.take_triggers().into_iter().for_each(|trigger| backlog.trigger(trigger, orders));
+        // Whoever was triggered seals what is kept between two segments.
+        let wait = if backlog.promote_oldest()? { Duration::ZERO } else { limits::TRIGGER_WAIT };
+        match segments.recv_timeout(wait) {
             Ok(segment) => {
                 backlog.take(segment.finish()?)?;
                 make_room(&mut backlog, bound, orders)?;
@@ -97,23 +101,16 @@ fn keep(
         orders.tell_past(backlog.past());
         clock.tick();
     }
-    for trigger in orders.take_triggers() {
-        backlog.trigger(trigger, orders)?;
-    }
+    orders.take_triggers().into_iter().for_each(|trigger| backlog.trigger(trigger, orders));
     Ok(backlog.finish()?)
 }
 
 /// A full spool takes what is kept ready first: nobody has asked for it yet.
 fn make_room(backlog: &mut Backlog, bound: &Bound, orders: &Orders) -> Result<(), RecordError> {
-    while bound.is_full().unwrap_or(false) && backlog.expire_oldest()? {}
-    let room = match backlog.window().filter(|_| backlog.is_triggered()) {
-        Some(window) => bound.enforce_for(window),
-        None => bound.enforce(), // What is kept ready keeps to its share by itself.
-    };
-    match room {
+    backlog.make_room(bound.excess_bytes().unwrap_or(0))?;
+    match bound.enforce() {
         Ok(Room::Left) => {}
-        Ok(Room::Full) => orders.end(EndReason::SpoolFull),
-        Ok(Room::ShareFull) => orders.end(EndReason::SpoolBudget),
+        Ok(Room::Full | Room::ShareFull) => orders.end(EndReason::SpoolFull),
         Err(error) => tracing::error!(%error, "the spool's size is not known"),
     }
     Ok(())

@@ -1,6 +1,7 @@
 //! What a crash left of recordings that had been triggered.
 
-use super::backlog::{self, Backlog, Remembered};
+use super::backlog::Backlog;
+use super::folder::{self, Remembered};
 use crate::recover::{self, Lock};
 use crate::seal::SealingError;
 use crate::spool::Spool;
@@ -30,7 +31,7 @@ pub struct Rest {
 /// When the spool itself cannot be read.
 pub fn recover(spool: &Spool, now: Timestamp) -> io::Result<Vec<Rest>> {
     let mut rests = Vec::new();
-    for (window, folder) in backlog::folders(spool)? {
+    for (window, folder) in folder::folders(spool)? {
         let Some(lock) = Lock::take(&folder)? else { continue };
         match recover_one(spool, &folder, lock, now) {
             Ok(None) => {}
@@ -41,28 +42,32 @@ pub fn recover(spool: &Spool, now: Timestamp) -> io::Result<Vec<Rest>> {
     Ok(rests)
 }
 
-/// When it was to end, if it was triggered.
+/// When it is to end, if it was triggered and did not come to its end.
 fn recover_one(spool: &Spool, folder: &Path, lock: Lock, now: Timestamp) -> Result<Option<Timestamp>, SealingError> {
     let failed = |source| SealingError::Spool { folder: folder.to_owned(), source };
-    let Some(mark) = backlog::mark(folder).map_err(failed)? else { return Ok(None) };
+    let Some(mark) = folder::mark(folder).map_err(failed)? else {
+        return folder::rest(folder, now).map_err(failed);
+    };
     let ends = mark.ends;
     // What was recorded before is not timed by the clock as it is now.
     let clock = Arc::new(Remembered(None));
     let mut backlog =
         Backlog::load(spool, folder.to_owned(), lock, mark.configuration_sha256, clock).map_err(failed)?;
     backlog.promote_to(mark)?;
-    backlog.promote()?;
+    while backlog.promote_oldest()? {}
     // Behind what was kept: a segment that was moved and not sealed, then those that were open.
     while let Some((open, name, compression)) =
         backlog.chain().map_or(Ok(None), |chain| recover::left_open(spool, chain)).map_err(failed)?
     {
         let (segment, recovered) = recover::cut(&open, name, compression).map_err(failed)?;
-        backlog.seal(segment, Some(recovered))?;
+        backlog.seal_recovered(segment, recovered)?;
     }
     while let Some((open, name, compression)) = backlog.left_open().map_err(failed)? {
         let (segment, recovered) = recover::cut(&open, name, compression).map_err(failed)?;
-        backlog.seal(segment, Some(recovered))?;
+        backlog.seal_recovered(segment, recovered)?;
     }
+    // Before the mark goes: the next start may be killed too.
+    folder::note_rest(folder, ends).map_err(failed)?;
     if let Some(promoted) = backlog.finish()? {
         let close = promoted.chain.close(EndReason::Crash, now)?;
         tracing::warn!(recording = %close.recording, packets = close.counts.written.packets, "recording was left behind after its trigger: recovered and closed");
@@ -75,10 +80,10 @@ fn recover_one(spool: &Spool, folder: &Path, lock: Lock, now: Timestamp) -> Resu
 /// # Errors
 /// When the spool cannot be read, or a folder of it not be removed.
 pub fn remove_others(spool: &Spool, wanted: &[Name]) -> io::Result<()> {
-    for (window, folder) in backlog::folders(spool)?.into_iter().filter(|(window, _)| !wanted.contains(window)) {
+    for (window, folder) in folder::folders(spool)?.into_iter().filter(|(window, _)| !wanted.contains(window)) {
         // Still worked on; or triggered, and to be recovered.
         let Some(_lock) = Lock::take(&folder)? else { continue };
-        if backlog::mark(&folder)?.is_none() {
+        if folder::mark(&folder)?.is_none() {
             let segments = fs::read_dir(&folder)?.flatten().filter(is_kept).count();
             tracing::warn!(%window, segments, "window is gone: what was kept ready for it is removed");
             fs::remove_dir_all(&folder)?;
@@ -88,5 +93,5 @@ pub fn remove_others(spool: &Spool, wanted: &[Name]) -> io::Result<()> {
 }
 
 fn is_kept(entry: &fs::DirEntry) -> bool {
-    entry.file_name().to_string_lossy().ends_with(backlog::KEPT)
+    entry.file_name().to_string_lossy().ends_with(folder::KEPT)
 }

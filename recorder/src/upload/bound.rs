@@ -48,10 +48,10 @@ impl Bound {
         self.bytes_max
     }
 
-    /// Whether there is more in the spool than there may be.
-    pub fn is_full(&self) -> Result<bool, UploadError> {
+    /// How much more there is in the spool than there may be.
+    pub fn excess_bytes(&self) -> Result<u64, UploadError> {
         let used = self.spool.used_bytes().map_err(|source| spool_error(std::path::Path::new("spool"), source))?;
-        Ok(used > self.bytes_max)
+        Ok(used.saturating_sub(self.bytes_max))
     }
 
     /// Looks how full the spool is, and does what the policy says: with [`SpoolFull::DropOldest`] gives up the
@@ -68,10 +68,11 @@ impl Bound {
         }
     }
 
-    /// As [`Bound::enforce`], and the same for the window's share of the spool, if it has one.
+    /// As [`Bound::enforce`], and the same for the window's share of the spool, if it has one. What is kept ready for
+    /// a trigger keeps to its share by itself, and what is recorded then is not bound by it.
     pub fn enforce_for(&self, window: &Window) -> Result<Room, UploadError> {
         let room = self.enforce()?;
-        let Some(share) = window.budget.spool else { return Ok(room) };
+        let Some(share) = window.budget.spool.filter(|_| window.pre_trigger.is_none()) else { return Ok(room) };
         let error = |source| spool_error(std::path::Path::new("spool"), source);
         let used = self.spool.used_bytes_of(&window.name).map_err(error)?;
         let excess_bytes = used.saturating_sub(share.of(self.bytes_max));
