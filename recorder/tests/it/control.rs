@@ -131,6 +131,42 @@ fn windows_are_read_anew_and_those_that_are_the_same_go_on() {
 }
 
 #[test]
+fn a_run_takes_the_place_of_the_one_before_where_that_is_the_policy() {
+    let Some(cable) = Cable::new() else { return };
+    let recorder = cable.run(&format!("{HEAD}{}", window("shift", "on_demand: true, duration: 1h, overlap: replace")));
+    wait_until("the first begins", || cable.ctl(&["start", "shift"]).is_ok());
+    wait_until("packets are recorded", || {
+        cable.send(10, 100, 9999, 0.01);
+        !cable.ctl(&["status"]).unwrap().contains(": 0 packets")
+    });
+    cable.ctl(&["start", "shift"]).unwrap();
+    wait_until("the first is stored", || !cable.stored().is_empty());
+    recorder.stop();
+    let reasons: Vec<_> = cable.stored().into_iter().map(|stored| stored.close.reason).collect();
+    assert_eq!(reasons, [EndReason::Replaced, EndReason::Stopped]);
+}
+
+#[test]
+fn a_signal_triggers_every_window_on_demand() {
+    let Some(cable) = Cable::new() else { return };
+    let windows = [
+        window("all-day", "always: true"),
+        window("plain", "on_demand: true, duration: 1h"),
+        window("ready", "on_demand: true, duration: 1h, pre_trigger: 1h"),
+    ];
+    let recorder = cable.run(&format!("{HEAD}{}", windows.concat()));
+    let runs = || cable.ctl(&["status"]).unwrap_or_default().matches(" until ").count();
+    wait_until("it is ready", || cable.ctl(&["status"]).is_ok_and(|status| status.contains("  ready, since ")));
+    assert_eq!(runs(), 1);
+    recorder.signal("USR1");
+    wait_until("both are recorded", || runs() == 3);
+    recorder.stop();
+    let stored: Vec<_> = cable.stored().into_iter().map(|stored| stored.close).collect();
+    let by: Vec<_> = stored.iter().map(|close| close.trigger.as_ref().map(|trigger| trigger.by.as_str())).collect();
+    assert_eq!(by, [None, None, Some("signal")]);
+}
+
+#[test]
 fn what_is_pinned_stays_until_it_is_unpinned() {
     let Some(cable) = Cable::new() else { return };
     let window = window("incident", "on_demand: true, duration: 1h");
