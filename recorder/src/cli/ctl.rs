@@ -41,7 +41,7 @@ enum What {
     },
     /// Say what is recorded, what comes next, and how full the spool is.
     Status,
-    /// End the runs of a window that are going on.
+    /// End the runs of a window that are going on; the next begins when its schedule says.
     Stop {
         /// Name of the window.
         window: Name,

@@ -184,7 +184,8 @@ fn record(recording: &Recording, orders: &Orders, recorder: &Recorder) -> Ending
     let Recorder { spool, bound, settings } = recorder;
     let id = &recording.id;
     // Each try would add a segment to a spool that is full.
-    if !matches!(bound.enforce_for(&recording.window), Ok(Room::Left) | Err(_)) {
+    let makes_room_itself = recording.window.pre_trigger.is_some();
+    if !makes_room_itself && !matches!(bound.enforce_for(&recording.window), Ok(Room::Left) | Err(_)) {
         tracing::error!(recording = %id, "recording could not begin: the spool, or its share of it, is full");
         return Ending::Failed;
     }

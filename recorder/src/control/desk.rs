@@ -141,8 +141,11 @@ impl Desk {
         self.running.is_empty()
     }
 
-    /// Ends every recording.
-    pub fn end_all(&self) {
+    /// Ends every recording; what has not begun yet never does.
+    pub fn end_all(&mut self) {
+        for Begin { recording, .. } in self.to_begin.drain(..) {
+            self.running.retain(|running| running.id != recording.id);
+        }
         self.running.iter().for_each(|running| running.orders.end(EndReason::Stopped));
     }
 
@@ -375,3 +378,6 @@ impl Desk {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
