@@ -38,12 +38,26 @@ pub struct Past {
     pub triggered: Option<(RecordingId, Timestamp)>,
 }
 
+impl Past {
+    fn ends(&self) -> Option<Timestamp> {
+        self.triggered.as_ref().map(|(_, ends)| *ends)
+    }
+}
+
+/// What has to be known together.
+#[derive(Debug, Default)]
+struct Life {
+    past: Past,
+    /// Nothing more is captured.
+    over: bool,
+}
+
 /// Orders to one recording. Shared by reference; nobody waits for anybody.
 #[derive(Debug, Default)]
 pub struct Orders {
     end: OnceLock<EndReason>,
     triggers: Mutex<Vec<Trigger>>,
-    past: Mutex<Past>,
+    life: Mutex<Life>,
     packets: AtomicU64,
     bytes: AtomicU64,
     work_ns: AtomicU64,
@@ -71,19 +85,38 @@ impl Orders {
         std::mem::take(&mut *lock(&self.triggers))
     }
 
-    /// Tells what is kept of the past, and what became of it.
-    pub fn tell_past(&self, past: Past) {
-        *lock(&self.past) = past;
+    /// Tells what is kept of the past, and what became of it. True while it can still go on for longer.
+    pub fn tell_past(&self, past: Past) -> bool {
+        let mut life = lock(&self.life);
+        life.past = past;
+        !life.over
     }
 
     /// What is kept of the past.
     pub fn past(&self) -> Past {
-        lock(&self.past).clone()
+        lock(&self.life).past.clone()
     }
 
     /// When it ends, where a trigger has decided that.
     pub fn ends(&self) -> Option<Timestamp> {
-        lock(&self.past).triggered.as_ref().map(|(_, ends)| *ends)
+        lock(&self.life).past.ends()
+    }
+
+    /// Tells that nothing more is captured, since its time is over: unless it is to go on past `ends` by now.
+    pub fn time_is_over(&self, ends: Option<Timestamp>) -> bool {
+        let mut life = lock(&self.life);
+        life.over |= life.past.ends() == ends;
+        life.over
+    }
+
+    /// Tells that nothing more is captured, whatever was asked for.
+    pub fn tell_over(&self) {
+        lock(&self.life).over = true;
+    }
+
+    /// Whether nothing more is captured.
+    pub fn is_over(&self) -> bool {
+        lock(&self.life).over
     }
 
     /// Adds what a thread of it worked.

@@ -179,20 +179,22 @@ fn capture(
         if let Some(reason) = orders.to_end() {
             break Ok(reason.clone());
         }
-        match orders.ends() {
+        let triggered_until = orders.ends();
+        match triggered_until {
             Some(ends) => due.move_to(clock.now(), ends),
             None if recording.window.pre_trigger.is_some() => free = written,
             None => {}
         }
         let spent = Volume { packets: written.packets - free.packets, bytes: written.bytes - free.bytes };
         break Ok(match () {
-            () if due.is_over(clock.now()) => EndReason::Duration,
+            () if due.is_over(clock.now()) && orders.time_is_over(triggered_until) => EndReason::Duration,
             () if budget.packets.is_some_and(|most| spent.packets >= most) => EndReason::PacketBudget,
             () if budget.bytes.is_some_and(|most| spent.bytes >= most.0) => EndReason::ByteBudget,
             () if cpu.as_mut().is_some_and(|cpu| cpu.is_over(Instant::now(), orders.work())) => EndReason::CpuBudget,
             () => continue,
         });
     };
+    orders.tell_over();
     let finished = pump.finish(ring);
     ended.and_then(|reason| finished.map(|()| reason))
 }

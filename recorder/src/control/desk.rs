@@ -65,6 +65,8 @@ pub struct Desk {
     to_begin: Vec<Begin>,
     /// Triggered recordings that ended before their time: they go on as soon as their windows are ready again.
     rests: Vec<Rest>,
+    /// Triggers that came as the time of the triggered recording was over.
+    late: Vec<(Name, Trigger)>,
     files: TriggerFiles,
     spool: Spool,
     cluster: Name,
@@ -78,11 +80,12 @@ pub struct Desk {
 impl Desk {
     /// Follows `config` on `node` from `now` on, with the rests of what a crash ended.
     pub fn new(config: &Config, node: Name, spool: Spool, rests: Vec<Rest>, now: Timestamp) -> Self {
-        let desk = Self {
+        let mut desk = Self {
             agenda: Agenda::new(config, node.clone(), now),
             running: Vec::new(),
             to_begin: Vec::new(),
             rests,
+            late: Vec::new(),
             files: TriggerFiles::default(),
             spool,
             cluster: config.cluster.clone(),
@@ -117,6 +120,8 @@ impl Desk {
     /// Told how a recording ended.
     pub fn ended(&mut self, id: &RecordingId, ending: Ending, now: Timestamp) {
         let over = self.running.iter().position(|running| running.id == *id).map(|at| self.running.swap_remove(at));
+        let late = over.iter().flat_map(|over| over.orders.take_triggers());
+        self.late.extend(late.map(|trigger| (id.window.clone(), trigger)));
         match ending {
             Ending::Failed => {
                 let ends = over.and_then(|over| over.orders.ends()).filter(|ends| *ends > now);
@@ -128,9 +133,11 @@ impl Desk {
         self.remove_what_is_ready_for_nobody();
     }
 
-    fn remove_what_is_ready_for_nobody(&self) {
+    fn remove_what_is_ready_for_nobody(&mut self) {
         let ready = self.agenda.windows().filter(|(window, _)| window.pre_trigger.is_some());
         let ready: Vec<Name> = ready.map(|(window, _)| window.name.clone()).collect();
+        self.late.retain(|(window, _)| ready.contains(window));
+        self.rests.retain(|rest| ready.contains(&rest.window));
         if let Err(error) = ready::remove_others(&self.spool, &ready) {
             tracing::error!(%error, "what is kept ready for windows that are gone cannot be removed");
         }
@@ -204,11 +211,14 @@ impl Desk {
         begun
     }
 
-    /// A window that is ready again after its triggered recording was cut short: that goes on.
+    /// A window that is ready again after its triggered recording was cut short, or triggered anew as it ended: that
+    /// goes on.
     fn go_on(&mut self, window: &Name, orders: &Orders, now: Timestamp) {
         let ends =
             self.rests.iter().filter(|rest| rest.window == *window && rest.ends > now).map(|rest| rest.ends).max();
-        self.rests.retain(|rest| rest.window != *window && rest.ends > now);
+        self.rests.retain(|rest| rest.window != *window);
+        let late = self.late.extract_if(.., |(late, _)| late == window);
+        late.for_each(|(_, trigger)| orders.trigger(trigger));
         if let Some(ends) = ends {
             let by = "the trigger of before, to record the rest".to_owned();
             orders.trigger(Trigger { at: now, by, ends, told: Box::new(|_| {}) });

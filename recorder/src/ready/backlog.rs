@@ -230,10 +230,16 @@ impl Backlog {
     /// Makes a recording of everything that is kept, or has the one that was made go on for longer. Where that cannot
     /// be, whoever triggered it is told.
     pub fn trigger(&mut self, trigger: Trigger, orders: &Orders) {
-        let Trigger { at, by, ends, told } = trigger;
-        let marked = if self.is_triggered() { self.go_on_until(ends) } else { self.begin(at, by, ends) };
-        orders.tell_past(self.past());
-        told(marked.as_ref().map_err(ToString::to_string));
+        let extends = self.is_triggered();
+        let marked = match extends {
+            true => self.go_on_until(trigger.ends),
+            false => self.begin(trigger.at, trigger.by.clone(), trigger.ends),
+        };
+        let goes_on = orders.tell_past(self.past());
+        if extends && !goes_on {
+            return orders.trigger(trigger); // Its time was over a moment before: it triggers the next one.
+        }
+        (trigger.told)(marked.as_ref().map_err(ToString::to_string));
     }
 
     fn begin(&mut self, at: Timestamp, by: String, ends: Timestamp) -> Result<RecordingId, SealingError> {

@@ -86,7 +86,10 @@ fn keep(
     let most_bytes = backlog.share().of(bound.bytes_max());
     orders.tell_past(backlog.past());
     loop {
-        orders.take_triggers().into_iter().for_each(|trigger| backlog.trigger(trigger, orders));
+        // Once it is over, what asks for more is for the next one.
+        if !(orders.is_over() && backlog.is_triggered()) {
+            orders.take_triggers().into_iter().for_each(|trigger| backlog.trigger(trigger, orders));
+        }
         // Whoever was triggered seals what is kept between two segments.
         let wait = if backlog.promote_oldest()? { Duration::ZERO } else { limits::TRIGGER_WAIT };
         match segments.recv_timeout(wait) {
@@ -101,7 +104,9 @@ fn keep(
         orders.tell_past(backlog.past());
         clock.tick();
     }
-    orders.take_triggers().into_iter().for_each(|trigger| backlog.trigger(trigger, orders));
+    if !backlog.is_triggered() {
+        orders.take_triggers().into_iter().for_each(|trigger| backlog.trigger(trigger, orders));
+    }
     Ok(backlog.finish()?)
 }
 

@@ -141,6 +141,11 @@ fn a_trigger_makes_a_recording_and_a_second_one_extends_it() {
         backlog.trigger(trigger, &orders);
         assert_eq!(orders.ends(), Some(at(ends.max(1000))));
     }
+    // Once nothing more is captured, the next one is triggered; nobody is told before.
+    assert!(!orders.time_is_over(Some(at(1000))) && orders.time_is_over(Some(at(1200))));
+    let trigger = Trigger { at: at(1190), by: "late".to_owned(), ends: at(1500), told: Box::new(|_| panic!("told")) };
+    backlog.trigger(trigger, &orders);
+    assert_eq!(orders.take_triggers().len(), 1);
     // It begins when its first segment did: as the one before ended.
     let id = orders.past().triggered.unwrap().0;
     assert_eq!(id.start.time(), at(360));

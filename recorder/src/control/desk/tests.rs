@@ -74,4 +74,10 @@ fn what_a_crash_ended_goes_on_once() {
     assert_eq!(triggers.iter().map(Vec::len).collect::<Vec<_>>(), [1, 0]);
     assert_eq!(triggers[0][0].ends, ends);
     assert!(desk.rests.is_empty());
+    // What comes as a recording ends is for the next.
+    let trigger = Trigger { at: ends, by: "late".to_owned(), ends, told: Box::new(|_| {}) };
+    begun[1].orders.trigger(trigger);
+    desk.ended(&begun[1].recording.id, Ending::Over, ends);
+    let [again] = &desk.begin_due(ends)[..] else { panic!("it is kept ready again") };
+    assert_eq!((again.recording.id.window.as_str(), again.orders.take_triggers().len()), ("x", 1));
 }
