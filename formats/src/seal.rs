@@ -228,6 +228,9 @@ pub struct Close {
     pub forgotten: Vec<u32>,
     /// Packets in those; not part of `counts`, which are the seals' sums.
     pub forgotten_volume: Volume,
+    /// What set it off, where it began with what had been kept ready; not there for others.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trigger: Option<Trigger>,
     /// The clock as the last seal that knows of it says, with the steps of all seals.
     #[serde(default)]
     pub clock: Option<Clock>,
@@ -235,6 +238,22 @@ pub struct Close {
     pub recorder: String,
     /// SHA-256 of the bytes of the last seal; null without segments.
     pub last_seal_sha256: Option<Hash256>,
+}
+
+/// What made a recording of the past that was kept ready.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Trigger {
+    /// When.
+    pub at: Timestamp,
+    /// By whom or what, in words.
+    pub by: String,
+    /// Since when the past had been kept ready.
+    pub ready_since: Timestamp,
+    /// What had been kept, and was removed before the trigger because it was too old or took too much room. It is
+    /// no part of the recording.
+    pub expired: Volume,
+    /// How many segments that was.
+    pub expired_segments: u64,
 }
 
 /// Why a recording ended.

@@ -11,6 +11,7 @@ pub mod limits;
 pub mod link;
 pub mod orders;
 pub mod pipeline;
+pub mod ready;
 pub mod recover;
 pub mod rotate;
 pub mod schedule;

@@ -3,6 +3,7 @@
 //! Together they are the recorder's memory: 32 MiB ring, 6 MiB batches, 1 MiB compressed, about 2 MiB of
 //! zstd, and the program: below 64 MiB resident whatever the traffic.
 
+use crate::schedule::Percent;
 use std::time::Duration;
 
 /// Default size of the ring [bytes]: the stall it rides out is size ÷ rate, 0.25 s at 1 Gbit/s.
@@ -91,6 +92,15 @@ pub const CPU_MEASURED: Duration = Duration::from_secs(10);
 
 /// How often it is looked at: eleven samples are kept.
 pub const CPU_SAMPLE: Duration = Duration::from_secs(1);
+
+/// How long a trigger waits to be noticed.
+pub const TRIGGER_WAIT: Duration = Duration::from_millis(250);
+
+/// Share of the spool that what is kept ready takes at most, unless the window's budget says otherwise.
+pub const READY_SHARE_DEFAULT: Percent = Percent(25);
+
+/// Segments that are kept ready at most: a day of ten seconds each. 400 bytes of memory for each make 4 MiB.
+pub const READY_SEGMENTS_MAX: usize = 10_000;
 
 /// Longest configuration that is read, all files together [bytes]: about ten thousand windows.
 pub const CONFIG_BYTES_MAX: usize = 4 << 20;

@@ -89,7 +89,7 @@ fn recover_one(spool: &Spool, id: &RecordingId, now: Timestamp) -> Result<Option
 }
 
 /// The segment that the chain has no seal of yet.
-fn left_open(spool: &Spool, chain: &Chain) -> io::Result<Option<(PathBuf, FileName, Compression)>> {
+pub(crate) fn left_open(spool: &Spool, chain: &Chain) -> io::Result<Option<(PathBuf, FileName, Compression)>> {
     for compression in [Compression::Zstd, Compression::None] {
         let name = FileName::segment(chain.next_sequence(), compression.suffix());
         let (whole, open) = (spool.path(chain.id(), &name), chain.folder().join(format!("{name}{OPEN}")));
@@ -105,7 +105,7 @@ fn left_open(spool: &Spool, chain: &Chain) -> io::Result<Option<(PathBuf, FileNa
 }
 
 /// Cuts a segment behind its last whole frame.
-fn cut(open: &Path, name: FileName, compression: Compression) -> io::Result<(Finished, Recovered)> {
+pub(crate) fn cut(open: &Path, name: FileName, compression: Compression) -> io::Result<(Finished, Recovered)> {
     let file = File::options().read(true).write(true).open(open)?;
     let metadata = file.metadata()?;
     let Scanned { bytes, sha256, counts, first_packet, last_packet, alive_until } = scan::scan(&file, compression)?;

@@ -2,6 +2,7 @@
 //!
 //!     <spool>/<cluster>/<window>/<start>/<node>/     as in the store
 //!         store.json            where it goes; written first, never uploaded
+//!         trigger.json          what set it off, for `close.json`; of recordings of what was kept ready
 //!         000003.pcapng.zst     …                    the files of a segment
 //!         000003.seal.json.minisig                   where there is a key, before the seal it signs
 //!         000003.seal.json                           renamed into place after them: now it may be uploaded
@@ -9,24 +10,35 @@
 //!                                                    recording is, to continue the chain after a crash
 //!         000001.forgotten                           its files were given up; the next seal, or close.json, says so
 //!         close.json.minisig, close.json             renamed into place last
+//!         pinned.json                                somebody wants it kept here: none of its files is removed
+//!         stored.json                                all of it is stored; only of those that are pinned
 //!
 //! Every step is one rename or one removal, so that a crash leaves the state before it or after it.
 //! Names that are none of these belong to who is still writing them.
 
 use crate::schedule::StoreTarget;
-use formats::seal::{Close, Seal, SealError, Volume};
+use formats::seal::{Close, Seal, SealError, Trigger, Volume};
 use formats::signature::SecretKey;
 use formats::store::{FileName, Name, RecordingId};
+use jiff::Timestamp;
 use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// Suffix of a seal that is stored.
 pub const SENT: &str = "sent.json";
 /// Suffix of the mark that the files of a segment were given up.
 pub const FORGOTTEN: &str = "forgotten";
+/// What set a recording off.
+const TRIGGER: &str = "trigger.json";
+/// Somebody wants a recording kept here.
+const PINNED: &str = "pinned.json";
+/// A recording that is kept here is stored.
+const STORED: &str = "stored.json";
+/// What windows keep ready, a folder each: no recording, for no cluster has a name like that.
+const READY: &str = ".ready";
 /// Where a recording goes.
 const STORE: &str = "store.json";
 
@@ -35,13 +47,15 @@ const STORE: &str = "store.json";
 pub struct Spool {
     root: PathBuf,
     signer: Option<Arc<SecretKey>>,
+    /// Held while files are removed, and while a recording is pinned: what is pinned is there.
+    pins: Arc<Mutex<()>>,
 }
 
 impl Spool {
     /// The spool in `root`, which is made if it is not there.
     pub fn open(root: &Path) -> io::Result<Self> {
         fs::create_dir_all(root)?;
-        Ok(Self { root: root.to_owned(), signer: None })
+        Ok(Self { root: root.to_owned(), signer: None, pins: Arc::default() })
     }
 
     /// Signs what is sealed and closed from here on.
@@ -66,6 +80,32 @@ impl Spool {
         fs::create_dir_all(&folder)?;
         write_durably(&folder.join(STORE), &serde_json::to_vec(target)?)?;
         Ok(folder)
+    }
+
+    /// Makes the folder of a recording that was triggered, or finds it begun.
+    pub fn set_off(&self, id: &RecordingId, trigger: &Trigger, target: &StoreTarget) -> io::Result<()> {
+        let folder = self.folder(id);
+        fs::create_dir_all(&folder)?;
+        write_durably(&folder.join(TRIGGER), &serde_json::to_vec(trigger)?)?;
+        if folder.join(STORE).exists() { Ok(()) } else { self.begin(id, target).map(drop) }
+    }
+
+    /// What set a recording off, if that is known.
+    pub fn trigger(&self, id: &RecordingId) -> io::Result<Option<Trigger>> {
+        let Some(bytes) = fs::read(self.folder(id).join(TRIGGER)).map(Some).or_else(gone(None))? else {
+            return Ok(None);
+        };
+        Ok(Some(serde_json::from_slice(&bytes)?))
+    }
+
+    /// Where windows keep the past ready.
+    pub fn ready_root(&self) -> PathBuf {
+        self.root.join(READY)
+    }
+
+    /// Where a window keeps the past ready.
+    pub fn ready_folder(&self, window: &Name) -> PathBuf {
+        self.ready_root().join(window.as_str())
     }
 
     /// Where a recording goes.
@@ -158,8 +198,11 @@ impl Spool {
         // Another process with the same spool may have been faster; what is stored is stored.
         fs::rename(self.path(id, &FileName::seal(seal.sequence)), self.path(id, &sent)).or_else(gone(()))?;
         sync_folder(&self.folder(id)).or_else(gone(()))?;
-        fs::remove_file(self.path(id, &FileName::seal(seal.sequence).signature())).or_else(gone(()))?;
-        self.remove_files(id, seal)
+        self.remove_files(id, seal)?;
+        match self.is_pinned(id) {
+            true => Ok(()),
+            false => fs::remove_file(self.path(id, &FileName::seal(seal.sequence).signature())).or_else(gone(())),
+        }
     }
 
     /// Gives up the files of a segment that waits, and marks it for the next seal to tell.
@@ -176,6 +219,10 @@ impl Spool {
     }
 
     fn remove_files(&self, id: &RecordingId, seal: &Seal) -> io::Result<()> {
+        let _pins = self.pins.lock().unwrap_or_else(PoisonError::into_inner);
+        if self.is_pinned(id) {
+            return Ok(());
+        }
         seal.files.iter().try_for_each(|file| fs::remove_file(self.path(id, &file.name)).or_else(gone(())))
     }
 
@@ -221,8 +268,16 @@ impl Spool {
         Ok(Some(Ok(close)))
     }
 
-    /// A recording is stored, `close.json` and all: nothing of it stays here.
+    /// A recording is stored, `close.json` and all: nothing of it stays here, unless it is pinned.
     pub fn done(&self, id: &RecordingId) -> io::Result<()> {
+        let _pins = self.pins.lock().unwrap_or_else(PoisonError::into_inner);
+        if self.is_pinned(id) {
+            return write_durably(&self.folder(id).join(STORED), b"{}");
+        }
+        self.remove(id)
+    }
+
+    fn remove(&self, id: &RecordingId) -> io::Result<()> {
         let folder = self.folder(id);
         fs::remove_dir_all(&folder).or_else(gone(()))?;
         // The folder of the run, if nothing else is in it. Those above are for the next run.
@@ -230,8 +285,58 @@ impl Spool {
         Ok(())
     }
 
-    /// After a crash: removes files whose seal says that they are stored.
+    /// Keeps a recording here, whatever becomes of it in the store; false when it is not here.
+    pub fn pin(&self, id: &RecordingId, now: Timestamp) -> io::Result<bool> {
+        let _pins = self.pins.lock().unwrap_or_else(PoisonError::into_inner);
+        let folder = self.folder(id);
+        if !folder.join(STORE).exists() {
+            return Ok(false);
+        }
+        write_durably(&folder.join(PINNED), &serde_json::to_vec(&serde_json::json!({ "since": now }))?)?;
+        Ok(true)
+    }
+
+    /// Takes back [`Spool::pin`]; false when it was not pinned. What is stored goes at once.
+    pub fn unpin(&self, id: &RecordingId) -> io::Result<bool> {
+        let _pins = self.pins.lock().unwrap_or_else(PoisonError::into_inner);
+        let folder = self.folder(id);
+        if !self.is_pinned(id) {
+            return Ok(false);
+        }
+        fs::remove_file(folder.join(PINNED))?;
+        sync_folder(&folder)?;
+        self.tidy(id)?;
+        Ok(true)
+    }
+
+    /// Whether somebody wants it kept here.
+    pub fn is_pinned(&self, id: &RecordingId) -> bool {
+        self.folder(id).join(PINNED).exists()
+    }
+
+    /// Whether it is here only because it is pinned, or was when we last looked.
+    pub fn is_stored(&self, id: &RecordingId) -> bool {
+        self.folder(id).join(STORED).exists()
+    }
+
+    /// Recordings that are pinned.
+    pub fn pinned(&self) -> io::Result<Vec<RecordingId>> {
+        Ok(self.recordings()?.into_iter().filter(|id| self.is_pinned(id)).collect())
+    }
+
+    /// Recordings that are not stored, or not wholly.
+    pub fn unsent(&self) -> io::Result<Vec<RecordingId>> {
+        Ok(self.recordings()?.into_iter().filter(|id| !self.is_stored(id)).collect())
+    }
+
+    /// After a crash, or when it is no longer pinned: removes what is known to be stored.
     pub fn tidy(&self, id: &RecordingId) -> io::Result<()> {
+        if self.is_pinned(id) {
+            return Ok(());
+        }
+        if self.is_stored(id) {
+            return self.remove(id);
+        }
         let sent = self.numbered(id, SENT)?;
         for entry in fs::read_dir(self.folder(id))? {
             let entry = entry?;

@@ -2,7 +2,8 @@
 //!
 //! Every case of `testdata/pcaps` is cut at random places: its beginning left out, its end left out, one packet in a
 //! hundred taken away. What the rows of a part hold must be what the rows of the whole hold: NULL is allowed, anything
-//! else is wrong. How much is still found is printed. `REMORA_TEST_CUTS` says how often each case is cut in each way.
+//! else is wrong. How much is still found is printed. `REMORA_TEST_CUTS` says how often each case is cut in each way,
+//! `REMORA_TEST_CASE` which case alone is.
 
 use arrow::array::{Array, ArrayRef, AsArray};
 use arrow::datatypes::{Int64Type, TimestampMicrosecondType};
@@ -64,6 +65,9 @@ const TIMES: [&str; 4] = ["ts", "latency_ms", "first_byte_ms", "settled_ms"];
 
 /// Bodies: of a part they are the beginning, or what is left of them, and `body_note` says where bytes are missing.
 const BODIES: [&str; 3] = ["request_body", "response_body", "body"];
+
+/// Messages of gRPC: of a part those before a loss or the end, as a list.
+const MESSAGES: [&str; 2] = ["request", "response"];
 
 /// Who talks to whom.
 const ENDS: [&str; 4] = ["client_ip", "client_port", "server_ip", "server_port"];
@@ -269,6 +273,14 @@ impl Relation {
                 && (part.get("pair") == "cut" || part.get("end_reason") == "input_end")
                 && number(held) <= number(whole.get(column))
         };
+        let first_messages = |column: &str, held: &str| {
+            let held = held.strip_prefix('[').and_then(|held| held.strip_suffix(']'));
+            let whole = whole.get(column);
+            table == "grpc"
+                && MESSAGES.contains(&column)
+                && !part.is_whole()
+                && held.is_some_and(|held| whole.strip_prefix('[').unwrap_or(whole).starts_with(held))
+        };
         let may_differ = |column: &str| {
             OF_WHAT_WAS_SEEN.contains(&column)
                 || table == "flows" && OF_PACKETS.contains(&column)
@@ -285,6 +297,7 @@ impl Relation {
             whole.get(column) == held
                 || part_of_body(column, held)
                 || counted_so_far(column, held)
+                || first_messages(column, held)
                 || held.contains('␀') && is_known_of(held, whole.get(column))
                 || !part.is_whole() && begins(held, whole.get(column))
         };
@@ -372,7 +385,9 @@ fn told(table: &str, part: &Row, whole: &Row, columns: &[&str]) -> String {
 fn cases() -> Vec<PathBuf> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../testdata/pcaps");
     let inputs = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path().join("input.pcapng.zst"));
-    let mut inputs: Vec<_> = inputs.filter(|input| input.is_file()).collect();
+    let only = std::env::var_os("REMORA_TEST_CASE");
+    let wanted = |input: &PathBuf| only.as_ref().is_none_or(|only| input.parent().unwrap().ends_with(only));
+    let mut inputs: Vec<_> = inputs.filter(|input| input.is_file() && wanted(input)).collect();
     inputs.sort();
     inputs
 }

@@ -10,6 +10,7 @@ use formats::store::{Name, RecordingId};
 use jiff::{SignedDuration, Timestamp};
 use recorder::orders::Orders;
 use recorder::pipeline::{self, Settings};
+use recorder::ready;
 use recorder::recover;
 use recorder::schedule::{
     Budget, ByteSize, Interface, Missed, Overlap, Period, Rate, Recording, SegmentLimits, Selector, SpoolFull,
@@ -169,6 +170,7 @@ impl RecordArgs {
 pub fn run(mut plan: RecordPlan, out: &mut impl Write) -> anyhow::Result<ExitCode> {
     let spool = Spool::open(&plan.spool).with_context(|| format!("spool {}", plan.spool.display()))?;
     let spool = spool.signed_by(plan.signer.take());
+    ready::recover(&spool, Timestamp::now()).with_context(|| format!("spool {}", plan.spool.display()))?;
     recover::recover(&spool, Timestamp::now()).with_context(|| format!("spool {}", plan.spool.display()))?;
     let (close, stored) = super::runtime()?.block_on(record_and_store(&plan, &spool))?;
     summarise(&plan.recording, &close, out)?;

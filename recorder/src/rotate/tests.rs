@@ -88,6 +88,7 @@ fn frames_begin_as_their_link_type_says() {
 
 fn options(folder: &tempfile::TempDir, compression: Compression) -> SegmentOptions {
     SegmentOptions {
+        last_sequence: 0,
         folder: folder.path().to_owned(),
         bytes_max: 1000,
         age_max: Duration::from_secs(10),

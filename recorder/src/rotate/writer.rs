@@ -23,10 +23,10 @@ impl Writer {
     /// Writes what `options` say.
     pub fn new(options: SegmentOptions, clock: Arc<dyn Clock>) -> Self {
         Self {
+            sequence: options.last_sequence,
             options,
             clock,
             watch: Watch::default(),
-            sequence: 0,
             open: None,
             untold: Counts::default(),
             untold_steps: Vec::new(),

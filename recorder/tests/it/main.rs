@@ -5,6 +5,7 @@ mod control;
 mod crash;
 mod made;
 mod net;
+mod ready;
 mod run;
 mod s3;
 mod seaweed;

@@ -181,6 +181,22 @@ async fn a_window_gives_up_its_own_segments_for_its_share() {
     assert_eq!(untold, [vec![], vec![1, 2]]);
 }
 
+#[tokio::test]
+async fn what_is_pinned_is_given_up_last_of_all() {
+    let place = Place::new();
+    let spool = place.spool();
+    let mut recordings = ["hourly", "nightly"].map(|window| Recording::begin(&spool, window, &place.target));
+    for recording in &mut recordings {
+        (0..4).for_each(|_| recording.segment(10_000));
+    }
+    assert!(spool.pin(&recordings[0].id, jiff::Timestamp::UNIX_EPOCH).unwrap());
+    let sender = place.sender();
+    assert_eq!(sender.bound(60_000, SpoolFull::DropOldest).enforce().unwrap(), Room::Left);
+    assert_eq!(sender.bound(10_000, SpoolFull::DropOldest).enforce().unwrap(), Room::Full);
+    let untold = recordings.each_ref().map(|recording| spool.untold(&recording.id).unwrap().0);
+    assert_eq!(untold, [vec![], vec![1, 2, 3, 4]]);
+}
+
 #[tokio::test(start_paused = true)]
 async fn an_outage_ends_and_everything_arrives() {
     let place = Place::new();

@@ -114,6 +114,8 @@ impl Sink for Null {
             last_packet: 1,
             bytes: span.len() as u64,
             damaged: false,
+            begin_unseen: false,
+            end_unseen: false,
         }
     }
 

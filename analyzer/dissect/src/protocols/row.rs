@@ -69,6 +69,10 @@ pub struct Stamp {
     pub bytes: u64,
     /// Whether bytes among them are missing.
     pub damaged: bool,
+    /// Whether bytes before the first one are missing: it did not begin at `first_ns`.
+    pub begin_unseen: bool,
+    /// Whether bytes behind the last one are missing: it did not end at `last_ns`.
+    pub end_unseen: bool,
 }
 
 impl Stamp {
@@ -78,6 +82,13 @@ impl Stamp {
         self.last_packet = later.last_packet;
         self.bytes += later.bytes;
         self.damaged |= later.damaged;
+        self.end_unseen = later.end_unseen;
+    }
+
+    /// Takes note of a loss behind its last byte.
+    pub fn lose(&mut self) {
+        self.damaged = true;
+        self.end_unseen = true;
     }
 }
 
@@ -127,6 +138,18 @@ impl Call {
             (None, None) => Pair::Cut,
         };
         Self { request, response, pair }
+    }
+
+    /// From the last byte of the request to the first of the response [ns], where both were seen.
+    pub fn latency_ns(&self) -> Option<i64> {
+        let (request, response) = (self.request.as_ref()?, self.response.as_ref()?);
+        (!request.end_unseen && !response.begin_unseen).then_some(response.first_ns - request.last_ns)
+    }
+
+    /// From the first byte of the request to the first of the response [ns], where both were seen.
+    pub fn first_byte_ns(&self) -> Option<i64> {
+        let (request, response) = (self.request.as_ref()?, self.response.as_ref()?);
+        (!request.begin_unseen && !response.begin_unseen).then_some(response.first_ns - request.first_ns)
     }
 
     /// The same call, cut by the begin or end of the input.

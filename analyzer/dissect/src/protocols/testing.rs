@@ -63,6 +63,8 @@ impl Sink for Recorder<'_> {
             last_packet: 1,
             bytes: span.len() as u64,
             damaged: self.damaged,
+            begin_unseen: false,
+            end_unseen: false,
         }
     }
     fn row(&mut self, call: &Call, row: Row<'_>) {

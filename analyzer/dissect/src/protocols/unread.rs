@@ -60,6 +60,8 @@ impl Unread {
             last_packet: last.packet,
             bytes: span.len() as u64,
             damaged: false,
+            begin_unseen: false,
+            end_unseen: false,
         }
     }
 

@@ -4,7 +4,7 @@ use formats::pcapng::Point;
 use std::sync::Arc;
 
 /// The link-layer header type of an interface, by its registered number (LINKTYPE_…).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Deserialize, serde::Serialize)]
 pub struct LinkType(pub u16);
 
 /// One captured frame; its bytes lie in the stretch it came with.

@@ -1,6 +1,6 @@
 //! The `amqp` table.
 
-use super::builders::{BigInt, Blob, Double, Int, Text, columns, ms};
+use super::builders::{BigInt, Blob, Double, Int, Text, columns, groups, ms};
 use super::call::Common;
 use crate::flow::{Flow, Way};
 use crate::protocols::amqp::Message;
@@ -29,11 +29,12 @@ columns! {
     }
 }
 
-/// Rows of `amqp`.
-#[derive(Default)]
-pub struct AmqpRows {
-    common: Common,
-    columns: Columns,
+groups! {
+    /// Rows of `amqp`.
+    AmqpRows {
+        common: Common,
+        columns: Columns,
+    }
 }
 
 impl AmqpRows {
@@ -59,19 +60,5 @@ impl AmqpRows {
         to.settled_by.append_option(message.settled.map(|(how, _)| how));
         to.settled_ms.append_option(message.settled.and_then(|(_, ns)| ns).map(ms));
         ts_ns
-    }
-
-    /// The columns, in the order of the contract.
-    pub fn build(&mut self) -> Vec<arrow::array::ArrayRef> {
-        [self.common.build(), self.columns.build()].concat()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    #[test]
-    fn the_columns_stand_in_the_order_of_the_contract() {
-        let contract: Vec<_> = formats::tables::table("amqp").unwrap().columns().map(|column| column.name).collect();
-        assert!(contract.ends_with(super::Columns::NAMES));
     }
 }

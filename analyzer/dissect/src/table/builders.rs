@@ -62,12 +62,36 @@ macro_rules! columns {
 
             /// Their names.
             #[cfg(test)]
-            #[allow(dead_code, reason = "not every group has a test of its own")]
-            pub const NAMES: &[&str] = &[$(stringify!($column)),*];
+            pub fn names(&self) -> Vec<&'static str> {
+                vec![$(stringify!($column)),*]
+            }
         }
     };
 }
 pub(crate) use columns;
+
+/// Declares rows that are made of groups of columns.
+macro_rules! groups {
+    ($(#[$doc:meta])* $rows:ident { $($group:ident: $columns:ty),* $(,)? }) => {
+        $(#[$doc])*
+        #[derive(Default)]
+        pub struct $rows { $($group: $columns),* }
+
+        impl $rows {
+            /// The columns so far, in the order of the contract.
+            pub fn build(&mut self) -> Vec<arrow::array::ArrayRef> {
+                [$(self.$group.build()),*].concat()
+            }
+
+            /// Their names.
+            #[cfg(test)]
+            pub fn names(&self) -> Vec<&'static str> {
+                [$(self.$group.names()),*].concat()
+            }
+        }
+    };
+}
+pub(crate) use groups;
 
 /// Text as the wire has it: what is no UTF-8 is replaced.
 pub fn text(bytes: &[u8]) -> Cow<'_, str> {

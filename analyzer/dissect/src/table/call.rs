@@ -1,6 +1,6 @@
 //! The columns every call begins with.
 
-use super::builders::{BigInt, Boolean, Double, Int, Text, Time, columns, ms};
+use super::builders::{BigInt, Boolean, Double, Int, Text, Time, columns, groups, ms};
 use crate::flow::{Flow, Way, call_id};
 use crate::protocols::{Call, Side};
 use std::fmt::Write as _;
@@ -76,12 +76,13 @@ impl EndColumns {
     }
 }
 
-/// The common columns.
-#[derive(Default)]
-pub struct Common {
-    call: CallColumns,
-    ends: EndColumns,
-    state: StateColumns,
+groups! {
+    /// The common columns.
+    Common {
+        call: CallColumns,
+        ends: EndColumns,
+        state: StateColumns,
+    }
 }
 
 impl Common {
@@ -91,21 +92,13 @@ impl Common {
         self.call.call_id.append_value(id(flow, client, call));
         self.call.flow_id.append_value(flow.id);
         self.call.ts.append_ns(ts_ns);
-        self.call.latency_ms.append_option(match (&call.request, &call.response) {
-            (Some(request), Some(response)) => Some(ms(response.first_ns - request.last_ns)),
-            _ => None,
-        });
+        self.call.latency_ms.append_option(call.latency_ns().map(ms));
         self.ends.append(flow, client, node);
         self.state.pair.append_value(call.pair.name());
         self.state
             .damaged
             .append_value([&call.request, &call.response].into_iter().flatten().any(|stamp| stamp.damaged));
         ts_ns
-    }
-
-    /// The columns, in the order of the contract.
-    pub fn build(&mut self) -> Vec<arrow::array::ArrayRef> {
-        [self.call.build(), self.ends.build(), self.state.build()].concat()
     }
 }
 
@@ -118,20 +111,6 @@ pub fn id(flow: &Flow, client: Way, call: &Call) -> i64 {
 }
 
 /// When a call began [ns].
-fn start_ns(flow: &Flow, call: &Call) -> i64 {
+pub fn start_ns(flow: &Flow, call: &Call) -> i64 {
     call.request.as_ref().or(call.response.as_ref()).map_or(flow.start_ns, |stamp| stamp.first_ns)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_columns_stand_in_the_order_of_the_contract() {
-        let names = [CallColumns::NAMES, EndColumns::NAMES, StateColumns::NAMES].concat();
-        for table in ["http", "grpc", "graphql", "dns", "tls", "redis"] {
-            let contract: Vec<_> = formats::tables::table(table).unwrap().columns().map(|column| column.name).collect();
-            assert_eq!(names, contract[..names.len()], "{table}");
-        }
-    }
 }

@@ -1,6 +1,6 @@
 //! The `dns` table.
 
-use super::builders::{BigInt, Boolean, Int, Record, Records, Text, columns};
+use super::builders::{BigInt, Boolean, Int, Record, Records, Text, columns, groups};
 use super::call::Common;
 use crate::flow::{Flow, Way};
 use crate::protocols::Call;
@@ -31,11 +31,12 @@ columns! {
     }
 }
 
-/// Rows of `dns`.
-#[derive(Default)]
-pub struct DnsRows {
-    common: Common,
-    columns: Columns,
+groups! {
+    /// Rows of `dns`.
+    DnsRows {
+        common: Common,
+        columns: Columns,
+    }
 }
 
 impl DnsRows {
@@ -72,11 +73,6 @@ impl DnsRows {
         to.repeats.append_value(exchange.repeats as i32);
         ts_ns
     }
-
-    /// The columns, in the order of the contract.
-    pub fn build(&mut self) -> Vec<arrow::array::ArrayRef> {
-        [self.common.build(), self.columns.build()].concat()
-    }
 }
 
 fn records(section: Option<&Vec<dns::Record>>) -> impl Iterator<Item = Record<'_>> {
@@ -86,13 +82,4 @@ fn records(section: Option<&Vec<dns::Record>>) -> impl Iterator<Item = Record<'_
         ttl: record.ttl.into(),
         data: &record.data,
     })
-}
-
-#[cfg(test)]
-mod tests {
-    #[test]
-    fn the_columns_stand_in_the_order_of_the_contract() {
-        let contract: Vec<_> = formats::tables::table("dns").unwrap().columns().map(|column| column.name).collect();
-        assert!(contract.ends_with(super::Columns::NAMES));
-    }
 }

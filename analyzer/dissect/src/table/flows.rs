@@ -1,6 +1,6 @@
 //! The `flows` table.
 
-use super::builders::{BigInt, Boolean, Double, Int, Text, Time, append_text, columns, ms};
+use super::builders::{BigInt, Boolean, Double, Int, Text, Time, append_text, columns, groups, ms};
 use super::call::EndColumns;
 use crate::decode::{IpProtocol, Tunnel};
 use crate::flow::Flow;
@@ -54,12 +54,13 @@ columns! {
     }
 }
 
-/// Rows of `flows`.
-#[derive(Default)]
-pub struct FlowRows {
-    head: Head,
-    ends: EndColumns,
-    columns: Columns,
+groups! {
+    /// Rows of `flows`.
+    FlowRows {
+        head: Head,
+        ends: EndColumns,
+        columns: Columns,
+    }
 }
 
 impl FlowRows {
@@ -136,11 +137,6 @@ impl FlowRows {
             }
         }
     }
-
-    /// The columns, in the order of the contract.
-    pub fn build(&mut self) -> Vec<arrow::array::ArrayRef> {
-        [self.head.build(), self.ends.build(), self.columns.build()].concat()
-    }
 }
 
 fn transport(protocol: IpProtocol) -> std::borrow::Cow<'static, str> {
@@ -166,16 +162,4 @@ fn tunnel(tunnel: Tunnel) -> Option<String> {
         Tunnel::Teredo => "teredo".into(),
         Tunnel::Vxlan(vni) => format!("vxlan:{vni}"),
     })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_columns_stand_in_the_order_of_the_contract() {
-        let names = [Head::NAMES, EndColumns::NAMES, Columns::NAMES].concat();
-        let contract: Vec<_> = formats::tables::table("flows").unwrap().columns().map(|column| column.name).collect();
-        assert_eq!(names, contract);
-    }
 }

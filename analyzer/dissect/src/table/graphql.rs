@@ -1,6 +1,6 @@
 //! The `graphql` table.
 
-use super::builders::{Int, Text, TextList, columns};
+use super::builders::{Int, Text, TextList, columns, groups};
 use super::call::Common;
 use crate::flow::{Flow, Way};
 use crate::protocols::Call;
@@ -21,11 +21,12 @@ columns! {
     }
 }
 
-/// Rows of `graphql`.
-#[derive(Default)]
-pub struct GraphqlRows {
-    common: Common,
-    columns: Columns,
+groups! {
+    /// Rows of `graphql`.
+    GraphqlRows {
+        common: Common,
+        columns: Columns,
+    }
 }
 
 impl GraphqlRows {
@@ -44,19 +45,5 @@ impl GraphqlRows {
         to.batch_index.append_option(operation.batch_index.map(number));
         to.query_sha256.append_option(operation.query_sha256.as_deref());
         ts_ns
-    }
-
-    /// The columns, in the order of the contract.
-    pub fn build(&mut self) -> Vec<arrow::array::ArrayRef> {
-        [self.common.build(), self.columns.build()].concat()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    #[test]
-    fn the_columns_stand_in_the_order_of_the_contract() {
-        let contract: Vec<_> = formats::tables::table("graphql").unwrap().columns().map(|column| column.name).collect();
-        assert!(contract.ends_with(super::Columns::NAMES));
     }
 }

@@ -1,6 +1,6 @@
 //! The `http` table.
 
-use super::builders::{BigInt, Blob, Double, Int, IntList, Pairs, Text, append_text, columns, ms};
+use super::builders::{BigInt, Blob, Double, Int, IntList, Pairs, Text, append_text, columns, groups, ms};
 use super::call::Common;
 use crate::flow::{Flow, Way};
 use crate::protocols::Call;
@@ -35,11 +35,12 @@ columns! {
     }
 }
 
-/// Rows of `http`.
-#[derive(Default)]
-pub struct HttpRows {
-    common: Common,
-    columns: Columns,
+groups! {
+    /// Rows of `http`.
+    HttpRows {
+        common: Common,
+        columns: Columns,
+    }
 }
 
 impl HttpRows {
@@ -72,16 +73,8 @@ impl HttpRows {
             Some(reason) => to.end_reason.append_value(end_reason(reason)),
             None => to.end_reason.append_null(),
         }
-        to.first_byte_ms.append_option(match (&call.request, &call.response) {
-            (Some(request), Some(response)) => Some(ms(response.first_ns - request.first_ns)),
-            _ => None,
-        });
+        to.first_byte_ms.append_option(call.first_byte_ns().map(ms));
         ts_ns
-    }
-
-    /// The columns, in the order of the contract.
-    pub fn build(&mut self) -> Vec<arrow::array::ArrayRef> {
-        [self.common.build(), self.columns.build()].concat()
     }
 }
 
@@ -136,14 +129,5 @@ fn end_reason(reason: EndReason) -> std::borrow::Cow<'static, str> {
         EndReason::InputEnd => "input_end".into(),
         EndReason::Reset => "reset".into(),
         EndReason::Upgraded => "upgraded".into(),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    #[test]
-    fn the_columns_stand_in_the_order_of_the_contract() {
-        let contract: Vec<_> = formats::tables::table("http").unwrap().columns().map(|column| column.name).collect();
-        assert!(contract.ends_with(super::Columns::NAMES));
     }
 }

@@ -1,6 +1,6 @@
 //! The `kafka` and `kafka_records` tables.
 
-use super::builders::{BigInt, Blob, Boolean, Int, Pairs, Text, TextList, Time, columns};
+use super::builders::{BigInt, Blob, Boolean, Int, Pairs, Text, TextList, Time, columns, groups};
 use super::call::Common;
 use crate::flow::{Flow, Way};
 use crate::protocols::Call;
@@ -26,11 +26,12 @@ columns! {
     }
 }
 
-/// Rows of `kafka`.
-#[derive(Default)]
-pub struct KafkaRows {
-    common: Common,
-    columns: Columns,
+groups! {
+    /// Rows of `kafka`.
+    KafkaRows {
+        common: Common,
+        columns: Columns,
+    }
 }
 
 impl KafkaRows {
@@ -43,9 +44,7 @@ impl KafkaRows {
         to.api_version.append_option(exchange.api.map(|(_, version)| version.into()));
         to.correlation_id.append_value(exchange.correlation_id);
         to.client_id.append_option(exchange.client_id.as_deref());
-        // Of many responses the request alone says which topics they are about.
-        let known = call.request.is_some() || !exchange.topics.is_empty();
-        to.topics.append_option(known.then(|| exchange.topics.iter().map(String::as_str)));
+        to.topics.append_option(exchange.topics_known.then(|| exchange.topics.iter().map(String::as_str)));
         to.group_id.append_option(exchange.group_id.as_deref());
         to.records.append_option(exchange.records.map(|records| records as i64));
         to.error_code.append_option(exchange.error_code.map(i32::from));
@@ -55,11 +54,6 @@ impl KafkaRows {
         to.request_bytes.append_option(exchange.request_bytes.map(|bytes| bytes as i64));
         to.response_bytes.append_option(exchange.response_bytes.map(|bytes| bytes as i64));
         ts_ns
-    }
-
-    /// All rows so far; begins anew.
-    pub fn build(&mut self) -> Vec<arrow::array::ArrayRef> {
-        [self.common.build(), self.columns.build()].concat()
     }
 }
 
@@ -82,11 +76,12 @@ columns! {
     }
 }
 
-/// Rows of `kafka_records`.
-#[derive(Default)]
-pub struct KafkaRecordRows {
-    common: Common,
-    columns: RecordColumns,
+groups! {
+    /// Rows of `kafka_records`.
+    KafkaRecordRows {
+        common: Common,
+        columns: RecordColumns,
+    }
 }
 
 impl KafkaRecordRows {
@@ -108,10 +103,5 @@ impl KafkaRecordRows {
         to.producer_id.append_option(record.producer_id);
         to.control.append_value(record.control);
         ts_ns
-    }
-
-    /// All rows so far; begins anew.
-    pub fn build(&mut self) -> Vec<arrow::array::ArrayRef> {
-        [self.common.build(), self.columns.build()].concat()
     }
 }

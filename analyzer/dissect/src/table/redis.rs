@@ -1,6 +1,6 @@
 //! The `redis` table.
 
-use super::builders::{BigInt, Boolean, Int, Text, TextList, columns};
+use super::builders::{BigInt, Boolean, Int, Text, TextList, columns, groups};
 use super::call::Common;
 use crate::flow::{Flow, Way};
 use crate::protocols::Call;
@@ -23,11 +23,12 @@ columns! {
     }
 }
 
-/// Rows of `redis`.
-#[derive(Default)]
-pub struct RedisRows {
-    common: Common,
-    columns: Columns,
+groups! {
+    /// Rows of `redis`.
+    RedisRows {
+        common: Common,
+        columns: Columns,
+    }
 }
 
 impl RedisRows {
@@ -47,19 +48,5 @@ impl RedisRows {
         to.request_bytes.append_option(exchange.request_bytes.map(|bytes| bytes as i64));
         to.reply_bytes.append_option(exchange.reply_bytes.map(|bytes| bytes as i64));
         ts_ns
-    }
-
-    /// The columns, in the order of the contract.
-    pub fn build(&mut self) -> Vec<arrow::array::ArrayRef> {
-        [self.common.build(), self.columns.build()].concat()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    #[test]
-    fn the_columns_stand_in_the_order_of_the_contract() {
-        let contract: Vec<_> = formats::tables::table("redis").unwrap().columns().map(|column| column.name).collect();
-        assert!(contract.ends_with(super::Columns::NAMES));
     }
 }

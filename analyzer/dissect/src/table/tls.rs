@@ -1,6 +1,6 @@
 //! The `tls` table.
 
-use super::builders::{Boolean, Text, TextList, Time, append_text, columns, text};
+use super::builders::{Boolean, Text, TextList, Time, append_text, columns, groups, text};
 use super::call::Common;
 use crate::flow::{Flow, Way};
 use crate::protocols::Call;
@@ -30,11 +30,12 @@ columns! {
     }
 }
 
-/// Rows of `tls`.
-#[derive(Default)]
-pub struct TlsRows {
-    common: Common,
-    columns: Columns,
+groups! {
+    /// Rows of `tls`.
+    TlsRows {
+        common: Common,
+        columns: Columns,
+    }
 }
 
 impl TlsRows {
@@ -71,19 +72,5 @@ impl TlsRows {
         to.not_before.append_option_s(said.map(|said| said.not_before_s));
         to.not_after.append_option_s(said.map(|said| said.not_after_s));
         to.certificate_sha256.append_option(certificate.map(|certificate| certificate.sha256.to_string()));
-    }
-
-    /// The columns, in the order of the contract.
-    pub fn build(&mut self) -> Vec<arrow::array::ArrayRef> {
-        [self.common.build(), self.columns.build()].concat()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    #[test]
-    fn the_columns_stand_in_the_order_of_the_contract() {
-        let contract: Vec<_> = formats::tables::table("tls").unwrap().columns().map(|column| column.name).collect();
-        assert!(contract.ends_with(super::Columns::NAMES));
     }
 }

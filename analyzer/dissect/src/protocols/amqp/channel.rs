@@ -334,8 +334,8 @@ impl Rows {
                 hand_on(&entry, None, Pair::Cut, out);
                 continue;
             }
-            let whole = !entry.stamp.damaged;
-            entry.message.settled = Some((how, whole.then(|| stamp.first_ns - entry.stamp.last_ns)));
+            let seen = !entry.stamp.end_unseen;
+            entry.message.settled = Some((how, seen.then(|| stamp.first_ns - entry.stamp.last_ns)));
             hand_on(&entry, Some(stamp), Pair::Complete, out);
         }
     }

@@ -60,7 +60,7 @@ impl Content {
     /// Takes note of bytes of the body that are lost.
     pub fn lose(&mut self, bytes: u64) {
         self.hole = true;
-        self.stamp.damaged = true;
+        self.stamp.lose();
         self.left = self.left.map(|left| left.saturating_sub(bytes));
     }
 

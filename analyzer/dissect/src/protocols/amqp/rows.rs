@@ -14,6 +14,7 @@ use super::channel::{CONSUMER_BYTES, Channel, Consumer};
 use super::content::{Content, Fate};
 use super::waiting::{Awaits, Entry, Key, Waiting};
 use super::wire::{self, Greeting};
+use crate::protocols::value::Value;
 use crate::protocols::{Anomaly, Call, End, Pair, PerSide, Row, Side, Sink, Stamp};
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -65,8 +66,9 @@ impl Rows {
                     Anomaly::with("amqp_version_refused", format!("asked for {wanted}, answered with {had}")),
                 );
             }
-            emit_greeting(Call::new(Some(asked), Some(stamp)), from.other(), &wanted, Some(&had), out);
-            return;
+            emit_greeting(Call::new(Some(asked), Some(stamp)), from.other(), &wanted, out);
+            let answers = Call { request: None, response: Some(stamp), pair: Pair::Complete };
+            return emit_greeting(answers, from, &had, out);
         }
         self.greeted(None, out);
         self.greeting = Some((stamp, from, greeting));
@@ -75,7 +77,7 @@ impl Rows {
     /// The protocol header was answered with connection.start, or will not be answered.
     pub(super) fn greeted(&mut self, answer: Option<Stamp>, out: &mut dyn Sink) {
         if let Some((asked, by, wanted)) = self.greeting.take() {
-            emit_greeting(Call::new(Some(asked), answer), by, &wanted.version(), None, out);
+            emit_greeting(Call::new(Some(asked), answer), by, &wanted.version(), out);
         }
     }
 
@@ -325,9 +327,10 @@ impl Rows {
 
     /// The content on its way, whole or not, is over.
     fn finish(&mut self, from: Side, channel: u16, out: &mut dyn Sink) {
-        let Some(content) = self.channels.get_mut(&channel).and_then(|known| known.contents[from].take()) else {
+        let Some(mut content) = self.channels.get_mut(&channel).and_then(|known| known.contents[from].take()) else {
             return;
         };
+        content.stamp.end_unseen |= !content.is_whole();
         self.content_bytes -= content.kept_bytes();
         let whole = content.is_whole() && !content.stamp.damaged;
         match content.fate {
@@ -353,16 +356,12 @@ pub(super) fn hand_on(entry: &Entry, answer: Option<Stamp>, unanswered: Pair, ou
         Some(_) => Pair::Complete,
         None => unanswered,
     };
-    // The time from a last byte that was not seen is not known.
-    let response = answer.filter(|_| !entry.stamp.damaged);
-    out.row(&Call { request: Some(entry.stamp), response, pair }, Row::Amqp(&entry.message));
+    out.row(&Call { request: Some(entry.stamp), response: answer, pair }, Row::Amqp(&entry.message));
 }
 
-fn emit_greeting(call: Call, by: Side, wanted: &str, had: Option<&str>, out: &mut dyn Sink) {
+fn emit_greeting(call: Call, by: Side, version: &str, out: &mut dyn Sink) {
     let mut message = Message::new(by, 0, "protocol-header");
-    let versions = [("version", Some(wanted)), ("answer", had)];
-    let versions = versions.into_iter().filter_map(|(name, version)| Some((name.into(), version?.into()))).collect();
-    message.arguments = Some(crate::protocols::value::Value::Map(versions).json());
+    message.arguments = Some(Value::Map(vec![("version".into(), version.into())]).json());
     out.row(&call, Row::Amqp(&message));
 }
 

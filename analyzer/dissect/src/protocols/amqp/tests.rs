@@ -109,7 +109,7 @@ fn render(call: &Call, row: Row<'_>) -> String {
         line += &format!(" {}/{bytes}", body.unwrap_or_default());
     }
     if let Some((how, ns)) = message.settled {
-        assert!(ns.is_none_or(|ns| ns > 0) && call.response.is_some() == ns.is_some());
+        assert!(ns.is_none_or(|ns| ns > 0) && call.latency_ns() == ns);
         line += &format!(" <{how}>");
     }
     let damaged = if call.request.or(call.response).unwrap().damaged { " damaged" } else { "" };
@@ -158,7 +158,7 @@ fn requests_and_their_replies() {
         (
             "a version refused",
             all(&[&[client(b"AMQP\0\x01\0\0"), server(b"AMQP\0\0\x09\x01")], &closed()]),
-            "!amqp_version_refused, protocol-header complete".into(),
+            "!amqp_version_refused, protocol-header complete, protocol-header complete".into(),
         ),
         ("a version of others", vec![client(b"AMQP\0\x01\0\0rest")], "protocol-header request_only".into()),
         ("heartbeats", vec![client(heartbeat()), server(heartbeat())], "heartbeat complete, heartbeat complete".into()),

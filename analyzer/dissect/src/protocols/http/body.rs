@@ -200,6 +200,18 @@ impl Body {
     }
 }
 
+/// Whether bytes are text, but for characters that are cut at either end: no coding makes such.
+pub fn is_text(bytes: &[u8]) -> bool {
+    let begin = bytes.iter().take(3).take_while(|byte| **byte & 0xc0 == 0x80).count();
+    let text = bytes.get(begin..).unwrap_or_default();
+    let text = std::str::from_utf8(text).or_else(|error| match error.error_len() {
+        None => std::str::from_utf8(text.get(..error.valid_up_to()).unwrap_or_default()),
+        Some(_) => Err(error),
+    });
+    let odd = |character: char| character.is_control() && !character.is_ascii_whitespace();
+    text.is_ok_and(|text| !text.contains(odd))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -44,6 +44,13 @@ pub enum EndReason {
     Upgraded,
 }
 
+impl EndReason {
+    /// Whether its end was only not seen.
+    pub fn is_cut(self) -> bool {
+        matches!(self, EndReason::Gap | EndReason::InputEnd)
+    }
+}
+
 /// Fields in order, with case and repeats; one allocation for all of them.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Fields {

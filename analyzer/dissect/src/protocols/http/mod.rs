@@ -6,7 +6,7 @@ mod escape;
 mod exchange;
 mod target;
 
-pub use body::{Beyond, Body, Ended};
+pub use body::{Beyond, Body, Ended, is_text};
 pub use coding::{Codings, decode};
 pub use escape::{parameter, unescape};
 pub use exchange::{EndReason, Exchange, Fields, Message, Version};

@@ -207,7 +207,7 @@ impl OverTcp {
         if let Some(spared) = spared {
             reading.body.lose(spared);
             if let Some(stamp) = &mut reading.stamp {
-                stamp.damaged = true;
+                stamp.lose();
             }
         }
         let inside = spared == Some(lost);

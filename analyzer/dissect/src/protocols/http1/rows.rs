@@ -309,7 +309,7 @@ impl Open {
     }
 
     fn end(&mut self, reason: Option<EndReason>, note: Option<String>, half: &str) {
-        self.cut |= matches!(reason, Some(EndReason::Gap | EndReason::InputEnd));
+        self.cut |= reason.is_some_and(EndReason::is_cut);
         self.exchange.end_reason = self.exchange.end_reason.or(reason);
         if let Some(note) = note {
             let note = format!("{half} body: {note}");

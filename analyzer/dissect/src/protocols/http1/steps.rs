@@ -181,7 +181,8 @@ impl OverTcp {
         let reading = &mut self.sides[from];
         let switch = std::mem::take(&mut reading.switch) && reason.is_none();
         reading.state = if switch { State::Held } else { HEAD };
-        let Some(stamp) = reading.stamp.take() else { return };
+        let Some(mut stamp) = reading.stamp.take() else { return };
+        stamp.end_unseen |= reason.is_some_and(EndReason::is_cut);
         let mut body = std::mem::take(&mut reading.body).end(reason.is_none() && note.is_none());
         if let Some(note) = note {
             body.note = Some(body.note.map_or_else(|| note.to_owned(), |before| format!("{before}; {note}")));

@@ -119,7 +119,11 @@ impl OverTcp {
             self.sides[from].part = Some(part);
         }
         if let Some(part) = &mut self.sides[from].part {
-            (part.short, part.damaged) = (true, part.damaged | lost);
+            part.short = true;
+            if lost {
+                part.damaged = true;
+                part.stamp.lose();
+            }
         }
         if frame.has(flag::END_HEADERS) || !lost {
             self.finish_block(from, true, span, out);

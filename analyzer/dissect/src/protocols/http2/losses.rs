@@ -3,7 +3,7 @@
 use super::over_tcp::{Data, Input, OverTcp, State};
 use super::stream::At;
 use super::wire::{Frame, HEADER_BYTES, flag, kind};
-use crate::protocols::{Side, Sink};
+use crate::protocols::{Side, Sink, Stamp};
 
 impl OverTcp {
     /// Where a frame begins is not known any more, and which ones were between neither.
@@ -50,7 +50,7 @@ impl OverTcp {
         data.left -= of_body as u32;
         data.padding -= of_padding as u32;
         let ends = data.ends && data.left == 0 && data.padding == 0;
-        let at = At { from, stream: data.stream, stamp: out.stamp(0..0), ends, damaged: true };
+        let at = At { from, stream: data.stream, stamp: lost_behind(0..0, out), ends, damaged: true };
         self.rows.lose(at, of_body, out);
         self.sides[from].state = State::Data(data);
     }
@@ -66,11 +66,18 @@ impl OverTcp {
             // Its padding is not known, so neither is how much of it was body.
             kind::DATA if lost => {
                 let ends = frame.has(flag::END_STREAM);
-                let at = At { from, stream: frame.stream, stamp: out.stamp(span), ends, damaged: true };
+                let at = At { from, stream: frame.stream, stamp: lost_behind(span, out), ends, damaged: true };
                 self.rows.lose(at, 0, out);
             }
             _ if lost => self.rows.doubt(from, frame.stream),
             _ => {}
         }
     }
+}
+
+/// Where those bytes are that a loss follows.
+fn lost_behind(span: std::ops::Range<usize>, out: &mut dyn Sink) -> Stamp {
+    let mut stamp = out.stamp(span);
+    stamp.lose();
+    stamp
 }

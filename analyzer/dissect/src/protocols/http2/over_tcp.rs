@@ -285,7 +285,7 @@ impl OverTcp {
             }
             kind::RST_STREAM => {
                 out.stamp(span);
-                self.rows.reset(frame.stream, wire::error_code(payload).unwrap_or_default(), out);
+                self.rows.reset(from, frame.stream, wire::error_code(payload).unwrap_or_default(), out);
             }
             kind::SETTINGS => {
                 out.stamp(span);

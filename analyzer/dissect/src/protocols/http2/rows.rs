@@ -22,6 +22,9 @@ const BODIES_HELD_BYTES_MAX: usize = 3 << 20;
 /// Streams remembered as over: frames for them may still be under way.
 const OVER_MAX: usize = 128;
 
+/// Streams that were reset and are kept for what the other side had sent by then.
+const RESET_MAX: usize = 16;
+
 /// Answered streams that wait for their requests.
 const ANSWERED_MAX: usize = 64;
 
@@ -39,6 +42,8 @@ pub struct Rows {
     over: VecDeque<u32>,
     /// Streams that were answered, but their requests not seen.
     answered: VecDeque<u32>,
+    /// Streams that were reset, oldest first.
+    reset: VecDeque<u32>,
     /// The error code the connection was ended with.
     error_code: Option<u32>,
     /// Whether it was said that streams were given up.
@@ -58,6 +63,7 @@ impl Rows {
             highest: PerSide { client: highest, server: highest },
             over: VecDeque::new(),
             answered: VecDeque::new(),
+            reset: VecDeque::new(),
             error_code: None,
             given_up: false,
         }
@@ -189,14 +195,10 @@ impl Rows {
         let before = stream.held_bytes();
         act(stream);
         *held = *held + stream.held_bytes() - before;
-        if stream.response.phase != Phase::Done {
-            return;
-        }
-        match stream.request.phase {
-            Phase::Awaited => self.answer(at.stream, out),
-            // Its end may be what is missing.
-            Phase::Open if !stream.request.damaged => {}
-            Phase::Open | Phase::Done => self.finish(at.stream, None, out),
+        if stream.is_over() {
+            self.finish(at.stream, None, out);
+        } else if (stream.request.phase, stream.response.phase) == (Phase::Awaited, Phase::Done) {
+            self.answer(at.stream, out);
         }
     }
 
@@ -211,12 +213,20 @@ impl Rows {
         }
     }
 
-    /// RST_STREAM (RFC 9113 §6.4).
-    pub fn reset(&mut self, stream: u32, code: u32, out: &mut dyn Sink) {
-        if self.streams.contains_key(&stream) {
-            self.finish(stream, Some(EndReason::ErrorCode(code)), out);
-        } else {
-            self.ended(stream);
+    /// RST_STREAM (RFC 9113 §6.4). What the other side sent before it knew is still to come (§5.1).
+    pub fn reset(&mut self, from: Side, stream: u32, code: u32, out: &mut dyn Sink) {
+        let from = self.role(from);
+        let Some(open) = self.streams.get_mut(&stream) else { return self.ended(stream) };
+        let again = open.reset.is_some();
+        open.reset.get_or_insert((from, code));
+        if again || open.is_over() {
+            return self.finish(stream, None, out);
+        }
+        self.reset.push_back(stream);
+        if self.reset.len() > RESET_MAX
+            && let Some(oldest) = self.reset.pop_front()
+        {
+            self.finish(oldest, None, out);
         }
     }
 
@@ -252,6 +262,7 @@ impl Rows {
         if let Some(stream) = self.streams.get_mut(&stream) {
             let half = stream.half(from);
             half.damaged |= half.phase != Phase::Done;
+            half.unsure |= half.phase != Phase::Done;
         }
     }
 
@@ -310,6 +321,7 @@ impl Rows {
         let Some(open) = self.streams.remove(&stream) else { return };
         self.held_bytes -= open.held_bytes();
         self.ended(stream);
+        let reason = open.reset.map(|(_, code)| EndReason::ErrorCode(code)).or(reason);
         open.hand_on(reason, out);
     }
 }

@@ -1,7 +1,7 @@
 //! One stream: a request, its response, and what is known of either (RFC 9113 §8.1).
 
 use super::head::Block;
-use crate::protocols::http::{Body, EndReason, Exchange, Fields, Message};
+use crate::protocols::http::{Body, EndReason, Exchange, Fields, Message, is_text};
 use crate::protocols::{Call, Pair, Side, Sink, Stamp};
 
 /// Informational statuses kept for one response (RFC 9110 §15.2).
@@ -64,6 +64,11 @@ impl Half {
         }
     }
 
+    /// Whether it ended, or its end may be among frames that are missing.
+    fn may_be_over(&self) -> bool {
+        self.phase == Phase::Done || self.phase == Phase::Open && self.unsure
+    }
+
     fn held_bytes(&self) -> usize {
         self.body.held_bytes() + self.trailers.held_bytes()
     }
@@ -80,12 +85,23 @@ pub struct Stream {
     pub response: Half,
     /// Whether its request was one of HTTP/1.1, which has a row of its own.
     pub upgraded: bool,
+    /// Who reset it, and the error code.
+    pub reset: Option<(Side, u32)>,
 }
 
 impl Stream {
     /// The half that side sends.
     pub fn half(&mut self, from: Side) -> &mut Half {
         if from == Side::Client { &mut self.request } else { &mut self.response }
+    }
+
+    /// Whether nothing more of it is awaited.
+    pub fn is_over(&self) -> bool {
+        match self.reset {
+            Some((Side::Client, _)) => self.response.phase == Phase::Done,
+            Some((Side::Server, _)) => self.request.phase == Phase::Done,
+            None => self.response.phase == Phase::Done && self.request.may_be_over(),
+        }
     }
 
     /// Bytes held.
@@ -106,7 +122,7 @@ impl Stream {
         half.cover(at);
         half.phase = if at.ends { Phase::Done } else { Phase::Open };
         half.body = Body::of(&block.fields, body_bytes_max, block.codings);
-        half.codings_unknown = block.unknown > 0 || block.short;
+        half.codings_unknown = block.codings.is_empty() && (block.unknown > 0 || block.short);
         if at.from == Side::Client {
             block.ask(&mut self.exchange);
         } else {
@@ -153,9 +169,15 @@ impl Stream {
             let whole = half.phase == Phase::Done && !half.damaged;
             let note = message.fill(std::mem::take(&mut half.body).end(whole), std::mem::take(&mut half.trailers));
             let has_body = message.body_bytes > 0;
+            // gRPC codes its messages, not the body; and what is text is not coded.
+            let unknown = half.headless || half.codings_unknown && message.grpc.is_none();
+            let coded = unknown && !is_text(&message.body);
+            if coded {
+                message.body.clear();
+            }
             let ours = [
                 (half.headless && has_body).then_some("its begin was not seen"),
-                (half.codings_unknown && has_body).then_some("its codings may not be known"),
+                coded.then_some("not kept, for its codings are not known"),
                 half.unsure.then_some("a gap may have taken more of it"),
             ];
             for note in note.into_iter().chain(ours.into_iter().flatten().map(str::to_owned)) {
@@ -170,7 +192,14 @@ impl Stream {
         if self.upgraded && self.response.stamp.is_some() {
             call.pair = Pair::Complete;
         }
-        let cut = matches!(exchange.end_reason, Some(EndReason::Gap | EndReason::InputEnd));
+        let cut = exchange.end_reason.is_some_and(EndReason::is_cut);
+        let refused = self.reset.is_some_and(|(by, _)| by == Side::Server);
+        for (half, stamp) in [(&self.request, &mut call.request), (&self.response, &mut call.response)] {
+            if let Some(stamp) = stamp {
+                stamp.begin_unseen |= half.headless;
+                stamp.end_unseen |= half.phase != Phase::Done && (half.unsure || cut || refused);
+            }
+        }
         if cut || self.request.headless || self.response.headless {
             call = call.cut();
         }

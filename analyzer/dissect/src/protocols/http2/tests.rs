@@ -248,7 +248,22 @@ fn streams() {
                     client(frame(3, 0, 1, &[0, 0, 0, 8])),
                     server(data(1, 1, "late")),
                 ],
-                "1 GET http://h/a 200 complete <ErrorCode(8)>",
+                "1 GET http://h/a 200 complete r=late/4 <ErrorCode(8)>",
+            ),
+            (
+                "reset by the client before it was answered",
+                vec![asks(1, "a"), client(frame(3, 0, 1, &[0, 0, 0, 8])), answers(END, 1, "504")],
+                "1 GET http://h/a 504 complete <ErrorCode(8)>",
+            ),
+            (
+                "reset by both",
+                vec![
+                    asks(1, "a"),
+                    client(frame(3, 0, 1, &[0, 0, 0, 8])),
+                    server(frame(3, 0, 1, &[0, 0, 0, 5])),
+                    answers(END, 1, "200"),
+                ],
+                "1 GET http://h/a request_only <ErrorCode(8)>",
             ),
             (
                 "answered before the request's end",

@@ -261,7 +261,9 @@ impl Frame {
         let rest = input.rest();
         let gone = rest.len() as u64 + lost;
         let inside = gone <= self.left;
-        self.stamp.damaged |= lost > 0;
+        if lost > 0 {
+            self.stamp.lose();
+        }
         self.whole = false;
         self.left = self.left.saturating_sub(gone);
         self.begun = true;
@@ -282,7 +284,8 @@ impl Frame {
 
     /// The message is over, or, where it is `cut`, as much of it as will be seen.
     pub fn end(mut self, cut: bool, rows: &mut Rows, out: &mut dyn Sink) {
-        self.whole &= self.left == 0;
+        self.stamp.end_unseen |= cut;
+        self.whole &= self.left == 0 && self.known;
         if let Some(batches) = self.batches.take() {
             self.body.records(batches.name, batches.bytes, batches.records);
         }

@@ -189,7 +189,7 @@ impl OverTcp {
             client_id: header.client_id.map(|id| String::from_utf8_lossy(id).into_owned()),
             ..Exchange::default()
         };
-        let asked = Asked { stamp, exchange, lost: false };
+        let asked = Asked { stamp, exchange, lost: false, whole: false };
         let frame = Frame::new(Kind::Request(asked), (length, left), stamp, self.body_bytes_max);
         Ok(frame.with_body(header.body().map(|message| (message, header.version))))
     }

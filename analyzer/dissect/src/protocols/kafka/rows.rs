@@ -24,6 +24,8 @@ pub struct Asked {
     pub exchange: Exchange,
     /// Whether a part of it, or the response, may have been lost.
     pub lost: bool,
+    /// Whether its body was read to its end.
+    pub whole: bool,
 }
 
 impl Asked {
@@ -57,10 +59,14 @@ impl Rows {
     /// A request is over.
     pub fn request(&mut self, mut asked: Asked, (body, whole): (Body, bool), bytes: u64, out: &mut dyn Sink) {
         let exchange = &mut asked.exchange;
+        asked.whole = whole;
         exchange.request_bytes = Some(bytes);
         exchange.records = body.records.filter(|_| whole);
         let unanswered = exchange.api.is_some_and(|(key, _)| key == schema::PRODUCE) && body.acks == Some(0);
         take_over(exchange, body, whole, false);
+        // A request names those it is about, but where it asks for all, and in a session of Fetch (KIP-227).
+        let named = !exchange.topics.is_empty() && exchange.api.is_some_and(|(key, _)| key != schema::FETCH);
+        exchange.topics_known = whole && named;
         if unanswered {
             let call = Call::new(Some(asked.stamp), None);
             out.row(&if asked.lost { call.cut() } else { call }, Row::Kafka(&asked.exchange));
@@ -99,6 +105,7 @@ impl Rows {
         if let (None, Some(stamp)) = (&asked, &mut call.response) {
             stamp.damaged |= self.requests_lost;
         }
+        let asked_whole = asked.as_ref().is_some_and(|asked| asked.whole);
         let unknown = Exchange { correlation_id, ..Exchange::default() };
         let mut exchange = asked.map_or(unknown, |asked| asked.exchange);
         exchange.response_bytes = Some(bytes);
@@ -108,6 +115,7 @@ impl Rows {
         if exchange.api == Some((schema::SASL_HANDSHAKE, 0)) && body.error_code == Some(0) {
             self.bare_tokens = true;
         }
+        exchange.topics_known |= asked_whole && whole;
         take_over(&mut exchange, body, whole, true);
         out.row(&call, Row::Kafka(&exchange));
     }

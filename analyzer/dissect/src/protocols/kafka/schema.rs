@@ -116,6 +116,8 @@ pub struct Api {
 pub const API_VERSIONS: i16 = 18;
 /// The key of ControlledShutdown, whose first version has no client id.
 pub const CONTROLLED_SHUTDOWN: i16 = 7;
+/// The key of Fetch.
+pub const FETCH: i16 = 1;
 /// The key of Produce.
 pub const PRODUCE: i16 = 0;
 /// The key of SaslHandshake.

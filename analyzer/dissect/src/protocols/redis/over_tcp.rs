@@ -39,8 +39,6 @@ pub(super) struct Reading {
     pub(super) stamp: Option<Stamp>,
     /// Bytes missing inside it.
     lost_bytes: u64,
-    /// Whether its last byte is among those.
-    end_lost: bool,
     /// Whether bytes of it are missing, or right before it.
     damaged: bool,
     /// Whether bytes are missing where the next message is looked for.
@@ -91,7 +89,9 @@ impl Dissector for OverTcp {
                 if let Some(whole) = reading.parser.lose(lost_bytes) {
                     reading.damaged = true;
                     reading.lost_bytes += lost_bytes;
-                    reading.end_lost = whole.is_some();
+                    if let Some(stamp) = &mut reading.stamp {
+                        stamp.lose();
+                    }
                     if let Some(node) = whole {
                         self.message(from, node, false, out);
                     }
@@ -140,7 +140,6 @@ impl OverTcp {
             parser: Parser::new(grammar, kept_bytes_max),
             stamp: None,
             lost_bytes: 0,
-            end_lost: false,
             damaged: false,
             lost: false,
             skipped_bytes: 0,
@@ -290,8 +289,7 @@ impl OverTcp {
         let Some(command) = command.filter(|command| cut || command.name.is_some() || message.stamp.damaged) else {
             return;
         };
-        let message =
-            Message { content: command, stamp: message.stamp, bytes: message.bytes, cut, untimed: message.untimed };
+        let message = Message { content: command, stamp: message.stamp, bytes: message.bytes, cut };
         if from == Side::Server {
             return self.rows.replicated(&message, out);
         }
@@ -356,9 +354,9 @@ impl Reading {
     pub(super) fn taken<T>(&mut self, content: T, cut: bool) -> Option<Message<T>> {
         let damaged = std::mem::take(&mut self.damaged);
         let lost_bytes = std::mem::take(&mut self.lost_bytes);
-        let untimed = std::mem::take(&mut self.end_lost);
         let mut stamp = self.stamp.take()?;
         stamp.damaged |= damaged;
-        Some(Message { content, stamp, bytes: stamp.bytes + lost_bytes, cut, untimed })
+        stamp.end_unseen |= cut;
+        Some(Message { content, stamp, bytes: stamp.bytes + lost_bytes, cut })
     }
 }

@@ -36,8 +36,6 @@ pub struct Message<T> {
     pub bytes: u64,
     /// Whether its end was not seen.
     pub cut: bool,
-    /// Whether its last byte was not seen, though its end is known: when it ended is not known.
-    pub untimed: bool,
 }
 
 struct Open {
@@ -45,7 +43,6 @@ struct Open {
     stamp: Stamp,
     bytes: u64,
     cut: bool,
-    untimed: bool,
     answered: bool,
     /// Why it is not certain which reply is its own.
     doubt: Option<Missing>,
@@ -136,7 +133,6 @@ impl Rows {
             stamp: message.stamp,
             bytes: message.bytes,
             cut: message.cut,
-            untimed: message.cut || message.untimed,
             answered,
             doubt: self.doubt,
             reply_lost: false,
@@ -193,12 +189,7 @@ impl Rows {
         }
         self.replied_ns = stamp.last_ns;
         let row = self.row(Some(&open), Some(&message));
-        let mut call = Call::new(Some(open.stamp), Some(stamp));
-        if open.untimed {
-            // How long the reply took is not known without its time; it still is a pair.
-            call.request.iter_mut().for_each(|request| request.damaged |= stamp.damaged);
-            call.response = None;
-        }
+        let call = Call::new(Some(open.stamp), Some(stamp));
         out.row(&if open.cut || message.cut { call.cut() } else { call }, Row::Redis(&row));
         let after = if doubtful || message.cut {
             self.session.unanswered(effect);

@@ -65,9 +65,14 @@ fn joined_in_the_middle() {
                  11 GET ?://?/ 200 complete, 13 GET ?://?? ?:? 200 complete",
             ),
             (
-                "a coding that may be among headers that are not known",
+                "a coding that may be among headers that are not known: what is text is not coded",
                 vec![asks(7, "a"), server(headers(END_HEADERS, 7, &[0x88, 0xbe])), server(data(1, 7, "hi"))],
-                "7 GET http://h/a 200 ?:? complete r=hi/2 [response body: its codings may not be known]",
+                "7 GET http://h/a 200 ?:? complete r=hi/2",
+            ),
+            (
+                "what is no text may be",
+                vec![asks(7, "a"), server(headers(END_HEADERS, 7, &[0x88, 0xbe])), server(data(1, 7, "\u{1f}i"))],
+                "7 GET http://h/a 200 ?:? complete r=/2 [response body: not kept, for its codings are not known]",
             ),
             (
                 "sides guessed wrong",

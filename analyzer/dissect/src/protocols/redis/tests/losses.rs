@@ -174,7 +174,7 @@ fn losses() {
 fn how_long_a_reply_took_is_not_known_without_the_end_of_its_command() {
     let timed = |call: &Call, row: Row<'_>| {
         let Row::Redis(row) = row else { panic!("{row:?}") };
-        format!("{} {:?} {}", call.pair.name(), row.request_bytes, call.response.is_some())
+        format!("{} {:?} {}", call.pair.name(), row.request_bytes, call.latency_ns().is_some())
     };
     let asked = resp("SET a bcd");
     let end = asked.len() - 5;
