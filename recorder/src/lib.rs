@@ -6,6 +6,7 @@ pub mod budget;
 pub mod capture;
 pub mod clock;
 pub mod control;
+pub mod disk;
 pub mod filter;
 pub mod limits;
 pub mod link;

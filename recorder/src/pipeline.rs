@@ -13,7 +13,6 @@ use crate::clock::{self, Clock, SystemClock};
 use crate::filter::{Expression, FilterError};
 use crate::limits;
 use crate::orders::Orders;
-use crate::recover::Lock;
 use crate::rotate::{Batch, Compression, OpenSegment, Pump, SegmentOptions, Writer};
 use crate::schedule::{Recording, Window};
 use crate::seal::{Chain, SealingError};
@@ -79,8 +78,8 @@ pub fn record(
         promiscuous: settings.promiscuous,
     })?;
     let folder = spool.folder(&recording.id);
-    std::fs::create_dir_all(&folder)?;
-    let _lock = Lock::take(&folder)?.ok_or_else(|| io::Error::other("another process makes this recording"))?;
+    spool.disk().create_folders(&folder)?;
+    let _lock = spool.disk().lock(&folder)?.ok_or_else(|| io::Error::other("another process makes this recording"))?;
     spool.begin(&recording.id, &window.store)?;
     let options = SegmentOptions {
         folder,
@@ -92,7 +91,7 @@ pub fn record(
     };
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let chain = Chain::new(spool.clone(), recording.id.clone(), recording.configuration_sha256, clock.clone());
-    let writer = Writer::new(options, clock.clone());
+    let writer = Writer::new(spool.disk().clone(), options, clock.clone());
     std::thread::scope(|scope| {
         let (buffers, to_fill) = sync_channel(limits::BATCHES);
         let (batches, to_write) = sync_channel(limits::BATCHES);

@@ -4,6 +4,7 @@ use super::{Batch, Compression, Filling, OpenSegment, SegmentOptions, blocks};
 use crate::capture::block::tests::block;
 use crate::capture::{Interface, Interfaces, Link, Packet, Packets, Tally};
 use crate::clock::Moment;
+use crate::disk::SystemDisk;
 use crate::recover::scan::scan;
 use formats::hash::Hash256;
 use formats::seal::Volume;
@@ -120,7 +121,7 @@ proptest! {
         let compression = if zstd { Compression::Zstd } else { Compression::None };
         let options = options(&folder, compression);
         let mut interfaces = Interfaces::default();
-        let mut segment = OpenSegment::begin(1, 0, now(0), &options).unwrap();
+        let mut segment = OpenSegment::begin(&SystemDisk, 1, 0, now(0), &options).unwrap();
         // What is whole once so many bytes are there: bytes, packets, drops.
         let mut whole = vec![(0, 0, 0)];
         let (mut packets, mut drops) = (0, 0);
@@ -162,7 +163,7 @@ fn a_segment_ends_by_size_by_age_and_with_its_interfaces() {
     let mut begin = |second| batch(&mut interfaces, &[vec![0; 60]], Tally::default(), second);
     let (mut small, later, mut large) = (begin(1), begin(-3600), begin(2));
     let idle = Batch { counts: Default::default(), times_ns: None, blocks: Vec::new(), ..begin(99) };
-    let mut segment = OpenSegment::begin(1, 0, now(0), &options).unwrap();
+    let mut segment = OpenSegment::begin(&SystemDisk, 1, 0, now(0), &options).unwrap();
     assert!(!segment.is_over(&idle, now(99), &options), "nothing is in it");
     segment.write(&mut small, &options);
     assert!(!segment.is_over(&begin(9), now(9), &options));
@@ -178,9 +179,9 @@ fn what_the_disk_does_not_take_is_counted() {
     let folder = tempfile::tempdir().unwrap();
     let options = options(&folder, Compression::None);
     let mut interfaces = Interfaces::default();
-    let mut segment = OpenSegment::begin(1, 0, now(0), &options).unwrap();
+    let mut segment = OpenSegment::begin(&SystemDisk, 1, 0, now(0), &options).unwrap();
     segment.write(&mut batch(&mut interfaces, &[vec![0; 60]], Tally::default(), 1), &options);
-    let file = segment.swap_file(std::fs::File::options().write(true).open("/dev/full").unwrap());
+    let file = segment.swap_file(Box::new(std::fs::File::options().write(true).open("/dev/full").unwrap()));
     let tally = Tally { passed_packets: 0, dropped_packets: 1, refused_packets: 0 };
     segment.write(&mut batch(&mut interfaces, &[vec![0; 60], vec![0; 60]], tally, 2), &options);
     assert!(

@@ -3,12 +3,14 @@
 use super::batch::Batch;
 use super::segment::{OpenSegment, SegmentOptions, lost};
 use crate::clock::{Clock, Watch};
+use crate::disk::Disk;
 use formats::seal::{ClockStep, Counts};
 use std::sync::Arc;
 
 /// Writes batches into segments, one after the other.
 #[derive(Debug)]
 pub struct Writer {
+    disk: Arc<dyn Disk>,
     options: SegmentOptions,
     clock: Arc<dyn Clock>,
     watch: Watch,
@@ -20,9 +22,10 @@ pub struct Writer {
 }
 
 impl Writer {
-    /// Writes what `options` say.
-    pub fn new(options: SegmentOptions, clock: Arc<dyn Clock>) -> Self {
+    /// Writes to `disk` as `options` say.
+    pub fn new(disk: Arc<dyn Disk>, options: SegmentOptions, clock: Arc<dyn Clock>) -> Self {
         Self {
+            disk,
             options,
             clock,
             watch: Watch::default(),
@@ -42,7 +45,7 @@ impl Writer {
             self.untold_steps.push(step);
         }
         if self.open.is_none() {
-            match OpenSegment::begin(self.sequence + 1, batch.list, now, &self.options) {
+            match OpenSegment::begin(self.disk.as_ref(), self.sequence + 1, batch.list, now, &self.options) {
                 Ok(segment) => {
                     self.sequence += 1;
                     self.open.insert(segment).add(std::mem::take(&mut self.untold));

@@ -13,7 +13,6 @@ use formats::hash::Hash256;
 use formats::seal::{self, Close, Counts, EndReason, Recovered, Seal, SealError, TlsCounts, VERSION};
 use formats::store::{FileName, RecordingId};
 use jiff::Timestamp;
-use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -91,8 +90,8 @@ impl Chain {
             let sequence = chain.sequence + 1;
             let sent = FileName::segment(sequence, spool::SENT);
             let paths = [FileName::seal(sequence), sent].map(|name| chain.spool.path(&chain.id, &name));
-            let Some(path) = paths.into_iter().find(|path| path.exists()) else { return Ok(chain) };
-            let bytes = fs::read(&path).map_err(|source| chain.error(source))?;
+            let Some(path) = paths.into_iter().find(|path| chain.spool.disk().exists(path)) else { return Ok(chain) };
+            let bytes = chain.spool.disk().read(&path).map_err(|source| chain.error(source))?;
             let seal = Seal::from_bytes(&bytes).map_err(|source| SealingError::Chain { path, source })?;
             chain.configuration_sha256 = seal.configuration_sha256;
             chain.add(&seal, &bytes);
@@ -167,7 +166,7 @@ impl Chain {
 
     fn put_durably(&self, open: Option<&Path>, seal: &Seal, bytes: &[u8]) -> io::Result<()> {
         for (open, file) in open.iter().zip(&seal.files) {
-            fs::rename(open, self.spool.path(&self.id, &file.name))?;
+            self.spool.disk().rename(open, &self.spool.path(&self.id, &file.name))?;
         }
         // Syncs the folder too, and with it the rename above.
         self.spool.put_ledger(&self.id, &FileName::seal(seal.sequence), bytes)?;

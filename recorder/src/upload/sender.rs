@@ -144,7 +144,7 @@ impl Sender {
             }
         };
         // Looked for first: behind a close no segment follows, so what waits now is all there will be.
-        let is_closed = self.spool.path(id, &FileName::Close).exists();
+        let is_closed = self.spool.disk().exists(&self.spool.path(id, &FileName::Close));
         for sequence in self.spool.waiting(id).map_err(in_spool)? {
             self.in_transit.set(Some((id.clone(), sequence)));
             self.send_segment(id, sequence, &store).await?;
@@ -153,9 +153,9 @@ impl Sender {
             let name = FileName::Close;
             let path = self.spool.path(id, &name);
             close.map_err(|_| UploadError::Damaged { path: path.clone() })?;
-            let bytes = std::fs::read(&path).map_err(|source| spool_error(&path, source))?;
+            let bytes = self.spool.disk().read(&path).map_err(|source| spool_error(&path, source))?;
             self.send_signature(id, &name, &store).await?;
-            store.send(&id.path(&name), &path, Hash256::of(&bytes)).await?;
+            store.send(self.spool.disk().as_ref(), &id.path(&name), &path, Hash256::of(&bytes)).await?;
             self.spool.done(id).map_err(in_spool)?;
             self.progress.send_modify(|progress| progress.recordings += 1);
             tracing::info!(recording = %id, "recording stored");
@@ -168,8 +168,10 @@ impl Sender {
     async fn send_signature(&self, id: &RecordingId, signed: &FileName, store: &Store) -> Result<(), UploadError> {
         let name = signed.signature();
         let path = self.spool.path(id, &name);
-        match std::fs::read(&path) {
-            Ok(bytes) => store.send(&id.path(&name), &path, Hash256::of(&bytes)).await.map(drop),
+        match self.spool.disk().read(&path) {
+            Ok(bytes) => {
+                store.send(self.spool.disk().as_ref(), &id.path(&name), &path, Hash256::of(&bytes)).await.map(drop)
+            }
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
             Err(source) => Err(spool_error(&path, source)),
         }
@@ -178,16 +180,16 @@ impl Sender {
     async fn send_segment(&self, id: &RecordingId, sequence: u32, store: &Store) -> Result<(), UploadError> {
         let name = FileName::seal(sequence);
         let seal_path = self.spool.path(id, &name);
-        let seal_bytes = std::fs::read(&seal_path).map_err(|source| spool_error(&seal_path, source))?;
+        let seal_bytes = self.spool.disk().read(&seal_path).map_err(|source| spool_error(&seal_path, source))?;
         let seal = Seal::from_bytes(&seal_bytes).map_err(|_| UploadError::Damaged { path: seal_path.clone() })?;
         let mut bytes = 0;
         for file in &seal.files {
             let path = self.spool.path(id, &file.name);
-            if self.spool.is_forgotten(id, sequence) || !path.exists() {
+            if self.spool.is_forgotten(id, sequence) || !self.spool.disk().exists(&path) {
                 tracing::warn!(recording = %id, file = %file.name, "given up before it was stored");
                 continue;
             }
-            match store.send(&id.path(&file.name), &path, file.sha256).await {
+            match store.send(self.spool.disk().as_ref(), &id.path(&file.name), &path, file.sha256).await {
                 Ok(Receipt { bytes: stored, .. }) => bytes += stored,
                 Err(UploadError::Damaged { path }) => {
                     // It will never again be what was sealed; the rest of the recording must not wait for it.
@@ -198,7 +200,8 @@ impl Sender {
             }
         }
         self.send_signature(id, &name, store).await?;
-        let receipt = store.send(&id.path(&name), &seal_path, Hash256::of(&seal_bytes)).await?;
+        let receipt =
+            store.send(self.spool.disk().as_ref(), &id.path(&name), &seal_path, Hash256::of(&seal_bytes)).await?;
         self.spool.sent(id, &seal).map_err(|source| spool_error(&seal_path, source))?;
         tracing::debug!(recording = %id, sequence, bytes, proof = ?receipt.proof, "segment stored");
         self.progress.send_modify(|progress| {

@@ -4,6 +4,7 @@ use crate::made::{self, Recording, verify};
 use object_store::memory::InMemory;
 use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt, PutPayload};
+use recorder::disk::SystemDisk;
 use recorder::schedule::{SpoolFull, StoreTarget};
 use recorder::spool::Spool;
 use recorder::upload::{Proof, Room, Sender, Store, UploadError};
@@ -213,9 +214,9 @@ async fn a_receipt_says_how_it_was_proved() {
     std::fs::write(&file, b"abc").unwrap();
     let store = Store::open_with(&target(folder.path().to_str().unwrap()), Vec::new()).unwrap();
     let sealed = formats::hash::Hash256::of(b"abc");
-    let receipt = store.send("a/b", &file, sealed).await.unwrap();
+    let receipt = store.send(&SystemDisk, "a/b", &file, sealed).await.unwrap();
     assert_eq!((receipt.proof, receipt.bytes, receipt.sha256), (Proof::ReadBack, 3, sealed));
-    let damaged = store.send("a/c", &file, formats::hash::Hash256::of(b"abd")).await.unwrap_err();
+    let damaged = store.send(&SystemDisk, "a/c", &file, formats::hash::Hash256::of(b"abd")).await.unwrap_err();
     assert!(matches!(damaged, UploadError::Damaged { .. }), "{damaged}");
     assert!(!folder.path().join("a/c").exists());
 }
