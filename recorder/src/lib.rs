@@ -16,5 +16,7 @@ pub mod recover;
 pub mod rotate;
 pub mod schedule;
 pub mod seal;
+#[cfg(test)]
+mod simulation;
 pub mod spool;
 pub mod upload;

@@ -13,12 +13,12 @@ use crate::clock::{self, Clock, SystemClock};
 use crate::filter::{Expression, FilterError};
 use crate::limits;
 use crate::orders::Orders;
-use crate::rotate::{Batch, Compression, OpenSegment, Pump, SegmentOptions, Writer};
+use crate::rotate::{Batch, Compression, OpenSegment, Pump, SegmentOptions, Untold, Writer};
 use crate::schedule::{Recording, Window};
 use crate::seal::{Chain, SealingError};
 use crate::spool::Spool;
 use crate::upload::{Bound, Room};
-use formats::seal::{Close, Counts, EndReason};
+use formats::seal::{Close, EndReason, Seal};
 use jiff::Timestamp;
 use std::io;
 use std::sync::Arc;
@@ -107,11 +107,8 @@ pub fn record(
         // The pump is gone, which ends the writer, which ends the sealer.
         let untold = writer.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
         let mut chain = sealer.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
-        if untold != Counts::default() {
-            chain.seal_untold(untold)?;
-        }
         let reason = captured.as_ref().map_or(EndReason::Failure, EndReason::clone);
-        let close = chain.close(reason, Timestamp::now())?;
+        let close = close(&mut chain, untold, reason, clock.now().wall)?;
         Ok(captured.map(|_| close)?)
     })
 }
@@ -165,7 +162,7 @@ fn write(
     to_write: Receiver<Batch>,
     buffers: SyncSender<Vec<u8>>,
     segments: SyncSender<OpenSegment>,
-) -> Counts {
+) -> Untold {
     let mut work = ThreadClock::new(orders);
     for mut batch in to_write {
         if let Some(over) = writer.write(&mut batch)
@@ -177,7 +174,7 @@ fn write(
         buffers.send(batch.blocks).ok();
         work.tick();
     }
-    let (last, untold) = writer.finish();
+    let (last, untold) = writer.take_rest();
     if let Some(last) = last {
         segments.send(last).ok();
     }
@@ -194,15 +191,40 @@ fn seal(
 ) -> Result<Chain, RecordError> {
     let mut work = ThreadClock::new(orders);
     for segment in to_seal {
-        let seal = chain.seal(segment.finish()?, None)?;
-        tracing::info!(recording = %chain.id(), segment = seal.sequence, packets = seal.counts.written.packets, "segment sealed");
-        match bound.enforce_for(window) {
-            Ok(Room::Left) => {}
-            Ok(Room::Full) => orders.end(EndReason::SpoolFull),
-            Ok(Room::ShareFull) => orders.end(EndReason::SpoolBudget),
-            Err(error) => tracing::error!(%error, "the spool's size is not known"),
-        }
+        seal_one(&mut chain, bound, window, orders, segment)?;
         work.tick();
     }
     Ok(chain)
+}
+
+/// Seals a segment, and looks whether there is room for another.
+pub(crate) fn seal_one(
+    chain: &mut Chain,
+    bound: &Bound,
+    window: &Window,
+    orders: &Orders,
+    segment: OpenSegment,
+) -> Result<Seal, RecordError> {
+    let seal = chain.seal(segment.finish()?, None)?;
+    tracing::info!(recording = %chain.id(), segment = seal.sequence, packets = seal.counts.written.packets, "segment sealed");
+    match bound.enforce_for(window) {
+        Ok(Room::Left) => {}
+        Ok(Room::Full) => orders.end(EndReason::SpoolFull),
+        Ok(Room::ShareFull) => orders.end(EndReason::SpoolBudget),
+        Err(error) => tracing::error!(%error, "the spool's size is not known"),
+    }
+    Ok(seal)
+}
+
+/// Tells what no segment tells, and ends the recording.
+pub(crate) fn close(
+    chain: &mut Chain,
+    untold: Untold,
+    reason: EndReason,
+    ended: Timestamp,
+) -> Result<Close, SealingError> {
+    if !untold.is_empty() {
+        chain.seal_untold(untold)?;
+    }
+    chain.close(reason, ended)
 }

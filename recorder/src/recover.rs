@@ -40,10 +40,18 @@ pub fn recover(spool: &Spool, now: Timestamp) -> io::Result<Vec<Found>> {
     let mut found = Vec::new();
     for id in spool.recordings()? {
         let folder = spool.folder(&id);
-        if spool.disk().exists(&spool.path(&id, &FileName::Close)) {
+        let is_closed = spool.disk().exists(&spool.path(&id, &FileName::Close));
+        if is_closed && spool.is_begun(&id) {
             continue;
         }
         let Some(_lock) = spool.disk().lock(&folder)? else { continue };
+        if !spool.is_begun(&id) {
+            // Killed before anything was recorded, or after all was stored.
+            if let Err(error) = spool.done(&id) {
+                tracing::error!(recording = %id, %error, "what is left of it cannot be removed");
+            }
+            continue;
+        }
         match recover_one(spool, &id, now) {
             Ok(seal) => {
                 let packets = seal.as_ref().map_or(0, |seal| seal.counts.written.packets);

@@ -1,7 +1,7 @@
 //! The folder where segments wait for the store: the seal room fills it, the upload room empties it.
 //!
 //!     <spool>/<cluster>/<window>/<start>/<node>/     as in the store
-//!         store.json            where it goes; written first, never uploaded
+//!         store.json            where it goes; written first, and removed first: without it nothing is owed
 //!         000003.pcapng.zst     …                    the files of a segment
 //!         000003.seal.json.minisig                   where there is a key, before the seal it signs
 //!         000003.seal.json                           renamed into place after them: now it may be uploaded
@@ -71,7 +71,7 @@ impl Spool {
     /// [`io::ErrorKind::AlreadyExists`] when that recording has begun before.
     pub fn begin(&self, id: &RecordingId, target: &StoreTarget) -> io::Result<PathBuf> {
         let folder = self.folder(id);
-        if self.disk.exists(&folder.join(STORE)) {
+        if self.is_begun(id) {
             return Err(io::Error::new(io::ErrorKind::AlreadyExists, format!("{} has begun before", folder.display())));
         }
         self.disk.create_folders(&folder)?;
@@ -208,13 +208,34 @@ impl Spool {
     /// Segments that were given up and that no seal has told of, with the packets in them: for the next seal,
     /// or `close.json`. Call [`Spool::told`] when that is in place.
     pub fn untold(&self, id: &RecordingId) -> io::Result<(Vec<u32>, Volume)> {
-        let numbers = self.numbered(id, FORGOTTEN)?;
+        let mut numbers = self.numbered(id, FORGOTTEN)?;
+        if !numbers.is_empty() {
+            // Told, and killed before the mark could be removed.
+            let told = self.told_of(id)?;
+            numbers.retain(|sequence| !told.contains(sequence));
+        }
         let mut sum = Volume::default();
         for &sequence in &numbers {
             let bytes = self.disk.read(&self.path(id, &FileName::segment(sequence, FORGOTTEN)))?;
             sum += serde_json::from_slice::<Volume>(&bytes)?;
         }
         Ok((numbers, sum))
+    }
+
+    /// Segments that a seal or `close.json` says were given up.
+    pub fn told_of(&self, id: &RecordingId) -> io::Result<BTreeSet<u32>> {
+        let mut told = BTreeSet::new();
+        for suffix in [formats::store::SEAL, SENT] {
+            for sequence in self.numbered(id, suffix)? {
+                let bytes = self.disk.read(&self.path(id, &FileName::segment(sequence, suffix))).map(Some);
+                let seal = bytes.or_else(gone(None))?.and_then(|bytes| Seal::from_bytes(&bytes).ok());
+                told.extend(seal.into_iter().flat_map(|seal| seal.forgotten));
+            }
+        }
+        let close = self.disk.read(&self.path(id, &FileName::Close)).map(Some).or_else(gone(None))?;
+        let close = close.and_then(|bytes| Close::from_bytes(&bytes).ok());
+        told.extend(close.into_iter().flat_map(|close| close.forgotten));
+        Ok(told)
     }
 
     /// A seal or `close.json` that tells of these is in place.
@@ -242,9 +263,17 @@ impl Spool {
         Ok(Some(Ok(close)))
     }
 
+    /// Whether a recording has begun here, and is not done.
+    pub fn is_begun(&self, id: &RecordingId) -> bool {
+        self.disk.exists(&self.folder(id).join(STORE))
+    }
+
     /// A recording is stored, `close.json` and all: nothing of it stays here.
     pub fn done(&self, id: &RecordingId) -> io::Result<()> {
         let folder = self.folder(id);
+        // What a crash leaves of the rest is then known to be owed to nobody.
+        self.disk.remove(&folder.join(STORE)).or_else(gone(()))?;
+        self.disk.sync_folder(&folder).or_else(gone(()))?;
         for Entry { name, .. } in self.disk.list(&folder).or_else(gone(Vec::new()))? {
             self.disk.remove(&folder.join(name)).or_else(gone(()))?;
         }

@@ -15,10 +15,10 @@ pub mod blocks;
 mod pump;
 mod segment;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod writer;
 
 pub use batch::{Batch, Filling};
 pub use pump::Pump;
 pub use segment::{Compression, Finished, OPEN, OpenSegment, SegmentOptions};
-pub use writer::Writer;
+pub use writer::{Untold, Writer};

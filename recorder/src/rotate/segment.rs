@@ -225,6 +225,12 @@ impl OpenSegment {
         })
     }
 
+    /// Packets in it.
+    #[cfg(test)]
+    pub fn packets(&self) -> u64 {
+        self.counts.written.packets
+    }
+
     /// Where it is.
     pub fn path(&self) -> &Path {
         &self.path

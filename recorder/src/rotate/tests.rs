@@ -38,7 +38,7 @@ fn packet(hardware: u16, vlan: Option<(u16, u16)>) -> Packet<'static> {
 }
 
 /// All blocks of a section, as pcap-file reads them.
-fn read(bytes: &[u8]) -> Vec<Block<'static>> {
+pub(crate) fn read(bytes: &[u8]) -> Vec<Block<'static>> {
     let mut reader = PcapNgReader::new(bytes).expect("a section");
     let mut found = Vec::new();
     while let Some(block) = reader.next_block() {
@@ -97,7 +97,7 @@ fn at(second: i64) -> Timestamp {
 }
 
 /// A batch of frames as they come from the ring, after the kernel did what `tally` says.
-fn batch(interfaces: &mut Interfaces, frames: &[Vec<u8>], tally: Tally, second: i64) -> Batch {
+pub(crate) fn batch(interfaces: &mut Interfaces, frames: &[Vec<u8>], tally: Tally, second: i64) -> Batch {
     let frames: Vec<&[u8]> = frames.iter().map(Vec::as_slice).collect();
     let (header, content) = block(&frames);
     let mut filling = Filling::new(Vec::new());

@@ -7,7 +7,7 @@
 //! written durably. A seal that is there has its files.
 
 use crate::clock::Clock;
-use crate::rotate::Finished;
+use crate::rotate::{Finished, Untold};
 use crate::spool::{self, Spool};
 use formats::hash::Hash256;
 use formats::seal::{self, Close, Counts, EndReason, Recovered, Seal, SealError, TlsCounts, VERSION};
@@ -120,26 +120,27 @@ impl Chain {
 
     /// Seals a segment; the upload room may take it from here on.
     pub fn seal(&mut self, segment: Finished, recovered: Option<Recovered>) -> Result<Seal, SealingError> {
-        self.put(Some(segment), Counts::default(), recovered)
+        let told = Untold { counts: segment.counts, steps: segment.steps.clone() };
+        self.put(Some(segment), told, recovered)
     }
 
-    /// Seals what became of packets when nothing could be written of them: a segment without files.
-    pub fn seal_untold(&mut self, counts: Counts) -> Result<Seal, SealingError> {
-        self.put(None, counts, None)
+    /// Seals what no segment could be begun for: one without files.
+    pub fn seal_untold(&mut self, untold: Untold) -> Result<Seal, SealingError> {
+        self.put(None, untold, None)
     }
 
     fn put(
         &mut self,
         segment: Option<Finished>,
-        mut counts: Counts,
+        told: Untold,
         recovered: Option<Recovered>,
     ) -> Result<Seal, SealingError> {
         let (forgotten, spooled) = self.spool.untold(&self.id).map_err(|source| self.error(source))?;
-        counts += segment.as_ref().map(|segment| segment.counts).unwrap_or_default();
+        let mut counts = told.counts;
         counts.dropped.spool += spooled;
         let mut clock = self.clock.as_ref().and_then(|clock| clock.state());
-        if let (Some(clock), Some(segment)) = (&mut clock, &segment) {
-            segment.steps.iter().for_each(|&step| clock.step(step));
+        if let Some(clock) = &mut clock {
+            told.steps.into_iter().for_each(|step| clock.step(step));
         }
         let seal = Seal {
             version: VERSION,
@@ -174,7 +175,7 @@ impl Chain {
     }
 
     /// Ends the recording.
-    pub fn close(self, reason: EndReason, ended: Timestamp) -> Result<Close, SealingError> {
+    pub fn close(&self, reason: EndReason, ended: Timestamp) -> Result<Close, SealingError> {
         let close = Close {
             version: VERSION,
             recording: self.id.clone(),

@@ -86,6 +86,12 @@ impl Store {
         Self { shown: objects.to_string(), objects, prefix, proof: Proof::ReadBack, local: None }
     }
 
+    /// The same, if its credentials can only write.
+    #[cfg(test)]
+    pub fn write_only(self) -> Self {
+        Self { proof: Proof::StoreCompared, ..self }
+    }
+
     /// Sends `file` of `disk` to `path` below the store and proves that it is there.
     ///
     /// A file that is there already, from before a crash, is proved and not sent again.
@@ -132,6 +138,11 @@ impl Store {
         let only_new = PutOptions::from(PutMode::Create);
         match self.objects.put_opts(location, payload.clone(), only_new).await {
             Ok(_) => Ok(true),
+            // From before a crash, or the answer to it was lost; and nobody can read what it is. Sent again it is
+            // compared again, and a store that keeps versions keeps also what was there.
+            Err(object_store::Error::AlreadyExists { .. }) if self.proof == Proof::StoreCompared => {
+                self.objects.put(location, payload).await.map(|_| true).map_err(|source| self.error(source))
+            }
             Err(object_store::Error::AlreadyExists { .. }) => Ok(false),
             // A store without conditional writes: the look before is all there is. Nobody but this node
             // writes to this folder.
