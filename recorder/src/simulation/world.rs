@@ -209,7 +209,7 @@ impl World {
         let fails_one_of = self.random.chance(2, 3).then(|| 2 + self.random.below(20));
         self.store.set(fails_one_of, self.random.chance(1, 4));
         if let Some(mut life) = self.start() {
-            for _ in 0..self.random.below(600) {
+            for _ in 0..self.random.below(400) {
                 if self.disk.is_dead() {
                     break;
                 }
