@@ -24,7 +24,7 @@ pub struct Faults {
     pub read_only: bool,
     /// One of so many syncs fails.
     pub sync_fails_one_of: Option<u64>,
-    /// One of so many syncs does nothing, and says that all is well.
+    /// One of so many syncs of a segment does nothing, and says that all is well.
     pub sync_lies_one_of: Option<u64>,
 }
 
@@ -228,13 +228,13 @@ impl State {
         }
     }
 
-    fn sync(&mut self, inode: u64) -> io::Result<()> {
+    fn sync(&mut self, inode: u64, may_lie: bool) -> io::Result<()> {
         let dies = self.change()?;
         if dies && self.random.chance(1, 2) {
             return Err(killed());
         }
         let fails = self.faults.sync_fails_one_of.is_some_and(|of| self.random.chance(1, of));
-        let lies = self.faults.sync_lies_one_of.is_some_and(|of| self.random.chance(1, of));
+        let lies = may_lie && self.faults.sync_lies_one_of.is_some_and(|of| self.random.chance(1, of));
         let evicts = fails && self.random.chance(1, 2);
         let Some(file) = self.inodes.get_mut(&inode) else { return Err(killed()) };
         if lies {
@@ -283,17 +283,17 @@ impl Disk for SimDisk {
         // As if what was there was removed first: O_TRUNC is as little durable as that.
         state.inodes.insert(inode, Inode::default());
         state.in_folder(vec![(path.to_owned(), Some(Node::File(inode)))])?;
-        Ok(Box::new(SimFile { disk: self.clone(), inode, at: 0 }))
+        Ok(Box::new(SimFile::new(self, inode, path)))
     }
 
     fn open(&self, path: &Path) -> io::Result<Box<dyn Read + Send>> {
         let inode = self.state().file(path)?;
-        Ok(Box::new(SimFile { disk: self.clone(), inode, at: 0 }))
+        Ok(Box::new(SimFile::new(self, inode, path)))
     }
 
     fn change(&self, path: &Path) -> io::Result<Box<dyn DiskFile>> {
         let inode = self.state().file(path)?;
-        Ok(Box::new(SimFile { disk: self.clone(), inode, at: 0 }))
+        Ok(Box::new(SimFile::new(self, inode, path)))
     }
 
     fn look(&self, path: &Path) -> io::Result<Look> {
@@ -389,6 +389,14 @@ struct SimFile {
     disk: SimDisk,
     inode: u64,
     at: usize,
+    is_segment: bool,
+}
+
+impl SimFile {
+    fn new(disk: &SimDisk, inode: u64, path: &Path) -> Self {
+        let is_segment = path.to_string_lossy().contains(".pcapng");
+        Self { disk: disk.clone(), inode, at: 0, is_segment }
+    }
 }
 
 impl Read for SimFile {
@@ -438,6 +446,6 @@ impl DiskFile for SimFile {
     }
 
     fn sync(&mut self) -> io::Result<()> {
-        self.disk.state().sync(self.inode)
+        self.disk.state().sync(self.inode, self.is_segment)
     }
 }

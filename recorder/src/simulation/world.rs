@@ -45,8 +45,9 @@ pub struct World {
     full: SpoolFull,
     window: Arc<Window>,
     spool_bytes_max: u64,
-    /// Whether syncs fail.
-    has_bad_disk: bool,
+    /// One of so many syncs fails, or lies; none where the disk is a good one.
+    sync_fails_one_of: Option<u64>,
+    sync_lies_one_of: Option<u64>,
     pub deeds: Deeds,
 }
 
@@ -157,13 +158,9 @@ fn target() -> StoreTarget {
     StoreTarget { url: "s3://in/memory".parse().expect("a URL"), write_only: false }
 }
 
-/// A window, whose recordings may have a share of the spool.
-fn window(has_share: bool) -> Arc<Window> {
-    let budget = if has_share { "budget: {spool: 50%}" } else { "" };
-    let config = format!(
-        "cluster: prod\nstore: s3://in/memory\nwindows:\n  - name: w\n    always: true\n    interfaces: [any]\n    {budget}\n"
-    );
-    Config::from_yaml(&config).expect("a configuration").windows.remove(0)
+fn window() -> Arc<Window> {
+    let config = "{cluster: c, store: 's3://in/memory', windows: [{name: w, always: true, interfaces: [any]}]}";
+    Config::from_yaml(config).expect("a configuration").windows.remove(0)
 }
 
 impl World {
@@ -176,9 +173,10 @@ impl World {
             clock: SimClock::new(),
             truth: BTreeMap::new(),
             full: if random.chance(1, 2) { SpoolFull::DropOldest } else { SpoolFull::Stop },
-            window: window(random.chance(1, 3)),
+            window: window(),
             spool_bytes_max: 8_000 + random.below(40_000),
-            has_bad_disk: random.chance(1, 4),
+            sync_fails_one_of: random.chance(1, 4).then_some(40),
+            sync_lies_one_of: random.chance(1, 8).then_some(4),
             deeds: Deeds { seeds: 1, ..Deeds::default() },
             random,
         }
@@ -204,8 +202,8 @@ impl World {
     fn live(&mut self) {
         self.deeds.lives += 1;
         let dies_in = self.random.chance(3, 4).then(|| 1 + self.random.below(300));
-        let sync_fails_one_of = self.has_bad_disk.then_some(40);
-        self.disk.set(Faults { dies_in, sync_fails_one_of, ..Faults::default() });
+        let (sync_fails_one_of, sync_lies_one_of) = (self.sync_fails_one_of, self.sync_lies_one_of);
+        self.disk.set(Faults { dies_in, sync_fails_one_of, sync_lies_one_of, ..Faults::default() });
         let fails_one_of = self.random.chance(2, 3).then(|| 2 + self.random.below(20));
         self.store.set(fails_one_of, self.random.chance(1, 4));
         if let Some(mut life) = self.start() {
