@@ -30,13 +30,14 @@ pub struct Found {
     pub seal: Option<Seal>,
 }
 
-/// Seals and closes every recording of the spool that nobody works on any more.
+/// Seals and closes every recording of the spool that nobody works on any more, with that `reason`:
+/// [`EndReason::Crash`] at a start, [`EndReason::Failure`] while other recordings go on.
 ///
 /// A recording that cannot be recovered is logged and left as it is, and does not keep back the others.
 ///
 /// # Errors
 /// When the spool itself cannot be read.
-pub fn recover(spool: &Spool, now: Timestamp) -> io::Result<Vec<Found>> {
+pub fn recover(spool: &Spool, reason: &EndReason, now: Timestamp) -> io::Result<Vec<Found>> {
     let mut found = Vec::new();
     for id in spool.recordings()? {
         let folder = spool.folder(&id);
@@ -52,7 +53,7 @@ pub fn recover(spool: &Spool, now: Timestamp) -> io::Result<Vec<Found>> {
             }
             continue;
         }
-        match recover_one(spool, &id, now) {
+        match recover_one(spool, &id, reason.clone(), now) {
             Ok(seal) => {
                 let packets = seal.as_ref().map_or(0, |seal| seal.counts.written.packets);
                 let lost = seal.as_ref().and_then(|seal| seal.recovered.as_ref());
@@ -66,7 +67,12 @@ pub fn recover(spool: &Spool, now: Timestamp) -> io::Result<Vec<Found>> {
 }
 
 /// The last of the segments that were open: one being written, and up to two that waited for their seals.
-fn recover_one(spool: &Spool, id: &RecordingId, now: Timestamp) -> Result<Option<Seal>, SealingError> {
+fn recover_one(
+    spool: &Spool,
+    id: &RecordingId,
+    reason: EndReason,
+    now: Timestamp,
+) -> Result<Option<Seal>, SealingError> {
     let folder = spool.folder(id);
     let failed = |source| SealingError::Spool { folder: folder.clone(), source };
     let mut chain = Chain::resume(spool.clone(), id.clone())?;
@@ -76,7 +82,7 @@ fn recover_one(spool: &Spool, id: &RecordingId, now: Timestamp) -> Result<Option
         last = Some(chain.seal(segment, Some(recovered))?);
     }
     remove_unfinished(spool.disk().as_ref(), &folder).map_err(failed)?;
-    chain.close(EndReason::Crash, now)?;
+    chain.close(reason, now)?;
     Ok(last)
 }
 

@@ -83,7 +83,8 @@ pub fn run(mut plan: RunPlan) -> anyhow::Result<ExitCode> {
         let folder = &plan.config.spool.folder;
         let spool =
             Spool::open(folder).with_context(|| format!("spool {}", folder.display()))?.signed_by(plan.signer.take());
-        recover::recover(&spool, Timestamp::now()).with_context(|| format!("spool {}", folder.display()))?;
+        recover::recover(&spool, &EndReason::Crash, Timestamp::now())
+            .with_context(|| format!("spool {}", folder.display()))?;
         let stopped = super::stop::on_signal(|| {})?;
         let asks = listen(&plan)?;
         let sender = Sender::new(spool.clone());
@@ -178,6 +179,7 @@ fn begin(run: Begin, recorder: Arc<Recorder>, ended: mpsc::UnboundedSender<(Reco
 fn record(recording: &Recording, orders: &Orders, recorder: &Recorder) -> Ending {
     let Recorder { spool, bound, settings } = recorder;
     let id = &recording.id;
+    close_failed(spool);
     // Each try would add a segment to a spool that is full.
     if !matches!(bound.enforce_for(&recording.window), Ok(Room::Left) | Err(_)) {
         tracing::error!(recording = %id, "recording could not begin: the spool, or its share of it, is full");
@@ -195,12 +197,17 @@ fn record(recording: &Recording, orders: &Orders, recorder: &Recorder) -> Ending
         }
         Err(error) => {
             tracing::error!(recording = %id, %error, "recording failed");
-            // What it left open is sealed and closed now, not at the next start.
-            if let Err(error) = recover::recover(spool, Timestamp::now()) {
-                tracing::error!(%error, "spool cannot be read");
-            }
+            close_failed(spool);
             Ending::Failed
         }
+    }
+}
+
+/// What failed recordings left open is sealed and closed now, not at the next start; or, while the disk does not take
+/// even that, when the next recording begins.
+fn close_failed(spool: &Spool) {
+    if let Err(error) = recover::recover(spool, &EndReason::Failure, Timestamp::now()) {
+        tracing::error!(%error, "spool cannot be read");
     }
 }
 

@@ -185,7 +185,7 @@ impl World {
     /// A process starts, as `remora-recorder` does.
     fn start(&mut self) -> Option<Life> {
         let spool = Spool::open_on(Arc::new(self.disk.clone()), Path::new("/spool")).ok()?.signed_by(Some(key()));
-        recover(&spool, self.clock.now().wall).ok();
+        recover(&spool, &EndReason::Crash, self.clock.now().wall).ok();
         let store = Store::over(self.store.clone(), prefix());
         let store = if self.store.write_only { store.write_only() } else { store };
         let mut sender = Sender::new(spool.clone()).with_store(target(), store);
@@ -261,7 +261,7 @@ impl World {
 
     /// As `pipeline::record` begins.
     fn begin(&mut self, life: &mut Life) {
-        recover(&life.spool, self.clock.now().wall).ok();
+        recover(&life.spool, &EndReason::Failure, self.clock.now().wall).ok();
         if !matches!(life.bound.enforce(), Ok(Room::Left)) || self.disk.is_dead() {
             return;
         }
@@ -405,7 +405,7 @@ impl World {
     fn fail(&mut self, life: &mut Life, at: usize) {
         drop(life.running.remove(at));
         self.deeds.failures += 1;
-        recover(&life.spool, self.clock.now().wall).ok();
+        recover(&life.spool, &EndReason::Failure, self.clock.now().wall).ok();
     }
 
     /// The last life: nothing fails any more, and everything is stored.

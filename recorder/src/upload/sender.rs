@@ -163,6 +163,21 @@ impl Sender {
         Ok(())
     }
 
+    /// Whether the ledger says, or will say, that a file is not stored.
+    fn is_given_up(&self, id: &RecordingId, seal: &Seal, path: &Path) -> std::io::Result<bool> {
+        if self.spool.is_forgotten(id, seal.sequence) {
+            return Ok(true);
+        }
+        if self.spool.disk().exists(path) {
+            return Ok(false);
+        }
+        if !self.spool.told_of(id)?.contains(&seal.sequence) {
+            tracing::error!(recording = %id, file = %path.display(), "somebody removed it from the spool: given up");
+            self.spool.forget(id, seal)?;
+        }
+        Ok(true)
+    }
+
     /// Sends the signature of a seal or close, if it has one: the same key and bytes give the same signature, so that
     /// what a crash left in the store is no conflict.
     async fn send_signature(&self, id: &RecordingId, signed: &FileName, store: &Store) -> Result<(), UploadError> {
@@ -185,7 +200,7 @@ impl Sender {
         let mut bytes = 0;
         for file in &seal.files {
             let path = self.spool.path(id, &file.name);
-            if self.spool.is_forgotten(id, sequence) || !self.spool.disk().exists(&path) {
+            if self.is_given_up(id, &seal, &path).map_err(|source| spool_error(&path, source))? {
                 tracing::warn!(recording = %id, file = %file.name, "given up before it was stored");
                 continue;
             }

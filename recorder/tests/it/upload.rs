@@ -126,13 +126,14 @@ async fn a_file_the_disk_lost_is_told_of_and_keeps_nothing_back() {
     recording.segment(100);
     recording.segment(100);
     std::fs::write(spool.folder(&recording.id).join("000001.pcapng.zst"), [0; 100]).unwrap();
+    std::fs::remove_file(spool.folder(&recording.id).join("000002.pcapng.zst")).unwrap();
     let mut sender = place.sender();
     sender.sweep().await.unwrap();
     recording.segment(100);
     recording.close();
     sender.sweep().await.unwrap();
     let sound = verify(&place.objects, &prefix(), &made::id("nightly")).await.unwrap();
-    assert_eq!((sound.forgotten, sound.counts.dropped.spool.packets), ([1].into(), 10));
+    assert_eq!((sound.forgotten, sound.counts.dropped.spool.packets), ([1, 2].into(), 20));
 }
 
 #[tokio::test]
