@@ -87,7 +87,8 @@ pub fn run(mut plan: RunPlan) -> anyhow::Result<ExitCode> {
             .with_context(|| format!("spool {}", folder.display()))?;
         let stopped = super::stop::on_signal(|| {})?;
         let asks = listen(&plan)?;
-        let sender = Sender::new(spool.clone());
+        let age_max = plan.config.spool.age_max.map(|period| period.0);
+        let sender = Sender::new(spool.clone()).with_age_max(age_max);
         let bound = sender.bound(plan.config.spool.bytes_max.0, plan.config.spool.full);
         let (stop_sending, stop_sender) = watch::channel(false);
         let sender = tokio::spawn(sender.run(stop_sender));

@@ -14,7 +14,7 @@ use std::path::PathBuf;
 const STEP_MIN_NS: i128 = 5_000_000;
 
 pub fn world(world: &mut World) {
-    assert_eq!(world.disk.files(), [PathBuf::new(); 0], "left in the spool");
+    assert_eq!(world.disk.files(), Vec::<PathBuf>::new(), "left in the spool");
     for (id, truth) in &world.truth {
         let folder = id.folder().split('/').fold(prefix(), |path, part| path.join(part));
         let files: BTreeMap<String, Vec<u8>> = store::folder(&world.store, &folder).into_iter().collect();

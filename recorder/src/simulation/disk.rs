@@ -41,8 +41,11 @@ struct State {
     durable: BTreeMap<PathBuf, Node>,
     locked: BTreeSet<PathBuf>,
     /// What was done in folders and not synced: the folder, and what stands under which names since.
-    pending: Vec<(PathBuf, Vec<(PathBuf, Option<Node>)>)>,
+    pending: Vec<(PathBuf, Names)>,
 }
+
+/// What stands under which names since; none where nothing does.
+type Names = Vec<(PathBuf, Option<Node>)>;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Node {
@@ -162,7 +165,7 @@ impl Inode {
     }
 }
 
-fn apply(tree: &mut BTreeMap<PathBuf, Node>, names: Vec<(PathBuf, Option<Node>)>) {
+fn apply(tree: &mut BTreeMap<PathBuf, Node>, names: Names) {
     for (path, node) in names {
         match node {
             Some(node) => drop(tree.insert(path, node)),
@@ -199,7 +202,7 @@ impl State {
     }
 
     /// An operation in a folder: done whole or not at all.
-    fn in_folder(&mut self, names: Vec<(PathBuf, Option<Node>)>) -> io::Result<()> {
+    fn in_folder(&mut self, names: Names) -> io::Result<()> {
         let dies = self.change()?;
         if dies && self.random.chance(1, 2) {
             return Err(killed());

@@ -10,7 +10,7 @@ use formats::seal::Seal;
 use formats::store::{FileName, RecordingId};
 use std::collections::HashMap;
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 use tokio::sync::watch;
 
 /// How often the spool is looked at when everything is stored.
@@ -27,6 +27,7 @@ pub struct Sender {
     spool: Spool,
     stores: HashMap<StoreTarget, Store>,
     in_transit: InTransit,
+    age_max: Option<Duration>,
     progress: watch::Sender<Progress>,
 }
 
@@ -48,13 +49,24 @@ pub struct Progress {
 impl Sender {
     /// A sender for `spool`.
     pub fn new(spool: Spool) -> Self {
-        Self { spool, stores: HashMap::new(), in_transit: InTransit::default(), progress: watch::Sender::default() }
+        Self {
+            spool,
+            stores: HashMap::new(),
+            in_transit: InTransit::default(),
+            age_max: None,
+            progress: watch::Sender::default(),
+        }
     }
 
     /// Uses `store` for what goes to `target`, in place of the one its URL names.
     pub fn with_store(mut self, target: StoreTarget, store: Store) -> Self {
         self.stores.insert(target, store);
         self
+    }
+
+    /// Gives up segments that have waited for longer than `age_max`, once a try to send them has failed.
+    pub fn with_age_max(self, age_max: Option<Duration>) -> Self {
+        Self { age_max, ..self }
     }
 
     /// The bound of this spool; it leaves alone what is being sent.
@@ -123,6 +135,10 @@ impl Sender {
             if let Err(error) = sent {
                 first_error.get_or_insert(error);
             }
+        }
+        if let Some(age_max) = self.age_max {
+            let given_up = Bound::give_up_older(&self.spool, age_max, SystemTime::now());
+            given_up.map_err(|source| spool_error(Path::new("spool"), source))?;
         }
         first_error.map_or(Ok(()), Err)
     }

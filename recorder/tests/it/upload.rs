@@ -183,6 +183,29 @@ async fn a_window_gives_up_its_own_segments_for_its_share() {
     assert_eq!(untold, [vec![], vec![1, 2]]);
 }
 
+#[tokio::test]
+async fn what_waited_too_long_is_given_up_and_the_ledger_says_so() {
+    let place = Place::new();
+    let spool = place.spool();
+    let outside = tempfile::tempdir().unwrap();
+    let store = outside.path().join("store");
+    std::fs::write(&store, b"").unwrap();
+    let mut recording = Recording::begin(&spool, "nightly", &target(store.to_str().unwrap()));
+    recording.segment(10);
+    let old = std::fs::File::open(spool.path(&recording.id, &"000001.seal.json".parse().unwrap())).unwrap();
+    old.set_modified(std::time::SystemTime::now() - std::time::Duration::from_secs(7200)).unwrap();
+    recording.segment(10);
+    recording.close();
+    let hour = std::time::Duration::from_secs(3600);
+    let mut sender = Sender::new(spool.clone()).with_age_max(Some(hour));
+    sender.sweep().await.unwrap_err();
+    std::fs::remove_file(&store).unwrap();
+    sender.sweep().await.unwrap();
+    let objects = object_store::local::LocalFileSystem::new_with_prefix(&store).unwrap();
+    let sound = verify(&objects, &Path::default(), &made::id("nightly")).await.unwrap();
+    assert_eq!((sound.forgotten, sound.forgotten_at_close.packets, sound.segments), ([1].into(), 10, 2));
+}
+
 #[tokio::test(start_paused = true)]
 async fn an_outage_ends_and_everything_arrives() {
     let place = Place::new();
