@@ -99,6 +99,11 @@ pub struct Entry {
 pub struct Lock(#[expect(dead_code, reason = "held until it is dropped")] Box<dyn Send>);
 
 impl Lock {
+    /// Locks a folder of this machine; none if somebody else has.
+    pub fn take(folder: &Path) -> io::Result<Option<Self>> {
+        SystemDisk.lock(folder)
+    }
+
     /// A lock that `held` keeps.
     pub fn new(held: impl Send + 'static) -> Self {
         Self(Box::new(held))

@@ -1,6 +1,6 @@
 //! Keeps what was on the wire during scheduled windows, and seals it into a store.
 //!
-//! Rooms, in the order data takes: `schedule` → `capture` → `rotate` → `seal` → `upload`.
+//! Rooms, in the order data takes: `schedule` → `capture` → `targets` → `rotate` → `seal` → `upload`.
 
 pub mod budget;
 pub mod capture;
@@ -12,6 +12,7 @@ pub mod limits;
 pub mod link;
 pub mod orders;
 pub mod pipeline;
+pub mod ready;
 pub mod recover;
 pub mod rotate;
 pub mod schedule;
@@ -19,4 +20,5 @@ pub mod seal;
 #[cfg(test)]
 mod simulation;
 pub mod spool;
+pub mod targets;
 pub mod upload;

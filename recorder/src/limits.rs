@@ -3,23 +3,44 @@
 //! Together they are the recorder's memory: 32 MiB ring, 6 MiB batches, 1 MiB compressed, about 2 MiB of
 //! zstd, and the program: below 64 MiB resident whatever the traffic.
 
+use crate::schedule::Percent;
 use std::time::Duration;
 
 /// Default size of the ring [bytes]: the stall it rides out is size ÷ rate, 0.25 s at 1 Gbit/s.
 pub const RING_BYTES_DEFAULT: usize = 32 << 20;
 
-/// Smallest ring [bytes]: sixteen blocks, so that one block in our hands leaves the kernel fifteen.
-pub const RING_BYTES_MIN: usize = 16 * BLOCK_BYTES;
+/// Smallest size of all rings together [bytes]: sixteen large blocks, so that one block in our hands leaves the
+/// kernel fifteen; or sixteen of the smallest rings.
+pub const RING_BYTES_MIN: usize = 8 << 20;
 
-/// Largest ring [bytes]: what the kernel pins for us nobody else gets.
+/// Largest size of all rings together [bytes]: what the kernel pins for us nobody else gets.
 pub const RING_BYTES_MAX: usize = 1 << 30;
 
-/// A block of the ring [bytes]. A frame must fit in one; the largest is 64 KiB of segmentation offload, and
-/// 256 KiB with IPv6 jumbograms below the snap length.
-pub const BLOCK_BYTES: usize = 512 << 10;
+/// Smallest ring of one target [bytes]: 64 of them in the default size. A stall of 40 ms at 100 Mbit/s.
+pub const TARGET_RING_BYTES_MIN: usize = RING_BLOCKS_MIN * BLOCK_BYTES_MIN;
+
+/// Fewest blocks of a ring: one in our hands, one that is being filled, two between them.
+pub const RING_BLOCKS_MIN: usize = 4;
+
+/// Smallest and largest block of a ring [bytes]. A frame must fit in one; the largest is 64 KiB of segmentation
+/// offload, and 256 KiB with IPv6 jumbograms below the snap length. In the small blocks of small rings the kernel
+/// cuts the latter, and says so.
+pub const BLOCK_BYTES_MIN: usize = 128 << 10;
+/// See [`BLOCK_BYTES_MIN`].
+pub const BLOCK_BYTES_MAX: usize = 512 << 10;
+
+/// Size of the blocks of a ring of that size [bytes]: a sixteenth of it, between the bounds.
+pub fn block_bytes(ring_bytes: usize) -> usize {
+    let sixteenth = (ring_bytes / 16).clamp(BLOCK_BYTES_MIN, BLOCK_BYTES_MAX);
+    1 << sixteenth.ilog2()
+}
 
 /// A block that is not full is handed over after this time: a part of the one second we may lose.
-pub const BLOCK_RETIRE: Duration = Duration::from_millis(100);
+pub const BLOCK_RETIRE: Duration = Duration::from_millis(60);
+
+/// How long a filled block waits for those of other rings, so that packets are written in the order of their times:
+/// the kernel hands over a block within twice [`BLOCK_RETIRE`] of its first packet. A lone ring waits for nobody.
+pub const ORDER_WAIT: Duration = Duration::from_millis(130);
 
 /// Default and largest snap length [bytes]: as libpcap, more than any frame of Linux by default.
 pub const SNAP_BYTES_MAX: u32 = 256 << 10;
@@ -31,12 +52,21 @@ pub const BATCH_BYTES: usize = 1 << 20;
 /// Batches there are. When all wait for the disk, the ring fills, and the kernel counts what it drops.
 pub const BATCHES: usize = 6;
 
-/// A batch goes to the disk after this time, full or not. With [`BLOCK_RETIRE`] and the wait for the writer
-/// it stays below the second that a `kill -9` may cost.
+/// A batch goes to the disk after this time, full or not. With twice [`BLOCK_RETIRE`], [`ORDER_WAIT`] and
+/// [`WAIT`] it stays below the second that a `kill -9` may cost.
 pub const FLUSH: Duration = Duration::from_millis(500);
 
 /// How long the capture thread waits for a block: how late it notices that it should stop.
 pub const WAIT: Duration = Duration::from_millis(100);
+
+/// How long to wait before targets are looked for again: with the time to open a ring, one that appears is recorded
+/// within a second. Where a look takes long the pause is longer, up to [`LOOK_MAX`]: looking takes a third of a percent.
+pub const LOOK: Duration = Duration::from_millis(400);
+/// See [`LOOK`].
+pub const LOOK_MAX: Duration = Duration::from_secs(5);
+
+/// Selectors a window may have, and so globs that each target is held against at each look.
+pub const SELECTORS_MAX: usize = 256;
 
 /// Interfaces that can be named: each is two instructions of the kernel's filter, of 4096.
 pub const INTERFACES_NAMED_MAX: usize = 64;
@@ -62,6 +92,15 @@ pub const CPU_MEASURED: Duration = Duration::from_secs(10);
 
 /// How often it is looked at: eleven samples are kept.
 pub const CPU_SAMPLE: Duration = Duration::from_secs(1);
+
+/// How long a trigger waits to be noticed.
+pub const TRIGGER_WAIT: Duration = Duration::from_millis(250);
+
+/// Share of the spool that what is kept ready takes at most, unless the window's budget says otherwise.
+pub const READY_SHARE_DEFAULT: Percent = Percent(25);
+
+/// Segments that are kept ready at most: a day of ten seconds each. 400 bytes of memory for each make 4 MiB.
+pub const READY_SEGMENTS_MAX: usize = 10_000;
 
 /// Longest configuration that is read, all files together [bytes]: about ten thousand windows.
 pub const CONFIG_BYTES_MAX: usize = 4 << 20;

@@ -1,14 +1,63 @@
 //! What a recording is told while it runs, and what it tells: between the capture thread and everybody else.
 
 use formats::seal::{EndReason, Volume};
-use std::sync::OnceLock;
+use formats::store::RecordingId;
+use jiff::Timestamp;
+use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
+
+/// Told which recording it became, or why none.
+pub type Told = Box<dyn FnOnce(Result<&RecordingId, String>) + Send>;
+
+/// Makes a recording of what is kept ready, and has it go on.
+pub struct Trigger {
+    /// When.
+    pub at: Timestamp,
+    /// By whom, in words.
+    pub by: String,
+    /// Until when it is to go on.
+    pub ends: Timestamp,
+    /// Told once it survives a crash, or why it could not be done.
+    pub told: Told,
+}
+
+impl fmt::Debug for Trigger {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Trigger").field("at", &self.at).field("by", &self.by).finish_non_exhaustive()
+    }
+}
+
+/// What a recording with a past tells.
+#[derive(Debug, Clone, Default)]
+pub struct Past {
+    /// Since when packets are kept; none where nothing is kept ready.
+    pub since: Option<Timestamp>,
+    /// What it was triggered to: the recording, and when that ends.
+    pub triggered: Option<(RecordingId, Timestamp)>,
+}
+
+impl Past {
+    fn ends(&self) -> Option<Timestamp> {
+        self.triggered.as_ref().map(|(_, ends)| *ends)
+    }
+}
+
+/// What has to be known together.
+#[derive(Debug, Default)]
+struct Life {
+    past: Past,
+    /// Nothing more is captured.
+    over: bool,
+}
 
 /// Orders to one recording. Shared by reference; nobody waits for anybody.
 #[derive(Debug, Default)]
 pub struct Orders {
     end: OnceLock<EndReason>,
+    triggers: Mutex<Vec<Trigger>>,
+    life: Mutex<Life>,
     packets: AtomicU64,
     bytes: AtomicU64,
     work_ns: AtomicU64,
@@ -24,6 +73,50 @@ impl Orders {
     /// Why it is to end, if it is.
     pub fn to_end(&self) -> Option<&EndReason> {
         self.end.get()
+    }
+
+    /// Triggers it. What is asked twice is answered twice.
+    pub fn trigger(&self, trigger: Trigger) {
+        lock(&self.triggers).push(trigger);
+    }
+
+    /// Triggers that wait.
+    pub fn take_triggers(&self) -> Vec<Trigger> {
+        std::mem::take(&mut *lock(&self.triggers))
+    }
+
+    /// Tells what is kept of the past, and what became of it. True while it can still go on for longer.
+    pub fn tell_past(&self, past: Past) -> bool {
+        let mut life = lock(&self.life);
+        life.past = past;
+        !life.over
+    }
+
+    /// What is kept of the past.
+    pub fn past(&self) -> Past {
+        lock(&self.life).past.clone()
+    }
+
+    /// When it ends, where a trigger has decided that.
+    pub fn ends(&self) -> Option<Timestamp> {
+        lock(&self.life).past.ends()
+    }
+
+    /// Tells that nothing more is captured, since its time is over: unless it is to go on past `ends` by now.
+    pub fn time_is_over(&self, ends: Option<Timestamp>) -> bool {
+        let mut life = lock(&self.life);
+        life.over |= life.past.ends() == ends;
+        life.over
+    }
+
+    /// Tells that nothing more is captured, whatever was asked for.
+    pub fn tell_over(&self) {
+        lock(&self.life).over = true;
+    }
+
+    /// Whether nothing more is captured.
+    pub fn is_over(&self) -> bool {
+        lock(&self.life).over
     }
 
     /// Adds what a thread of it worked.
@@ -46,4 +139,9 @@ impl Orders {
     pub fn written(&self) -> Volume {
         Volume { packets: self.packets.load(Ordering::Relaxed), bytes: self.bytes.load(Ordering::Relaxed) }
     }
+}
+
+/// What a thread that panicked left is as good as what any other did: each value is written at once.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -1,28 +1,32 @@
 //! The wiring of one recording, on one screen: start reading here.
 //!
-//!     Ring ──▶ Pump ── batches ──▶ OpenSegment ── segments ──▶ Chain ──▶ spool ──▶ upload
-//!     capture thread               writer thread               sealer thread
-//!                └◀── buffers ─────┘
+//!     Scout ── rings ──▶ Pump ── batches ──▶ OpenSegment ── segments ──▶ Chain ──▶ spool ──▶ upload
+//!     scout thread       capture thread      writer thread               sealer thread
+//!       └◀─ closed ────────┘ └◀── buffers ─────┘
 //!
 //! Every arrow between threads is a channel of fixed length: who is slow makes the one before wait, back to the
 //! ring, where the kernel counts what it drops.
 
 use crate::budget::{CpuMeter, ThreadClock};
-use crate::capture::{CaptureError, Ring, RingOptions, Selection, hurry};
-use crate::clock::{self, Clock, SystemClock};
+use crate::capture::{CaptureError, RingOptions, Selection, hurry};
+use crate::clock::{Clock, Deadline, SystemClock};
+use crate::disk::Disk;
 use crate::filter::{Expression, FilterError};
 use crate::limits;
 use crate::orders::Orders;
-use crate::rotate::{Batch, Compression, OpenSegment, Pump, SegmentOptions, Untold, Writer};
+use crate::rotate::{Batch, Compression, OpenSegment, Pump, SegmentOptions, Sieve, Untold, Writer};
 use crate::schedule::{Recording, Window};
 use crate::seal::{Chain, SealingError};
 use crate::spool::Spool;
+use crate::targets::{Change, Scout};
 use crate::upload::{Bound, Room};
-use formats::seal::{Close, EndReason, Seal};
+use formats::seal::{Close, EndReason, Seal, Volume};
 use jiff::Timestamp;
 use std::io;
+use std::num::NonZero;
+use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
 use std::time::Instant;
 
 /// Why a recording failed. What was sealed before stays, and what was open is recovered at the next start.
@@ -46,7 +50,7 @@ pub enum RecordError {
 /// What a recorder is set to, beside what its windows say.
 #[derive(Debug, Clone)]
 pub struct Settings {
-    /// Size of the ring [bytes].
+    /// Size of all rings of a recording together [bytes].
     pub ring_bytes: usize,
     /// Whether interfaces are asked for frames that are not addressed to them.
     pub promiscuous: bool,
@@ -68,54 +72,113 @@ pub fn record(
     orders: &Orders,
 ) -> Result<Close, RecordError> {
     let window = &recording.window;
-    let names: Vec<String> = window.interfaces.iter().map(|name| name.as_str().to_owned()).collect();
-    let filter = window.filter.as_deref().map(str::parse::<Expression>).transpose()?;
-    let mut ring = Ring::open(RingOptions {
-        selection: Selection::new(&names)?,
-        filter,
-        snap_bytes: window.snap_length,
-        ring_bytes: settings.ring_bytes,
-        promiscuous: settings.promiscuous,
-    })?;
+    let tap = Tap::open(window, settings)?;
     let folder = spool.folder(&recording.id);
     spool.disk().create_folders(&folder)?;
     let _lock = spool.disk().lock(&folder)?.ok_or_else(|| io::Error::other("another process makes this recording"))?;
     spool.begin(&recording.id, &window.store)?;
-    let options = SegmentOptions {
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let chain = Chain::new(spool.clone(), recording.id.clone(), recording.configuration_sha256, clock.clone());
+    let options = segment_options(window, settings, folder, 0);
+    let sealer = |to_seal| seal(chain, bound, window, orders, to_seal);
+    let to_disk = (spool.disk().clone(), options);
+    let (captured, mut chain, untold) = run(tap, recording, orders, to_disk, &clock, sealer)?;
+    let reason = captured.as_ref().map_or(EndReason::Failure, EndReason::clone);
+    let close = close(&mut chain, untold, reason, clock.now().wall)?;
+    Ok(captured.map(|_| close)?)
+}
+
+/// The rings of a window, open, with what reads them and the ends of the channels around it.
+pub(crate) struct Tap {
+    scout: Scout,
+    tell: Sender<Change>,
+    closed: Receiver<u64>,
+    pump: Pump,
+    batches: Receiver<Batch>,
+    buffers: SyncSender<Vec<u8>>,
+}
+
+impl Tap {
+    /// Opens the rings of the targets there are.
+    pub(crate) fn open(window: &Window, settings: &Settings) -> Result<Self, RecordError> {
+        let names: Vec<String> = window.interfaces.iter().map(|name| name.as_str().to_owned()).collect();
+        let filter = window.filter.as_deref().map(str::parse::<Expression>).transpose()?;
+        let mut scout = Scout::new(
+            &window.targets,
+            &window.exclude,
+            RingOptions {
+                selection: Selection::new(&names)?,
+                filter,
+                snap_bytes: window.snap_length,
+                ring_bytes: settings.ring_bytes,
+                promiscuous: settings.promiscuous,
+                must_exist: true,
+            },
+        );
+        let (tell, changes) = channel();
+        scout.begin(&tell)?;
+        let (tell_closed, closed) = channel();
+        let (buffers, to_fill) = sync_channel(limits::BATCHES);
+        let (to_write, batches) = sync_channel(limits::BATCHES);
+        for _ in 0..limits::BATCHES {
+            buffers.send(Vec::new()).expect("the channel has room for all, and its other end is here");
+        }
+        let sieve = Sieve::new(window.rate.packets_per_second.map(NonZero::get));
+        let pump = Pump::new((changes, tell_closed), (to_write, to_fill), sieve)?;
+        Ok(Self { scout, tell, closed, pump, batches, buffers })
+    }
+}
+
+/// How the segments of a window are written: into `folder`, numbered behind `last_sequence`.
+pub(crate) fn segment_options(
+    window: &Window,
+    settings: &Settings,
+    folder: PathBuf,
+    last_sequence: u32,
+) -> SegmentOptions {
+    SegmentOptions {
         folder,
+        last_sequence,
         bytes_max: window.segment.bytes.0,
         age_max: window.segment.age.0,
         compression: settings.compression,
         snap_bytes: window.snap_length,
         filter: window.filter.clone(),
-    };
-    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-    let chain = Chain::new(spool.clone(), recording.id.clone(), recording.configuration_sha256, clock.clone());
-    let writer = Writer::new(spool.disk().clone(), options, clock.clone());
+    }
+}
+
+/// Runs the three threads to their end: why it ended, what the sealer leaves, and what became of packets that no
+/// segment tells of.
+pub(crate) fn run<T: Send>(
+    tap: Tap,
+    recording: &Recording,
+    orders: &Orders,
+    (disk, options): (Arc<dyn Disk>, SegmentOptions),
+    clock: &Arc<dyn Clock>,
+    sealer: impl FnOnce(Receiver<OpenSegment>) -> Result<T, RecordError> + Send,
+) -> Result<(Result<EndReason, CaptureError>, T, Untold), RecordError> {
+    let Tap { scout, tell, closed, pump, batches, buffers } = tap;
+    let writer = Writer::new(disk, options, clock.clone());
     std::thread::scope(|scope| {
-        let (buffers, to_fill) = sync_channel(limits::BATCHES);
-        let (batches, to_write) = sync_channel(limits::BATCHES);
         let (segments, to_seal) = sync_channel(1);
-        for _ in 0..limits::BATCHES {
-            buffers.send(Vec::new()).expect("the channel has room for all, and its other end is here");
-        }
         let thread = |name: &str| std::thread::Builder::new().name(name.to_owned());
-        let sealer = thread("sealer").spawn_scoped(scope, || seal(chain, bound, window, orders, to_seal))?;
-        let writer = thread("writer").spawn_scoped(scope, || write(writer, orders, to_write, buffers, segments))?;
-        let pump = Pump::new(&ring, batches, to_fill);
-        let captured = capture(&mut ring, recording, orders, clock.as_ref(), pump);
+        let sealer = thread("sealer").spawn_scoped(scope, || sealer(to_seal))?;
+        let writer = thread("writer").spawn_scoped(scope, || write(writer, orders, batches, buffers, segments))?;
+        if scout.follows() {
+            thread("scout").spawn_scoped(scope, move || scout.follow(&tell, &closed))?;
+        } else {
+            drop(closed); // Nobody opens a ring anew.
+        }
+        let captured = capture(recording, orders, clock.as_ref(), pump);
         // The pump is gone, which ends the writer, which ends the sealer.
         let untold = writer.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
-        let mut chain = sealer.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
-        let reason = captured.as_ref().map_or(EndReason::Failure, EndReason::clone);
-        let close = close(&mut chain, untold, reason, clock.now().wall)?;
-        Ok(captured.map(|_| close)?)
+        let sealed = sealer.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
+        Ok((captured, sealed, untold))
     })
 }
 
-/// The capture thread: from the ring into batches, until there is a reason to end.
+/// The capture thread: from the rings into batches, until there is a reason to end.
 fn capture(
-    ring: &mut Ring,
     recording: &Recording,
     orders: &Orders,
     clock: &dyn Clock,
@@ -125,13 +188,14 @@ fn capture(
         tracing::debug!(%error, "no right to a more urgent schedule");
     }
     let budget = &recording.window.budget;
-    let begun = clock.now();
     // Whoever sets the clock makes no run longer or shorter.
-    let ends = begun.steady + clock::until(begun, recording.ends);
+    let mut due = Deadline::new(clock.now(), recording.ends);
     let mut work = ThreadClock::new(orders);
     let mut cpu = budget.cpu.map(CpuMeter::new);
+    // What is kept ready for a trigger that may never come spends no budget of packets and bytes.
+    let mut free = Volume::default();
     let ended = loop {
-        match pump.turn(ring) {
+        match pump.turn() {
             Ok(true) => {}
             Ok(false) => break Ok(EndReason::Failure),
             Err(error) => break Err(error),
@@ -142,15 +206,23 @@ fn capture(
         if let Some(reason) = orders.to_end() {
             break Ok(reason.clone());
         }
+        let triggered_until = orders.ends();
+        match triggered_until {
+            Some(ends) => due.move_to(clock.now(), ends),
+            None if recording.window.pre_trigger.is_some() => free = written,
+            None => {}
+        }
+        let spent = Volume { packets: written.packets - free.packets, bytes: written.bytes - free.bytes };
         break Ok(match () {
-            () if clock.now().steady >= ends => EndReason::Duration,
-            () if budget.packets.is_some_and(|most| written.packets >= most) => EndReason::PacketBudget,
-            () if budget.bytes.is_some_and(|most| written.bytes >= most.0) => EndReason::ByteBudget,
+            () if due.is_over(clock.now()) && orders.time_is_over(triggered_until) => EndReason::Duration,
+            () if budget.packets.is_some_and(|most| spent.packets >= most) => EndReason::PacketBudget,
+            () if budget.bytes.is_some_and(|most| spent.bytes >= most.0) => EndReason::ByteBudget,
             () if cpu.as_mut().is_some_and(|cpu| cpu.is_over(Instant::now(), orders.work())) => EndReason::CpuBudget,
             () => continue,
         });
     };
-    let finished = pump.finish(ring);
+    orders.tell_over();
+    let finished = pump.finish();
     ended.and_then(|reason| finished.map(|()| reason))
 }
 

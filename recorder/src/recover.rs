@@ -47,8 +47,10 @@ pub fn recover(spool: &Spool, reason: &EndReason, now: Timestamp) -> io::Result<
         }
         let Some(_lock) = spool.disk().lock(&folder)? else { continue };
         if !spool.is_begun(&id) {
-            // Killed before anything was recorded, or after all was stored.
-            if let Err(error) = spool.done(&id) {
+            // Killed before anything was recorded, or after all was stored; or just being begun, but at a start.
+            if *reason == EndReason::Crash
+                && let Err(error) = spool.done(&id)
+            {
                 tracing::error!(recording = %id, %error, "what is left of it cannot be removed");
             }
             continue;
@@ -87,7 +89,7 @@ fn recover_one(
 }
 
 /// The segment that the chain has no seal of yet.
-fn left_open(spool: &Spool, chain: &Chain) -> io::Result<Option<(PathBuf, FileName, Compression)>> {
+pub(crate) fn left_open(spool: &Spool, chain: &Chain) -> io::Result<Option<(PathBuf, FileName, Compression)>> {
     for compression in [Compression::Zstd, Compression::None] {
         let name = FileName::segment(chain.next_sequence(), compression.suffix());
         let (whole, open) = (spool.path(chain.id(), &name), chain.folder().join(format!("{name}{OPEN}")));
@@ -103,7 +105,12 @@ fn left_open(spool: &Spool, chain: &Chain) -> io::Result<Option<(PathBuf, FileNa
 }
 
 /// Cuts a segment behind its last whole frame.
-fn cut(disk: &dyn Disk, open: &Path, name: FileName, compression: Compression) -> io::Result<(Finished, Recovered)> {
+pub(crate) fn cut(
+    disk: &dyn Disk,
+    open: &Path,
+    name: FileName,
+    compression: Compression,
+) -> io::Result<(Finished, Recovered)> {
     let mut file = disk.change(open)?;
     let look = disk.look(open)?;
     let Scanned { bytes, sha256, counts, first_packet, last_packet, alive_until } = scan::scan(&mut file, compression)?;

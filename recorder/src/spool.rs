@@ -2,6 +2,7 @@
 //!
 //!     <spool>/<cluster>/<window>/<start>/<node>/     as in the store
 //!         store.json            where it goes; written first, and removed first: without it nothing is owed
+//!         trigger.json          what set it off, for `close.json`; of recordings of what was kept ready
 //!         000003.pcapng.zst     …                    the files of a segment
 //!         000003.seal.json.minisig                   where there is a key, before the seal it signs
 //!         000003.seal.json                           renamed into place after them: now it may be uploaded
@@ -9,24 +10,35 @@
 //!                                                    recording is, to continue the chain after a crash
 //!         000001.forgotten                           its files were given up; the next seal, or close.json, says so
 //!         close.json.minisig, close.json             renamed into place last
+//!         pinned.json                                somebody wants it kept here: none of its files is removed
+//!         stored.json                                all of it is stored; only of those that are pinned
 //!
 //! Every step is one rename or one removal, so that a crash leaves the state before it or after it.
 //! Names that are none of these belong to who is still writing them.
 
 use crate::disk::{Disk, Entry, SystemDisk};
 use crate::schedule::StoreTarget;
-use formats::seal::{Close, Seal, SealError, Volume};
+use formats::seal::{Close, Seal, SealError, Trigger, Volume};
 use formats::signature::SecretKey;
 use formats::store::{FileName, Name, RecordingId};
+use jiff::Timestamp;
 use std::collections::BTreeSet;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// Suffix of a seal that is stored.
 pub const SENT: &str = "sent.json";
 /// Suffix of the mark that the files of a segment were given up.
 pub const FORGOTTEN: &str = "forgotten";
+/// What set a recording off.
+const TRIGGER: &str = "trigger.json";
+/// Somebody wants a recording kept here.
+const PINNED: &str = "pinned.json";
+/// A recording that is kept here is stored.
+const STORED: &str = "stored.json";
+/// What windows keep ready, a folder each: no recording, for no cluster has a name like that.
+const READY: &str = ".ready";
 /// Where a recording goes.
 const STORE: &str = "store.json";
 
@@ -36,6 +48,8 @@ pub struct Spool {
     root: PathBuf,
     disk: Arc<dyn Disk>,
     signer: Option<Arc<SecretKey>>,
+    /// Held while files are removed, and while a recording is pinned: what is pinned is there.
+    pins: Arc<Mutex<()>>,
 }
 
 impl Spool {
@@ -47,7 +61,7 @@ impl Spool {
     /// The spool in `root` of that disk.
     pub fn open_on(disk: Arc<dyn Disk>, root: &Path) -> io::Result<Self> {
         disk.create_folders(root)?;
-        Ok(Self { root: root.to_owned(), disk, signer: None })
+        Ok(Self { root: root.to_owned(), disk, signer: None, pins: Arc::default() })
     }
 
     /// Where it lies.
@@ -75,8 +89,37 @@ impl Spool {
             return Err(io::Error::new(io::ErrorKind::AlreadyExists, format!("{} has begun before", folder.display())));
         }
         self.disk.create_folders(&folder)?;
-        self.disk.write_durably(&folder.join(STORE), &serde_json::to_vec(target)?)?;
-        Ok(folder)
+        let begun = self.disk.write_durably(&folder.join(STORE), &serde_json::to_vec(target)?);
+        if begun.is_err() {
+            self.remove(id).ok(); // What is left then is removed at the next start.
+        }
+        begun.map(|()| folder)
+    }
+
+    /// Makes the folder of a recording that was triggered, or finds it begun.
+    pub fn set_off(&self, id: &RecordingId, trigger: &Trigger, target: &StoreTarget) -> io::Result<()> {
+        let folder = self.folder(id);
+        self.disk.create_folders(&folder)?;
+        self.disk.write_durably(&folder.join(TRIGGER), &serde_json::to_vec(trigger)?)?;
+        if self.is_begun(id) { Ok(()) } else { self.begin(id, target).map(drop) }
+    }
+
+    /// What set a recording off, if that is known.
+    pub fn trigger(&self, id: &RecordingId) -> io::Result<Option<Trigger>> {
+        let Some(bytes) = self.disk.read(&self.folder(id).join(TRIGGER)).map(Some).or_else(gone(None))? else {
+            return Ok(None);
+        };
+        Ok(Some(serde_json::from_slice(&bytes)?))
+    }
+
+    /// Where windows keep the past ready.
+    pub fn ready_root(&self) -> PathBuf {
+        self.root.join(READY)
+    }
+
+    /// Where a window keeps the past ready.
+    pub fn ready_folder(&self, window: &Name) -> PathBuf {
+        self.ready_root().join(window.as_str())
     }
 
     /// Where a recording goes.
@@ -179,8 +222,11 @@ impl Spool {
         let name = FileName::seal(seal.sequence);
         self.disk.rename(&self.path(id, &name), &self.path(id, &sent)).or_else(gone(()))?;
         self.disk.sync_folder(&self.folder(id)).or_else(gone(()))?;
-        self.disk.remove(&self.path(id, &name.signature())).or_else(gone(()))?;
-        self.remove_files(id, seal)
+        self.remove_files(id, seal)?;
+        match self.is_pinned(id) {
+            true => Ok(()),
+            false => self.disk.remove(&self.path(id, &name.signature())).or_else(gone(())),
+        }
     }
 
     /// Gives up the files of a segment that waits, and marks it for the next seal to tell.
@@ -197,6 +243,10 @@ impl Spool {
     }
 
     fn remove_files(&self, id: &RecordingId, seal: &Seal) -> io::Result<()> {
+        let _pins = self.pins.lock().unwrap_or_else(PoisonError::into_inner);
+        if self.is_pinned(id) {
+            return Ok(());
+        }
         seal.files.iter().try_for_each(|file| self.disk.remove(&self.path(id, &file.name)).or_else(gone(())))
     }
 
@@ -268,8 +318,16 @@ impl Spool {
         self.disk.exists(&self.folder(id).join(STORE))
     }
 
-    /// A recording is stored, `close.json` and all: nothing of it stays here.
+    /// A recording is stored, `close.json` and all: nothing of it stays here, unless it is pinned.
     pub fn done(&self, id: &RecordingId) -> io::Result<()> {
+        let _pins = self.pins.lock().unwrap_or_else(PoisonError::into_inner);
+        if self.is_pinned(id) {
+            return self.disk.write_durably(&self.folder(id).join(STORED), b"{}");
+        }
+        self.remove(id)
+    }
+
+    fn remove(&self, id: &RecordingId) -> io::Result<()> {
         let folder = self.folder(id);
         // What a crash leaves of the rest is then known to be owed to nobody.
         self.disk.remove(&folder.join(STORE)).or_else(gone(()))?;
@@ -283,8 +341,58 @@ impl Spool {
         Ok(())
     }
 
-    /// After a crash: removes files whose seal says that they are stored.
+    /// Keeps a recording here, whatever becomes of it in the store; false when it is not here.
+    pub fn pin(&self, id: &RecordingId, now: Timestamp) -> io::Result<bool> {
+        let _pins = self.pins.lock().unwrap_or_else(PoisonError::into_inner);
+        let folder = self.folder(id);
+        if !self.is_begun(id) {
+            return Ok(false);
+        }
+        self.disk.write_durably(&folder.join(PINNED), &serde_json::to_vec(&serde_json::json!({ "since": now }))?)?;
+        Ok(true)
+    }
+
+    /// Takes back [`Spool::pin`]; false when it was not pinned. What is stored goes at once.
+    pub fn unpin(&self, id: &RecordingId) -> io::Result<bool> {
+        let _pins = self.pins.lock().unwrap_or_else(PoisonError::into_inner);
+        let folder = self.folder(id);
+        if !self.is_pinned(id) {
+            return Ok(false);
+        }
+        self.disk.remove(&folder.join(PINNED))?;
+        self.disk.sync_folder(&folder)?;
+        self.tidy(id)?;
+        Ok(true)
+    }
+
+    /// Whether somebody wants it kept here.
+    pub fn is_pinned(&self, id: &RecordingId) -> bool {
+        self.disk.exists(&self.folder(id).join(PINNED))
+    }
+
+    /// Whether it is here only because it is pinned, or was when we last looked.
+    pub fn is_stored(&self, id: &RecordingId) -> bool {
+        self.disk.exists(&self.folder(id).join(STORED))
+    }
+
+    /// Recordings that are pinned.
+    pub fn pinned(&self) -> io::Result<Vec<RecordingId>> {
+        Ok(self.recordings()?.into_iter().filter(|id| self.is_pinned(id)).collect())
+    }
+
+    /// Recordings that are not stored, or not wholly.
+    pub fn unsent(&self) -> io::Result<Vec<RecordingId>> {
+        Ok(self.recordings()?.into_iter().filter(|id| !self.is_stored(id)).collect())
+    }
+
+    /// After a crash, or when it is no longer pinned: removes what is known to be stored.
     pub fn tidy(&self, id: &RecordingId) -> io::Result<()> {
+        if self.is_pinned(id) {
+            return Ok(());
+        }
+        if self.is_stored(id) {
+            return self.remove(id);
+        }
         let sent = self.numbered(id, SENT)?;
         let folder = self.folder(id);
         for Entry { name, .. } in self.disk.list(&folder)? {
@@ -299,6 +407,16 @@ impl Spool {
         }
         Ok(())
     }
+}
+
+/// Writes a file of this machine so that it is there whole, or not at all, whatever happens.
+pub fn write_durably(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    SystemDisk.write_durably(path, bytes)
+}
+
+/// Makes renames in a folder of this machine survive a crash.
+pub fn sync_folder(folder: &Path) -> io::Result<()> {
+    SystemDisk.sync_folder(folder)
 }
 
 /// Whoever else empties the spool was faster: no error.

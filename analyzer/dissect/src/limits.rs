@@ -5,6 +5,10 @@
 /// network links is 256 KiB.
 pub const STRETCH_BYTES: usize = 4 << 20;
 
+/// Interfaces whose targets are known. Our segments describe 1024 and a batch more; a hostile capture's descriptions, of
+/// 4 KiB each, take some 64 MiB as read.
+pub const POINTS_MAX: usize = 1 << 13;
+
 /// Logical shards a capture is dissected in, whatever the number of threads: bounds hold per shard,
 /// so that what is evicted does not depend on the machine.
 pub const SHARDS: usize = 16;

@@ -73,6 +73,7 @@ fn recording(folder: &str, segments: u32, is_closed: bool) -> Files {
             tls: TlsCounts::default(),
             forgotten: Vec::new(),
             forgotten_volume: Volume::default(),
+            trigger: None,
             clock: None,
             recorder: "test".into(),
             last_seal_sha256: previous_sha256,

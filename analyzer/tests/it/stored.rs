@@ -67,6 +67,7 @@ fn recording() -> BTreeMap<String, Vec<u8>> {
         tls: TlsCounts::default(),
         forgotten: vec![3],
         forgotten_volume: volume(7, 700),
+        trigger: None,
         clock: None,
         recorder: "test".into(),
         last_seal_sha256: previous_sha256,

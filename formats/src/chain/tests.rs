@@ -64,6 +64,7 @@ fn recording_with(id: &RecordingId, segments: u32, change: impl Fn(&mut Seal)) -
         tls: sound.tls,
         forgotten: Vec::new(),
         forgotten_volume: Volume::default(),
+        trigger: None,
         clock: sound.clock.clone(),
         recorder: "0.1.0".into(),
         last_seal_sha256: previous_sha256,

@@ -8,7 +8,7 @@ use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-/// Ask the recorder that runs on this node: how it is, or to start and stop windows.
+/// Ask the recorder that runs on this node: how it is, or to start, stop and trigger windows, or to pin recordings.
 #[derive(clap::Args)]
 pub struct CtlArgs {
     /// Its control socket.
@@ -29,6 +29,11 @@ pub struct CtlArgs {
 
 #[derive(clap::Subcommand)]
 enum What {
+    /// Keep a recording of the spool on this node until it is unpinned: a legal hold.
+    Pin {
+        /// Its place in the store: cluster/window/start/node.
+        recording: String,
+    },
     /// Record a run of a window now, whatever its schedule says.
     Start {
         /// Name of the window.
@@ -36,10 +41,20 @@ enum What {
     },
     /// Say what is recorded, what comes next, and how full the spool is.
     Status,
-    /// End the runs of a window that are going on.
+    /// End the runs of a window that are going on; the next begins when its schedule says.
     Stop {
         /// Name of the window.
         window: Name,
+    },
+    /// Make a recording of what a window on demand keeps ready, and go on; begin a run, where it keeps nothing.
+    Trigger {
+        /// Name of the window.
+        window: Name,
+    },
+    /// Leave a recording to the spool's policies again.
+    Unpin {
+        /// Its place in the store: cluster/window/start/node.
+        recording: String,
     },
 }
 
@@ -53,9 +68,12 @@ pub struct CtlPlan {
 impl CtlArgs {
     pub fn resolve(self) -> CtlPlan {
         let request = match self.what {
+            What::Pin { recording } => Request::Pin { recording },
             What::Start { window } => Request::Start { window },
             What::Status => Request::Status,
             What::Stop { window } => Request::Stop { window },
+            What::Trigger { window } => Request::Trigger { window },
+            What::Unpin { recording } => Request::Unpin { recording },
         };
         CtlPlan { control: self.control, json: self.json, request }
     }
@@ -95,14 +113,19 @@ fn print(status: &Status, out: &mut impl Write) -> std::io::Result<()> {
     let spool = &status.spool;
     let bytes = spool.bytes.map_or("unknown".to_owned(), |bytes| ByteSize(bytes).to_string());
     writeln!(out, "spool {}: {bytes} of {}", spool.folder, ByteSize(spool.bytes_max))?;
-    status.windows.iter().try_for_each(|window| print_window(window, out))
+    status.windows.iter().try_for_each(|window| print_window(window, out))?;
+    status.pinned.iter().try_for_each(|recording| writeln!(out, "pinned {recording}"))
 }
 
 fn print_window(window: &WindowStatus, out: &mut impl Write) -> std::io::Result<()> {
     let next = window.next.map(|next| format!(", next {next:.0}")).unwrap_or_default();
     writeln!(out, "window {}: {}{next}", window.name, window.when)?;
     for run in &window.runs {
-        writeln!(out, "  {} until {:.0}: {} packets, {} bytes", run.recording, run.ends, run.packets, run.bytes)?;
+        match (&run.recording, run.ends) {
+            (Some(recording), Some(ends)) => write!(out, "  {recording} since {:.0} until {ends:.0}", run.since)?,
+            _ => write!(out, "  ready, since {:.0}", run.since)?,
+        }
+        writeln!(out, ": {} packets, {} bytes", run.packets, run.bytes)?;
     }
     Ok(())
 }

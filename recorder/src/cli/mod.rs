@@ -55,7 +55,7 @@ enum LogFormat {
 /// Flags of the commands that capture.
 #[derive(Args, Debug, Clone)]
 struct CaptureArgs {
-    /// Memory shared with the kernel, where packets wait for us [bytes, 8MiB to 1GiB].
+    /// Memory shared with the kernel, where packets wait for us, of all targets of a recording [bytes, 8MiB to 1GiB].
     #[arg(long, env = "REMORA_RING", default_value = "32MiB", value_name = "SIZE")]
     ring: ByteSize,
     /// Ask interfaces also for frames that are not addressed to them.
@@ -98,7 +98,7 @@ enum Command {
     },
     Ctl(ctl::CtlArgs),
     Keygen(keygen::KeygenArgs),
-    Record(record::RecordArgs),
+    Record(Box<record::RecordArgs>),
     Run(run::RunArgs),
 }
 

@@ -3,13 +3,14 @@
 use super::CaptureArgs;
 use super::keygen::SignArgs;
 use anyhow::Context;
-use formats::seal::EndReason;
+use formats::seal::{Close, EndReason};
 use formats::signature::SecretKey;
 use formats::store::{Name, RecordingId};
 use jiff::Timestamp;
 use recorder::control::{Ask, Begin, Desk, Ending, Listener, SOCKET};
 use recorder::orders::Orders;
 use recorder::pipeline::{self, Settings};
+use recorder::ready;
 use recorder::recover;
 use recorder::schedule::{Config, Recording};
 use recorder::spool::Spool;
@@ -26,7 +27,8 @@ use tokio::sync::{mpsc, watch};
 ///
 /// On SIGINT or SIGTERM recordings are ended and sealed. What is not stored by then stays in the spool and is
 /// stored after the next start, as is what a crash left behind. SIGHUP reads the windows anew: those that are the
-/// same go on. `remora-recorder ctl` asks it how it is, and starts and stops windows.
+/// same go on. SIGUSR1 triggers every window on demand. `remora-recorder ctl` asks it how it is, and starts, stops and
+/// triggers windows.
 #[derive(clap::Args)]
 pub struct RunArgs {
     /// The configuration: a YAML file, or a folder of them.
@@ -58,6 +60,9 @@ pub struct RunPlan {
     signer: Option<SecretKey>,
 }
 
+/// How often files are looked for that trigger windows.
+const LOOK_FOR_FILES: Duration = Duration::from_millis(500);
+
 /// Longest sleep: a clock that was set is noticed after it.
 const SLEEP_MAX: Duration = Duration::from_secs(30);
 
@@ -83,6 +88,7 @@ pub fn run(mut plan: RunPlan) -> anyhow::Result<ExitCode> {
         let folder = &plan.config.spool.folder;
         let spool =
             Spool::open(folder).with_context(|| format!("spool {}", folder.display()))?.signed_by(plan.signer.take());
+        let rests = ready::recover(&spool, Timestamp::now()).with_context(|| format!("spool {}", folder.display()))?;
         recover::recover(&spool, &EndReason::Crash, Timestamp::now())
             .with_context(|| format!("spool {}", folder.display()))?;
         let stopped = super::stop::on_signal(|| {})?;
@@ -93,7 +99,7 @@ pub fn run(mut plan: RunPlan) -> anyhow::Result<ExitCode> {
         let (stop_sending, stop_sender) = watch::channel(false);
         let sender = tokio::spawn(sender.run(stop_sender));
         let recorder = Recorder { spool: spool.clone(), bound, settings: plan.settings };
-        let desk = Desk::new(&plan.config, plan.node, spool.clone(), Timestamp::now());
+        let desk = Desk::new(&plan.config, plan.node, spool.clone(), rests, Timestamp::now());
         follow(desk, recorder, &plan.config_path, asks, stopped).await?;
         store_rest(&spool, plan.grace).await;
         stop_sending.send_replace(true);
@@ -131,7 +137,7 @@ async fn follow(
 ) -> std::io::Result<()> {
     let recorder = Arc::new(recorder);
     let (ended, mut endings) = mpsc::unbounded_channel();
-    let mut hangup = signal(SignalKind::hangup())?;
+    let (mut hangup, mut trigger) = (signal(SignalKind::hangup())?, signal(SignalKind::user_defined1())?);
     loop {
         let stopping = *stopped.borrow();
         if stopping {
@@ -147,12 +153,11 @@ async fn follow(
         let next = desk.next().map_or(SLEEP_MAX, |next| {
             Duration::try_from(next.duration_since(Timestamp::now())).unwrap_or_default().min(SLEEP_MAX)
         });
+        let next = if desk.awaits_files() { next.min(LOOK_FOR_FILES) } else { next };
         tokio::select! {
             Some((id, ending)) = endings.recv() => desk.ended(&id, ending, Timestamp::now()),
-            Some(Ask { request, answer }) = asks.recv(), if !stopping => {
-                // Whoever asked may be gone.
-                answer.send(desk.answer(&request, Timestamp::now())).ok();
-            }
+            Some(ask) = asks.recv(), if !stopping => desk.serve(ask, Timestamp::now()),
+            Some(()) = trigger.recv(), if !stopping => desk.trigger_all("signal", Timestamp::now()),
             Some(()) = hangup.recv(), if !stopping => desk.reload(Config::read(config), Timestamp::now()),
             _ = stopped.wait_for(|stopped| *stopped), if !stopping => {}
             () = tokio::time::sleep(next), if !stopping => {}
@@ -182,17 +187,33 @@ fn record(recording: &Recording, orders: &Orders, recorder: &Recorder) -> Ending
     let id = &recording.id;
     close_failed(spool);
     // Each try would add a segment to a spool that is full.
-    if !matches!(bound.enforce_for(&recording.window), Ok(Room::Left) | Err(_)) {
+    let makes_room_itself = recording.window.pre_trigger.is_some();
+    if !makes_room_itself && !matches!(bound.enforce_for(&recording.window), Ok(Room::Left) | Err(_)) {
         tracing::error!(recording = %id, "recording could not begin: the spool, or its share of it, is full");
         return Ending::Failed;
     }
-    tracing::info!(recording = %id, ends = %recording.ends, "recording begins");
-    match pipeline::record(recording, spool, bound, settings, orders) {
-        Ok(close) => {
-            let counts = &close.counts;
-            tracing::info!(recording = %id, reason = ?close.reason, packets = counts.written.packets, dropped = counts.dropped.kernel_packets, "recording ended");
-            match close.reason {
+    let recorded = match recording.window.pre_trigger {
+        None => {
+            tracing::info!(recording = %id, ends = %recording.ends, "recording begins");
+            let close = pipeline::record(recording, spool, bound, settings, orders);
+            close.map(|close| (close.reason.clone(), Some(close)))
+        }
+        Some(_) => {
+            tracing::info!(window = %id.window, "the past is kept ready");
+            ready::keep_ready(recording, spool, bound, settings, orders)
+        }
+    };
+    match recorded {
+        Ok((reason, close)) => {
+            if let Some(Close { recording: id, counts, .. }) = &close {
+                tracing::info!(recording = %id, ?reason, packets = counts.written.packets, dropped = counts.dropped.kernel_packets, "recording ended");
+            } else {
+                tracing::info!(window = %id.window, ?reason, "the past is no longer kept ready");
+            }
+            match reason {
                 EndReason::Failure | EndReason::SpoolBudget | EndReason::SpoolFull => Ending::Failed,
+                // Ready again at once it would take as much again.
+                EndReason::CpuBudget if recording.window.pre_trigger.is_some() => Ending::Failed,
                 _ => Ending::Over,
             }
         }
@@ -207,7 +228,9 @@ fn record(recording: &Recording, orders: &Orders, recorder: &Recorder) -> Ending
 /// What failed recordings left open is sealed and closed now, not at the next start; or, while the disk does not take
 /// even that, when the next recording begins.
 fn close_failed(spool: &Spool) {
-    if let Err(error) = recover::recover(spool, &EndReason::Failure, Timestamp::now()) {
+    let now = Timestamp::now();
+    let recovered = ready::recover(spool, now).and_then(|_| recover::recover(spool, &EndReason::Failure, now));
+    if let Err(error) = recovered {
         tracing::error!(%error, "spool cannot be read");
     }
 }
@@ -215,7 +238,7 @@ fn close_failed(spool: &Spool) {
 /// Waits until the spool is empty, at most for `grace`.
 async fn store_rest(spool: &Spool, grace: Duration) {
     let empty = async {
-        while spool.recordings().is_ok_and(|recordings| !recordings.is_empty()) {
+        while spool.unsent().is_ok_and(|recordings| !recordings.is_empty()) {
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
     };

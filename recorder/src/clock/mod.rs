@@ -88,6 +88,32 @@ pub fn until(now: Moment, wall: Timestamp) -> Duration {
     Duration::try_from(wall.duration_since(now.wall)).unwrap_or_default()
 }
 
+/// When something is due, whoever sets the clock meanwhile.
+#[derive(Debug, Clone, Copy)]
+pub struct Deadline {
+    wall: Timestamp,
+    steady: Duration,
+}
+
+impl Deadline {
+    /// At a time of day, as the clock stands now.
+    pub fn new(now: Moment, wall: Timestamp) -> Self {
+        Self { wall, steady: now.steady + until(now, wall) }
+    }
+
+    /// At another time of day; the same changes nothing.
+    pub fn move_to(&mut self, now: Moment, wall: Timestamp) {
+        if wall != self.wall {
+            *self = Self::new(now, wall);
+        }
+    }
+
+    /// Whether it is due.
+    pub fn is_over(&self, now: Moment) -> bool {
+        now.steady >= self.steady
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -3,9 +3,12 @@
 //! It decides and keeps account; it has no clock, no threads and no sockets. Whoever runs it asks for
 //! [`Desk::begin_due`] whenever time has passed or something has happened.
 
-use super::request::{Answer, Reload, Request, RunStatus, SpoolStatus, Status, WindowStatus};
-use crate::orders::Orders;
-use crate::schedule::{Agenda, Config, Decision, Recording, Spool as SpoolConfig};
+use super::files::TriggerFiles;
+use super::request::{Answer, Reload, Request, RunStatus, SpoolStatus, Status, Told, WindowStatus};
+use super::socket::Ask;
+use crate::orders::{Orders, Past, Trigger};
+use crate::ready::{self, Rest};
+use crate::schedule::{Agenda, Config, Decision, Recording, Spool as SpoolConfig, When, Window};
 use crate::spool::Spool;
 use formats::hash::Hash256;
 use formats::seal::EndReason;
@@ -38,12 +41,33 @@ struct Running {
     orders: Arc<Orders>,
 }
 
+impl Running {
+    /// Whether it keeps packets, ready or not.
+    fn has_begun(&self) -> bool {
+        self.ends != Timestamp::MAX || self.orders.past().since.is_some()
+    }
+
+    /// Its place in the store; none while it only keeps the past ready.
+    fn recording(&self) -> Option<RecordingId> {
+        match self.orders.past() {
+            Past { triggered: Some((id, _)), .. } => Some(id),
+            Past { since: Some(_), .. } => None,
+            Past { since: None, .. } => Some(self.id.clone()).filter(|_| self.ends != Timestamp::MAX),
+        }
+    }
+}
+
 /// All that is decided about a running recorder.
 #[derive(Debug)]
 pub struct Desk {
     agenda: Agenda,
     running: Vec<Running>,
     to_begin: Vec<Begin>,
+    /// Triggered recordings that ended before their time: they go on as soon as their windows are ready again.
+    rests: Vec<Rest>,
+    /// Triggers that came as the time of the triggered recording was over.
+    late: Vec<(Name, Trigger)>,
+    files: TriggerFiles,
     spool: Spool,
     cluster: Name,
     node: Name,
@@ -54,12 +78,15 @@ pub struct Desk {
 }
 
 impl Desk {
-    /// Follows `config` on `node` from `now` on.
-    pub fn new(config: &Config, node: Name, spool: Spool, now: Timestamp) -> Self {
-        Self {
+    /// Follows `config` on `node` from `now` on, with the rests of what a crash ended.
+    pub fn new(config: &Config, node: Name, spool: Spool, rests: Vec<Rest>, now: Timestamp) -> Self {
+        let mut desk = Self {
             agenda: Agenda::new(config, node.clone(), now),
             running: Vec::new(),
             to_begin: Vec::new(),
+            rests,
+            late: Vec::new(),
+            files: TriggerFiles::default(),
             spool,
             cluster: config.cluster.clone(),
             node,
@@ -67,7 +94,9 @@ impl Desk {
             configuration_sha256: config.sha256,
             since: now,
             reload: None,
-        }
+        };
+        desk.remove_what_is_ready_for_nobody();
+        desk
     }
 
     /// When to look again; none when nothing will ever be due.
@@ -75,19 +104,42 @@ impl Desk {
         self.agenda.next()
     }
 
-    /// Recordings that are to begin now.
+    /// Whether files are waited for, which has to be looked for.
+    pub fn awaits_files(&self) -> bool {
+        self.agenda.windows().any(|(window, _)| window.trigger_file.is_some())
+    }
+
+    /// Recordings that are to begin now. Looks for the files that trigger windows, too.
     pub fn begin_due(&mut self, now: Timestamp) -> Vec<Begin> {
+        self.look_for_files(now);
         let decisions = self.agenda.wake(now);
-        self.carry_out(decisions);
+        self.carry_out(decisions, now);
         std::mem::take(&mut self.to_begin)
     }
 
     /// Told how a recording ended.
     pub fn ended(&mut self, id: &RecordingId, ending: Ending, now: Timestamp) {
-        self.running.retain(|running| running.id != *id);
+        let over = self.running.iter().position(|running| running.id == *id).map(|at| self.running.swap_remove(at));
+        let late = over.iter().flat_map(|over| over.orders.take_triggers());
+        self.late.extend(late.map(|trigger| (id.window.clone(), trigger)));
         match ending {
-            Ending::Failed => self.agenda.failed(id, now),
+            Ending::Failed => {
+                let ends = over.and_then(|over| over.orders.ends()).filter(|ends| *ends > now);
+                self.rests.extend(ends.map(|ends| Rest { window: id.window.clone(), ends }));
+                self.agenda.failed(id, now);
+            }
             Ending::Over => self.agenda.ended(id),
+        }
+        self.remove_what_is_ready_for_nobody();
+    }
+
+    fn remove_what_is_ready_for_nobody(&mut self) {
+        let ready = self.agenda.windows().filter(|(window, _)| window.pre_trigger.is_some());
+        let ready: Vec<Name> = ready.map(|(window, _)| window.name.clone()).collect();
+        self.late.retain(|(window, _)| ready.contains(window));
+        self.rests.retain(|rest| ready.contains(&rest.window));
+        if let Err(error) = ready::remove_others(&self.spool, &ready) {
+            tracing::error!(%error, "what is kept ready for windows that are gone cannot be removed");
         }
     }
 
@@ -96,8 +148,11 @@ impl Desk {
         self.running.is_empty()
     }
 
-    /// Ends every recording.
-    pub fn end_all(&self) {
+    /// Ends every recording; what has not begun yet never does.
+    pub fn end_all(&mut self) {
+        for Begin { recording, .. } in self.to_begin.drain(..) {
+            self.running.retain(|running| running.id != recording.id);
+        }
         self.running.iter().for_each(|running| running.orders.end(EndReason::Stopped));
     }
 
@@ -129,11 +184,12 @@ impl Desk {
         }
         self.configuration_sha256 = config.sha256;
         let decisions = self.agenda.update(config, now);
-        self.carry_out(decisions);
+        self.carry_out(decisions, now);
+        self.remove_what_is_ready_for_nobody();
         Ok(())
     }
 
-    fn carry_out(&mut self, decisions: Vec<Decision>) -> Vec<RecordingId> {
+    fn carry_out(&mut self, decisions: Vec<Decision>, now: Timestamp) -> Vec<RecordingId> {
         let mut begun = Vec::new();
         for decision in decisions {
             match decision {
@@ -141,6 +197,9 @@ impl Desk {
                 Decision::Record(recording) => {
                     let (id, ends, orders) = (recording.id.clone(), recording.ends, Arc::new(Orders::default()));
                     begun.push(id.clone());
+                    if recording.window.pre_trigger.is_some() {
+                        self.go_on(&id.window, &orders, now);
+                    }
                     self.running.push(Running { id, ends, orders: orders.clone() });
                     self.to_begin.push(Begin { recording, orders });
                 }
@@ -152,6 +211,20 @@ impl Desk {
         begun
     }
 
+    /// A window that is ready again after its triggered recording was cut short, or triggered anew as it ended: that
+    /// goes on.
+    fn go_on(&mut self, window: &Name, orders: &Orders, now: Timestamp) {
+        let ends =
+            self.rests.iter().filter(|rest| rest.window == *window && rest.ends > now).map(|rest| rest.ends).max();
+        self.rests.retain(|rest| rest.window != *window);
+        let late = self.late.extract_if(.., |(late, _)| late == window);
+        late.for_each(|(_, trigger)| orders.trigger(trigger));
+        if let Some(ends) = ends {
+            let by = "the trigger of before, to record the rest".to_owned();
+            orders.trigger(Trigger { at: now, by, ends, told: Box::new(|_| {}) });
+        }
+    }
+
     fn orders_of(&self, id: &RecordingId) -> impl Iterator<Item = &Orders> {
         self.running.iter().filter(move |running| running.id == *id).map(|running| &*running.orders)
     }
@@ -160,34 +233,133 @@ impl Desk {
         self.running.iter().filter(move |running| running.id.window == *window)
     }
 
-    /// Does what is asked for, and says so.
-    pub fn answer(&mut self, request: &Request, now: Timestamp) -> Answer {
+    /// Does what is asked for, and says so, at once or when it is done.
+    pub fn serve(&mut self, ask: Ask, now: Timestamp) {
+        let Ask { request, answer } = ask;
+        // Whoever asked may be gone.
+        let told: Told = Box::new(|said| drop(answer.send(said)));
         match request {
-            Request::Start { window } => match self.agenda.start(window, now) {
-                Ok(decisions) => Answer::done("recording begins", &self.carry_out(decisions)),
+            Request::Pin { recording } => told(self.pin(&recording, now)),
+            Request::Start { window } => self.start(&window, now, told),
+            Request::Status => told(Answer::Status(Box::new(self.status()))),
+            Request::Stop { window } => told(self.stop(&window)),
+            Request::Trigger { window } => self.trigger(&window, "control socket", now, told),
+            Request::Unpin { recording } => told(self.unpin(&recording)),
+        }
+    }
+
+    /// Triggers every window on demand.
+    pub fn trigger_all(&mut self, by: &str, now: Timestamp) {
+        let on_demand = self.agenda.windows().filter(|(window, _)| window.when == When::OnDemand);
+        let names: Vec<Name> = on_demand.map(|(window, _)| window.name.clone()).collect();
+        for window in names {
+            let name = window.clone();
+            let told = move |answer| {
+                if let Answer::Refused { why } = answer {
+                    tracing::warn!(window = %name, why, "window not triggered");
+                }
+            };
+            self.trigger(&window, by, now, Box::new(told));
+        }
+    }
+
+    fn look_for_files(&mut self, now: Timestamp) {
+        let mut windows = Vec::new();
+        for (window, _) in self.agenda.windows() {
+            // What has just failed is ready again soon; until then the file waits.
+            let ready = window.pre_trigger.is_none() || self.of_window(&window.name).next().is_some();
+            windows.extend(window.trigger_file.clone().map(|path| (window.name.clone(), path, ready)));
+        }
+        let mut files = std::mem::take(&mut self.files);
+        for (window, path, told) in files.look(windows) {
+            self.trigger(&window, &format!("file {}", path.display()), now, told);
+        }
+        self.files = files;
+    }
+
+    fn window(&self, name: &Name) -> Option<Arc<Window>> {
+        self.agenda.windows().find(|(window, _)| window.name == *name).map(|(window, _)| window.clone())
+    }
+
+    fn trigger(&mut self, name: &Name, by: &str, now: Timestamp, told: Told) {
+        match self.window(name) {
+            Some(window) if window.when != When::OnDemand => {
+                told(Answer::refused(format!("{name} is not on demand: 'start' begins a run of it all the same")));
+            }
+            Some(window) if window.pre_trigger.is_some() => self.trigger_what_is_ready(&window, by, now, told),
+            _ => self.start(name, now, told),
+        }
+    }
+
+    fn start(&mut self, name: &Name, now: Timestamp, told: Told) {
+        if let Some(window) = self.window(name).filter(|window| window.pre_trigger.is_some()) {
+            return self.trigger_what_is_ready(&window, "control socket", now, told);
+        }
+        told(match self.agenda.start(name, now) {
+            Ok(decisions) => Answer::done("recording begins", &self.carry_out(decisions, now)),
+            Err(error) => Answer::refused(error),
+        });
+    }
+
+    fn trigger_what_is_ready(&self, window: &Window, by: &str, now: Timestamp, told: Told) {
+        let Some(running) = self.of_window(&window.name).next() else {
+            return told(Answer::refused(format!(
+                "{} is not ready at this moment: it failed, see the log",
+                window.name
+            )));
+        };
+        let told = |done: Result<&RecordingId, String>| {
+            told(match done {
+                Ok(id) => Answer::done("triggered", [id]),
                 Err(error) => Answer::refused(error),
-            },
-            Request::Status => Answer::Status(Box::new(self.status())),
-            Request::Stop { window } => self.stop(window),
+            });
+        };
+        let ends = now.checked_add(window.duration).unwrap_or(Timestamp::MAX);
+        running.orders.trigger(Trigger { at: now, by: by.to_owned(), ends, told: Box::new(told) });
+    }
+
+    fn pin(&self, recording: &str, now: Timestamp) -> Answer {
+        let Ok(id) = RecordingId::parse_folder(recording) else {
+            return Answer::refused(format!("{recording:?} is no recording: write cluster/window/start/node"));
+        };
+        match self.spool.pin(&id, now) {
+            Ok(true) => Answer::done("pinned: it stays on this node until it is unpinned", [&id]),
+            Ok(false) => Answer::refused(format!("{id} is not in the spool: it is stored, or was not made here")),
+            Err(error) => Answer::refused(format!("{id} could not be pinned: {error}")),
+        }
+    }
+
+    fn unpin(&self, recording: &str) -> Answer {
+        let Ok(id) = RecordingId::parse_folder(recording) else {
+            return Answer::refused(format!("{recording:?} is no recording: write cluster/window/start/node"));
+        };
+        match self.spool.unpin(&id) {
+            Ok(true) => Answer::done("unpinned", [&id]),
+            Ok(false) => Answer::refused(format!("{id} is not pinned")),
+            Err(error) => Answer::refused(format!("{id} could not be unpinned: {error}")),
         }
     }
 
     fn stop(&mut self, window: &Name) -> Answer {
         self.agenda.stop(window);
-        let running: Vec<_> = self.of_window(window).collect();
+        // What only waits for a trigger is not being recorded.
+        let recorded = |running: &&Running| running.ends != Timestamp::MAX || running.orders.ends().is_some();
+        let running: Vec<_> = self.of_window(window).filter(recorded).collect();
         if running.is_empty() {
             return Answer::refused(format!("{window} is not being recorded"));
         }
         running.iter().for_each(|running| running.orders.end(EndReason::Stopped));
-        Answer::done("recording ends", running.iter().map(|running| &running.id))
+        let ids: Vec<_> = running.iter().filter_map(|running| running.recording()).collect();
+        Answer::done("recording ends", &ids)
     }
 
     fn status(&self) -> Status {
         let run = |running: &Running| {
-            let written = running.orders.written();
+            let (written, past) = (running.orders.written(), running.orders.past());
             RunStatus {
-                recording: running.id.folder(),
-                ends: running.ends,
+                recording: running.recording().map(|id| id.folder()),
+                since: past.since.unwrap_or(running.id.start.time()),
+                ends: Some(running.orders.ends().unwrap_or(running.ends)).filter(|ends| *ends != Timestamp::MAX),
                 packets: written.packets,
                 bytes: written.bytes,
             }
@@ -196,7 +368,8 @@ impl Desk {
             name: window.name.clone(),
             when: window.when.to_string(),
             next,
-            runs: self.of_window(&window.name).map(run).collect(),
+            // What is about to be kept ready is not yet.
+            runs: self.of_window(&window.name).filter(|running| running.has_begun()).map(run).collect(),
         });
         Status {
             version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -211,6 +384,10 @@ impl Desk {
                 bytes_max: self.spool_config.bytes_max.0,
             },
             windows: windows.collect(),
+            pinned: self.spool.pinned().unwrap_or_default().iter().map(RecordingId::folder).collect(),
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

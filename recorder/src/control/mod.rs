@@ -5,6 +5,7 @@
 //! request, with a reason.
 
 mod desk;
+mod files;
 mod request;
 mod socket;
 

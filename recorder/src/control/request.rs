@@ -9,6 +9,11 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "command", rename_all = "snake_case", deny_unknown_fields)]
 pub enum Request {
+    /// Keep a recording of the spool on the node until it is unpinned, whatever the policies say.
+    Pin {
+        /// Its place in the store: `cluster/window/start/node`.
+        recording: String,
+    },
     /// Record a run of a window now, whatever its schedule says.
     Start {
         /// Which.
@@ -20,6 +25,16 @@ pub enum Request {
     Stop {
         /// Which.
         window: Name,
+    },
+    /// Make a recording of what a window on demand keeps ready, and go on; begin a run, where it keeps nothing.
+    Trigger {
+        /// Which.
+        window: Name,
+    },
+    /// Leave a recording to the policies again.
+    Unpin {
+        /// Its place in the store.
+        recording: String,
     },
 }
 
@@ -42,6 +57,9 @@ pub enum Answer {
     /// How things are.
     Status(Box<Status>),
 }
+
+/// Told what came of a request, now or later.
+pub(super) type Told = Box<dyn FnOnce(Answer) + Send>;
 
 impl Answer {
     pub(super) fn refused(why: impl ToString) -> Self {
@@ -72,6 +90,8 @@ pub struct Status {
     pub spool: SpoolStatus,
     /// The windows, as the configuration names them.
     pub windows: Vec<WindowStatus>,
+    /// Recordings that are pinned.
+    pub pinned: Vec<String>,
 }
 
 /// How reading the configuration anew went.
@@ -110,10 +130,12 @@ pub struct WindowStatus {
 /// How things are with a run.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RunStatus {
-    /// Its place in the store.
-    pub recording: String,
-    /// When it is to end.
-    pub ends: Timestamp,
+    /// Its place in the store; null while it only keeps the past ready.
+    pub recording: Option<String>,
+    /// Since when packets are kept that are or would be in it.
+    pub since: Timestamp,
+    /// When it is to end; null while it waits for a trigger.
+    pub ends: Option<Timestamp>,
     /// Packets kept so far.
     pub packets: u64,
     /// Their bytes.

@@ -150,7 +150,8 @@ async fn hand_on(request: Request, asks: &mpsc::Sender<Ask>) -> Answer {
     let handed_on = asks.send(Ask { request, answer }).await.is_ok();
     match (handed_on, answered.await) {
         (true, Ok(answer)) => answer,
-        _ => Answer::refused("the recorder is stopping"),
+        (true, Err(_)) => Answer::refused("it was not done, for the recording has ended: see the log"),
+        (false, _) => Answer::refused("the recorder is stopping"),
     }
 }
 
@@ -162,12 +163,16 @@ pub fn ask(path: &Path, request: &Request) -> Result<Answer, ControlError> {
     let nobody = |source| ControlError::NobodyThere { path: path.to_owned(), source };
     let no_answer = |what: String| ControlError::NoAnswer { path: path.to_owned(), what };
     let mut stream = UnixStream::connect(path).map_err(nobody)?;
-    stream.set_read_timeout(Some(2 * limits::CONTROL_PATIENCE)).map_err(nobody)?;
+    let patience = 2 * limits::CONTROL_PATIENCE;
+    stream.set_read_timeout(Some(patience)).map_err(nobody)?;
     let mut line = serde_json::to_vec(request).map_err(|error| no_answer(error.to_string()))?;
     line.push(b'\n');
     stream.write_all(&line).map_err(nobody)?;
     let mut answer = Vec::new();
     let mut bounded = BufReader::new(stream).take(limits::CONTROL_ANSWER_BYTES_MAX as u64);
-    bounded.read_until(b'\n', &mut answer).map_err(|error| no_answer(error.to_string()))?;
+    bounded.read_until(b'\n', &mut answer).map_err(|error| match error.kind() {
+        io::ErrorKind::WouldBlock => no_answer(format!("nothing, in {} s", patience.as_secs())),
+        _ => no_answer(error.to_string()),
+    })?;
     serde_json::from_slice(&answer).map_err(|error| no_answer(error.to_string()))
 }

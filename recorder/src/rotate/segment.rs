@@ -46,6 +46,8 @@ impl Compression {
 pub struct SegmentOptions {
     /// The folder of the recording.
     pub folder: PathBuf,
+    /// Number of the segment before the first.
+    pub last_sequence: u32,
     /// Ends at that size [bytes, as stored].
     pub bytes_max: u64,
     /// Ends after that time, if there are packets in it.

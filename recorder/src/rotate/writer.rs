@@ -39,7 +39,15 @@ impl Untold {
 impl Writer {
     /// Writes to `disk` as `options` say.
     pub fn new(disk: Arc<dyn Disk>, options: SegmentOptions, clock: Arc<dyn Clock>) -> Self {
-        Self { disk, options, clock, watch: Watch::default(), sequence: 0, open: None, untold: Untold::default() }
+        Self {
+            sequence: options.last_sequence,
+            disk,
+            options,
+            clock,
+            watch: Watch::default(),
+            open: None,
+            untold: Untold::default(),
+        }
     }
 
     /// Writes a batch; the segment that it does not belong into any more, to be sealed.

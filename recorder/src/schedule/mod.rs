@@ -11,13 +11,17 @@ mod clock_changes;
 mod config;
 mod explain;
 mod files;
+mod targets;
 mod values;
 mod when;
 
 pub use agenda::{Agenda, Decision, SkipReason, StartError};
-pub use config::{Budget, Config, ConfigError, Missed, Overlap, SegmentLimits, Spool, SpoolFull, StoreTarget, Window};
+pub use config::{
+    Budget, Config, ConfigError, Missed, Overlap, Rate, SegmentLimits, Spool, SpoolFull, StoreTarget, Window,
+};
 pub use explain::{View, explain};
 pub use files::FilesError;
+pub use targets::{Glob, Place, Selector};
 pub use values::{ByteSize, Interface, Percent, Period, StoreUrl};
 pub use when::When;
 

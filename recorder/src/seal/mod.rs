@@ -98,6 +98,12 @@ impl Chain {
         }
     }
 
+    /// What follows was made with that configuration, and timed by that clock.
+    pub fn made_with(&mut self, configuration_sha256: Hash256, clock: Option<Arc<dyn Clock>>) {
+        self.configuration_sha256 = configuration_sha256;
+        self.clock = clock;
+    }
+
     /// Number of the segment that comes next.
     pub fn next_sequence(&self) -> u32 {
         self.sequence + 1
@@ -188,6 +194,7 @@ impl Chain {
             tls: TlsCounts::default(),
             forgotten: Vec::new(), // The upload room adds what it gives up until this is stored.
             forgotten_volume: Default::default(),
+            trigger: self.spool.trigger(&self.id).map_err(|source| self.error(source))?,
             clock: self.said_of_clock.clone(),
             recorder: RECORDER.to_owned(),
             last_seal_sha256: self.previous_sha256,

@@ -116,7 +116,7 @@ fn after_a_crash(id: &RecordingId, truth: &Truth, close: &Close, numbers: &[u64]
 /// `seen` is `written` and `filtered` and all that was dropped.
 fn balances(id: &RecordingId, sequence: u32, counts: &Counts) {
     let dropped = &counts.dropped;
-    let sum = counts.written.packets + counts.filtered.packets + dropped.kernel_packets;
+    let sum = counts.written.packets + counts.filtered.packets + counts.sampled.packets + dropped.kernel_packets;
     let sum = sum + dropped.ring.packets + dropped.disk.packets;
     assert_eq!(counts.seen.packets, sum, "{id} {sequence}: {counts:?}");
 }

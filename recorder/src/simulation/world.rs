@@ -283,7 +283,15 @@ impl World {
         self.truth.entry(id.clone()).or_default().begun = true;
         let compression = if self.random.chance(2, 3) { Compression::Zstd } else { Compression::None };
         let (bytes_max, age_max) = (1000 + self.random.below(4000), Duration::from_secs(2));
-        let options = SegmentOptions { folder, bytes_max, age_max, compression, snap_bytes: 262_144, filter: None };
+        let options = SegmentOptions {
+            folder,
+            last_sequence: 0,
+            bytes_max,
+            age_max,
+            compression,
+            snap_bytes: 262_144,
+            filter: None,
+        };
         let clock: Arc<dyn Clock> = Arc::new(self.clock.clone());
         life.running.push(Running {
             _lock: lock,

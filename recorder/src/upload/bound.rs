@@ -44,6 +44,17 @@ impl Bound {
         Self { spool, bytes_max, full, in_transit }
     }
 
+    /// Most bytes in the spool.
+    pub fn bytes_max(&self) -> u64 {
+        self.bytes_max
+    }
+
+    /// How much more there is in the spool than there may be.
+    pub fn excess_bytes(&self) -> Result<u64, UploadError> {
+        let used = self.spool.used_bytes().map_err(|source| spool_error(std::path::Path::new("spool"), source))?;
+        Ok(used.saturating_sub(self.bytes_max))
+    }
+
     /// Looks how full the spool is, and does what the policy says: with [`SpoolFull::DropOldest`] gives up the
     /// oldest segments that wait, and says that it is full only when none is left to give up.
     pub fn enforce(&self) -> Result<Room, UploadError> {
@@ -58,9 +69,9 @@ impl Bound {
         }
     }
 
-    /// Gives up what has waited for longer than `age_max`, whatever room there is.
+    /// Gives up what has waited for longer than `age_max` and is not pinned, whatever room there is.
     pub(super) fn give_up_older(spool: &Spool, age_max: Duration, now: SystemTime) -> io::Result<()> {
-        for id in spool.recordings()? {
+        for id in spool.recordings()?.into_iter().filter(|id| !spool.is_pinned(id)) {
             for sequence in spool.waiting(&id)? {
                 let sealed = spool.disk().look(&spool.path(&id, &FileName::seal(sequence))).ok();
                 let age = sealed.and_then(|seal| now.duration_since(seal.changed?).ok());
@@ -78,10 +89,11 @@ impl Bound {
         Ok(())
     }
 
-    /// As [`Bound::enforce`], and the same for the window's share of the spool, if it has one.
+    /// As [`Bound::enforce`], and the same for the window's share of the spool, if it has one. What is kept ready for
+    /// a trigger keeps to its share by itself, and what is recorded then is not bound by it.
     pub fn enforce_for(&self, window: &Window) -> Result<Room, UploadError> {
         let room = self.enforce()?;
-        let Some(share) = window.budget.spool else { return Ok(room) };
+        let Some(share) = window.budget.spool.filter(|_| window.pre_trigger.is_none()) else { return Ok(room) };
         let error = |source| spool_error(std::path::Path::new("spool"), source);
         let used = self.spool.used_bytes_of(&window.name).map_err(error)?;
         let excess_bytes = used.saturating_sub(share.of(self.bytes_max));
@@ -96,6 +108,9 @@ impl Bound {
     /// are not so many to give up.
     fn drop_oldest(&self, mut excess_bytes: u64, of: Option<&Name>) -> io::Result<bool> {
         for id in self.spool.recordings()?.into_iter().filter(|id| of.is_none_or(|window| id.window == *window)) {
+            if self.spool.is_pinned(&id) {
+                continue;
+            }
             for sequence in self.spool.waiting(&id)? {
                 // Held while the files go: the sender waits, and then finds them gone.
                 let in_transit = self.in_transit.0.lock().unwrap_or_else(PoisonError::into_inner);

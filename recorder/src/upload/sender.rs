@@ -123,7 +123,7 @@ impl Sender {
     /// # Errors
     /// The first failure; what follows it in that recording stays for the next sweep.
     pub async fn sweep(&mut self) -> Result<(), UploadError> {
-        let recordings = self.spool.recordings().map_err(|source| spool_error(Path::new("spool"), source))?;
+        let recordings = self.spool.unsent().map_err(|source| spool_error(Path::new("spool"), source))?;
         let mut first_error = None;
         for id in recordings {
             let sent = self.send_recording(&id).await;

@@ -4,7 +4,7 @@ use crate::net::{Cable, wait_until};
 use formats::seal::EndReason;
 use std::os::unix::fs::PermissionsExt;
 
-const HEAD: &str = "
+pub const HEAD: &str = "
 cluster: prod
 node: node-1
 store: STORE
@@ -13,7 +13,7 @@ windows:
 ";
 
 /// A window as all of these tests have it.
-fn window(name: &str, more: &str) -> String {
+pub fn window(name: &str, more: &str) -> String {
     format!("  - {{name: {name}, interfaces: [eth], filter: udp port 9999, segment: {{age: 1s}}, {more}}}\n")
 }
 
@@ -128,4 +128,73 @@ fn windows_are_read_anew_and_those_that_are_the_same_go_on() {
         ("same", EndReason::Stopped),
     ];
     assert_eq!(ended, want.map(|(window, reason)| (window.to_owned(), reason)));
+}
+
+#[test]
+fn a_run_takes_the_place_of_the_one_before_where_that_is_the_policy() {
+    let Some(cable) = Cable::new() else { return };
+    let recorder = cable.run(&format!("{HEAD}{}", window("shift", "on_demand: true, duration: 1h, overlap: replace")));
+    wait_until("the first begins", || cable.ctl(&["start", "shift"]).is_ok());
+    wait_until("packets are recorded", || {
+        cable.send(10, 100, 9999, 0.01);
+        !cable.ctl(&["status"]).unwrap().contains(": 0 packets")
+    });
+    cable.ctl(&["start", "shift"]).unwrap();
+    wait_until("the first is stored", || !cable.stored().is_empty());
+    recorder.stop();
+    let reasons: Vec<_> = cable.stored().into_iter().map(|stored| stored.close.reason).collect();
+    assert_eq!(reasons, [EndReason::Replaced, EndReason::Stopped]);
+}
+
+#[test]
+fn a_signal_triggers_every_window_on_demand() {
+    let Some(cable) = Cable::new() else { return };
+    let windows = [
+        window("all-day", "always: true"),
+        window("plain", "on_demand: true, duration: 1h"),
+        window("ready", "on_demand: true, duration: 1h, pre_trigger: 1h"),
+    ];
+    let recorder = cable.run(&format!("{HEAD}{}", windows.concat()));
+    let runs = || cable.ctl(&["status"]).unwrap_or_default().matches(" until ").count();
+    wait_until("it is ready", || cable.ctl(&["status"]).is_ok_and(|status| status.contains("  ready, since ")));
+    assert_eq!(runs(), 1);
+    recorder.signal("USR1");
+    wait_until("both are recorded", || runs() == 3);
+    recorder.stop();
+    let stored: Vec<_> = cable.stored().into_iter().map(|stored| stored.close).collect();
+    let by: Vec<_> = stored.iter().map(|close| close.trigger.as_ref().map(|trigger| trigger.by.as_str())).collect();
+    assert_eq!(by, [None, None, Some("signal")]);
+}
+
+#[test]
+fn what_is_pinned_stays_until_it_is_unpinned() {
+    let Some(cable) = Cable::new() else { return };
+    let window = window("incident", "on_demand: true, duration: 1h");
+    let recorder = cable.run(&format!("{HEAD}{window}"));
+    wait_until("the recorder can be asked", || cable.ctl(&["status"]).is_ok());
+    let error = cable.ctl(&["pin", "prod/incident/20200101T000000Z/node-1"]).unwrap_err();
+    assert!(error.contains("is not in the spool"), "{error}");
+    assert!(cable.ctl(&["pin", "../../x"]).unwrap_err().contains("is no recording"));
+    let said = cable.ctl(&["start", "incident"]).unwrap();
+    let recording = said.lines().last().unwrap().to_owned();
+    let folder = cable.spool().join(&recording);
+    wait_until("it begins", || folder.join("store.json").exists());
+    cable.ctl(&["pin", &recording]).unwrap();
+    cable.send(30, 100, 9999, 0.0);
+    wait_until("it is recorded", || cable.ctl(&["status"]).unwrap().contains(": 30 packets"));
+    cable.ctl(&["stop", "incident"]).unwrap();
+    wait_until("it is stored", || folder.join("stored.json").exists());
+    recorder.kill();
+    let stored = cable.only_stored();
+    for name in stored.seals.iter().flat_map(|seal| &seal.files).map(|file| file.name.to_string()) {
+        assert_eq!(std::fs::read(folder.join(&name)).unwrap(), std::fs::read(stored.folder.join(&name)).unwrap());
+    }
+    let recorder = cable.run(&format!("{HEAD}{window}"));
+    wait_until("the pin is known", || {
+        cable.ctl(&["status"]).is_ok_and(|status| status.ends_with(&format!("pinned {recording}\n")))
+    });
+    cable.ctl(&["unpin", &recording]).unwrap();
+    assert!(!folder.exists());
+    assert_eq!(cable.ctl(&["unpin", &recording]).unwrap_err(), format!("remora-recorder: {recording} is not pinned\n"));
+    recorder.stop();
 }

@@ -85,6 +85,7 @@ impl<'a> Recording<'a> {
             tls: TlsCounts::default(),
             forgotten: Vec::new(),
             forgotten_volume: Volume::default(),
+            trigger: None,
             clock: None,
             recorder: "test".into(),
             last_seal_sha256: self.previous_sha256,

@@ -206,6 +206,22 @@ async fn what_waited_too_long_is_given_up_and_the_ledger_says_so() {
     assert_eq!((sound.forgotten, sound.forgotten_at_close.packets, sound.segments), ([1].into(), 10, 2));
 }
 
+#[tokio::test]
+async fn what_is_pinned_is_given_up_last_of_all() {
+    let place = Place::new();
+    let spool = place.spool();
+    let mut recordings = ["hourly", "nightly"].map(|window| Recording::begin(&spool, window, &place.target));
+    for recording in &mut recordings {
+        (0..4).for_each(|_| recording.segment(10_000));
+    }
+    assert!(spool.pin(&recordings[0].id, jiff::Timestamp::UNIX_EPOCH).unwrap());
+    let sender = place.sender();
+    assert_eq!(sender.bound(60_000, SpoolFull::DropOldest).enforce().unwrap(), Room::Left);
+    assert_eq!(sender.bound(10_000, SpoolFull::DropOldest).enforce().unwrap(), Room::Full);
+    let untold = recordings.each_ref().map(|recording| spool.untold(&recording.id).unwrap().0);
+    assert_eq!(untold, [vec![], vec![1, 2, 3, 4]]);
+}
+
 #[tokio::test(start_paused = true)]
 async fn an_outage_ends_and_everything_arrives() {
     let place = Place::new();

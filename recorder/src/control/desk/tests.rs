@@ -1,0 +1,83 @@
+//! Decisions, without a recorder that runs.
+
+use super::*;
+use tokio::sync::oneshot;
+
+fn desk(folder: &tempfile::TempDir, windows: &str) -> Desk {
+    let config = Config::from_yaml(&format!("{{cluster: c, store: /s, windows: [{windows}]}}")).unwrap();
+    let spool = Spool::open(folder.path()).unwrap();
+    Desk::new(&config, "n".parse().unwrap(), spool, Vec::new(), Timestamp::UNIX_EPOCH)
+}
+
+/// What is answered at once; none where the answer is still to come.
+fn ask(desk: &mut Desk, request: &str) -> Option<Answer> {
+    let (answer, mut answered) = oneshot::channel();
+    desk.serve(Ask { request: serde_json::from_str(request).unwrap(), answer }, Timestamp::UNIX_EPOCH);
+    answered.try_recv().ok()
+}
+
+const PLAIN: &str = "{name: w, on_demand: true, duration: 1h, interfaces: [any]}";
+
+#[test]
+fn what_was_asked_for_and_has_not_begun_at_the_stop_never_does() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut desk = desk(&folder, PLAIN);
+    let answer = ask(&mut desk, "{\"command\":\"start\",\"window\":\"w\"}");
+    assert!(matches!(answer, Some(Answer::Done { .. })), "{answer:?}");
+    assert!(!desk.is_idle());
+    desk.end_all();
+    assert!(desk.is_idle());
+}
+
+#[test]
+fn a_file_waits_until_its_window_is_ready_and_goes_once_it_is_answered() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("now");
+    std::fs::write(&file, b"").unwrap();
+    let path = file.display();
+    let window =
+        format!("{{name: w, on_demand: true, duration: 1h, pre_trigger: 5m, trigger_file: {path}, interfaces: [any]}}");
+    let mut desk = desk(&folder, &window);
+    assert!(desk.awaits_files());
+    let at = Timestamp::UNIX_EPOCH;
+    let [begin] = &desk.begin_due(at)[..] else { panic!("it is kept ready") };
+    assert!(begin.orders.take_triggers().is_empty(), "nobody was there to be triggered");
+    desk.begin_due(at);
+    desk.begin_due(at);
+    let mut triggers = begin.orders.take_triggers();
+    assert_eq!(triggers.len(), 1, "once");
+    // The recording fails before it can answer: the file stands for the next.
+    let first = triggers.remove(0);
+    drop(first);
+    desk.begin_due(at);
+    desk.begin_due(at);
+    let second = begin.orders.take_triggers().remove(0);
+    (second.told)(Ok(&begin.recording.id));
+    desk.begin_due(at);
+    assert!(!file.exists());
+    desk.begin_due(at);
+    assert!(begin.orders.take_triggers().is_empty());
+}
+
+#[test]
+fn what_a_crash_ended_goes_on_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut desk = desk(
+        &folder,
+        "{name: w, on_demand: true, duration: 1h, pre_trigger: 5m, interfaces: [any]}, \
+         {name: x, on_demand: true, duration: 1h, pre_trigger: 5m, interfaces: [any]}",
+    );
+    let ends = Timestamp::from_second(1000).unwrap();
+    desk.rests = vec![Rest { window: "w".parse().unwrap(), ends }];
+    let begun = desk.begin_due(Timestamp::UNIX_EPOCH);
+    let triggers: Vec<_> = begun.iter().map(|begin| begin.orders.take_triggers()).collect();
+    assert_eq!(triggers.iter().map(Vec::len).collect::<Vec<_>>(), [1, 0]);
+    assert_eq!(triggers[0][0].ends, ends);
+    assert!(desk.rests.is_empty());
+    // What comes as a recording ends is for the next.
+    let trigger = Trigger { at: ends, by: "late".to_owned(), ends, told: Box::new(|_| {}) };
+    begun[1].orders.trigger(trigger);
+    desk.ended(&begun[1].recording.id, Ending::Over, ends);
+    let [again] = &desk.begin_due(ends)[..] else { panic!("it is kept ready again") };
+    assert_eq!((again.recording.id.window.as_str(), again.orders.take_triggers().len()), ("x", 1));
+}

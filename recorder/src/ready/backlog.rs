@@ -1,0 +1,396 @@
+//! The segments that are kept, and how a trigger makes a recording of them.
+
+use super::folder::{
+    EXPIRED, Expired, KEPT, Kept, MARK, Mark, REST, Remembered, mark, parts, read, read_kept, remove, steadily,
+};
+use crate::clock::Clock;
+use crate::disk::{Lock, SystemDisk};
+use crate::limits;
+use crate::orders::{Orders, Past, Trigger};
+use crate::recover;
+use crate::rotate::{Compression, Finished, OPEN};
+use crate::schedule::{Percent, Recording, Window};
+use crate::seal::{Chain, SealingError};
+use crate::spool::{Spool, sync_folder, write_durably};
+use formats::hash::Hash256;
+use formats::seal::{self, Recovered, Volume};
+use formats::store::{FileName, RecordingId};
+use jiff::{SignedDuration, Timestamp};
+use std::collections::{BTreeSet, VecDeque};
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// What a window keeps ready.
+#[derive(Debug)]
+pub(super) struct Backlog {
+    spool: Spool,
+    configuration_sha256: Hash256,
+    recording: Option<Recording>,
+    clock: Arc<dyn Clock>,
+    folder: PathBuf,
+    kept: VecDeque<Kept>,
+    expired: Expired,
+    /// When the segment began that is being written.
+    open_since: Timestamp,
+    last_sequence: u32,
+    promoted: Option<(Promoted, Mark)>,
+    _lock: Lock,
+}
+
+/// A recording that was made of what had been kept.
+#[derive(Debug)]
+pub(super) struct Promoted {
+    pub chain: Chain,
+    _lock: Lock,
+}
+
+impl Backlog {
+    /// Takes up what is kept of the recording's window, or begins with nothing.
+    ///
+    /// # Errors
+    /// Those of the disk; and when it was triggered, and its recording is not recovered yet.
+    pub fn open(spool: &Spool, recording: &Recording, clock: Arc<dyn Clock>) -> io::Result<Self> {
+        let folder = spool.ready_folder(&recording.window.name);
+        fs::create_dir_all(&folder)?;
+        let taken = || io::Error::other("another process keeps this window ready");
+        let lock = Lock::take(&folder)?.ok_or_else(taken)?;
+        if mark(&folder)?.is_some() {
+            return Err(io::Error::other("it was triggered before a crash, and could not be recovered yet"));
+        }
+        let mut backlog = Self::load(spool, folder, lock, recording.configuration_sha256, clock)?;
+        backlog.recording = Some(recording.clone());
+        while let Some((open, name, compression)) = backlog.left_open()? {
+            let (segment, recovered) = recover::cut(&SystemDisk, &open, name, compression)?;
+            backlog.keep(segment, Some(recovered))?;
+        }
+        Ok(backlog)
+    }
+
+    /// What is kept in a folder that we have locked, but for segments that were open.
+    pub fn load(
+        spool: &Spool,
+        folder: PathBuf,
+        lock: Lock,
+        configuration_sha256: Hash256,
+        clock: Arc<dyn Clock>,
+    ) -> io::Result<Self> {
+        let now = clock.now();
+        let nothing = Expired { since: now.wall, through: 0, segments: 0, volume: Volume::default() };
+        let mut backlog = Self {
+            spool: spool.clone(),
+            configuration_sha256,
+            recording: None,
+            clock,
+            kept: VecDeque::new(),
+            expired: read(&folder.join(EXPIRED))?.unwrap_or(nothing),
+            open_since: now.wall,
+            last_sequence: 0,
+            promoted: None,
+            _lock: lock,
+            folder,
+        };
+        for (sequence, suffix) in backlog.files()? {
+            let path = backlog.folder.join(FileName::segment(sequence, &suffix).to_string());
+            if sequence <= backlog.expired.through {
+                fs::remove_file(&path)?;
+            } else if suffix == KEPT {
+                backlog.kept.extend(read_kept(&path, now)?);
+            }
+            backlog.last_sequence = sequence;
+        }
+        backlog.last_sequence = backlog.last_sequence.max(backlog.expired.through);
+        Ok(backlog)
+    }
+
+    /// Where segments are written.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// Number of the newest segment.
+    pub fn last_sequence(&self) -> u32 {
+        self.last_sequence
+    }
+
+    /// How much of the spool it may take.
+    pub fn share(&self) -> Percent {
+        let share = self.recording.as_ref().and_then(|recording| recording.window.budget.spool);
+        share.unwrap_or(limits::READY_SHARE_DEFAULT)
+    }
+
+    /// The window, which it has but in recovery.
+    pub fn window(&self) -> Option<&Window> {
+        self.recording.as_ref().map(|recording| &*recording.window)
+    }
+
+    /// Whether it was triggered.
+    pub fn is_triggered(&self) -> bool {
+        self.promoted.is_some()
+    }
+
+    /// Since when it keeps packets, and what it was triggered to.
+    pub fn past(&self) -> Past {
+        let kept_since = self.kept.front().map_or(self.open_since, |kept| kept.since);
+        let since = self.promoted.as_ref().map_or(kept_since, |(_, mark)| mark.recording.start.time());
+        let triggered = self.promoted.as_ref().map(|(_, mark)| (mark.recording.clone(), mark.ends));
+        Past { since: Some(since), triggered }
+    }
+
+    /// Takes a finished segment. It is kept, too, while what came before it is: sealing that takes time, and the
+    /// capture must not wait for it.
+    pub fn take(&mut self, segment: Finished) -> Result<(), SealingError> {
+        match &mut self.promoted {
+            Some((Promoted { chain, .. }, _)) if self.kept.is_empty() => {
+                chain.made_with(self.configuration_sha256, Some(self.clock.clone()));
+                self.seal(segment, None)
+            }
+            _ => self.keep(segment, None).map_err(|source| self.error(source)),
+        }
+    }
+
+    fn keep(&mut self, segment: Finished, recovered: Option<Recovered>) -> io::Result<()> {
+        let Some(sequence) = segment.file.name.sequence() else { return Ok(()) };
+        let now = self.clock.now();
+        let known_until = recovered.as_ref().and_then(|recovered| recovered.nothing_after);
+        let until = known_until.unwrap_or(now.wall);
+        let kept = Kept {
+            since: segment.first_packet.unwrap_or(self.open_since).min(self.open_since),
+            until,
+            file: segment.file,
+            counts: segment.counts,
+            first_packet: segment.first_packet,
+            last_packet: segment.last_packet,
+            clock: if recovered.is_none() { self.clock.state() } else { None },
+            recovered,
+            configuration_sha256: self.configuration_sha256,
+            steps: segment.steps,
+            finished: steadily(now, until),
+        };
+        fs::rename(&segment.path, self.path(&kept.file.name))?;
+        // Syncs the folder too, and with it the rename above.
+        write_durably(&self.path(&FileName::segment(sequence, KEPT)), &serde_json::to_vec(&kept)?)?;
+        self.kept.push_back(kept);
+        self.last_sequence = self.last_sequence.max(sequence);
+        self.open_since = now.wall;
+        Ok(())
+    }
+
+    /// Removes what is older than wanted, and what takes more room than `bytes_max`.
+    pub fn expire(&mut self, bytes_max: u64) -> Result<(), SealingError> {
+        let age = self.window().and_then(|window| SignedDuration::try_from(window.pre_trigger?).ok());
+        let now = self.clock.now();
+        let Some(oldest) = age.and_then(|age| steadily(now, now.wall).checked_sub(age)) else { return Ok(()) };
+        let mut bytes: u64 = self.kept.iter().map(|kept| kept.file.bytes).sum();
+        let mut count = self.kept.len().saturating_sub(limits::READY_SEGMENTS_MAX);
+        bytes = bytes.saturating_sub(self.kept.iter().take(count).map(|kept| kept.file.bytes).sum());
+        while let Some(kept) = self.kept.get(count).filter(|kept| kept.finished < oldest || bytes > bytes_max) {
+            bytes -= kept.file.bytes;
+            count += 1;
+        }
+        self.remove_oldest(count).map_err(|source| self.error(source))
+    }
+
+    /// Removes the oldest until that many bytes are free, or nothing is left.
+    pub fn make_room(&mut self, bytes: u64) -> Result<(), SealingError> {
+        let mut freed = 0;
+        let wanted = self.kept.iter().take_while(|kept| {
+            let more = freed < bytes;
+            freed += kept.file.bytes;
+            more
+        });
+        let count = wanted.count();
+        self.remove_oldest(count).map_err(|source| self.error(source))
+    }
+
+    fn remove_oldest(&mut self, count: usize) -> io::Result<()> {
+        if count == 0 || self.is_triggered() {
+            return Ok(());
+        }
+        let removed: Vec<Kept> = self.kept.iter().take(count).cloned().collect();
+        for kept in &removed {
+            self.expired.segments += 1;
+            self.expired.volume += kept.counts.written;
+            self.expired.through = kept.file.name.sequence().unwrap_or(0);
+        }
+        // Counted first: what a crash leaves of them is then removed without being counted twice.
+        write_durably(&self.folder.join(EXPIRED), &serde_json::to_vec(&self.expired)?)?;
+        for kept in &removed {
+            self.remove_kept(kept)?;
+        }
+        self.kept.drain(..count);
+        Ok(())
+    }
+
+    fn remove_kept(&self, kept: &Kept) -> io::Result<()> {
+        let known = FileName::segment(kept.file.name.sequence().unwrap_or(0), KEPT);
+        [&kept.file.name, &known].into_iter().try_for_each(|name| remove(&self.path(name)))
+    }
+
+    /// Makes a recording of everything that is kept, or has the one that was made go on for longer. Where that cannot
+    /// be, whoever triggered it is told.
+    pub fn trigger(&mut self, trigger: Trigger, orders: &Orders) {
+        let extends = self.is_triggered();
+        let marked = match extends {
+            true => self.go_on_until(trigger.ends),
+            false => self.begin(trigger.at, trigger.by.clone(), trigger.ends),
+        };
+        let goes_on = orders.tell_past(self.past());
+        if extends && !goes_on {
+            return orders.trigger(trigger); // Its time was over a moment before: it triggers the next one.
+        }
+        (trigger.told)(marked.as_ref().map_err(ToString::to_string));
+    }
+
+    fn begin(&mut self, at: Timestamp, by: String, ends: Timestamp) -> Result<RecordingId, SealingError> {
+        self.expire(u64::MAX)?;
+        let Some(recording) = self.recording.clone() else { return Err(self.error(io::ErrorKind::NotFound.into())) };
+        let mut start = self.kept.front().map_or(self.open_since, |kept| kept.since);
+        let mut id = RecordingId { start: start.into(), ..recording.id };
+        while self.spool.folder(&id).exists() {
+            start = start.checked_add(SignedDuration::from_millis(1)).unwrap_or(at);
+            id.start = start.into();
+        }
+        let Expired { since: ready_since, segments: expired_segments, volume: expired, .. } = self.expired;
+        let trigger = seal::Trigger { at, by, ready_since, expired, expired_segments };
+        let (store, configuration_sha256) = (recording.window.store.clone(), self.configuration_sha256);
+        let mark = Mark { recording: id.clone(), store, configuration_sha256, ends, trigger };
+        tracing::info!(recording = %id, by = %mark.trigger.by, segments = self.kept.len(), "triggered: what was kept ready is recorded");
+        self.write_mark(&mark)?;
+        if let Err(error) = self.promote_to(mark) {
+            // As if it had not been triggered, since whoever did is told so.
+            fs::remove_file(self.folder.join(MARK)).map_err(|source| self.error(source))?;
+            return Err(error);
+        }
+        if let Err(error) = remove(&self.folder.join(REST)) {
+            tracing::error!(window = %id.window, %error, "what a crash had ended before is begun again after the next one");
+        }
+        Ok(id)
+    }
+
+    fn write_mark(&self, mark: &Mark) -> Result<(), SealingError> {
+        let json = serde_json::to_vec(mark).map_err(io::Error::from);
+        json.and_then(|json| write_durably(&self.folder.join(MARK), &json)).map_err(|source| self.error(source))
+    }
+
+    fn go_on_until(&mut self, ends: Timestamp) -> Result<RecordingId, SealingError> {
+        let Some((_, mark)) = &self.promoted else { return Err(self.error(io::ErrorKind::NotFound.into())) };
+        let later = Mark { ends: mark.ends.max(ends), ..mark.clone() };
+        self.write_mark(&later)?;
+        let id = later.recording.clone();
+        self.promoted.iter_mut().for_each(|(_, mark)| mark.ends = later.ends);
+        Ok(id)
+    }
+
+    /// Takes up the recording that is to be made, or was begun to be made before a crash.
+    pub fn promote_to(&mut self, mark: Mark) -> Result<(), SealingError> {
+        let id = &mark.recording;
+        let failed = |source| SealingError::Spool { folder: self.spool.folder(id), source };
+        fs::create_dir_all(self.spool.folder(id)).map_err(failed)?;
+        let taken = || failed(io::Error::other("another process makes this recording"));
+        let lock = Lock::take(&self.spool.folder(id)).map_err(failed)?.ok_or_else(taken)?;
+        self.spool.set_off(id, &mark.trigger, &mark.store).map_err(failed)?;
+        let mut chain = Chain::resume(self.spool.clone(), id.clone())?;
+        chain.made_with(self.configuration_sha256, Some(self.clock.clone()));
+        self.promoted = Some((Promoted { chain, _lock: lock }, mark));
+        Ok(())
+    }
+
+    /// Moves the oldest of what was kept into the recording that was triggered, sealed; false when there is none.
+    pub fn promote_oldest(&mut self) -> Result<bool, SealingError> {
+        let Some((Promoted { chain, .. }, _)) = &mut self.promoted else { return Ok(false) };
+        let Some(kept) = self.kept.front().cloned() else { return Ok(false) };
+        let suffix = parts(&kept.file.name).map(|(_, suffix)| suffix).unwrap_or_default();
+        let moved = chain.folder().join(FileName::segment(chain.next_sequence(), &suffix).to_string());
+        let own = self.folder.join(kept.file.name.to_string());
+        // Moved: a crash came before it was sealed. Neither: one came after that, and before it was forgotten here.
+        if let Some(path) = [own, moved].into_iter().find(|path| path.exists()) {
+            chain.made_with(kept.configuration_sha256, Some(Arc::new(Remembered(kept.clock.clone()))));
+            let segment = Finished {
+                path,
+                file: kept.file.clone(),
+                counts: kept.counts,
+                first_packet: kept.first_packet,
+                last_packet: kept.last_packet,
+                steps: kept.steps.clone(),
+            };
+            self.seal(segment, kept.recovered.clone())?;
+        }
+        // For good, before the next one moves: what is known of one must not be taken for what is known of another.
+        let forgotten = self.remove_kept(&kept).and_then(|()| sync_folder(&self.folder));
+        forgotten.map_err(|source| self.error(source))?;
+        self.kept.pop_front();
+        Ok(true)
+    }
+
+    /// Seals a segment that was found open, behind everything that was kept.
+    pub fn seal_recovered(&mut self, segment: Finished, recovered: Recovered) -> Result<(), SealingError> {
+        if let Some((Promoted { chain, .. }, _)) = &mut self.promoted {
+            chain.made_with(self.configuration_sha256, Some(self.clock.clone()));
+        }
+        self.seal(segment, Some(recovered))
+    }
+
+    /// Seals a segment as the recording's next, under that number.
+    fn seal(&mut self, mut segment: Finished, recovered: Option<Recovered>) -> Result<(), SealingError> {
+        let Some((Promoted { chain, .. }, _)) = &mut self.promoted else { return Ok(()) };
+        if let Some((_, suffix)) = parts(&segment.file.name) {
+            segment.file.name = FileName::segment(chain.next_sequence(), &suffix);
+        }
+        let seal = chain.seal(segment, recovered)?;
+        tracing::info!(recording = %chain.id(), segment = seal.sequence, packets = seal.counts.written.packets, "segment sealed");
+        Ok(())
+    }
+
+    /// The chain of the recording that is made.
+    pub fn chain(&self) -> Option<&Chain> {
+        self.promoted.as_ref().map(|(promoted, _)| &promoted.chain)
+    }
+
+    /// The oldest segment that was left open, or finished and not yet kept.
+    pub fn left_open(&self) -> io::Result<Option<(PathBuf, FileName, Compression)>> {
+        let files = self.files()?;
+        let kept: BTreeSet<u32> =
+            files.iter().filter(|(_, suffix)| suffix == KEPT).map(|(number, _)| *number).collect();
+        for (sequence, suffix) in files.into_iter().filter(|(number, _)| !kept.contains(number)) {
+            let plain = suffix.strip_suffix(OPEN).unwrap_or(&suffix);
+            let all = [Compression::Zstd, Compression::None];
+            let Some(compression) = all.into_iter().find(|compression| compression.suffix() == plain) else { continue };
+            let name = FileName::segment(sequence, plain);
+            let path = self.path(&FileName::segment(sequence, &suffix));
+            return Ok(Some((path, name, compression)));
+        }
+        Ok(None)
+    }
+
+    /// It is over. What was triggered is sealed to its end, and can be closed; nothing here belongs to it any more.
+    pub fn finish(mut self) -> Result<Option<Promoted>, SealingError> {
+        while self.promote_oldest()? {}
+        let Some((promoted, _)) = self.promoted else { return Ok(None) };
+        let failed = |source| SealingError::Spool { folder: self.folder.clone(), source };
+        for name in [EXPIRED, MARK] {
+            remove(&self.folder.join(name)).map_err(failed)?;
+        }
+        sync_folder(&self.folder).map_err(failed)?;
+        Ok(Some(promoted))
+    }
+
+    /// Numbered files, in order, with their suffixes.
+    fn files(&self) -> io::Result<BTreeSet<(u32, String)>> {
+        let mut files = BTreeSet::new();
+        for entry in fs::read_dir(&self.folder)? {
+            let name = entry?.file_name();
+            files.extend(name.to_str().and_then(|name| parts(&name.parse().ok()?)));
+        }
+        Ok(files)
+    }
+
+    fn path(&self, name: &FileName) -> PathBuf {
+        self.folder.join(name.to_string())
+    }
+
+    fn error(&self, source: io::Error) -> SealingError {
+        SealingError::Spool { folder: self.folder.clone(), source }
+    }
+}

@@ -1,0 +1,123 @@
+//! The past, kept ready for a trigger: the last minutes of a window stay on the node as finished segments, the
+//! oldest makes room for the newest, and a trigger makes a recording of them that goes on.
+//!
+//!     Ring ──▶ Pump ──▶ OpenSegment ──▶ Backlog ─ ─ trigger ─ ─▶ Chain ──▶ spool ──▶ upload
+//!                                          └──▶ the oldest is removed, and counted
+//!
+//! Enters: finished segments, triggers. Leaves: a recording, sealed from its first segment on; nobody can tell its
+//! seals from those of any other. Refused: to remove anything once it was triggered.
+//!
+//!     <spool>/.ready/<window>/      no name of a cluster begins with a dot
+//!         000731.pcapng.zst.open    is being written
+//!         000730.pcapng.zst         is finished,
+//!         000730.kept.json          with what its seal will say; renamed into place after it
+//!         expired.json              what was removed so far
+//!         trigger.json              it was triggered: all that is kept belongs to that recording
+//!         rest.json                 a crash ended that recording before its time, and it is to go on
+//!
+//! Nothing is sealed before the trigger: a seal names the one before, and the oldest are removed. Then segments move
+//! into the folder of the recording one by one, each sealed before the next moves, so that a crash leaves
+//! either the state before a step or the one after it. What is finished meanwhile waits its turn among them.
+//! `trigger.json` goes once all of them are sealed.
+
+mod backlog;
+mod folder;
+mod recover;
+#[cfg(test)]
+mod tests;
+
+pub use recover::{Rest, recover, remove_others};
+
+use crate::budget::ThreadClock;
+use crate::clock::{Clock, SystemClock};
+use crate::limits;
+use crate::orders::Orders;
+use crate::pipeline::{self, RecordError, Settings};
+use crate::rotate::OpenSegment;
+use crate::schedule::Recording;
+use crate::spool::Spool;
+use crate::upload::{Bound, Room};
+use backlog::{Backlog, Promoted};
+use formats::seal::{Close, EndReason};
+use jiff::Timestamp;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::time::Duration;
+
+/// Keeps the past of a window ready until it is ordered to end; once triggered, records until its time is over.
+/// Why it ended, and the close; none when it was never triggered: then what is kept stays for whoever comes next.
+///
+/// The calling thread captures, and is to do nothing else.
+///
+/// # Errors
+/// [`RecordError`]; what was triggered is recovered by [`recover`].
+pub fn keep_ready(
+    recording: &Recording,
+    spool: &Spool,
+    bound: &Bound,
+    settings: &Settings,
+    orders: &Orders,
+) -> Result<(EndReason, Option<Close>), RecordError> {
+    let window = &recording.window;
+    let tap = pipeline::Tap::open(window, settings)?;
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let backlog = Backlog::open(spool, recording, clock.clone())?;
+    let options = pipeline::segment_options(window, settings, backlog.folder().to_owned(), backlog.last_sequence());
+    let sealer = |segments| keep(backlog, bound, orders, segments);
+    let to_disk = (spool.disk().clone(), options);
+    let (captured, mut promoted, untold) = pipeline::run(tap, recording, orders, to_disk, &clock, sealer)?;
+    match &mut promoted {
+        _ if untold.is_empty() => {}
+        Some(promoted) => drop(promoted.chain.seal_untold(untold)?),
+        None => tracing::error!(window = %window.name, ?untold, "packets lost: no segment could be begun"),
+    }
+    let reason = captured.as_ref().map_or(EndReason::Failure, EndReason::clone);
+    let close = promoted.map(|promoted| promoted.chain.close(reason, Timestamp::now())).transpose()?;
+    Ok((captured?, close))
+}
+
+/// The sealer thread: keeps segments, or seals them once they are part of a recording.
+fn keep(
+    mut backlog: Backlog,
+    bound: &Bound,
+    orders: &Orders,
+    segments: Receiver<OpenSegment>,
+) -> Result<Option<Promoted>, RecordError> {
+    let mut clock = ThreadClock::new(orders);
+    let most_bytes = backlog.share().of(bound.bytes_max());
+    orders.tell_past(backlog.past());
+    loop {
+        // Once it is over, what asks for more is for the next one.
+        if !(orders.is_over() && backlog.is_triggered()) {
+            orders.take_triggers().into_iter().for_each(|trigger| backlog.trigger(trigger, orders));
+        }
+        // Whoever was triggered seals what is kept between two segments.
+        let wait = if backlog.promote_oldest()? { Duration::ZERO } else { limits::TRIGGER_WAIT };
+        match segments.recv_timeout(wait) {
+            Ok(segment) => {
+                backlog.take(segment.finish()?)?;
+                make_room(&mut backlog, bound, orders)?;
+            }
+            Err(RecvTimeoutError::Timeout) => {}
+            Err(RecvTimeoutError::Disconnected) => break,
+        }
+        backlog.expire(most_bytes)?;
+        orders.tell_past(backlog.past());
+        clock.tick();
+    }
+    if !backlog.is_triggered() {
+        orders.take_triggers().into_iter().for_each(|trigger| backlog.trigger(trigger, orders));
+    }
+    Ok(backlog.finish()?)
+}
+
+/// A full spool takes what is kept ready first: nobody has asked for it yet.
+fn make_room(backlog: &mut Backlog, bound: &Bound, orders: &Orders) -> Result<(), RecordError> {
+    backlog.make_room(bound.excess_bytes().unwrap_or(0))?;
+    match bound.enforce() {
+        Ok(Room::Left) => {}
+        Ok(Room::Full | Room::ShareFull) => orders.end(EndReason::SpoolFull),
+        Err(error) => tracing::error!(%error, "the spool's size is not known"),
+    }
+    Ok(())
+}

@@ -1,0 +1,98 @@
+//! What a crash left of recordings that had been triggered.
+
+use super::backlog::Backlog;
+use super::folder::{self, Remembered};
+use crate::disk::{Lock, SystemDisk};
+use crate::recover;
+use crate::seal::SealingError;
+use crate::spool::Spool;
+use formats::seal::EndReason;
+use formats::store::Name;
+use jiff::Timestamp;
+use std::fs;
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+
+/// A recording that a crash ended before its time.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rest {
+    /// Its window.
+    pub window: Name,
+    /// Until when it was to go on.
+    pub ends: Timestamp,
+}
+
+/// Seals and closes every recording that was triggered and that nobody works on any more. To be called before
+/// [`recover::recover`], which would close them without what is still kept. What was not triggered stays.
+///
+/// A recording that cannot be recovered is logged and left as it is, and does not keep back the others.
+///
+/// # Errors
+/// When the spool itself cannot be read.
+pub fn recover(spool: &Spool, now: Timestamp) -> io::Result<Vec<Rest>> {
+    let mut rests = Vec::new();
+    for (window, folder) in folder::folders(spool)? {
+        let Some(lock) = Lock::take(&folder)? else { continue };
+        match recover_one(spool, &folder, lock, now) {
+            Ok(None) => {}
+            Ok(Some(ends)) => rests.push(Rest { window, ends }),
+            Err(error) => tracing::error!(%window, %error, "what was triggered cannot be recovered"),
+        }
+    }
+    Ok(rests)
+}
+
+/// When it is to end, if it was triggered and did not come to its end.
+fn recover_one(spool: &Spool, folder: &Path, lock: Lock, now: Timestamp) -> Result<Option<Timestamp>, SealingError> {
+    let failed = |source| SealingError::Spool { folder: folder.to_owned(), source };
+    let Some(mark) = folder::mark(folder).map_err(failed)? else {
+        return folder::rest(folder, now).map_err(failed);
+    };
+    let ends = mark.ends;
+    // What was recorded before is not timed by the clock as it is now.
+    let clock = Arc::new(Remembered(None));
+    let mut backlog =
+        Backlog::load(spool, folder.to_owned(), lock, mark.configuration_sha256, clock).map_err(failed)?;
+    backlog.promote_to(mark)?;
+    while backlog.promote_oldest()? {}
+    // Behind what was kept: a segment that was moved and not sealed, then those that were open.
+    while let Some((open, name, compression)) =
+        backlog.chain().map_or(Ok(None), |chain| recover::left_open(spool, chain)).map_err(failed)?
+    {
+        let (segment, recovered) = recover::cut(&SystemDisk, &open, name, compression).map_err(failed)?;
+        backlog.seal_recovered(segment, recovered)?;
+    }
+    while let Some((open, name, compression)) = backlog.left_open().map_err(failed)? {
+        let (segment, recovered) = recover::cut(&SystemDisk, &open, name, compression).map_err(failed)?;
+        backlog.seal_recovered(segment, recovered)?;
+    }
+    // Before the mark goes: the next start may be killed too.
+    folder::note_rest(folder, ends).map_err(failed)?;
+    if let Some(promoted) = backlog.finish()? {
+        let close = promoted.chain.close(EndReason::Crash, now)?;
+        tracing::warn!(recording = %close.recording, packets = close.counts.written.packets, "recording was left behind after its trigger: recovered and closed");
+    }
+    Ok(Some(ends))
+}
+
+/// Removes what is kept ready for windows that are not among the `wanted`: nobody could trigger it.
+///
+/// # Errors
+/// When the spool cannot be read, or a folder of it not be removed.
+pub fn remove_others(spool: &Spool, wanted: &[Name]) -> io::Result<()> {
+    for (window, folder) in folder::folders(spool)?.into_iter().filter(|(window, _)| !wanted.contains(window)) {
+        // Still worked on; or triggered, and to be recovered.
+        let Some(_lock) = Lock::take(&folder)? else { continue };
+        if folder::mark(&folder)?.is_none() {
+            let segments = fs::read_dir(&folder)?.flatten().filter(is_kept).count();
+            tracing::warn!(%window, segments, "window is gone: what was kept ready for it is removed");
+            fs::remove_dir_all(&folder)?;
+        }
+    }
+    Ok(())
+}
+
+fn is_kept(entry: &fs::DirEntry) -> bool {
+    entry.file_name().to_string_lossy().ends_with(folder::KEPT)
+}
