@@ -4,9 +4,10 @@ use super::folder::{
     EXPIRED, Expired, KEPT, Kept, MARK, Mark, REST, Remembered, mark, parts, read, read_kept, remove, steadily,
 };
 use crate::clock::Clock;
+use crate::disk::{Lock, SystemDisk};
 use crate::limits;
 use crate::orders::{Orders, Past, Trigger};
-use crate::recover::{self, Lock};
+use crate::recover;
 use crate::rotate::{Compression, Finished, OPEN};
 use crate::schedule::{Percent, Recording, Window};
 use crate::seal::{Chain, SealingError};
@@ -61,7 +62,7 @@ impl Backlog {
         let mut backlog = Self::load(spool, folder, lock, recording.configuration_sha256, clock)?;
         backlog.recording = Some(recording.clone());
         while let Some((open, name, compression)) = backlog.left_open()? {
-            let (segment, recovered) = recover::cut(&open, name, compression)?;
+            let (segment, recovered) = recover::cut(&SystemDisk, &open, name, compression)?;
             backlog.keep(segment, Some(recovered))?;
         }
         Ok(backlog)

@@ -5,6 +5,7 @@ use super::{Batch, Compression, Filling, OpenSegment, SegmentOptions, Sieve, Too
 use crate::capture::block::tests::block;
 use crate::capture::{Interface, Interfaces, Link, Numbers, Packet, Packets, Selection, Tally};
 use crate::clock::Moment;
+use crate::disk::SystemDisk;
 use crate::recover::scan::scan;
 use formats::hash::Hash256;
 use formats::pcapng::{Point, Target};
@@ -41,7 +42,7 @@ fn packet(hardware: u16, vlan: Option<(u16, u16)>) -> Packet<'static> {
 }
 
 /// All blocks of a section, as pcap-file reads them.
-fn read(bytes: &[u8]) -> Vec<Block<'static>> {
+pub(crate) fn read(bytes: &[u8]) -> Vec<Block<'static>> {
     let mut reader = PcapNgReader::new(bytes).expect("a section");
     let mut found = Vec::new();
     while let Some(block) = reader.next_block() {
@@ -108,7 +109,7 @@ fn at(second: i64) -> Timestamp {
 }
 
 /// A batch of frames as they come from the ring, after the kernel did what `tally` says.
-fn batch(interfaces: &mut Interfaces, frames: &[Vec<u8>], tally: Tally, second: i64) -> Batch {
+pub(crate) fn batch(interfaces: &mut Interfaces, frames: &[Vec<u8>], tally: Tally, second: i64) -> Batch {
     let frames: Vec<&[u8]> = frames.iter().map(Vec::as_slice).collect();
     let (header, content) = block(&frames);
     let mut filling = Filling::new(Vec::new());
@@ -139,7 +140,7 @@ proptest! {
         let compression = if zstd { Compression::Zstd } else { Compression::None };
         let options = options(&folder, compression);
         let mut interfaces = Interfaces::default();
-        let mut segment = OpenSegment::begin(1, 0, now(0), &options).unwrap();
+        let mut segment = OpenSegment::begin(&SystemDisk, 1, 0, now(0), &options).unwrap();
         // What is whole once so many bytes are there: bytes, packets, drops.
         let mut whole = vec![(0, 0, 0)];
         let (mut packets, mut drops) = (0, 0);
@@ -181,7 +182,7 @@ fn a_segment_ends_by_size_by_age_and_with_its_interfaces() {
     let mut begin = |second| batch(&mut interfaces, &[vec![0; 60]], Tally::default(), second);
     let (mut small, later, mut large) = (begin(1), begin(-3600), begin(2));
     let idle = Batch { counts: Default::default(), times_ns: None, blocks: Vec::new(), ..begin(99) };
-    let mut segment = OpenSegment::begin(1, 0, now(0), &options).unwrap();
+    let mut segment = OpenSegment::begin(&SystemDisk, 1, 0, now(0), &options).unwrap();
     assert!(!segment.is_over(&idle, now(99), &options), "nothing is in it");
     segment.write(&mut small, &options);
     assert!(!segment.is_over(&begin(9), now(9), &options));
@@ -197,9 +198,9 @@ fn what_the_disk_does_not_take_is_counted() {
     let folder = tempfile::tempdir().unwrap();
     let options = options(&folder, Compression::None);
     let mut interfaces = Interfaces::default();
-    let mut segment = OpenSegment::begin(1, 0, now(0), &options).unwrap();
+    let mut segment = OpenSegment::begin(&SystemDisk, 1, 0, now(0), &options).unwrap();
     segment.write(&mut batch(&mut interfaces, &[vec![0; 60]], Tally::default(), 1), &options);
-    let file = segment.swap_file(std::fs::File::options().write(true).open("/dev/full").unwrap());
+    let file = segment.swap_file(Box::new(std::fs::File::options().write(true).open("/dev/full").unwrap()));
     let tally = Tally { passed_packets: 0, dropped_packets: 1, refused_packets: 0 };
     segment.write(&mut batch(&mut interfaces, &[vec![0; 60], vec![0; 60]], tally, 2), &options);
     assert!(
