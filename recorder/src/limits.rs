@@ -60,8 +60,9 @@ pub const FLUSH: Duration = Duration::from_millis(500);
 pub const WAIT: Duration = Duration::from_millis(100);
 
 /// How long to wait before targets are looked for again: with the time to open a ring, one that appears is recorded
-/// within a second. Where a look takes long the pause is longer, up to [`LOOK_MAX`]: looking takes a third of a percent.
-pub const LOOK: Duration = Duration::from_millis(400);
+/// within a second, and the ring of one that was missing twice is closed within another. Where a look is much work the
+/// pause is longer, up to [`LOOK_MAX`]: looking takes a third of a percent.
+pub const LOOK: Duration = Duration::from_millis(300);
 /// See [`LOOK`].
 pub const LOOK_MAX: Duration = Duration::from_secs(5);
 

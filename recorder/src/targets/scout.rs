@@ -3,7 +3,7 @@
 use super::fixed::{Named, Own, Paths};
 use super::processes::Processes;
 use super::{Change, Sighting, Source, There, namespace};
-use crate::capture::{CaptureError, Ring, RingOptions, Selection, enter_network};
+use crate::capture::{CaptureError, Ring, RingOptions, Selection, enter_network, thread_work};
 use crate::limits;
 use crate::schedule::{Interface, Place, Selector};
 use formats::pcapng::Target;
@@ -157,15 +157,16 @@ impl Scout {
                     Err(RecvTimeoutError::Disconnected) => return,
                 }
             }
-            let begun = Instant::now();
-            self.compare(tell);
-            pause = pause_after(begun.elapsed());
+            pause = pause_after(self.compare(tell));
         }
     }
 
-    /// Opens rings of targets that appeared, and says which targets are gone.
-    fn compare(&mut self, tell: &Sender<Change>) {
+    /// Opens rings of targets that appeared, and says which targets are gone; the work that it was to look.
+    fn compare(&mut self, tell: &Sender<Change>) -> Duration {
+        let work = || thread_work().unwrap_or_default();
+        let begun = work();
         let chosen = self.look();
+        let looked = work().saturating_sub(begun);
         let there: HashSet<u64> = chosen.iter().map(|(sighting, _)| sighting.target.netns).collect();
         for (&netns, opened) in &mut self.open {
             opened.missing_looks = if there.contains(&netns) { 0 } else { opened.missing_looks + 1 };
@@ -180,6 +181,7 @@ impl Scout {
                 self.open(sighting, interfaces, tell).ok(); // Was said.
             }
         }
+        looked
     }
 
     fn closed(&mut self, netns: u64) {
