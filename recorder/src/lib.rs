@@ -9,6 +9,7 @@ pub mod control;
 pub mod filter;
 pub mod limits;
 pub mod link;
+pub mod observe;
 pub mod orders;
 pub mod pipeline;
 pub mod recover;

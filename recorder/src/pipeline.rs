@@ -8,10 +8,11 @@
 //! ring, where the kernel counts what it drops.
 
 use crate::budget::{CpuMeter, ThreadClock};
-use crate::capture::{CaptureError, Ring, RingOptions, Selection, hurry};
+use crate::capture::{CaptureError, Ring, RingOptions, Selection, Urgency, hurry};
 use crate::clock::{self, Clock, SystemClock};
 use crate::filter::{Expression, FilterError};
 use crate::limits;
+use crate::observe::{Observer, Pulse};
 use crate::orders::Orders;
 use crate::recover::Lock;
 use crate::rotate::{Batch, Compression, OpenSegment, Pump, SegmentOptions, Writer};
@@ -21,6 +22,7 @@ use crate::spool::Spool;
 use crate::upload::{Bound, Room};
 use formats::seal::{Close, Counts, EndReason};
 use jiff::Timestamp;
+use rustix::thread::{CpuSet, sched_setaffinity};
 use std::io;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
@@ -53,7 +55,16 @@ pub struct Settings {
     pub promiscuous: bool,
     /// How segments are compressed.
     pub compression: Compression,
+    /// How urgent the capture thread is.
+    pub urgency: Urgency,
+    /// The processors it may run on; any when empty.
+    pub cpus: Vec<usize>,
+    /// Who is told how it goes.
+    pub observer: Observer,
 }
+
+/// The target there is: the network namespace the recorder runs in.
+const HOST: &str = "host";
 
 /// Records until the recording's time is over, its budget is spent, the spool is full, or it is ordered to end.
 ///
@@ -71,6 +82,8 @@ pub fn record(
     let window = &recording.window;
     let names: Vec<String> = window.interfaces.iter().map(|name| name.as_str().to_owned()).collect();
     let filter = window.filter.as_deref().map(str::parse::<Expression>).transpose()?;
+    let length = recording.ends.duration_since(Timestamp::now());
+    settings.observer.expect(window.name.as_str(), HOST, length.try_into().unwrap_or_default());
     let mut ring = Ring::open(RingOptions {
         selection: Selection::new(&names)?,
         filter,
@@ -78,6 +91,7 @@ pub fn record(
         ring_bytes: settings.ring_bytes,
         promiscuous: settings.promiscuous,
     })?;
+    let pulse = settings.observer.open(window.name.as_str(), HOST);
     let folder = spool.folder(&recording.id);
     std::fs::create_dir_all(&folder)?;
     let _lock = Lock::take(&folder)?.ok_or_else(|| io::Error::other("another process makes this recording"))?;
@@ -101,10 +115,13 @@ pub fn record(
             buffers.send(Vec::new()).expect("the channel has room for all, and its other end is here");
         }
         let thread = |name: &str| std::thread::Builder::new().name(name.to_owned());
-        let sealer = thread("sealer").spawn_scoped(scope, || seal(chain, bound, window, orders, to_seal))?;
-        let writer = thread("writer").spawn_scoped(scope, || write(writer, orders, to_write, buffers, segments))?;
+        let sealer = thread("sealer").spawn_scoped(scope, || seal(chain, bound, window, orders, to_seal, &pulse))?;
+        let writer =
+            thread("writer").spawn_scoped(scope, || write(writer, orders, to_write, buffers, segments, &pulse))?;
         let pump = Pump::new(&ring, batches, to_fill);
-        let captured = capture(&mut ring, recording, orders, clock.as_ref(), pump);
+        be_urgent(settings);
+        let captured = capture(&mut ring, recording, orders, clock.as_ref(), pump, &pulse);
+        pulse.rests();
         // The pump is gone, which ends the writer, which ends the sealer.
         let untold = writer.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
         let mut chain = sealer.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
@@ -117,6 +134,23 @@ pub fn record(
     })
 }
 
+/// Has the calling thread scheduled as it was asked for, if that is allowed: a capture is better late than not there.
+fn be_urgent(settings: &Settings) {
+    if let Err(error) = hurry(settings.urgency) {
+        match settings.urgency {
+            Urgency::RealTime => tracing::warn!(%error, "no right to real-time priority"),
+            _ => tracing::debug!(%error, "no right to a more urgent schedule"),
+        }
+    }
+    if !settings.cpus.is_empty() {
+        let mut set = CpuSet::new();
+        settings.cpus.iter().for_each(|&cpu| set.set(cpu));
+        if let Err(error) = sched_setaffinity(None, &set) {
+            tracing::warn!(%error, cpus = ?settings.cpus, "capture thread runs on any processor");
+        }
+    }
+}
+
 /// The capture thread: from the ring into batches, until there is a reason to end.
 fn capture(
     ring: &mut Ring,
@@ -124,10 +158,8 @@ fn capture(
     orders: &Orders,
     clock: &dyn Clock,
     mut pump: Pump,
+    pulse: &Pulse,
 ) -> Result<EndReason, CaptureError> {
-    if let Err(error) = hurry() {
-        tracing::debug!(%error, "no right to a more urgent schedule");
-    }
     let budget = &recording.window.budget;
     let begun = clock.now();
     // Whoever sets the clock makes no run longer or shorter.
@@ -135,11 +167,13 @@ fn capture(
     let mut work = ThreadClock::new(orders);
     let mut cpu = budget.cpu.map(CpuMeter::new);
     let ended = loop {
+        let taken_before = ring.taken_blocks();
         match pump.turn(ring) {
             Ok(true) => {}
             Ok(false) => break Ok(EndReason::Failure),
             Err(error) => break Err(error),
         }
+        pulse.turned((ring.taken_blocks() - taken_before) as f64 / ring.blocks() as f64);
         let written = pump.written();
         orders.tell_written(written);
         work.tick();
@@ -166,11 +200,14 @@ fn write(
     to_write: Receiver<Batch>,
     buffers: SyncSender<Vec<u8>>,
     segments: SyncSender<OpenSegment>,
+    pulse: &Pulse,
 ) -> Counts {
     let mut work = ThreadClock::new(orders);
     for mut batch in to_write {
-        if let Some(over) = writer.write(&mut batch)
-            && segments.send(over).is_err()
+        let over = writer.write(&mut batch);
+        pulse.wrote(writer.counts(), writer.opened());
+        if let Some(over) = over
+            && segments.send(over.written()).is_err()
         {
             break; // The sealer says why.
         }
@@ -180,7 +217,7 @@ fn write(
     }
     let (last, untold) = writer.finish();
     if let Some(last) = last {
-        segments.send(last).ok();
+        segments.send(last.written()).ok();
     }
     untold
 }
@@ -192,10 +229,12 @@ fn seal(
     window: &Window,
     orders: &Orders,
     to_seal: Receiver<OpenSegment>,
+    pulse: &Pulse,
 ) -> Result<Chain, RecordError> {
     let mut work = ThreadClock::new(orders);
     for segment in to_seal {
         let seal = chain.seal(segment.finish()?, None)?;
+        pulse.segment_sealed();
         tracing::info!(recording = %chain.id(), segment = seal.sequence, packets = seal.counts.written.packets, "segment sealed");
         match bound.enforce_for(window) {
             Ok(Room::Left) => {}

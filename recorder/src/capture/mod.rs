@@ -12,7 +12,7 @@ mod sys;
 pub use block::{Link, Packet, Packets, fuzz};
 pub use interfaces::{Interface, Interfaces, Selection};
 pub use ring::{Block, Ring, RingOptions, Tally};
-pub use sys::{hurry, thread_work};
+pub use sys::{Urgency, hurry, thread_work};
 
 use std::io;
 

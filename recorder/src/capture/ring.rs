@@ -62,6 +62,8 @@ pub struct Ring {
     drops: Drops,
     /// Packets taken from the ring since it was opened.
     taken_packets: u64,
+    /// Blocks taken from the ring since it was opened.
+    taken_blocks: u64,
     /// Packets the kernel put into the ring since it was opened, as far as it was asked.
     kept_packets: u64,
 }
@@ -116,6 +118,7 @@ impl Ring {
             tally: Tally::default(),
             drops: Drops::default(),
             taken_packets: 0,
+            taken_blocks: 0,
             kept_packets: 0,
         };
         ring.listen(listening_on)?;
@@ -130,6 +133,11 @@ impl Ring {
     /// How many blocks the ring has.
     pub fn blocks(&self) -> usize {
         self.mapping.blocks()
+    }
+
+    /// Blocks taken since it was opened.
+    pub fn taken_blocks(&self) -> u64 {
+        self.taken_blocks
     }
 
     /// Whether packets were dropped before the first of the next block, since the kernel was last asked.
@@ -147,6 +155,7 @@ impl Ring {
         self.drops.behind_blocks = self.drops.behind_blocks.saturating_sub(1);
         let block = Block { taken, dropped_before };
         self.taken_packets += u64::from(block.packets().left());
+        self.taken_blocks += 1;
         Some(block)
     }
 

@@ -1,8 +1,8 @@
 //! `remora-recorder run`: windows of a configuration, until stopped.
 
-use super::CaptureArgs;
 use super::keygen::SignArgs;
-use anyhow::Context;
+use super::{CaptureArgs, CapturePlan};
+use anyhow::{Context, bail};
 use formats::seal::EndReason;
 use formats::signature::SecretKey;
 use formats::store::{Name, RecordingId};
@@ -11,7 +11,7 @@ use recorder::control::{Ask, Begin, Desk, Ending, Listener, SOCKET};
 use recorder::orders::Orders;
 use recorder::pipeline::{self, Settings};
 use recorder::recover;
-use recorder::schedule::{Config, Recording};
+use recorder::schedule::{Config, Recording, Spool as Spooling};
 use recorder::spool::Spool;
 use recorder::upload::{Bound, Room, Sender};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -35,7 +35,7 @@ pub struct RunArgs {
     /// Name of this node, in the store [default: the configuration's, else the host's name].
     #[arg(long, env = "REMORA_NODE", value_name = "NAME")]
     node: Option<Name>,
-    /// How long to go on storing after being stopped [s].
+    /// How long to go on sealing and storing after being stopped [s].
     #[arg(long, env = "REMORA_GRACE_S", default_value_t = 20, value_name = "SECONDS")]
     grace_s: u64,
     /// Socket to be asked by, for its owner alone [default: control.sock in the spool].
@@ -54,7 +54,7 @@ pub struct RunPlan {
     node: Name,
     grace: Duration,
     control: Option<PathBuf>,
-    settings: Settings,
+    capture: CapturePlan,
     signer: Option<SecretKey>,
 }
 
@@ -66,12 +66,12 @@ impl RunArgs {
         let config = Config::read(&self.config)?;
         let node = self.node.or_else(|| config.node.clone()).map_or_else(super::node_name, Ok)?;
         Ok(RunPlan {
+            capture: self.capture.resolve(&config.observe),
             config,
             config_path: self.config,
             node,
             grace: Duration::from_secs(self.grace_s),
             control: self.control,
-            settings: self.capture.resolve(),
             signer: self.sign.resolve()?,
         })
     }
@@ -79,25 +79,51 @@ impl RunArgs {
 
 /// Runs until stopped.
 pub fn run(mut plan: RunPlan) -> anyhow::Result<ExitCode> {
-    super::runtime()?.block_on(async {
-        let folder = &plan.config.spool.folder;
-        let spool =
-            Spool::open(folder).with_context(|| format!("spool {}", folder.display()))?.signed_by(plan.signer.take());
-        recover::recover(&spool, Timestamp::now()).with_context(|| format!("spool {}", folder.display()))?;
-        let stopped = super::stop::on_signal(|| {})?;
-        let asks = listen(&plan)?;
-        let sender = Sender::new(spool.clone());
-        let bound = sender.bound(plan.config.spool.bytes_max.0, plan.config.spool.full);
-        let (stop_sending, stop_sender) = watch::channel(false);
-        let sender = tokio::spawn(sender.run(stop_sender));
-        let recorder = Recorder { spool: spool.clone(), bound, settings: plan.settings };
-        let desk = Desk::new(&plan.config, plan.node, spool.clone(), Timestamp::now());
-        follow(desk, recorder, &plan.config_path, asks, stopped).await?;
-        store_rest(&spool, plan.grace).await;
-        stop_sending.send_replace(true);
-        sender.await?;
-        Ok(ExitCode::SUCCESS)
-    })
+    let Spooling { folder, bytes_max, .. } = &plan.config.spool;
+    let windows = &plan.config.windows;
+    plan.capture.settle(windows.len(), folder, windows.iter().map(|window| &window.store))?;
+    let spool =
+        Spool::open(folder).with_context(|| format!("spool {}", folder.display()))?.signed_by(plan.signer.take());
+    let _observing = plan.capture.observe(&spool, bytes_max.0)?;
+    recover::recover(&spool, Timestamp::now()).with_context(|| format!("spool {}", folder.display()))?;
+    let runtime = super::runtime()?;
+    let ended = runtime.block_on(record_until_stopped(plan, spool));
+    // What still waits for a disk or a store is not waited for.
+    runtime.shutdown_background();
+    ended
+}
+
+async fn record_until_stopped(plan: RunPlan, spool: Spool) -> anyhow::Result<ExitCode> {
+    let mut stopped = super::stop::on_signal(|| {})?;
+    let asks = listen(&plan)?;
+    let sender = Sender::new(spool.clone());
+    plan.capture.settings.observer.follow(sender.progress());
+    let bound = sender.bound(plan.config.spool.bytes_max.0, plan.config.spool.full);
+    let (_stop_sending, stop_sender) = watch::channel(false);
+    tokio::spawn(sender.run(stop_sender));
+    let recorder = Recorder { spool: spool.clone(), bound, settings: plan.capture.settings };
+    let desk = Desk::new(&plan.config, plan.node, spool.clone(), Timestamp::now());
+    let recorded = follow(desk, recorder, &plan.config_path, asks, stopped.clone());
+    let out_of_time = async {
+        // Nobody can tell us to stop any more: then only the work itself ends.
+        if stopped.wait_for(|stopped| *stopped).await.is_err() {
+            std::future::pending::<()>().await;
+        }
+        tokio::time::sleep(plan.grace).await;
+    };
+    tokio::pin!(out_of_time);
+    tokio::select! {
+        recorded = recorded => recorded?,
+        () = &mut out_of_time => bail!(
+            "a recording had not ended {} s after the stop: its disk does not answer; the next start recovers it",
+            plan.grace.as_secs()
+        ),
+    }
+    tokio::select! {
+        () = all_stored(&spool) => {}
+        () = out_of_time => tracing::warn!("not everything is stored: the rest stays in the spool for the next start"),
+    }
+    Ok(ExitCode::SUCCESS)
 }
 
 /// Makes the control socket. Without one recordings are made all the same, unless it was asked for.
@@ -141,6 +167,7 @@ async fn follow(
             for run in desk.begin_due(Timestamp::now()) {
                 begin(run, recorder.clone(), ended.clone());
             }
+            recorder.settings.observer.started();
         }
         let next = desk.next().map_or(SLEEP_MAX, |next| {
             Duration::try_from(next.duration_since(Timestamp::now())).unwrap_or_default().min(SLEEP_MAX)
@@ -186,6 +213,7 @@ fn record(recording: &Recording, orders: &Orders, recorder: &Recorder) -> Ending
     tracing::info!(recording = %id, ends = %recording.ends, "recording begins");
     match pipeline::record(recording, spool, bound, settings, orders) {
         Ok(close) => {
+            settings.observer.ended(&close.reason);
             let counts = &close.counts;
             tracing::info!(recording = %id, reason = ?close.reason, packets = counts.written.packets, dropped = counts.dropped.kernel_packets, "recording ended");
             match close.reason {
@@ -194,6 +222,7 @@ fn record(recording: &Recording, orders: &Orders, recorder: &Recorder) -> Ending
             }
         }
         Err(error) => {
+            settings.observer.ended(&EndReason::Failure);
             tracing::error!(recording = %id, %error, "recording failed");
             // What it left open is sealed and closed now, not at the next start.
             if let Err(error) = recover::recover(spool, Timestamp::now()) {
@@ -204,14 +233,9 @@ fn record(recording: &Recording, orders: &Orders, recorder: &Recorder) -> Ending
     }
 }
 
-/// Waits until the spool is empty, at most for `grace`.
-async fn store_rest(spool: &Spool, grace: Duration) {
-    let empty = async {
-        while spool.recordings().is_ok_and(|recordings| !recordings.is_empty()) {
-            tokio::time::sleep(Duration::from_millis(100)).await;
-        }
-    };
-    if tokio::time::timeout(grace, empty).await.is_err() {
-        tracing::warn!("not everything is stored: the rest stays in the spool for the next start");
+/// Waits until the spool is empty.
+async fn all_stored(spool: &Spool) {
+    while spool.recordings().is_ok_and(|recordings| !recordings.is_empty()) {
+        tokio::time::sleep(Duration::from_millis(100)).await;
     }
 }

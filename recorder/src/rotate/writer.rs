@@ -2,7 +2,7 @@
 
 use super::batch::Batch;
 use super::segment::{OpenSegment, SegmentOptions, lost};
-use crate::clock::{Clock, Watch};
+use crate::clock::{Clock, Moment, Watch};
 use formats::seal::{ClockStep, Counts};
 use std::sync::Arc;
 
@@ -17,6 +17,8 @@ pub struct Writer {
     /// What became of packets while no segment could be begun: the next one tells.
     untold: Counts,
     untold_steps: Vec<ClockStep>,
+    /// What became of the last batch.
+    counts: Counts,
 }
 
 impl Writer {
@@ -30,6 +32,7 @@ impl Writer {
             open: None,
             untold: Counts::default(),
             untold_steps: Vec::new(),
+            counts: Counts::default(),
         }
     }
 
@@ -49,15 +52,26 @@ impl Writer {
                 }
                 Err(error) => {
                     tracing::error!(folder = %self.options.folder.display(), %error, "packets lost: no segment could be begun");
-                    self.untold += lost(&batch.counts);
+                    self.counts = lost(&batch.counts);
+                    self.untold += self.counts;
                 }
             }
         }
         if let Some(segment) = &mut self.open {
             std::mem::take(&mut self.untold_steps).into_iter().for_each(|step| segment.step(step));
-            segment.write(batch, &self.options);
+            self.counts = segment.write(batch, &self.options);
         }
         over
+    }
+
+    /// What became of the packets of the last batch.
+    pub fn counts(&self) -> Counts {
+        self.counts
+    }
+
+    /// When the segment that is open was begun.
+    pub fn opened(&self) -> Option<Moment> {
+        self.open.as_ref().map(OpenSegment::opened)
     }
 
     /// What is open when there are no more batches; and what no segment tells, if none could be begun.

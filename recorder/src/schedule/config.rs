@@ -10,6 +10,7 @@ use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 use serde_saphyr::Spanned;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -58,6 +59,8 @@ pub struct Config {
     pub node: Option<Name>,
     /// Where segments wait to be uploaded.
     pub spool: Spool,
+    /// Who may ask how it goes.
+    pub observe: Observe,
     /// What to record, and when.
     pub windows: Vec<Arc<Window>>,
     /// SHA-256 of the file; of a folder that of the lines `sha256sum` prints for its files, in order of names.
@@ -102,6 +105,16 @@ pub enum SpoolFull {
     /// End the recordings; what is in the spool stays.
     #[default]
     Stop,
+}
+
+/// Who may ask how it goes; flags come before it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Observe {
+    /// Where `/metrics`, `/healthz` and `/readyz` are answered; nowhere unless it is said.
+    pub listen: Option<SocketAddr>,
+    /// A capture that has not turned for so long has stalled.
+    pub stall: Option<Period>,
 }
 
 /// The schedule of recordings: when, what, how much, where to.
@@ -392,12 +405,15 @@ windows:
     pre_trigger: 5m
     trigger_file: /run/incident
   - {name: spread, cron: '@daily', duration: 1h, jitter: 30m, missed_deadline: 5m, overlap: replace, interfaces: [any]}
+observe: {listen: '[::1]:9477', stall: 30s}
 ";
 
     #[test]
     fn a_whole_configuration() {
         let config = Config::from_yaml(WHOLE).unwrap();
         assert_eq!((config.cluster.as_str(), config.spool.full), ("prod", SpoolFull::DropOldest));
+        let observe = Observe { listen: "[::1]:9477".parse().ok(), stall: Some(Period(Duration::from_secs(30))) };
+        assert_eq!(config.observe, observe);
         assert_eq!(config.sha256, Hash256::of(WHOLE.as_bytes()));
         let [nightly, once, black_box, incident, spread] = &config.windows[..] else { panic!("five windows") };
         assert_eq!((nightly.overlap, nightly.missed, nightly.snap_length), (Overlap::Allow, Missed::Skip, 256));

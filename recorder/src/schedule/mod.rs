@@ -15,7 +15,9 @@ mod values;
 mod when;
 
 pub use agenda::{Agenda, Decision, SkipReason, StartError};
-pub use config::{Budget, Config, ConfigError, Missed, Overlap, SegmentLimits, Spool, SpoolFull, StoreTarget, Window};
+pub use config::{
+    Budget, Config, ConfigError, Missed, Observe, Overlap, SegmentLimits, Spool, SpoolFull, StoreTarget, Window,
+};
 pub use explain::{View, explain};
 pub use files::FilesError;
 pub use values::{ByteSize, Interface, Percent, Period, StoreUrl};

@@ -5,6 +5,8 @@ mod control;
 mod crash;
 mod made;
 mod net;
+mod observe;
+mod rights;
 mod run;
 mod s3;
 mod seaweed;
