@@ -10,5 +10,6 @@ mod rights;
 mod run;
 mod s3;
 mod seaweed;
+mod seccomp;
 mod signed;
 mod upload;
