@@ -1,6 +1,7 @@
 //! What was typed becomes what is meant, then it runs: one file per subcommand.
 
 mod check;
+mod config;
 mod ctl;
 mod keygen;
 mod record;
@@ -174,6 +175,7 @@ impl CapturePlan {
 #[derive(Subcommand)]
 enum Command {
     Check(check::CheckArgs),
+    Config(config::ConfigArgs),
     /// Print a completion script for a shell.
     Completions {
         /// The shell.
@@ -197,6 +199,7 @@ pub fn main() -> ExitCode {
     let result = match cli.command {
         Command::Check(args) => args.resolve().and_then(|plan| check::run(&plan, out)),
         Command::Completions { shell } => completions(shell, out),
+        Command::Config(args) => config::run(&args, out),
         Command::Ctl(args) => ctl::run(&args.resolve(), out),
         Command::Keygen(args) => keygen::run(&args, out),
         Command::Record(args) => args.resolve().and_then(|plan| record::run(plan, out)),

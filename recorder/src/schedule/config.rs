@@ -46,7 +46,7 @@ pub enum ConfigError {
     )]
     TooLong,
     /// Not YAML, or not our words. The message names line and column.
-    #[error("{0}")]
+    #[error(transparent)]
     Yaml(#[from] Box<serde_saphyr::Error>),
 }
 

@@ -11,6 +11,7 @@ mod clock_changes;
 mod config;
 mod explain;
 mod files;
+mod keys;
 mod values;
 mod when;
 
@@ -20,6 +21,7 @@ pub use config::{
 };
 pub use explain::{View, explain};
 pub use files::FilesError;
+pub use keys::{EXAMPLE, explain_keys};
 pub use values::{ByteSize, Interface, Percent, Period, StoreUrl};
 pub use when::When;
 
