@@ -58,6 +58,9 @@ pub struct RunPlan {
     signer: Option<SecretKey>,
 }
 
+/// For so long what still runs may tidy up at the end; a disk that does not answer is not waited for.
+const FAREWELL: Duration = Duration::from_secs(1);
+
 /// Longest sleep: a clock that was set is noticed after it.
 const SLEEP_MAX: Duration = Duration::from_secs(30);
 
@@ -88,8 +91,7 @@ pub fn run(mut plan: RunPlan) -> anyhow::Result<ExitCode> {
     recover::recover(&spool, Timestamp::now()).with_context(|| format!("spool {}", folder.display()))?;
     let runtime = super::runtime()?;
     let ended = runtime.block_on(record_until_stopped(plan, spool));
-    // What still waits for a disk or a store is not waited for.
-    runtime.shutdown_background();
+    runtime.shutdown_timeout(FAREWELL);
     ended
 }
 
