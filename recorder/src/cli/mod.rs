@@ -242,7 +242,7 @@ fn start_log(common: &Common) {
             // Whoever reads the log reads lines of JSON, also of a bug.
             std::panic::set_hook(Box::new(|panic| {
                 let place = panic.location().map(ToString::to_string);
-                tracing::error!(place, message = panic.payload_as_str().unwrap_or("no text"), "bug");
+                tracing::error!(place, what = panic.payload_as_str().unwrap_or("no text"), "bug");
             }));
         }
         LogFormat::Text => log.init(),
