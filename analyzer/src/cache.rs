@@ -3,15 +3,19 @@
 use crate::cli::{self, Common};
 use crate::inputs::Source;
 use anyhow::{Context, bail};
+use dissect::read::Interface;
 use dissect::{Plan, Progress};
 use sha2::{Digest, Sha256};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 /// Beside the tables: the captures that could not be read, a line for each.
 const REFUSED: &str = "refused.txt";
+
+/// Beside them too: the interfaces of each capture, which lead from a packet's row back to how it was captured.
+const INTERFACES: &str = "interfaces.json";
 
 /// What is not finished carries this name; older than [`ABANDONED_AFTER`], nobody will finish it.
 const MAKING: &str = ".making-";
@@ -69,10 +73,13 @@ pub fn dataset(
     let mut key = Sha256::new();
     key.update(env!("CARGO_PKG_VERSION"));
     tables.iter().for_each(|table| key.update(format!("{table},")));
+    if let Some(redaction) = &common.redaction {
+        key.update(format!("redacted by {},", redaction.label()));
+    }
     for path in &common.protos {
         key.update(fs::read(path).with_context(|| format!("{}: cannot be read", path.display()))?);
     }
-    source.identify(&mut key)?;
+    source.identify(&mut key, &cache)?;
     let key: String = key.finalize().iter().take(16).map(|byte| format!("{byte:02x}")).collect();
     let done = cache.join(key);
     if done.is_dir() {
@@ -85,6 +92,7 @@ pub fn dataset(
     plan.tables.clone_from(tables);
     plan.threads = common.threads();
     plan.protos = cli::protos(&common.protos)?;
+    plan.redaction.clone_from(&common.redaction);
     let mut report = dissect::pipeline::dissect(source.unit(&cache), &plan, progress)?;
     if !report.refused.is_empty() && report.captures.is_empty() {
         return Err(report.refused.remove(0).into());
@@ -93,6 +101,11 @@ pub fn dataset(
         let lines: String = report.refused.iter().map(|refused| format!("{refused}\n")).collect();
         fs::write(making.path().join(REFUSED), lines)?;
     }
+    if tables.contains("packets") {
+        let interfaces: Vec<(&str, &[Interface])> =
+            report.captures.iter().map(|capture| (&*capture.capture, &*capture.interfaces)).collect();
+        fs::write(making.path().join(INTERFACES), serde_json::to_vec(&interfaces)?)?;
+    }
     // Another run may have been quicker: its tables are the same.
     let making = making.keep();
     if fs::rename(&making, &done).is_err() {
@@ -100,6 +113,15 @@ pub fn dataset(
     }
     make_room(&cache, &done, common);
     Ok(made(done))
+}
+
+impl Made {
+    /// The interfaces of each capture, by name; of none where `packets` was not made.
+    pub fn interfaces(&self) -> BTreeMap<String, Vec<Interface>> {
+        let text = fs::read(self.folder.join(INTERFACES)).unwrap_or_default();
+        let interfaces: Vec<(String, Vec<Interface>)> = serde_json::from_slice(&text).unwrap_or_default();
+        interfaces.into_iter().collect()
+    }
 }
 
 fn made(folder: PathBuf) -> Made {

@@ -100,7 +100,7 @@ pub struct Volume {
     pub bytes: u64,
 }
 
-/// What became of the packets. In packets, `seen` is `written` and `filtered` and all that was dropped;
+/// What became of the packets. In packets, `seen` is `written`, `filtered`, `sampled` and all that was dropped;
 /// in bytes it is what was handed to us: the kernel does not count the bytes of packets it refused or lost.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Counts {
@@ -110,8 +110,12 @@ pub struct Counts {
     pub written: Volume,
     /// Bytes of written packets beyond the snap length.
     pub snapped_bytes: u64,
-    /// Packets the filter expression refused, in the kernel, which tells no bytes, or here.
+    /// Packets the filter expression refused, in the kernel, which tells no bytes, and those of the recorder's own
+    /// uploads.
     pub filtered: Volume,
+    /// Packets of flows that the rate cap left out.
+    #[serde(default, skip_serializing_if = "Volume::is_nothing")]
+    pub sampled: Volume,
     /// Packets lost, by place.
     pub dropped: Dropped,
 }
@@ -323,6 +327,13 @@ impl Close {
     }
 }
 
+impl Volume {
+    /// Whether there is nothing in it.
+    pub fn is_nothing(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
 impl std::ops::AddAssign for Volume {
     fn add_assign(&mut self, other: Self) {
         // Saturating: sums come from files, and a wrong sum is told apart by `close.json`, not by a panic.
@@ -337,6 +348,7 @@ impl std::ops::AddAssign for Counts {
         self.written += other.written;
         self.snapped_bytes = self.snapped_bytes.saturating_add(other.snapped_bytes);
         self.filtered += other.filtered;
+        self.sampled += other.sampled;
         self.dropped += other.dropped;
     }
 }

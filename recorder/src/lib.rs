@@ -1,6 +1,6 @@
 //! Keeps what was on the wire during scheduled windows, and seals it into a store.
 //!
-//! Rooms, in the order data takes: `schedule` → `capture` → `rotate` → `seal` → `upload`.
+//! Rooms, in the order data takes: `schedule` → `capture` → `targets` → `rotate` → `seal` → `upload`.
 
 pub mod budget;
 pub mod capture;
@@ -17,4 +17,5 @@ pub mod rotate;
 pub mod schedule;
 pub mod seal;
 pub mod spool;
+pub mod targets;
 pub mod upload;

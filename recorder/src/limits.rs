@@ -8,18 +8,38 @@ use std::time::Duration;
 /// Default size of the ring [bytes]: the stall it rides out is size ÷ rate, 0.25 s at 1 Gbit/s.
 pub const RING_BYTES_DEFAULT: usize = 32 << 20;
 
-/// Smallest ring [bytes]: sixteen blocks, so that one block in our hands leaves the kernel fifteen.
-pub const RING_BYTES_MIN: usize = 16 * BLOCK_BYTES;
+/// Smallest size of all rings together [bytes]: sixteen large blocks, so that one block in our hands leaves the
+/// kernel fifteen; or sixteen of the smallest rings.
+pub const RING_BYTES_MIN: usize = 8 << 20;
 
-/// Largest ring [bytes]: what the kernel pins for us nobody else gets.
+/// Largest size of all rings together [bytes]: what the kernel pins for us nobody else gets.
 pub const RING_BYTES_MAX: usize = 1 << 30;
 
-/// A block of the ring [bytes]. A frame must fit in one; the largest is 64 KiB of segmentation offload, and
-/// 256 KiB with IPv6 jumbograms below the snap length.
-pub const BLOCK_BYTES: usize = 512 << 10;
+/// Smallest ring of one target [bytes]: 64 of them in the default size. A stall of 40 ms at 100 Mbit/s.
+pub const TARGET_RING_BYTES_MIN: usize = RING_BLOCKS_MIN * BLOCK_BYTES_MIN;
+
+/// Fewest blocks of a ring: one in our hands, one that is being filled, two between them.
+pub const RING_BLOCKS_MIN: usize = 4;
+
+/// Smallest and largest block of a ring [bytes]. A frame must fit in one; the largest is 64 KiB of segmentation
+/// offload, and 256 KiB with IPv6 jumbograms below the snap length. In the small blocks of small rings the kernel
+/// cuts the latter, and says so.
+pub const BLOCK_BYTES_MIN: usize = 128 << 10;
+/// See [`BLOCK_BYTES_MIN`].
+pub const BLOCK_BYTES_MAX: usize = 512 << 10;
+
+/// Size of the blocks of a ring of that size [bytes]: a sixteenth of it, between the bounds.
+pub fn block_bytes(ring_bytes: usize) -> usize {
+    let sixteenth = (ring_bytes / 16).clamp(BLOCK_BYTES_MIN, BLOCK_BYTES_MAX);
+    1 << sixteenth.ilog2()
+}
 
 /// A block that is not full is handed over after this time: a part of the one second we may lose.
-pub const BLOCK_RETIRE: Duration = Duration::from_millis(100);
+pub const BLOCK_RETIRE: Duration = Duration::from_millis(60);
+
+/// How long a filled block waits for those of other rings, so that packets are written in the order of their times:
+/// the kernel hands over a block within twice [`BLOCK_RETIRE`] of its first packet. A lone ring waits for nobody.
+pub const ORDER_WAIT: Duration = Duration::from_millis(130);
 
 /// Default and largest snap length [bytes]: as libpcap, more than any frame of Linux by default.
 pub const SNAP_BYTES_MAX: u32 = 256 << 10;
@@ -31,12 +51,21 @@ pub const BATCH_BYTES: usize = 1 << 20;
 /// Batches there are. When all wait for the disk, the ring fills, and the kernel counts what it drops.
 pub const BATCHES: usize = 6;
 
-/// A batch goes to the disk after this time, full or not. With [`BLOCK_RETIRE`] and the wait for the writer
-/// it stays below the second that a `kill -9` may cost.
+/// A batch goes to the disk after this time, full or not. With twice [`BLOCK_RETIRE`], [`ORDER_WAIT`] and
+/// [`WAIT`] it stays below the second that a `kill -9` may cost.
 pub const FLUSH: Duration = Duration::from_millis(500);
 
 /// How long the capture thread waits for a block: how late it notices that it should stop.
 pub const WAIT: Duration = Duration::from_millis(100);
+
+/// How long to wait before targets are looked for again: with the time to open a ring, one that appears is recorded
+/// within a second. Where a look takes long the pause is longer, up to [`LOOK_MAX`]: looking takes a third of a percent.
+pub const LOOK: Duration = Duration::from_millis(400);
+/// See [`LOOK`].
+pub const LOOK_MAX: Duration = Duration::from_secs(5);
+
+/// Selectors a window may have, and so globs that each target is held against at each look.
+pub const SELECTORS_MAX: usize = 256;
 
 /// Interfaces that can be named: each is two instructions of the kernel's filter, of 4096.
 pub const INTERFACES_NAMED_MAX: usize = 64;
@@ -61,7 +90,7 @@ pub const STALL_DEFAULT: Duration = Duration::from_secs(10);
 pub const ALARM: Duration = Duration::from_secs(1);
 
 /// How often the spool is looked at.
-pub const LOOK: Duration = Duration::from_secs(5);
+pub const SPOOL_LOOK: Duration = Duration::from_secs(5);
 
 /// How long counts of a target that is gone are still told: several times what lies between scrapes.
 pub const SERIES_KEPT: Duration = Duration::from_secs(600);
@@ -105,14 +134,14 @@ pub const CONTROL_PAUSE: Duration = Duration::from_millis(100);
 
 /// Most memory that is resident with `recordings` at once [bytes].
 ///
-/// For each: its ring, its batches with room for the packet that is one too many, a compressed batch, and what zstd
+/// For each: its rings, its batches with room for the packet that is one too many, a compressed batch, and what zstd
 /// needs at [`ZSTD_LEVEL`]. Once: two parts on their way to a store, and the program.
 pub fn memory_bytes_max(recordings: usize, ring_bytes: usize) -> usize {
     const MIB: usize = 1 << 20;
     const ZSTD: usize = 2 * MIB;
     const PROGRAM: usize = 12 * MIB;
     const PARTS: usize = 2 * (8 * MIB);
-    let ring = ring_bytes.clamp(RING_BYTES_MIN, RING_BYTES_MAX);
+    let rings = ring_bytes.clamp(RING_BYTES_MIN, RING_BYTES_MAX);
     let batches = BATCHES * (BATCH_BYTES + SNAP_BYTES_MAX as usize);
-    recordings * (ring + batches + BATCH_BYTES + ZSTD) + PARTS + PROGRAM
+    recordings * (rings + batches + BATCH_BYTES + ZSTD) + PARTS + PROGRAM
 }

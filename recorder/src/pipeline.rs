@@ -1,31 +1,33 @@
 //! The wiring of one recording, on one screen: start reading here.
 //!
-//!     Ring ──▶ Pump ── batches ──▶ OpenSegment ── segments ──▶ Chain ──▶ spool ──▶ upload
-//!     capture thread               writer thread               sealer thread
-//!                └◀── buffers ─────┘
+//!     Scout ── rings ──▶ Pump ── batches ──▶ OpenSegment ── segments ──▶ Chain ──▶ spool ──▶ upload
+//!     scout thread       capture thread      writer thread               sealer thread
+//!       └◀─ closed ────────┘ └◀── buffers ─────┘
 //!
 //! Every arrow between threads is a channel of fixed length: who is slow makes the one before wait, back to the
 //! ring, where the kernel counts what it drops.
 
 use crate::budget::{CpuMeter, ThreadClock};
-use crate::capture::{CaptureError, Ring, RingOptions, Selection, Urgency, hurry};
+use crate::capture::{CaptureError, RingOptions, Selection, Urgency, hurry};
 use crate::clock::{self, Clock, SystemClock};
 use crate::filter::{Expression, FilterError};
 use crate::limits;
 use crate::observe::{Observer, Pulse};
 use crate::orders::Orders;
 use crate::recover::Lock;
-use crate::rotate::{Batch, Compression, OpenSegment, Pump, SegmentOptions, Writer};
+use crate::rotate::{Batch, Compression, OpenSegment, Pump, SegmentOptions, Sieve, Writer};
 use crate::schedule::{Recording, Window};
 use crate::seal::{Chain, SealingError};
 use crate::spool::Spool;
+use crate::targets::Scout;
 use crate::upload::{Bound, Room};
 use formats::seal::{Close, Counts, EndReason};
 use jiff::Timestamp;
 use rustix::thread::{CpuSet, sched_setaffinity};
 use std::io;
+use std::num::NonZero;
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::mpsc::{Receiver, SyncSender, channel, sync_channel};
 use std::time::Instant;
 
 /// Why a recording failed. What was sealed before stays, and what was open is recovered at the next start.
@@ -49,7 +51,7 @@ pub enum RecordError {
 /// What a recorder is set to, beside what its windows say.
 #[derive(Debug, Clone)]
 pub struct Settings {
-    /// Size of the ring [bytes].
+    /// Size of all rings of a recording together [bytes].
     pub ring_bytes: usize,
     /// Whether interfaces are asked for frames that are not addressed to them.
     pub promiscuous: bool,
@@ -62,9 +64,6 @@ pub struct Settings {
     /// Who is told how it goes.
     pub observer: Observer,
 }
-
-/// The target there is: the network namespace the recorder runs in.
-const HOST: &str = "host";
 
 /// Records until the recording's time is over, its budget is spent, the spool is full, or it is ordered to end.
 ///
@@ -83,15 +82,30 @@ pub fn record(
     let names: Vec<String> = window.interfaces.iter().map(|name| name.as_str().to_owned()).collect();
     let filter = window.filter.as_deref().map(str::parse::<Expression>).transpose()?;
     let length = recording.ends.duration_since(Timestamp::now());
-    settings.observer.expect(window.name.as_str(), HOST, length.try_into().unwrap_or_default());
-    let mut ring = Ring::open(RingOptions {
-        selection: Selection::new(&names)?,
-        filter,
-        snap_bytes: window.snap_length,
-        ring_bytes: settings.ring_bytes,
-        promiscuous: settings.promiscuous,
-    })?;
-    let pulse = settings.observer.open(window.name.as_str(), HOST);
+    settings.observer.expect(window.name.as_str(), length.try_into().unwrap_or_default());
+    let mut scout = Scout::new(
+        &window.targets,
+        &window.exclude,
+        RingOptions {
+            selection: Selection::new(&names)?,
+            filter,
+            snap_bytes: window.snap_length,
+            ring_bytes: settings.ring_bytes,
+            promiscuous: settings.promiscuous,
+            must_exist: true,
+        },
+    );
+    let (tell, changes) = channel();
+    scout.begin(&tell)?;
+    let pulse = settings.observer.open(window.name.as_str());
+    let (tell_closed, closed) = channel();
+    let (buffers, to_fill) = sync_channel(limits::BATCHES);
+    let (batches, to_write) = sync_channel(limits::BATCHES);
+    for _ in 0..limits::BATCHES {
+        buffers.send(Vec::new()).expect("the channel has room for all, and its other end is here");
+    }
+    let sieve = Sieve::new(window.rate.packets_per_second.map(NonZero::get));
+    let pump = Pump::new((changes, tell_closed), (batches, to_fill), sieve)?;
     let folder = spool.folder(&recording.id);
     std::fs::create_dir_all(&folder)?;
     let _lock = Lock::take(&folder)?.ok_or_else(|| io::Error::other("another process makes this recording"))?;
@@ -108,19 +122,18 @@ pub fn record(
     let chain = Chain::new(spool.clone(), recording.id.clone(), recording.configuration_sha256, clock.clone());
     let writer = Writer::new(options, clock.clone());
     std::thread::scope(|scope| {
-        let (buffers, to_fill) = sync_channel(limits::BATCHES);
-        let (batches, to_write) = sync_channel(limits::BATCHES);
         let (segments, to_seal) = sync_channel(1);
-        for _ in 0..limits::BATCHES {
-            buffers.send(Vec::new()).expect("the channel has room for all, and its other end is here");
-        }
         let thread = |name: &str| std::thread::Builder::new().name(name.to_owned());
         let sealer = thread("sealer").spawn_scoped(scope, || seal(chain, bound, window, orders, to_seal, &pulse))?;
         let writer =
             thread("writer").spawn_scoped(scope, || write(writer, orders, to_write, buffers, segments, &pulse))?;
-        let pump = Pump::new(&ring, batches, to_fill);
+        if scout.follows() {
+            thread("scout").spawn_scoped(scope, move || scout.follow(&tell, &closed))?;
+        } else {
+            drop(closed); // Nobody opens a ring anew.
+        }
         be_urgent(settings);
-        let captured = capture(&mut ring, recording, orders, clock.as_ref(), pump, &pulse);
+        let captured = capture(recording, orders, clock.as_ref(), pump, &pulse);
         pulse.rests();
         // The pump is gone, which ends the writer, which ends the sealer.
         let untold = writer.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
@@ -151,9 +164,8 @@ fn be_urgent(settings: &Settings) {
     }
 }
 
-/// The capture thread: from the ring into batches, until there is a reason to end.
+/// The capture thread: from the rings into batches, until there is a reason to end.
 fn capture(
-    ring: &mut Ring,
     recording: &Recording,
     orders: &Orders,
     clock: &dyn Clock,
@@ -167,13 +179,13 @@ fn capture(
     let mut work = ThreadClock::new(orders);
     let mut cpu = budget.cpu.map(CpuMeter::new);
     let ended = loop {
-        let taken_before = ring.taken_blocks();
-        match pump.turn(ring) {
+        match pump.turn() {
             Ok(true) => {}
             Ok(false) => break Ok(EndReason::Failure),
             Err(error) => break Err(error),
         }
-        pulse.turned((ring.taken_blocks() - taken_before) as f64 / ring.blocks() as f64);
+        pulse.turned();
+        pump.news().for_each(|news| pulse.of_ring(&news.target.label(), news.tally, news.fill));
         let written = pump.written();
         orders.tell_written(written);
         work.tick();
@@ -188,7 +200,8 @@ fn capture(
             () => continue,
         });
     };
-    let finished = pump.finish(ring);
+    let finished = pump.finish();
+    pump.news().for_each(|news| pulse.of_ring(&news.target.label(), news.tally, news.fill));
     ended.and_then(|reason| finished.map(|()| reason))
 }
 

@@ -1,7 +1,7 @@
 //! Captures in, table rows out. Start reading at `pipeline.rs`.
 //!
 //! Rooms, in the order data takes; each imports only from `formats` and from rooms before it:
-//! `read` → `decode` → `flow` → `stream` → `protocols` → `correlate` → `table`.
+//! `read` → `decode` → `flow` → `stream` → `protocols` → `correlate` → `redact` → `table`.
 
 pub mod decode;
 pub mod flow;
@@ -10,6 +10,7 @@ pub mod pipeline;
 mod plan;
 pub mod protocols;
 pub mod read;
+pub mod redact;
 mod shard;
 pub mod stream;
 pub mod table;

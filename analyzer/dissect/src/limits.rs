@@ -5,6 +5,10 @@
 /// network links is 256 KiB.
 pub const STRETCH_BYTES: usize = 4 << 20;
 
+/// Interfaces whose targets are known. Our segments describe 1024 and a batch more; a hostile capture's descriptions, of
+/// 4 KiB each, take some 64 MiB as read.
+pub const POINTS_MAX: usize = 1 << 13;
+
 /// Logical shards a capture is dissected in, whatever the number of threads: bounds hold per shard,
 /// so that what is evicted does not depend on the machine.
 pub const SHARDS: usize = 16;
@@ -115,3 +119,18 @@ pub const DECODE_ANOMALIES_MAX: usize = 256;
 /// Ids of flows that are over and remembered by a shard: 16 × 32 Ki of 16 bytes, 8 MiB. Past it a port used
 /// again after its connection was forgotten gives the same id.
 pub const USED_IDS_PER_SHARD_MAX: usize = 32 << 10;
+
+/// Bytes of a file of redaction rules: ten thousand names.
+pub const REDACT_RULES_BYTES_MAX: usize = 256 << 10;
+
+/// Redaction rules of all files: each may give an anomaly for each row.
+pub const REDACT_RULES_MAX: usize = 256;
+
+/// Names and paths of all redaction rules: each is tried on each header and field.
+pub const REDACT_PATTERNS_MAX: usize = 4096;
+
+/// Longest name of a redaction rule.
+pub const REDACT_PATTERN_BYTES_MAX: usize = 256;
+
+/// Steps of a path of a redaction rule.
+pub const REDACT_STEPS_MAX: usize = 32;

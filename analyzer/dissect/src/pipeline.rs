@@ -153,11 +153,12 @@ impl Run {
     fn facts(mut self, plan: &Plan, report: &mut Report) -> Result<(), DissectError> {
         self.balance();
         for facts in &self.facts {
-            let Summary { packets, bytes, damage, .. } = facts.summary.clone();
-            report.captures.push(CaptureReport { capture: facts.name.clone(), packets, bytes, damage });
+            let Summary { packets, bytes, damage, interfaces, .. } = facts.summary.clone();
+            report.captures.push(CaptureReport { capture: facts.name.clone(), packets, bytes, interfaces, damage });
         }
         if plan.tables.contains("captures") && !self.facts.is_empty() {
-            self.writer.write(vec![captures(&self.facts)?])?;
+            let redaction = plan.redaction.as_ref().map(|redaction| redaction.label());
+            self.writer.write(vec![captures(&self.facts, redaction)?])?;
         }
         if plan.tables.contains("coverage") && !self.facts.is_empty() {
             let tallies: Vec<_> = self.facts.iter().zip(self.tallies).collect();

@@ -2,10 +2,12 @@
 
 use crate::limits;
 use crate::protocols::grpc::Protos;
-use crate::read::{Damage, ReadError};
+use crate::read::{Damage, Interface, ReadError};
+use crate::redact::Redaction;
 use std::collections::BTreeSet;
 use std::io::{self, Read};
 use std::path::PathBuf;
+use std::sync::Arc;
 
 /// Opens an input when its turn comes.
 pub type Open = Box<dyn FnOnce() -> io::Result<Box<dyn Read + Send>> + Send>;
@@ -65,6 +67,8 @@ pub struct Plan {
     pub body_bytes_max: usize,
     /// What is known of gRPC services: it names the fields of their messages.
     pub protos: Option<Protos>,
+    /// What nobody is to read in the rows.
+    pub redaction: Option<Arc<Redaction>>,
     /// Worker threads; the result is the same for any number.
     pub threads: usize,
 }
@@ -77,6 +81,7 @@ impl Plan {
             tables: formats::tables::TABLES.iter().filter(|table| !table.on_request).map(|table| table.name).collect(),
             body_bytes_max: limits::BODY_BYTES_DEFAULT,
             protos: None,
+            redaction: None,
             threads: std::thread::available_parallelism().map_or(1, usize::from),
         }
     }
@@ -115,6 +120,8 @@ pub struct CaptureReport {
     pub packets: u64,
     /// Captured bytes of these frames.
     pub bytes: u64,
+    /// Its interfaces, by the numbers in `packets.interface`.
+    pub interfaces: Vec<Interface>,
     /// What was wrong with the file and could be stepped over.
     pub damage: Vec<Damage>,
 }

@@ -1,12 +1,17 @@
-//! Packets of captures, picked by number, into one pcapng in order of time.
+//! Packets of captures, picked by number and place, into one pcapng in order of time.
 //!
-//! Enters: captures, and the numbers of their packets that are wanted. Leaves: a pcapng with the bytes, times,
+//! Enters: captures, and which of their packets are wanted. Leaves: a pcapng with the bytes, times,
 //! options and interfaces those had. Refused: nothing; a capture that fails in the middle gives what came before.
 
+mod anywhere;
 mod blocks;
+mod record;
 
 use crate::inputs::Capture;
-use dissect::read::{CaptureReader, Interface, Stretch};
+use anyhow::bail;
+use anywhere::Anywhere;
+use dissect::read::{CaptureReader, Frame, Interface, LinkType, Stretch};
+use record::Format;
 use std::fs::File;
 use std::io::{self, BufReader, BufWriter, Read, Seek, Write};
 use std::path::Path;
@@ -24,6 +29,33 @@ struct Waiting {
     at_byte: u64,
     bytes: u32,
 }
+
+/// A packet that is wanted, as the table `packets` has it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Wanted {
+    /// Where its record begins in the decompressed capture: later records lie behind.
+    pub file_offset: u64,
+    /// Its number.
+    pub packet: u64,
+    /// Capture time [ns].
+    pub ts_ns: i64,
+    /// Bytes kept.
+    pub captured_bytes: u32,
+    /// Bytes on the wire.
+    pub wire_bytes: u32,
+    /// Number of its interface.
+    pub interface: u32,
+}
+
+/// Bytes between two wanted packets that are read rather than stepped over: a request of a store costs as much time as
+/// a MiB, a read of a file as 64 KiB.
+const GAP_BYTES: u64 = 256 << 10;
+
+/// Bytes read at once.
+const READ_BYTES_MAX: u64 = 8 << 20;
+
+/// Separate places in one capture past which reading it from its begin is quicker: each is a request of a store.
+const PLACES_MAX: usize = 4096;
 
 /// Packets gathered so far.
 ///
@@ -51,30 +83,99 @@ impl Carver {
         self.waiting.len()
     }
 
-    /// Takes in the packets of a capture with these numbers, which stand in order.
+    /// Takes in packets of a capture, which stand in order, from where they lie. `interfaces` are those of the capture.
     ///
     /// # Errors
-    /// A capture that cannot be read, or a disk that is full.
-    pub fn take(&mut self, capture: &Capture, numbers: &[u64], folder: &Path) -> anyhow::Result<()> {
+    /// A capture that cannot be read or is another by now, or a disk that is full.
+    pub fn take(
+        &mut self,
+        capture: &Capture,
+        wanted: &[Wanted],
+        interfaces: &[Interface],
+        folder: &Path,
+    ) -> anyhow::Result<()> {
+        let runs: Vec<&[Wanted]> = runs(wanted).collect();
+        let few = runs.len() <= PLACES_MAX;
+        let described = wanted.iter().all(|packet| (packet.interface as usize) < interfaces.len());
+        match Anywhere::open(capture, folder)?.filter(|_| few && described) {
+            Some(mut seek) => {
+                let format = Format::of(&seek.read(0, 4)?);
+                runs.into_iter().try_for_each(|run| self.run(capture, run, interfaces, (&mut seek, format)))
+            }
+            None => self.from_begin(capture, wanted, folder),
+        }
+    }
+
+    /// Takes in packets that lie near each other.
+    fn run(
+        &mut self,
+        capture: &Capture,
+        run: &[Wanted],
+        interfaces: &[Interface],
+        (seek, format): (&mut Anywhere, Format),
+    ) -> anyhow::Result<()> {
+        let (Some(first), Some(last)) = (run.first(), run.last()) else { return Ok(()) };
+        let bytes = last.file_offset - first.file_offset + record::likely_bytes(last);
+        let near = seek.read(first.file_offset, bytes as usize)?;
+        let mut stretch = Stretch::default();
+        for packet in run {
+            let rest = near.get((packet.file_offset - first.file_offset) as usize..).unwrap_or_default();
+            let Some(record) = format.record(rest, packet) else {
+                bail!("packet {} is not at byte {} any more: the capture changed", packet.packet, packet.file_offset)
+            };
+            stretch.bytes.clear();
+            match rest.get(..record.bytes) {
+                Some(whole) => stretch.bytes.extend_from_slice(whole),
+                // Options can be long.
+                None => stretch.bytes = seek.read(packet.file_offset, record.bytes)?,
+            }
+            let Some(interface) = interfaces.get(packet.interface as usize) else { continue };
+            let frame = Frame {
+                number: packet.packet,
+                ts_ns: packet.ts_ns,
+                at: record.data_at,
+                captured_bytes: packet.captured_bytes,
+                wire_bytes: packet.wire_bytes,
+                link: interface.link.unwrap_or(LinkType(0)),
+                interface: packet.interface,
+                file_offset: packet.file_offset,
+            };
+            self.packet(capture, &frame, Some(interface), &stretch)?;
+        }
+        Ok(())
+    }
+
+    /// Reads a capture from its begin to the last packet that is wanted.
+    fn from_begin(&mut self, capture: &Capture, wanted: &[Wanted], folder: &Path) -> anyhow::Result<()> {
         let mut reader = CaptureReader::new(&capture.name, capture.open(folder)?)?;
-        let (mut stretch, mut block) = (Stretch::default(), Vec::new());
-        let mut numbers = numbers.iter().copied().peekable();
+        let mut stretch = Stretch::default();
+        let mut numbers = wanted.iter().map(|wanted| wanted.packet).peekable();
         while numbers.peek().is_some() && reader.fill(&mut stretch)? {
             for frame in &stretch.frames {
-                if numbers.next_if_eq(&frame.number).is_none() {
-                    continue;
+                if numbers.next_if_eq(&frame.number).is_some() {
+                    let known = reader.summary().interfaces.get(frame.interface as usize);
+                    self.packet(capture, frame, known, &stretch)?;
                 }
-                let known = reader.summary().interfaces.get(frame.interface as usize).cloned();
-                let interface = Interface { link: Some(frame.link), ..known.unwrap_or_default() };
-                let interface = self.interface(From { interface, node: capture.origin.node.clone() });
-                block.clear();
-                blocks::packet(&mut block, interface, frame, &stretch);
-                self.spool.write_all(&block)?;
-                let at_byte = self.spooled_bytes;
-                self.waiting.push(Waiting { ts_ns: frame.ts_ns, at_byte, bytes: block.len() as u32 });
-                self.spooled_bytes += block.len() as u64;
             }
         }
+        Ok(())
+    }
+
+    fn packet(
+        &mut self,
+        capture: &Capture,
+        frame: &Frame,
+        interface: Option<&Interface>,
+        stretch: &Stretch,
+    ) -> io::Result<()> {
+        let interface = Interface { link: Some(frame.link), ..interface.cloned().unwrap_or_default() };
+        let interface = self.interface(From { interface, node: capture.origin.node.clone() });
+        let mut block = Vec::new();
+        blocks::packet(&mut block, interface, frame, stretch);
+        self.spool.write_all(&block)?;
+        let at_byte = self.spooled_bytes;
+        self.waiting.push(Waiting { ts_ns: frame.ts_ns, at_byte, bytes: block.len() as u32 });
+        self.spooled_bytes += block.len() as u64;
         Ok(())
     }
 
@@ -109,4 +210,17 @@ impl Carver {
         }
         out.flush()
     }
+}
+
+/// Packets that lie so near each other that they are read at once.
+fn runs(wanted: &[Wanted]) -> impl Iterator<Item = &[Wanted]> {
+    let mut begin = wanted.first().map_or(0, |first| first.file_offset);
+    wanted.chunk_by(move |before, next| {
+        let end = before.file_offset + record::likely_bytes(before);
+        let near = next.file_offset.saturating_sub(end) <= GAP_BYTES && next.file_offset - begin < READ_BYTES_MAX;
+        if !near {
+            begin = next.file_offset;
+        }
+        near
+    })
 }

@@ -1,6 +1,7 @@
 //! What `sql`, `flows`, `calls` and `carve` share: inputs opened as tables, answers written down.
 
 use super::bar::Bar;
+use super::redact::refuse_datasets;
 use super::{Common, FAILED};
 use crate::cache;
 use crate::inputs::{self, Found};
@@ -90,6 +91,7 @@ impl Session {
     /// Inputs that are not there, or of which nothing can be read.
     pub fn open(inputs: &[String], tables: BTreeSet<&'static str>, common: &Common) -> anyhow::Result<Self> {
         let mut found = inputs::find(inputs)?;
+        refuse_datasets(&found, common)?;
         for warning in found.warnings.iter().filter(|_| !common.quiet) {
             eprintln!("remora: warning: {warning}");
         }

@@ -3,11 +3,11 @@
 use super::bar::Bar;
 use super::{Common, FAILED};
 use crate::cache;
-use crate::carve::Carver;
+use crate::carve::{Carver, Wanted};
 use crate::inputs::{self, Found, Source};
 use anyhow::{Context, bail};
-use arrow::array::AsArray;
-use arrow::datatypes::Int64Type;
+use arrow::array::{Array, AsArray};
+use arrow::datatypes::{Int32Type, Int64Type};
 use clap::Args;
 use formats::tables::TABLES;
 use query::{Catalogue, Dataset, QueryError, schema};
@@ -46,7 +46,16 @@ pub struct CarveArgs {
     /// The capture to write, pcapng; '-' for standard output.
     #[arg(long, short, env = "REMORA_OUTPUT", value_name = "OUT")]
     output: PathBuf,
+    /// Refused: packets are written as they were sent, and nothing in them is redacted.
+    #[arg(long, env = "REMORA_REDACT", value_delimiter = ',', value_name = "FILE|builtin")]
+    redact: Vec<PathBuf>,
 }
+
+/// Packets that are wanted, by capture.
+type ByCapture = BTreeMap<String, Vec<Wanted>>;
+
+/// Flows that are named in a condition one by one.
+const FLOWS_NAMED_MAX: usize = 256;
 
 /// What is meant.
 pub struct CarvePlan {
@@ -61,6 +70,12 @@ pub struct CarvePlan {
 impl CarveArgs {
     /// Finds the inputs and the table that is meant.
     pub fn resolve(self, common: &Common) -> anyhow::Result<CarvePlan> {
+        if !self.redact.is_empty() {
+            bail!(
+                "carve writes packets as they were sent: nothing in them can be redacted; leave --redact (REMORA_REDACT) \
+                 out, or hand on rows (remora dissect --redact)"
+            );
+        }
         if self.output.as_os_str() == "-" && std::io::stdout().is_terminal() {
             bail!("a capture is nothing for a terminal: name a file with --output");
         }
@@ -172,12 +187,14 @@ fn carve(plan: &CarvePlan, source: &Source, carver: &mut Carver, spool: &Path, b
     let made = cache::dataset(source, &tables, &plan.common, bar)?;
     made.refused.iter().for_each(|error| bar.0.suspend(|| eprintln!("remora: {error}")));
     let (memory_max_mib, threads) = (plan.common.memory_max_mib, plan.common.threads());
+    let interfaces = made.interfaces();
     let catalogue = Catalogue::open(&[Dataset::Folder(made.folder)], memory_max_mib, threads)?;
     let mut wanted = wanted(&catalogue, plan, &rows)?;
     for capture in &source.captures {
-        if let Some(numbers) = wanted.get_mut(&capture.name) {
-            numbers.sort_unstable();
-            carver.take(capture, numbers, spool).with_context(|| capture.name.clone())?;
+        if let Some(packets) = wanted.get_mut(&capture.name) {
+            packets.sort_unstable();
+            let interfaces = interfaces.get(&capture.name).map(Vec::as_slice).unwrap_or_default();
+            carver.take(capture, packets, interfaces, spool).with_context(|| capture.name.clone())?;
         }
     }
     if let Some(lost) = catalogue.loss(&sql, None).filter(|_| !plan.common.quiet) {
@@ -186,29 +203,52 @@ fn carve(plan: &CarvePlan, source: &Source, carver: &mut Carver, spool: &Path, b
     Ok(())
 }
 
-/// The numbers of the packets that are wanted, by capture.
-fn wanted(catalogue: &Catalogue, plan: &CarvePlan, rows: &str) -> Result<BTreeMap<String, Vec<u64>>, QueryError> {
+/// The packets that are wanted, by capture.
+fn wanted(catalogue: &Catalogue, plan: &CarvePlan, rows: &str) -> Result<ByCapture, QueryError> {
     if plan.table == "packets" && !plan.whole_flows {
-        return numbers(catalogue, &format!("select packet as a, packet as b, capture, packet from {rows}"), |_, _| {
-            true
-        });
+        return packets(catalogue, rows, |_, _| true);
     }
-    let packets =
-        format!("select flow_id, ts_ns, capture, packet from packets where flow_id in (select flow_id from {rows})");
     let has_calls = schema::table(plan.table).is_ok_and(|table| table.column("call_id").is_some());
     if plan.whole_flows || !has_calls || plan.table == "anomalies" {
-        return numbers(catalogue, &packets, |_, _| true);
+        let flows = flows(catalogue, rows)?;
+        return packets(catalogue, &of_flows(rows, &flows, None), |_, _| true);
     }
     let times = times(
         catalogue,
         &format!("select flow_id, first_ts_ns, last_ts_ns from spans where call_id in (select call_id from {rows})"),
     )?;
-    numbers(catalogue, &packets, |flow_id, ts_ns| {
-        let times = times.get(&flow_id).map(Vec::as_slice).unwrap_or_default();
+    let all = || times.values().flatten();
+    let between = all().map(|&(first, _)| first).min().zip(all().map(|&(_, last)| last).max());
+    let flows: Vec<i64> = times.keys().copied().collect();
+    packets(catalogue, &of_flows(rows, &flows, between), |flow_id, ts_ns| {
+        let times = flow_id.and_then(|flow_id| times.get(&flow_id)).map(Vec::as_slice).unwrap_or_default();
         // The last that begins no later.
         let at = times.partition_point(|&(first, _)| first <= ts_ns);
         at.checked_sub(1).and_then(|at| times.get(at)).is_some_and(|&(_, last)| ts_ns <= last)
     })
+}
+
+/// The flows of rows.
+fn flows(catalogue: &Catalogue, rows: &str) -> Result<Vec<i64>, QueryError> {
+    let mut flows = Vec::new();
+    catalogue.answer(&format!("select distinct flow_id from {rows}"), |batch| {
+        flows.extend(batch.column(0).as_primitive::<Int64Type>().iter().flatten());
+        Ok(())
+    })?;
+    Ok(flows)
+}
+
+/// The packets of flows, between these times [ns]. Few flows are named one by one: then whole row groups are passed by.
+fn of_flows(rows: &str, flows: &[i64], between: Option<(i64, i64)>) -> String {
+    let between = between.map_or_else(String::new, |(first, last)| format!(" and ts_ns between {first} and {last}"));
+    if flows.is_empty() {
+        return "packets where false".to_owned();
+    }
+    if flows.len() > FLOWS_NAMED_MAX {
+        return format!("packets where flow_id in (select flow_id from {rows}){between}");
+    }
+    let flows: Vec<String> = flows.iter().map(i64::to_string).collect();
+    format!("packets where flow_id in ({}){between}", flows.join(", "))
 }
 
 /// When calls were under way, by flow: in order, none touching another.
@@ -234,22 +274,35 @@ fn times(catalogue: &Catalogue, sql: &str) -> Result<HashMap<i64, Vec<(i64, i64)
     Ok(times)
 }
 
-/// Packets by capture, of rows `flow_id, ts_ns, capture, packet` that `is_wanted`.
-fn numbers(
+/// Packets by capture, of those `from` names that are wanted by their flow and time.
+fn packets(
     catalogue: &Catalogue,
-    sql: &str,
-    is_wanted: impl Fn(i64, i64) -> bool,
-) -> Result<BTreeMap<String, Vec<u64>>, QueryError> {
-    let mut wanted: BTreeMap<String, Vec<u64>> = BTreeMap::new();
-    catalogue.answer(sql, |batch| {
-        let number = |at: usize| batch.column(at).as_primitive::<Int64Type>().values();
-        let captures = batch.column(2).as_string_view();
-        for (((&flow_id, &ts_ns), capture), &packet) in number(0).iter().zip(number(1)).zip(captures).zip(number(3)) {
-            if let Some(capture) = capture.filter(|_| is_wanted(flow_id, ts_ns)) {
-                match wanted.get_mut(capture) {
-                    Some(numbers) => numbers.push(packet as u64),
-                    None => drop(wanted.insert(capture.to_owned(), vec![packet as u64])),
-                }
+    from: &str,
+    is_wanted: impl Fn(Option<i64>, i64) -> bool,
+) -> Result<ByCapture, QueryError> {
+    let mut wanted = ByCapture::new();
+    let columns = "flow_id, ts_ns, packet, file_offset, captured_bytes, wire_bytes, interface, capture";
+    catalogue.answer(&format!("select {columns} from {from}"), |batch| {
+        let number = |at: usize| batch.column(at).as_primitive::<Int64Type>();
+        let interfaces = batch.column(6).as_primitive::<Int32Type>();
+        let captures = batch.column(7).as_string_view();
+        for row in 0..batch.num_rows() {
+            let ts_ns = number(1).value(row);
+            let flow_id = number(0).is_valid(row).then(|| number(0).value(row));
+            if captures.is_null(row) || !is_wanted(flow_id, ts_ns) {
+                continue;
+            }
+            let packet = Wanted {
+                file_offset: number(3).value(row) as u64,
+                packet: number(2).value(row) as u64,
+                ts_ns,
+                captured_bytes: number(4).value(row) as u32,
+                wire_bytes: number(5).value(row) as u32,
+                interface: interfaces.value(row) as u32,
+            };
+            match wanted.get_mut(captures.value(row)) {
+                Some(packets) => packets.push(packet),
+                None => drop(wanted.insert(captures.value(row).to_owned(), vec![packet])),
             }
         }
         Ok(())

@@ -2,6 +2,7 @@
 
 use super::Common;
 use super::bar::Bar;
+use super::redact::RedactArgs;
 use crate::{cache, inputs};
 use anyhow::bail;
 use clap::Args;
@@ -31,6 +32,8 @@ pub struct DissectArgs {
     /// Most of a body that a row keeps [bytes]; 0 keeps none.
     #[arg(long, env = "REMORA_BODY_LIMIT", default_value_t = dissect::limits::BODY_BYTES_DEFAULT, value_name = "BYTES")]
     body_limit: usize,
+    #[command(flatten)]
+    redact: RedactArgs,
 }
 
 /// What is meant.
@@ -46,6 +49,11 @@ impl DissectArgs {
         let mut plan = Plan::new(self.out);
         if !self.tables.is_empty() {
             plan.tables = self.tables.iter().map(|name| table_name(name)).collect::<anyhow::Result<BTreeSet<_>>>()?;
+        }
+        plan.redaction = self.redact.with(common)?.redaction;
+        if plan.redaction.is_some() {
+            // It says by which rules.
+            plan.tables.insert("captures");
         }
         plan.body_bytes_max = self.body_limit;
         plan.protos = protos(&common.protos)?;

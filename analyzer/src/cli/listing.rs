@@ -2,6 +2,7 @@
 
 use super::Common;
 use super::answer::{OutputArgs, Session, answer};
+use super::redact::RedactArgs;
 use crate::cache;
 use anyhow::Context;
 use clap::{Args, ValueEnum};
@@ -35,6 +36,8 @@ pub struct ListingArgs {
     /// When to use colours.
     #[arg(long, env = "REMORA_COLOR", value_enum, default_value_t = Color::Auto, value_name = "WHEN")]
     color: Color,
+    #[command(flatten)]
+    redact: RedactArgs,
     #[command(flatten)]
     output: OutputArgs,
 }
@@ -120,8 +123,8 @@ impl ListingArgs {
             condition: self.r#where,
             limit: self.limit.or(usual).filter(|&limit| limit > 0),
             is_colored,
+            common: self.redact.with(common)?,
             output: self.output,
-            common: common.clone(),
         })
     }
 }

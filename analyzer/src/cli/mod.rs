@@ -8,16 +8,19 @@ mod dissect;
 mod flows;
 mod listing;
 mod prompt;
+mod redact;
 mod schema;
 mod snapshot;
 mod sql;
 
 pub use self::dissect::protos;
+use ::dissect::redact::Redaction;
 
 use clap::{Args, CommandFactory, Parser, Subcommand};
 use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 /// A flight recorder for Kubernetes network traffic: the part that works offline.
 #[derive(Parser)]
@@ -54,6 +57,9 @@ pub struct Common {
     /// Descriptor set or .proto file that names the fields of gRPC messages; may be given several times.
     #[arg(long, global = true, env = "REMORA_PROTOS", value_delimiter = ',', value_name = "FILE")]
     pub protos: Vec<PathBuf>,
+    /// The rules of '--redact', which the commands that make rows take.
+    #[arg(skip)]
+    pub redaction: Option<Arc<Redaction>>,
     /// Say nothing but errors on standard error.
     #[arg(long, short, global = true, env = "REMORA_QUIET")]
     pub quiet: bool,

@@ -1,6 +1,7 @@
 //! `remora sql`: answers SQL over captures and datasets.
 
 use super::answer::{OutputArgs, Session, answer};
+use super::redact::RedactArgs;
 use super::{Common, prompt};
 use crate::cache;
 use anyhow::{Context, bail};
@@ -33,6 +34,8 @@ pub struct SqlArgs {
     #[arg(long, short, env = "REMORA_SQL_FILE", value_name = "FILE", conflicts_with = "execute")]
     file: Option<PathBuf>,
     #[command(flatten)]
+    redact: RedactArgs,
+    #[command(flatten)]
     output: OutputArgs,
 }
 
@@ -61,7 +64,8 @@ impl SqlArgs {
         if sql.is_none() && self.words.iter().any(|input| input == "-") {
             bail!("standard input is the capture: give the SQL as last argument, or with --file");
         }
-        Ok(SqlPlan { inputs: self.words, sql, output: self.output, common: common.clone() })
+        let common = self.redact.with(common)?;
+        Ok(SqlPlan { inputs: self.words, sql, output: self.output, common })
     }
 }
 

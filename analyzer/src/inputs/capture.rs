@@ -1,11 +1,13 @@
 //! Captures, wherever they lie.
 
+use super::known::Known;
 use super::stored::Object;
 use anyhow::Context;
 use dissect::{Input, Origin, Unit};
 use sha2::{Digest, Sha256};
 use std::fs::File;
 use std::io::{self, Read, Write};
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use tempfile::NamedTempFile;
@@ -46,6 +48,19 @@ impl Capture {
         })
     }
 
+    /// Its bytes as stored, from anywhere; none where they can be read once only.
+    ///
+    /// # Errors
+    /// A file that cannot be opened.
+    pub fn stored(&self) -> io::Result<Option<Stored>> {
+        Ok(match &self.place {
+            Place::File(path) => Some(Stored::File(File::open(path)?)).filter(Stored::can_seek),
+            Place::Object(object) => Some(Stored::Object(Arc::clone(object))),
+            Place::Spooled(file) => Some(Stored::File(file.reopen()?)),
+            Place::Stdin => None,
+        })
+    }
+
     /// The file it is, where it is one of this machine.
     pub fn path(&self) -> Option<&Path> {
         match &self.place {
@@ -55,20 +70,63 @@ impl Capture {
     }
 
     /// Adds to `key` what tells its content from any other: all of it, or what a store says of its version.
-    fn identify(&self, key: &mut Sha256) -> anyhow::Result<()> {
+    fn identify(&self, key: &mut Sha256, known: &Known) -> anyhow::Result<()> {
         key.update(format!("{:?}{:?}", self.name, self.origin));
         match &self.place {
             Place::File(path) => {
                 let file = File::open(path).with_context(|| format!("{}: cannot be opened", path.display()))?;
-                hash(file, key).with_context(|| format!("{}: cannot be read", path.display()))
+                let content = known.content(&file, || hash(&file));
+                key.update(content.with_context(|| format!("{}: cannot be read", path.display()))?);
+                Ok(())
             }
             Place::Object(object) => {
                 key.update(object.version());
                 Ok(())
             }
-            Place::Spooled(file) => Ok(hash(file.reopen()?, key)?),
+            Place::Spooled(file) => {
+                key.update(hash(&file.reopen()?)?);
+                Ok(())
+            }
             Place::Stdin => Ok(()),
         }
+    }
+}
+
+/// The bytes of a capture as they are stored.
+pub enum Stored {
+    /// In a file of this machine.
+    File(File),
+    /// In a store.
+    Object(Arc<Object>),
+}
+
+impl Stored {
+    /// Bytes from `at` on, fewer where it ends before.
+    ///
+    /// # Errors
+    /// What the disk or the store says.
+    pub fn read(&self, at: u64, bytes: usize) -> io::Result<Vec<u8>> {
+        match self {
+            Stored::Object(object) => object.range(at, bytes),
+            Stored::File(file) => {
+                let mut read = vec![0; bytes];
+                let mut filled = 0;
+                while let Some(rest) = read.get_mut(filled..).filter(|rest| !rest.is_empty()) {
+                    match file.read_at(rest, at + filled as u64) {
+                        Ok(0) => break,
+                        Ok(more) => filled += more,
+                        Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                        Err(error) => return Err(error),
+                    }
+                }
+                read.truncate(filled);
+                Ok(read)
+            }
+        }
+    }
+
+    fn can_seek(&self) -> bool {
+        !matches!(self, Stored::File(file) if !file.metadata().is_ok_and(|file| file.is_file()))
     }
 }
 
@@ -118,20 +176,22 @@ impl Source {
         Ok(())
     }
 
-    /// Adds to `key` what tells the content from any other.
+    /// Adds to `key` what tells the content from any other. The cache at `cache` knows files that were hashed before.
     ///
     /// # Errors
     /// A file that cannot be read.
-    pub fn identify(&self, key: &mut Sha256) -> anyhow::Result<()> {
-        self.captures.iter().try_for_each(|capture| capture.identify(key))
+    pub fn identify(&self, key: &mut Sha256, cache: &Path) -> anyhow::Result<()> {
+        let known = Known::new(cache);
+        self.captures.iter().try_for_each(|capture| capture.identify(key, &known))
     }
 }
 
-fn hash(mut file: impl Read, hash: &mut Sha256) -> io::Result<()> {
-    let mut buffer = vec![0; 1 << 20];
+/// SHA-256 in hex.
+fn hash(mut file: impl Read) -> io::Result<String> {
+    let (mut hash, mut buffer) = (Sha256::new(), vec![0; 1 << 20]);
     loop {
         match file.read(&mut buffer)? {
-            0 => return Ok(()),
+            0 => return Ok(hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()),
             read => hash.update(buffer.get(..read).unwrap_or_default()),
         }
     }

@@ -4,11 +4,12 @@
 //! [`Source`]s to dissect and the datasets to ask as they are. Refused: a word behind which there is nothing.
 
 mod capture;
+mod known;
 mod local;
 mod seals;
 mod stored;
 
-pub use capture::{Capture, Source};
+pub use capture::{Capture, Source, Stored};
 
 use crate::snapshot::{SnapshotError, Store};
 use anyhow::bail;

@@ -100,6 +100,9 @@ fn of_counts(counts: &Counts) -> Vec<NotKept> {
         volume("disk", "writing failed", dropped.disk),
         volume("upload", "segments given up before they were stored", dropped.spool),
     ];
+    if !counts.sampled.is_nothing() {
+        rows.push(volume("filter", "flows beyond the rate", counts.sampled));
+    }
     if counts.snapped_bytes > 0 {
         let bytes = Some(counts.snapped_bytes);
         rows.push(NotKept { stage: "filter", reason: "beyond the snap length", packets: 0, bytes });

@@ -36,6 +36,18 @@ impl Object {
         format!("{} {location} {last_modified} {size} {e_tag:?} {version:?}", self.store.shown())
     }
 
+    /// Bytes from `at` on, fewer where it ends before.
+    ///
+    /// # Errors
+    /// The store's; one that changed since it was found is refused.
+    pub fn range(&self, at: u64, bytes: usize) -> io::Result<Vec<u8>> {
+        let end = at.saturating_add(bytes as u64).min(self.meta.size);
+        if at >= end {
+            return Ok(Vec::new());
+        }
+        runtime()?.block_on(self.store.range(&self.meta, at..end)).map_err(io::Error::other)
+    }
+
     /// Where it lies.
     pub fn folder(&self) -> PathBuf {
         PathBuf::from(folder(&self.meta.location).as_ref())

@@ -5,6 +5,7 @@ use futures::{StreamExt, TryStreamExt};
 use object_store::path::Path as StorePath;
 use object_store::{GetOptions, GetRange, GetResultPayload, ListResult, ObjectMeta, ObjectStore};
 use std::io::{Read, Seek, SeekFrom};
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use url::Url;
@@ -104,6 +105,17 @@ impl Store {
                 Ok(())
             }
         }
+    }
+
+    /// A range of the version of a file that `meta` knows.
+    ///
+    /// # Errors
+    /// The store's, also when the file is another by now.
+    pub async fn range(&self, meta: &ObjectMeta, range: Range<u64>) -> Result<Vec<u8>, SnapshotError> {
+        let (range, if_match) = (Some(GetRange::Bounded(range)), meta.e_tag.clone());
+        let options = GetOptions { range, if_match, version: meta.version.clone(), ..GetOptions::default() };
+        let found = async { self.objects.get_opts(&meta.location, options).await?.bytes().await };
+        found.await.map(Into::into).map_err(|source| self.error(source))
     }
 
     /// The first bytes of a file, at most `bytes_max`.

@@ -62,6 +62,49 @@ fn everything_is_every_packet_in_order_of_time() {
     assert_eq!(said.text(), format!("n,times,back\n{},{all},0\n", 2 * all));
 }
 
+/// The records of a pcapng of one section with bytes lowest first, as a pcap with nanoseconds.
+fn pcap(pcapng: &[u8]) -> Vec<u8> {
+    let word = |at: usize| u32::from_le_bytes(pcapng[at..at + 4].try_into().unwrap());
+    let mut pcap = [0xa1b2_3c4d, 0x0004_0002, 0, 0, 262_144, 1].map(u32::to_le_bytes).concat();
+    let mut at = 0;
+    while at < pcapng.len() {
+        if word(at) == 6 {
+            let ns = u64::from(word(at + 12)) << 32 | u64::from(word(at + 16));
+            let head = [(ns / 1_000_000_000) as u32, (ns % 1_000_000_000) as u32, word(at + 20), word(at + 24)];
+            pcap.extend(head.map(u32::to_le_bytes).concat());
+            pcap.extend(&pcapng[at + 28..at + 28 + word(at + 20) as usize]);
+        }
+        at += word(at + 4) as usize;
+    }
+    pcap
+}
+
+#[test]
+fn packets_are_the_same_from_wherever_they_are_read() {
+    let remora = Remora::new();
+    let plain = zstd::stream::decode_all(std::fs::File::open(capture()).unwrap()).unwrap();
+    let frames: Vec<u8> = plain.chunks(1000).flat_map(|piece| zstd::bulk::compress(piece, 1).unwrap()).collect();
+    let stream = zstd::stream::encode_all(&plain[..], 1).unwrap();
+    let carve = |name: &str, bytes: &[u8], condition: &str| {
+        let (input, out) = (remora.path(name), remora.path("out.pcapng"));
+        std::fs::write(&input, bytes).unwrap();
+        let said = remora.run(&["carve", &input, "--where", condition, "-o", &out]);
+        assert_eq!(said.code, 0, "{name}: {said:?}");
+        (packets(&remora, &out, ""), std::fs::read(out).unwrap())
+    };
+    for condition in
+        ["http.path = '/missing'", "flows.transport = 'udp'", "packets.packet % 7 = 3", "packets.packet > 0"]
+    {
+        // A stream has to be read from its begin.
+        let want = carve("stream.pcapng.zst", &stream, condition);
+        assert!(!want.0.is_empty());
+        for (name, bytes) in [("plain.pcapng", &plain), ("frames.pcapng.zst", &frames)] {
+            assert!(carve(name, bytes, condition) == want, "{name} {condition}");
+        }
+        assert_eq!(carve("plain.pcap", &pcap(&plain), condition).0, want.0, "{condition}");
+    }
+}
+
 #[test]
 fn nothing_found_writes_nothing_and_an_input_is_never_overwritten() {
     let remora = Remora::new();

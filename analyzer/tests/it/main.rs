@@ -7,6 +7,7 @@ mod seaweed;
 mod asked;
 mod carve;
 mod peers;
+mod redact;
 mod run;
 mod slt;
 mod snapshot;

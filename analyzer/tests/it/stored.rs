@@ -158,6 +158,17 @@ async fn from_s3() {
     let carved = remora.path("carved.pcapng");
     let said = remora.run(&["carve", &segment, "--where", "http.path = '/missing'", "-o", &carved]);
     assert!(said.code == 0 && said.error.contains("2 packets"), "{said:?}");
+    // Of one that is not compressed ranges are read.
+    let plain = zstd::stream::decode_all(fs::File::open(capture()).unwrap()).unwrap();
+    objects.put(&at("plain.pcapng"), PutPayload::from(plain)).await.unwrap();
+    let (from_ranges, where_) = (remora.path("ranges.pcapng"), "http.path = '/missing'");
+    let said = remora.run(&["carve", "s3://captures/here/plain.pcapng", "--where", where_, "-o", &from_ranges]);
+    assert_eq!(said.code, 0, "{said:?}");
+    let packets = |capture: &str| {
+        let sql = "select ts_ns, captured_bytes, tcp_seq from packets order by packet";
+        remora.run(&["sql", capture, "--format", "csv", sql]).text().to_owned()
+    };
+    assert_eq!(packets(&from_ranges), packets(&carved));
 
     // A dataset in a store answers as one in a folder.
     let dataset = remora.path("dataset");

@@ -1,1 +1,5 @@
-//! pcapng blocks, one file per block type (draft-ietf-opsawg-pcapng).
+//! What our pcapng blocks say beside the standard (draft-ietf-opsawg-pcapng; drawn in FORMATS.md).
+
+mod target;
+
+pub use target::{Labels, Point, Target};

@@ -20,4 +20,12 @@ const COLUMNS: &[Column] = &[
     column("link_types", TextList, "Link types of its interfaces.").source("link-layer header types registry"),
     column("sha256", Text, "SHA-256 of the input as stored, in hex.").source("FIPS 180-4").looked_up(),
     column("damage", Text, "What was wrong with the file.").null("nothing").source("read room"),
+    column(
+        "redaction",
+        Text,
+        "Rules by which the rows were redacted: names of their files, each with the SHA-256 of its text. What was \
+         hidden reads '[redacted]'; 'anomalies' of the room 'redact' say where.",
+    )
+    .null("not redacted")
+    .source("redact room"),
 ];

@@ -37,13 +37,25 @@ pub(super) const ENDS: &[Column] = &[
     column("server_port", Int, "Port of the side that answers.")
         .null("the transport has no ports")
         .source("RFC 9293 §3.1, RFC 768"),
-    column("client_namespace", Text, "Namespace of the client's pod.").null("not known").source("inventory"),
-    column("client_pod", Text, "Pod of the client.").null("not known").source("inventory"),
-    column("client_workload", Text, "Workload that owns the client's pod.").null("not known").source("inventory"),
+    column("client_namespace", Text, "Namespace of the client's pod.")
+        .null("not known")
+        .source("interface description of the recording"),
+    column("client_pod", Text, "Pod of the client, or what else the network namespace it was recorded in is called.")
+        .null("not recorded inside its network namespace")
+        .source("interface description of the recording"),
+    column("client_workload", Text, "Workload that owns the client's pod.")
+        .null("not known")
+        .source("interface description of the recording"),
     column("client_service", Text, "Service the client's pod belongs to.").null("not known").source("inventory"),
-    column("server_namespace", Text, "Namespace of the server's pod.").null("not known").source("inventory"),
-    column("server_pod", Text, "Pod of the server.").null("not known").source("inventory"),
-    column("server_workload", Text, "Workload that owns the server's pod.").null("not known").source("inventory"),
+    column("server_namespace", Text, "Namespace of the server's pod.")
+        .null("not known")
+        .source("interface description of the recording"),
+    column("server_pod", Text, "Pod of the server, or what else the network namespace it was recorded in is called.")
+        .null("not recorded inside its network namespace")
+        .source("interface description of the recording"),
+    column("server_workload", Text, "Workload that owns the server's pod.")
+        .null("not known")
+        .source("interface description of the recording"),
     column("server_service", Text, "Service the server's pod belongs to.").null("not known").source("inventory"),
     column("node", Text, "Node that recorded it.").null("the capture does not say").source("store path, seal"),
     column("plaintext", Text, "Where the bytes were read: 'wire', or the library or key log that gave them.")

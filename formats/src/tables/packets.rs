@@ -20,4 +20,6 @@ const COLUMNS: &[Column] = &[
         .unit("bytes")
         .null("no flow")
         .source("decode room"),
+    column("interface", Int, "Number of its interface, counted from 0 over all sections of the capture.")
+        .source("read room"),
 ];

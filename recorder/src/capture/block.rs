@@ -41,29 +41,75 @@ pub struct Link {
     pub address: [u8; 8],
 }
 
-/// All packets of a block, in order.
+/// Where in a block the next packet is, and how many are left.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Place {
+    at: usize,
+    left: u32,
+}
+
+impl Place {
+    /// The first packet of a block with `header` behind its status.
+    pub fn first(header: &[u8]) -> Self {
+        let mut header = Reader::new(header);
+        let (Ok(left), Ok(first)) = (header.array().map(u32::from_ne_bytes), header.array().map(u32::from_ne_bytes))
+        else {
+            return Self::default();
+        };
+        Self { at: (first as usize).saturating_sub(super::sys::BLOCK_HEADER_BYTES), left }
+    }
+
+    /// Packets the block still claims to hold.
+    pub fn left(self) -> u32 {
+        self.left
+    }
+}
+
+/// When the last packet of a block was seen [ns since the Unix epoch].
+pub fn last_ns(header: &[u8]) -> u64 {
+    let mut header = Reader::new(header);
+    let mut word = || header.array().map_or(0, u32::from_ne_bytes);
+    // Packets, offset of the first, length, number (two words), time of the first (two words).
+    let [_, _, _, _, _, _, _, seconds, nanoseconds] = std::array::from_fn(|_| word());
+    u64::from(seconds) * 1_000_000_000 + u64::from(nanoseconds)
+}
+
+/// The packets of a block from some place on, in order.
 #[derive(Debug, Clone)]
 pub struct Packets<'a> {
-    rest: &'a [u8],
-    left: u32,
+    content: &'a [u8],
+    place: Place,
 }
 
 impl<'a> Packets<'a> {
     /// The packets of a block with `header` behind its status and `content` behind that.
     pub fn new(header: &[u8], content: &'a [u8]) -> Self {
-        let mut header = Reader::new(header);
-        let (Ok(left), Ok(first)) = (header.array().map(u32::from_ne_bytes), header.array().map(u32::from_ne_bytes))
-        else {
-            return Self { rest: &[], left: 0 };
-        };
-        let skip = (first as usize).saturating_sub(super::sys::BLOCK_HEADER_BYTES);
-        Self { rest: content.get(skip..).unwrap_or_default(), left }
+        Self::from(Place::first(header), content)
     }
 
-    /// Packets the block still claims to hold.
-    pub fn left(&self) -> u32 {
-        self.left
+    /// The packets from `place` on.
+    pub fn from(place: Place, content: &'a [u8]) -> Self {
+        Self { content, place }
     }
+
+    /// Where the next packet is.
+    pub fn place(&self) -> Place {
+        self.place
+    }
+
+    /// When the next packet was seen [ns since the Unix epoch]; none where there is none, or it cannot be read.
+    pub fn next_ns(&self) -> Option<u64> {
+        let header: &[u8; HEADER_BYTES] = self.content.get(self.place.at..)?.first_chunk()?;
+        (self.place.left > 0).then(|| time_ns(header))
+    }
+}
+
+fn u32_at(header: &[u8; HEADER_BYTES], at: usize) -> u32 {
+    u32::from_ne_bytes([header[at], header[at + 1], header[at + 2], header[at + 3]])
+}
+
+fn time_ns(header: &[u8; HEADER_BYTES]) -> u64 {
+    u64::from(u32_at(header, 4)) * 1_000_000_000 + u64::from(u32_at(header, 8))
 }
 
 /// `tpacket3_hdr` and the `sockaddr_ll` behind it.
@@ -73,9 +119,10 @@ impl<'a> Iterator for Packets<'a> {
     type Item = Packet<'a>;
 
     fn next(&mut self) -> Option<Packet<'a>> {
-        self.left = self.left.checked_sub(1)?;
-        let header: &[u8; HEADER_BYTES] = self.rest.first_chunk()?;
-        let u32_at = |at: usize| u32::from_ne_bytes([header[at], header[at + 1], header[at + 2], header[at + 3]]);
+        self.place.left = self.place.left.checked_sub(1)?;
+        let rest = self.content.get(self.place.at..)?;
+        let header: &[u8; HEADER_BYTES] = rest.first_chunk()?;
+        let u32_at = |at: usize| u32_at(header, at);
         let u16_at = |at: usize| u16::from_ne_bytes([header[at], header[at + 1]]);
         let (mac, network) = (usize::from(u16_at(24)), usize::from(u16_at(26)));
         let flags = u32_at(20);
@@ -83,9 +130,9 @@ impl<'a> Iterator for Packets<'a> {
         // Before Linux 3.14 the protocol of the tag was not told: it was always 802.1Q.
         let tag_protocol = if flags & libc::TP_STATUS_VLAN_TPID_VALID != 0 { u16_at(36) } else { 0x8100 };
         let packet = Packet {
-            time_ns: u64::from(u32_at(4)) * 1_000_000_000 + u64::from(u32_at(8)),
+            time_ns: time_ns(header),
             wire_bytes: u32_at(16),
-            frame: self.rest.get(mac..)?.get(..u32_at(12) as usize)?,
+            frame: rest.get(mac..)?.get(..u32_at(12) as usize)?,
             network_at: network.saturating_sub(mac),
             vlan: (flags & libc::TP_STATUS_VLAN_VALID != 0).then_some((tag_protocol, tag)),
             flags,
@@ -98,9 +145,9 @@ impl<'a> Iterator for Packets<'a> {
                 address: *header.last_chunk()?,
             },
         };
-        self.rest = match u32_at(0) {
-            0 => &[], // The last packet of its block.
-            next => self.rest.get(next as usize..).unwrap_or_default(),
+        self.place.at = match u32_at(0) {
+            0 => usize::MAX, // The last packet of its block.
+            next => self.place.at.saturating_add(next as usize),
         };
         Some(packet)
     }

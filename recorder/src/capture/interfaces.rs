@@ -2,8 +2,9 @@
 
 use super::CaptureError;
 use super::block::Link;
-use super::sys;
+use super::links::Found;
 use crate::limits;
+use formats::pcapng::{Point, Target};
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
@@ -33,11 +34,13 @@ impl Selection {
         if named > max { Err(CaptureError::TooManyInterfaces { named, max }) } else { Ok(Self::Named(names)) }
     }
 
-    /// Indexes of the named ones that are there now, in order of names.
-    pub(super) fn present(&self) -> Vec<u32> {
+    /// Those of `there` that are named, in order of names; none where all are wanted.
+    pub(super) fn named<'a>(&self, there: &'a [Found]) -> Vec<&'a Found> {
         match self {
             Self::Any => Vec::new(),
-            Self::Named(names) => names.iter().filter_map(|name| sys::interface_index(name)).collect(),
+            Self::Named(names) => {
+                names.iter().filter_map(|name| there.iter().find(|link| link.name == *name)).collect()
+            }
         }
     }
 }
@@ -51,13 +54,6 @@ impl fmt::Display for Selection {
     }
 }
 
-/// Names of all interfaces of this network namespace.
-pub(super) fn all_names() -> String {
-    let mut names: Vec<_> = sys::interfaces().into_iter().map(|(_, name)| name).collect();
-    names.sort_unstable();
-    names.join(", ")
-}
-
 /// An interface as a segment describes it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Interface {
@@ -65,48 +61,19 @@ pub struct Interface {
     pub index: u32,
     /// What kind of link it is: `ARPHRD_…`.
     pub hardware: u16,
-    /// Its name.
-    pub name: String,
-    /// What the administrator wrote down for it; none if nothing.
-    pub alias: Option<String>,
-}
-
-impl Interface {
-    fn new(index: u32, hardware: u16, name: String) -> Self {
-        // The name comes from the kernel, which lets no slash into one (dev_valid_name).
-        let alias = std::fs::read_to_string(format!("/sys/class/net/{name}/ifalias")).unwrap_or_default();
-        let alias = Some(alias.trim().to_owned()).filter(|alias| !alias.is_empty());
-        Self { index, hardware, name, alias }
-    }
+    /// What it is called, and whose it is.
+    pub point: Arc<Point>,
 }
 
 /// The interfaces described in the segment at hand; each has the number its packets refer to.
 #[derive(Debug, Default)]
 pub struct Interfaces {
     described: Arc<Vec<Interface>>,
-    /// Number by index, for those that are as when they were described; the last used first.
-    current: Vec<(u32, u16, u32)>,
-    /// Names by index, also of those that are gone: their packets may still be in the ring.
-    names: HashMap<u32, String>,
     /// Counts the lists begun: packets of one list do not go into a segment with another.
     list: u32,
 }
 
 impl Interfaces {
-    /// Starts with those named, so that a segment without packets says where there were none.
-    pub fn new(selection: &Selection) -> Self {
-        let mut interfaces = Self::default();
-        interfaces.look_again();
-        for index in selection.present() {
-            if let Some(name) = interfaces.names.get(&index) {
-                let hardware = std::fs::read_to_string(format!("/sys/class/net/{name}/type"));
-                let hardware = hardware.ok().and_then(|text| text.trim().parse().ok());
-                interfaces.number(index, hardware.unwrap_or(libc::ARPHRD_ETHER));
-            }
-        }
-        interfaces
-    }
-
     /// All described so far, by number.
     pub fn described(&self) -> &Arc<Vec<Interface>> {
         &self.described
@@ -117,42 +84,6 @@ impl Interfaces {
         self.list
     }
 
-    /// The number of the interface a packet was seen on.
-    pub fn number_of(&mut self, link: &Link) -> u32 {
-        match self.current.first() {
-            Some(&(index, hardware, number)) if (index, hardware) == (link.interface_index, link.hardware) => number,
-            _ => self.number(link.interface_index, link.hardware),
-        }
-    }
-
-    fn number(&mut self, index: u32, hardware: u16) -> u32 {
-        if let Some(place) = self.current.iter().position(|known| (known.0, known.1) == (index, hardware)) {
-            self.current.swap(0, place);
-            return self.current[0].2;
-        }
-        let name = self.names.get(&index).cloned().unwrap_or_else(|| format!("#{index}"));
-        let interface = Interface::new(index, hardware, name);
-        let number = match self.described.iter().position(|known| *known == interface) {
-            Some(number) => number,
-            None => {
-                let described = Arc::make_mut(&mut self.described);
-                described.push(interface);
-                described.len() - 1
-            }
-        } as u32;
-        self.current.insert(0, (index, hardware, number));
-        number
-    }
-
-    /// Interfaces appeared, vanished or changed their names: looks what they are called now.
-    pub fn look_again(&mut self) {
-        self.current.clear();
-        if self.names.len() > limits::INTERFACES_DESCRIBED_MAX {
-            self.names.clear(); // Of those that are gone.
-        }
-        self.names.extend(sys::interfaces());
-    }
-
     /// Whether the list is full: then a new segment and [`Interfaces::begin_list`] are due.
     pub fn is_full(&self) -> bool {
         self.described.len() >= limits::INTERFACES_DESCRIBED_MAX
@@ -160,8 +91,90 @@ impl Interfaces {
 
     /// Forgets all interfaces and numbers them anew.
     pub fn begin_list(&mut self) {
-        self.current.clear();
         self.described = Arc::default();
         self.list += 1;
+    }
+
+    fn number(&mut self, interface: Interface) -> u32 {
+        let known = self.described.iter().position(|known| *known == interface);
+        known.unwrap_or_else(|| {
+            let described = Arc::make_mut(&mut self.described);
+            described.push(interface);
+            described.len() - 1
+        }) as u32
+    }
+}
+
+/// The numbers of the interfaces of one target.
+#[derive(Debug)]
+pub struct Numbers {
+    target: Arc<Target>,
+    /// Number by index and kind, for those that are as when they were described; the last used first.
+    current: Vec<(u32, u16, u32)>,
+    /// The list they are of.
+    list: u32,
+    /// All that were there, by index, also those that are gone: their packets may still be in the ring.
+    known: HashMap<u32, Found>,
+}
+
+impl Numbers {
+    /// Of a target with these interfaces. Those chosen by name are described from the start, so that a segment without
+    /// packets says where there were none.
+    pub fn new(target: Arc<Target>, there: Vec<Found>, selection: &Selection, all: &mut Interfaces) -> Self {
+        let mut numbers = Self { target, current: Vec::new(), list: all.list, known: HashMap::new() };
+        for link in selection.named(&there) {
+            all.number(numbers.interface(link.index, link.hardware, Some(link)));
+        }
+        numbers.look_again(there);
+        numbers
+    }
+
+    /// Whose interfaces these are.
+    pub fn target(&self) -> &Arc<Target> {
+        &self.target
+    }
+
+    /// The number of the interface a packet was seen on.
+    pub fn number_of(&mut self, link: &Link, all: &mut Interfaces) -> u32 {
+        match self.current.first() {
+            Some(&(index, hardware, number))
+                if (index, hardware, all.list) == (link.interface_index, link.hardware, self.list) =>
+            {
+                number
+            }
+            _ => self.number(link.interface_index, link.hardware, all),
+        }
+    }
+
+    fn number(&mut self, index: u32, hardware: u16, all: &mut Interfaces) -> u32 {
+        if self.list != all.list {
+            self.current.clear();
+            self.list = all.list;
+        }
+        if let Some(place) = self.current.iter().position(|known| (known.0, known.1) == (index, hardware)) {
+            self.current.swap(0, place);
+            return self.current[0].2;
+        }
+        let number = all.number(self.interface(index, hardware, self.known.get(&index)));
+        self.current.insert(0, (index, hardware, number));
+        number
+    }
+
+    fn interface(&self, index: u32, hardware: u16, known: Option<&Found>) -> Interface {
+        let point = Point {
+            target: Target::clone(&self.target),
+            interface: known.map_or_else(|| format!("#{index}"), |known| known.name.clone()),
+            alias: known.and_then(|known| known.alias.clone()),
+        };
+        Interface { index, hardware, point: Arc::new(point) }
+    }
+
+    /// Interfaces appeared, vanished or changed their names: these are there now.
+    pub fn look_again(&mut self, there: Vec<Found>) {
+        self.current.clear();
+        if self.known.len() > limits::INTERFACES_DESCRIBED_MAX {
+            self.known.clear(); // Of those that are gone.
+        }
+        self.known.extend(there.into_iter().map(|link| (link.index, link)));
     }
 }

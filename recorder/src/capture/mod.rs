@@ -5,14 +5,20 @@
 //! nothing that is on the wire; what the filter refuses is counted too.
 
 pub(crate) mod block;
+mod ends;
 mod interfaces;
+mod links;
+mod own;
 mod ring;
 mod sys;
 
 pub use block::{Link, Packet, Packets, fuzz};
-pub use interfaces::{Interface, Interfaces, Selection};
-pub use ring::{Block, Ring, RingOptions, Tally};
-pub use sys::{Urgency, hurry, thread_work};
+pub use ends::Ends;
+pub use interfaces::{Interface, Interfaces, Numbers, Selection};
+pub use links::Found as FoundLink;
+pub use own::OwnConnections;
+pub use ring::{Ring, RingOptions, Tally};
+pub use sys::{Poll, Ready, Urgency, enter_network, hurry, thread_work};
 
 use std::io;
 
@@ -34,6 +40,23 @@ pub enum CaptureError {
          run it as root, grant it in the container's security context, or `setcap cap_net_raw+ep` the program"
     )]
     NotAllowed(#[source] io::Error),
+    /// The kernel lets us not into another network namespace.
+    #[error(
+        "entering the network namespace of a target needs the capability CAP_SYS_ADMIN, which this process has not: \
+         run it as root, or grant it in the container's security context"
+    )]
+    NotAllowedInside(#[source] io::Error),
+    /// Others have all the memory for rings.
+    #[error(
+        "no memory is left for another ring: {rings} have the {bytes} bytes there are; make --ring larger, or choose \
+         fewer targets"
+    )]
+    NoMemory {
+        /// What all rings may have together.
+        bytes: usize,
+        /// How many rings have it.
+        rings: usize,
+    },
     /// The kernel said no for another reason.
     #[error("could not {action}: {source}")]
     System {

@@ -2,8 +2,8 @@
 #![allow(unsafe_code, reason = "packet sockets and their rings have no safe interface")]
 
 use crate::filter::Instruction;
-use std::ffi::{CStr, CString};
 use std::io;
+use std::net::{IpAddr, SocketAddr};
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::ptr::NonNull;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -121,29 +121,27 @@ impl Socket {
         let mut news = [0u8; 4096];
         let mut any = false;
         loop {
-            // SAFETY: the kernel writes at most `news.len()` bytes to `news`.
-            let read = unsafe { libc::recv(self.fd(), news.as_mut_ptr().cast(), news.len(), 0) };
-            // Overrun (ENOBUFS) means that news were lost: there were some.
-            if read < 0 && io::Error::last_os_error().raw_os_error() != Some(libc::ENOBUFS) {
-                return any;
+            match self.receive(&mut news) {
+                Ok(_) => any = true,
+                // Overrun means that news were lost: there were some.
+                Err(error) if error.raw_os_error() == Some(libc::ENOBUFS) => any = true,
+                Err(_) => return any,
             }
-            any = true;
         }
     }
 
-    /// Waits until one of two sockets has something to say, or `timeout` is over.
-    pub fn wait(&self, other: &Self, timeout: Duration) -> io::Result<[Ready; 2]> {
-        let asked = |socket: &Self| libc::pollfd { fd: socket.fd(), events: libc::POLLIN, revents: 0 };
-        let mut polled = [asked(self), asked(other)];
-        let timeout_ms = i32::try_from(timeout.as_millis()).unwrap_or(i32::MAX);
-        // SAFETY: the kernel reads and writes the two entries of `polled`.
-        match check(unsafe { libc::poll(polled.as_mut_ptr(), polled.len() as libc::nfds_t, timeout_ms) }) {
-            Err(error) if error.kind() != io::ErrorKind::Interrupted => Err(error),
-            _ => Ok(polled.map(|socket| Ready {
-                readable: socket.revents & libc::POLLIN != 0,
-                failed: socket.revents & libc::POLLERR != 0,
-            })),
-        }
+    /// Sends a message to the kernel.
+    pub fn send(&self, message: &[u8]) -> io::Result<()> {
+        // SAFETY: the kernel reads `message.len()` bytes from `message`.
+        let sent = unsafe { libc::send(self.fd(), message.as_ptr().cast(), message.len(), 0) };
+        if sent < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
+    }
+
+    /// Receives a message; what does not fit into `message` of it is lost.
+    pub fn receive(&self, message: &mut [u8]) -> io::Result<usize> {
+        // SAFETY: the kernel writes at most `message.len()` bytes to `message`.
+        let read = unsafe { libc::recv(self.fd(), message.as_mut_ptr().cast(), message.len(), 0) };
+        usize::try_from(read).map_err(|_| io::Error::last_os_error())
     }
 
     /// Shares the ring of the socket, which has `blocks` blocks, with the kernel.
@@ -201,23 +199,26 @@ impl Mapping {
         unsafe { AtomicU32::from_ptr(self.base.as_ptr().add(block * self.block_bytes + STATUS_AT).cast()) }
     }
 
-    /// The block of that number, if the kernel has handed it to us. Dropping it hands it back.
-    pub fn take(&mut self, block: usize) -> Option<Taken<'_>> {
-        let status = self.status(block);
-        if status.load(Ordering::Acquire) & libc::TP_STATUS_USER == 0 {
+    /// Header (behind the status) and content of the block of that number, if the kernel has handed it to us.
+    pub fn block(&self, block: usize) -> Option<(&[u8], &[u8])> {
+        if self.flags(block) & libc::TP_STATUS_USER == 0 {
             return None;
         }
-        // SAFETY: `status` has asserted that the block is inside. Once its status says so it is ours until we
-        // write it again, which `Taken` does when it is dropped; `&mut self` lets one `Taken` exist. The status
-        // word itself is in neither slice.
-        let (header, content) = unsafe {
+        // SAFETY: `flags` has asserted that the block is inside. Once its status says so it is ours until we write
+        // it again, which only `release` does: `&mut self` there says that nobody borrows. The status word itself
+        // is in neither slice.
+        Some(unsafe {
             let start = self.base.as_ptr().add(block * self.block_bytes);
             (
                 std::slice::from_raw_parts(start.add(STATUS_AT + 4), BLOCK_HEADER_BYTES - STATUS_AT - 4),
                 std::slice::from_raw_parts(start.add(BLOCK_HEADER_BYTES), self.block_bytes - BLOCK_HEADER_BYTES),
             )
-        };
-        Some(Taken { status, header, content })
+        })
+    }
+
+    /// Hands a block back to the kernel.
+    pub fn release(&mut self, block: usize) {
+        self.status(block).store(libc::TP_STATUS_KERNEL, Ordering::Release);
     }
 }
 
@@ -228,51 +229,116 @@ impl Drop for Mapping {
     }
 }
 
-/// A block that is ours until it is dropped.
+/// Waits for many sockets at once (epoll(7)). Closed sockets leave it by themselves.
 #[derive(Debug)]
-pub struct Taken<'a> {
-    status: &'a AtomicU32,
-    /// Its header behind the status: packets, offset of the first from the front of the block, length, …
-    pub header: &'a [u8],
-    /// All behind the header, [`BLOCK_HEADER_BYTES`] from the front of the block.
-    pub content: &'a [u8],
-}
+pub struct Poll(OwnedFd);
 
-impl Drop for Taken<'_> {
-    fn drop(&mut self) {
-        self.status.store(libc::TP_STATUS_KERNEL, Ordering::Release);
+/// Sockets that are told of in one go: the rest is told of next time.
+const EVENTS: usize = 64;
+
+impl Poll {
+    /// Waits for nothing yet.
+    pub fn new() -> io::Result<Self> {
+        // SAFETY: no pointer is passed; the descriptor returned is ours alone.
+        let fd = check(unsafe { libc::epoll_create1(libc::EPOLL_CLOEXEC) })?;
+        // SAFETY: `fd` is open, and nothing else owns it.
+        Ok(Self(unsafe { OwnedFd::from_raw_fd(fd) }))
+    }
+
+    /// Waits for `socket` too, and calls it `token`. With `news_only` it is told of when something more comes, and not
+    /// because something is still there.
+    pub fn add(&self, socket: &Socket, token: u64, news_only: bool) -> io::Result<()> {
+        let how = libc::EPOLLIN | if news_only { libc::EPOLLET } else { 0 };
+        let mut event = libc::epoll_event { events: how.cast_unsigned(), u64: token };
+        // SAFETY: the kernel reads `event`, which lives until the call returns.
+        check(unsafe { libc::epoll_ctl(self.0.as_raw_fd(), libc::EPOLL_CTL_ADD, socket.fd(), &raw mut event) })
+            .map(drop)
+    }
+
+    /// Waits until a socket has something to say, or `timeout` is over: tokens, and what they have to say.
+    pub fn wait(&self, timeout: Duration) -> io::Result<Vec<(u64, Ready)>> {
+        let mut events = [libc::epoll_event { events: 0, u64: 0 }; EVENTS];
+        // Rounded up, or the last part of a millisecond is spent in asking again and again.
+        let timeout_ms = i32::try_from(timeout.as_micros().div_ceil(1000)).unwrap_or(i32::MAX);
+        // SAFETY: the kernel writes at most EVENTS entries to `events`.
+        let told = unsafe { libc::epoll_wait(self.0.as_raw_fd(), events.as_mut_ptr(), EVENTS as i32, timeout_ms) };
+        let told = match check(told) {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => 0,
+            told => told?,
+        };
+        let ready = |event: &libc::epoll_event| {
+            let (events, token) = (event.events.cast_signed(), event.u64);
+            let has = |what: i32| events & what != 0;
+            (token, Ready { readable: has(libc::EPOLLIN), failed: has(libc::EPOLLERR) })
+        };
+        Ok(events.iter().take(told.cast_unsigned() as usize).map(ready).collect())
     }
 }
 
-/// Index of the interface of that name, now, in the network namespace of the calling thread.
-pub fn interface_index(name: &str) -> Option<u32> {
-    let name = CString::new(name).ok()?;
-    // SAFETY: `name` ends with a zero byte and lives until the call returns.
-    match unsafe { libc::if_nametoindex(name.as_ptr()) } {
-        0 => None,
-        index => Some(index),
+/// Moves the calling thread into the network namespace of an open `/proc/<pid>/ns/net`.
+pub fn enter_network(namespace: &std::fs::File) -> io::Result<()> {
+    // SAFETY: no pointer is passed; sockets that are open stay where they were opened.
+    check(unsafe { libc::setns(namespace.as_raw_fd(), libc::CLONE_NEWNET) }).map(drop)
+}
+
+/// A TCP socket of this process.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct OwnSocket {
+    /// Our end.
+    pub local: SocketAddr,
+    /// The other; none where it waits for others to connect.
+    pub remote: Option<SocketAddr>,
+}
+
+/// The TCP sockets of this process that are connected, or wait for others.
+pub fn own_sockets() -> Vec<OwnSocket> {
+    let entries = std::fs::read_dir("/proc/self/fd").into_iter().flatten().flatten();
+    let numbers = entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+    numbers.filter_map(own_socket).collect()
+}
+
+fn own_socket(fd: i32) -> Option<OwnSocket> {
+    let option = |option: i32| {
+        let mut value = 0i32;
+        let mut bytes = size_of_val(&value) as libc::socklen_t;
+        // SAFETY: the kernel writes at most `bytes` bytes to `value`. Whatever `fd` is by now, it is only asked.
+        let got = unsafe { libc::getsockopt(fd, libc::SOL_SOCKET, option, (&raw mut value).cast(), &raw mut bytes) };
+        (got == 0).then_some(value)
+    };
+    if option(libc::SO_PROTOCOL)? != libc::IPPROTO_TCP {
+        return None;
+    }
+    let address = |ask: unsafe extern "C" fn(i32, *mut libc::sockaddr, *mut libc::socklen_t) -> i32| {
+        // SAFETY: sockaddr_storage is plain data, for which all zeroes is a value.
+        let mut address: libc::sockaddr_storage = unsafe { std::mem::zeroed() };
+        let mut bytes = size_of_val(&address) as libc::socklen_t;
+        // SAFETY: the kernel writes at most `bytes` bytes to `address`, which any address of a socket fits into.
+        let got = unsafe { ask(fd, (&raw mut address).cast(), &raw mut bytes) };
+        if got == 0 { socket_address(&address) } else { None }
+    };
+    let local = address(libc::getsockname)?;
+    match option(libc::SO_ACCEPTCONN)? {
+        0 => address(libc::getpeername).map(|remote| OwnSocket { local, remote: Some(remote) }),
+        _ => Some(OwnSocket { local, remote: None }),
     }
 }
 
-/// Index and name of every interface there is, now, in the network namespace of the calling thread.
-pub fn interfaces() -> Vec<(u32, String)> {
-    // SAFETY: no pointer is passed; the list returned ends with an entry of index 0, and is freed below.
-    let list = unsafe { libc::if_nameindex() };
-    if list.is_null() {
-        return Vec::new();
-    }
-    let mut found = Vec::new();
-    let mut entry = list;
-    // SAFETY: `entry` walks from the front of the list to its last entry and not beyond; names end with a zero
-    // byte and live until the list is freed, which happens once, after the last use.
-    unsafe {
-        while (*entry).if_index != 0 {
-            found.push(((*entry).if_index, CStr::from_ptr((*entry).if_name).to_string_lossy().into_owned()));
-            entry = entry.add(1);
+/// An address of IP; an IPv4 address of an IPv6 socket is one of IPv4, as on the wire.
+fn socket_address(address: &libc::sockaddr_storage) -> Option<SocketAddr> {
+    let (ip, port) = match i32::from(address.ss_family) {
+        libc::AF_INET => {
+            // SAFETY: the family says which address it is; the storage is large enough and aligned for each.
+            let address = unsafe { &*(&raw const *address).cast::<libc::sockaddr_in>() };
+            (IpAddr::from(address.sin_addr.s_addr.to_ne_bytes()), address.sin_port)
         }
-        libc::if_freenameindex(list);
-    }
-    found
+        libc::AF_INET6 => {
+            // SAFETY: as above.
+            let address = unsafe { &*(&raw const *address).cast::<libc::sockaddr_in6>() };
+            (IpAddr::from(address.sin6_addr.s6_addr).to_canonical(), address.sin6_port)
+        }
+        _ => return None,
+    };
+    Some(SocketAddr::new(ip, u16::from_be(port)))
 }
 
 /// How urgent the capture thread is.

@@ -16,11 +16,12 @@ use recorder::limits;
 use recorder::observe::{self, Observer, Observing};
 use recorder::pipeline::Settings;
 use recorder::rotate::Compression;
-use recorder::schedule::{ByteSize, Observe, Period, StoreTarget};
+use recorder::schedule::{ByteSize, Observe, Period, Place, Selector, Window};
 use recorder::spool::Spool;
 use std::io::Write;
 use std::net::SocketAddr;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 /// A flight recorder for Kubernetes network traffic: the part that runs on a node.
 ///
@@ -63,7 +64,7 @@ enum LogFormat {
 /// Flags of the commands that capture.
 #[derive(Args, Debug, Clone)]
 struct CaptureArgs {
-    /// Memory shared with the kernel, where packets wait for us [bytes, 8MiB to 1GiB].
+    /// Memory shared with the kernel, where packets wait for us, of all targets of a recording [bytes, 8MiB to 1GiB].
     #[arg(long, env = "REMORA_RING", default_value = "32MiB", value_name = "SIZE")]
     ring: ByteSize,
     /// Ask interfaces also for frames that are not addressed to them.
@@ -147,18 +148,17 @@ struct CapturePlan {
 
 impl CapturePlan {
     /// Takes the rights that this needs, says how much memory, and lets other rights go. Before any thread is begun.
-    fn settle<'a>(
-        &self,
-        recordings: usize,
-        spool: &std::path::Path,
-        stores: impl Iterator<Item = &'a StoreTarget>,
-    ) -> anyhow::Result<()> {
-        let folders = stores.filter_map(|store| store.url.url().to_file_path().ok());
+    fn settle(&self, spool: &std::path::Path, windows: &[Arc<Window>]) -> anyhow::Result<()> {
+        let folders = windows.iter().filter_map(|window| window.store.url.url().to_file_path().ok());
+        let places = || windows.iter().flat_map(|window| window.targets.iter().chain(&window.exclude));
         rights::settle(&rights::Tasks {
+            namespaces: places().any(|selector| selector.place() != Place::Host),
+            processes: places().any(Selector::looks_at_processes),
             realtime: self.settings.urgency == Urgency::RealTime,
             low_port: self.listen.is_some_and(|address| (1..1024).contains(&address.port())),
             writes: std::iter::once(spool.to_owned()).chain(folders).collect(),
         })?;
+        let recordings = windows.len();
         let memory_max_mib = limits::memory_bytes_max(recordings, self.settings.ring_bytes) >> 20;
         tracing::info!(recordings, memory_max_mib, "memory is bounded");
         Ok(())
@@ -183,7 +183,7 @@ enum Command {
     },
     Ctl(ctl::CtlArgs),
     Keygen(keygen::KeygenArgs),
-    Record(record::RecordArgs),
+    Record(Box<record::RecordArgs>),
     Run(run::RunArgs),
 }
 

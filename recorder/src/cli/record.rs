@@ -12,12 +12,13 @@ use recorder::orders::Orders;
 use recorder::pipeline;
 use recorder::recover;
 use recorder::schedule::{
-    Budget, ByteSize, Interface, Missed, Observe, Overlap, Period, Recording, SegmentLimits, SpoolFull, StoreTarget,
-    StoreUrl, When, Window,
+    Budget, ByteSize, Interface, Missed, Observe, Overlap, Period, Rate, Recording, SegmentLimits, Selector, SpoolFull,
+    StoreTarget, StoreUrl, When, Window,
 };
 use recorder::spool::Spool;
 use recorder::upload::Sender;
 use std::io::Write;
+use std::num::NonZero;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -29,9 +30,23 @@ use std::time::Duration;
 /// stored, and summed up on standard output.
 #[derive(clap::Args)]
 pub struct RecordArgs {
-    /// Interface to listen on; may be repeated. 'any' is all there are and will be.
-    #[arg(long, short, env = "REMORA_INTERFACE", required = true, value_delimiter = ',', value_name = "IF")]
+    /// Interface to listen on; may be repeated. 'any' is all there are and will be [default: any, with --target].
+    #[arg(
+        long,
+        short,
+        env = "REMORA_INTERFACE",
+        required_unless_present = "target",
+        value_delimiter = ',',
+        value_name = "IF"
+    )]
     interface: Vec<Interface>,
+    /// Network namespace to record, whenever it is there; may be repeated: host, netns:NAME, pid:N, path:FILE, proc (of
+    /// every process), container:ID, pod_uid:UID. Names may have * and ? [default: host].
+    #[arg(long, short, env = "REMORA_TARGET", value_delimiter = ',', value_name = "TARGET")]
+    target: Vec<Selector>,
+    /// Network namespace to leave out of these; may be repeated.
+    #[arg(long, env = "REMORA_EXCLUDE", value_delimiter = ',', value_name = "TARGET")]
+    exclude: Vec<Selector>,
     /// How long to record, such as 10s, 5m or 1h 30m [default: until stopped].
     #[arg(long, env = "REMORA_DURATION", value_name = "TIME")]
     duration: Option<Period>,
@@ -66,6 +81,9 @@ pub struct RecordArgs {
     /// End after that many bytes of packets [default: no bound].
     #[arg(long, env = "REMORA_BYTES_MAX", value_name = "SIZE")]
     bytes_max: Option<ByteSize>,
+    /// Leave out whole flows, so that about that many packets are kept in a second [default: no bound].
+    #[arg(long, env = "REMORA_RATE_MAX", value_name = "PACKETS")]
+    rate_max: Option<NonZero<u64>>,
     /// Name of the window, in the store.
     #[arg(long, env = "REMORA_WINDOW", default_value = "manual", value_name = "NAME")]
     window: Name,
@@ -116,11 +134,14 @@ impl RecordArgs {
             name: self.window.clone(),
             when: When::At(now),
             duration,
+            targets: if self.target.is_empty() { vec![Selector::host()] } else { self.target },
+            exclude: self.exclude,
             interfaces: self.interface,
             filter,
             snap_length: self.snaplen,
             segment: SegmentLimits { bytes: self.segment_bytes, age: self.segment_age },
             budget: Budget { bytes: self.bytes_max, packets: self.packets_max, ..Budget::default() },
+            rate: Rate { packets_per_second: self.rate_max },
             store: StoreTarget { url, write_only: self.store_write_only },
             overlap: Overlap::Allow,
             missed: Missed::Rest,
@@ -146,7 +167,7 @@ impl RecordArgs {
 
 /// Records, stores, and sums up.
 pub fn run(mut plan: RecordPlan, out: &mut impl Write) -> anyhow::Result<ExitCode> {
-    plan.capture.settle(1, &plan.spool, std::iter::once(&plan.recording.window.store))?;
+    plan.capture.settle(&plan.spool, std::slice::from_ref(&plan.recording.window))?;
     let spool = Spool::open(&plan.spool).with_context(|| format!("spool {}", plan.spool.display()))?;
     let spool = spool.signed_by(plan.signer.take());
     let _observing = plan.capture.observe(&spool, plan.spool_bytes_max)?;
@@ -209,6 +230,9 @@ fn summarise(recording: &Recording, close: &Close, out: &mut impl Write) -> anyh
     writeln!(out, "packets    {} written of {} seen", counts.written.packets, counts.seen.packets)?;
     writeln!(out, "bytes      {} written of {} seen", counts.written.bytes, counts.seen.bytes)?;
     writeln!(out, "filtered   {} packets", counts.filtered.packets)?;
+    if counts.sampled.packets > 0 {
+        writeln!(out, "left out   {} packets of flows beyond the rate", counts.sampled.packets)?;
+    }
     writeln!(
         out,
         "lost       {} packets dropped by the kernel, {} behind the ring, {} on the disk, {} in the spool",

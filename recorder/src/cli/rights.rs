@@ -13,6 +13,10 @@ pub struct Tasks {
     pub realtime: bool,
     /// It listens on a port that not everybody may take.
     pub low_port: bool,
+    /// It records other network namespaces than its own.
+    pub namespaces: bool,
+    /// It finds those where processes are.
+    pub processes: bool,
     /// Folders it writes to.
     pub writes: Vec<PathBuf>,
 }
@@ -33,6 +37,17 @@ impl Tasks {
             right(CapabilitySet::NET_RAW, "CAP_NET_RAW", "to capture packets", true),
             right(CapabilitySet::SYS_NICE, "CAP_SYS_NICE", "for --priority realtime", self.realtime),
         ];
+        if self.namespaces {
+            rights.push(right(
+                CapabilitySet::SYS_ADMIN,
+                "CAP_SYS_ADMIN",
+                "to enter network namespaces of targets",
+                true,
+            ));
+        }
+        if self.processes {
+            rights.push(right(CapabilitySet::SYS_PTRACE, "CAP_SYS_PTRACE", "to see where processes are", true));
+        }
         if self.low_port {
             rights.push(right(
                 CapabilitySet::NET_BIND_SERVICE,

@@ -83,8 +83,7 @@ impl RunArgs {
 /// Runs until stopped.
 pub fn run(mut plan: RunPlan) -> anyhow::Result<ExitCode> {
     let Spooling { folder, bytes_max, .. } = &plan.config.spool;
-    let windows = &plan.config.windows;
-    plan.capture.settle(windows.len(), folder, windows.iter().map(|window| &window.store))?;
+    plan.capture.settle(folder, &plan.config.windows)?;
     let spool =
         Spool::open(folder).with_context(|| format!("spool {}", folder.display()))?.signed_by(plan.signer.take());
     let _observing = plan.capture.observe(&spool, bytes_max.0)?;

@@ -21,11 +21,7 @@ impl State {
         }
         let all = lock(&self.series);
         let missed = all.iter().filter(|series| lock(&series.due_until).is_some_and(|until| now < until));
-        missed
-            .map(|series| {
-                format!("window {}: a recording is due, and has no ring on {} yet", series.window, series.target)
-            })
-            .collect()
+        missed.map(|series| format!("window {}: a recording is due, and has no ring yet", series.window)).collect()
     }
 
     /// For how long a capture that has stalled has not turned.
@@ -44,19 +40,18 @@ impl State {
         for beat in &pulses {
             let stall = self.stall_of(beat, now);
             let was_stalled = beat.is_stalled.swap(stall.is_some(), Ordering::Relaxed);
-            let (window, target) = (&beat.series.window, &beat.series.target);
+            let window = &beat.series.window;
             match stall {
                 Some(silent) if !was_stalled => {
                     self.stalls.fetch_add(1, Ordering::Relaxed);
                     let silent_s = silent.as_secs_f64();
                     tracing::error!(
                         window,
-                        target,
                         silent_s,
                         "capture stalled: its thread waits for the disk or gets no time; the kernel counts what is lost"
                     );
                 }
-                None if was_stalled => tracing::warn!(window, target, "capture turns again"),
+                None if was_stalled => tracing::warn!(window, "capture turns again"),
                 _ => {}
             }
         }
@@ -64,6 +59,6 @@ impl State {
 }
 
 fn told(beat: &Beat, silent: Duration) -> String {
-    let (window, target) = (&beat.series.window, &beat.series.target);
-    format!("window {window}: the capture on {target} has not turned for {:.0} s", silent.as_secs_f64())
+    let window = &beat.series.window;
+    format!("window {window}: the capture has not turned for {:.0} s", silent.as_secs_f64())
 }

@@ -57,7 +57,7 @@ pub(super) fn keep_looking(state: &Weak<State>, spool: &Spool) {
         lock(&state.look).looking_since = None;
         drop(state);
         // A spool of many files takes its time; a hundredth of ours is what it may have.
-        std::thread::sleep(limits::LOOK.max(100 * began.elapsed()));
+        std::thread::sleep(limits::SPOOL_LOOK.max(100 * began.elapsed()));
     }
 }
 

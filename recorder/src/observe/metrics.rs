@@ -1,6 +1,7 @@
 //! The notes as OpenMetrics text, which Prometheus reads. Names: `remora_<room>_<noun>_<unit>_total`.
 
-use super::state::{Beat, RESTS, Series, State, lock};
+use super::state::{Beat, RESTS, Rings, Series, State, lock};
+use crate::capture::Tally;
 use crate::clock::{Clock, SystemClock};
 use crate::upload::Progress;
 use formats::seal::Counts;
@@ -23,44 +24,55 @@ type Name = (&'static str, &'static str, &'static str);
 /// Value of a label that tells parts of a number apart; none for the whole.
 type Stage = Option<&'static str>;
 
-/// A counter's name, and the parts it has for each window and target.
-type Counter = (Name, &'static [(Stage, fn(&Counts) -> u64)]);
+/// A counter's name, the value of its label `stage`, and where it stands.
+type Counter = (Name, Stage, fn(&Counts) -> u64);
 
-/// What is counted for each window and target.
-const COUNTERS: [Counter; 8] = [
+/// What is counted for each window, as its seals say it.
+const COUNTERS: [Counter; 10] = [
     (
-        (
-            "capture_received",
-            "Packets seen on the interfaces, those that were filtered or dropped among them",
-            "packets",
-        ),
-        &[(None, |counts| counts.seen.packets)],
+        ("capture_seen", "Packets on the interfaces: those written, filtered, sampled and dropped", "packets"),
+        None,
+        |counts| counts.seen.packets,
     ),
+    (("capture_seen", "Bytes on the wire of packets that were handed to the recorder", "bytes"), None, |counts| {
+        counts.seen.bytes
+    }),
+    (("capture_filtered", "Packets that the window does not want", "packets"), None, |counts| counts.filtered.packets),
     (
-        ("capture_received", "Bytes on the wire of packets that were handed to the recorder", "bytes"),
-        &[(None, |counts| counts.seen.bytes)],
+        ("capture_sampled", "Packets left out because there were more than the window's rate", "packets"),
+        None,
+        |counts| counts.sampled.packets,
     ),
+    (("capture_snapped", "Bytes of packets beyond the snap length", "bytes"), None, |counts| counts.snapped_bytes),
     (
-        ("capture_filtered", "Packets that the window's filter refused", "packets"),
-        &[(None, |counts| counts.filtered.packets)],
+        ("capture_dropped", "Packets lost in the kernel, because the ring was full", "packets"),
+        Some("kernel"),
+        |counts| counts.dropped.kernel_packets,
     ),
-    (("capture_snapped", "Bytes of packets beyond the snap length", "bytes"), &[(None, |counts| counts.snapped_bytes)]),
-    (
-        ("capture_dropped", "Packets lost: in the kernel because the ring was full, or behind the ring", "packets"),
-        &[
-            (Some("kernel"), |counts| counts.dropped.kernel_packets),
-            (Some("ring"), |counts| counts.dropped.ring.packets),
-        ],
-    ),
-    (("rotate_written", "Packets written to segments", "packets"), &[(None, |counts| counts.written.packets)]),
-    (
-        ("rotate_written", "Bytes of packets written to segments, before compression", "bytes"),
-        &[(None, |counts| counts.written.bytes)],
-    ),
-    (
-        ("rotate_dropped", "Packets lost because the disk did not take them", "packets"),
-        &[(Some("disk"), |counts| counts.dropped.disk.packets)],
-    ),
+    (("rotate_written", "Packets written to segments", "packets"), None, |counts| counts.written.packets),
+    (("rotate_written", "Bytes of packets written to segments, before compression", "bytes"), None, |counts| {
+        counts.written.bytes
+    }),
+    (("rotate_ring_dropped", "Packets lost between the ring and a segment", "packets"), Some("ring"), |counts| {
+        counts.dropped.ring.packets
+    }),
+    (("rotate_dropped", "Packets lost because the disk did not take them", "packets"), Some("disk"), |counts| {
+        counts.dropped.disk.packets
+    }),
+];
+
+/// A counter's name, and where it stands.
+type OfRing = (Name, fn(&Tally) -> u64);
+
+/// What the kernel counted for each window and target.
+const OF_RINGS: [OfRing; 3] = [
+    (("capture_ring_passed", "Packets that passed the filter, those dropped among them", "packets"), |tally| {
+        tally.passed_packets
+    }),
+    (("capture_ring_dropped", "Packets that passed the filter and found the ring full", "packets"), |tally| {
+        tally.dropped_packets
+    }),
+    (("capture_ring_refused", "Packets that the filter refused", "packets"), |tally| tally.refused_packets),
 ];
 
 /// A counter's name, and where its value stands.
@@ -100,11 +112,14 @@ impl Report {
     fn counters(&self, out: &mut Out<'_>) -> fmt::Result {
         let series: Vec<(Arc<Series>, Counts)> =
             lock(&self.0.series).iter().map(|series| (series.clone(), *lock(&series.counts))).collect();
-        for (name, parts) in COUNTERS {
-            let values = series.iter().flat_map(|(series, counts)| {
-                parts.iter().map(move |(stage, value)| (labels(series, *stage), value(counts)))
-            });
-            out.counter(name, values)?;
+        for (name, stage, value) in COUNTERS {
+            let stage = stage.map(|stage| ("stage", stage));
+            let labels = |series| of_window(series).into_iter().chain(stage).collect();
+            out.counter(name, series.iter().map(|(series, counts)| (labels(series), value(counts))))?;
+        }
+        for (name, value) in OF_RINGS {
+            let rings = lock(&self.0.rings);
+            out.counter(name, rings.iter().map(|rings| (of_target(rings), value(&rings.tally))))?;
         }
         let once = |value| std::iter::once((Vec::new(), value));
         let stalls = self.0.stalls.load(Ordering::Relaxed);
@@ -131,11 +146,14 @@ impl Report {
         };
         let now = SystemClock.now().steady;
         let segment_age = |beat: &Beat| lock(&beat.segment).map(|opened| now.saturating_sub(opened.steady));
-        let name = ("capture_rings", "Rings that are open", "");
+        let name = ("capture_captures", "Captures that go on", "");
         out.gauge(name, std::iter::once((Vec::new(), beats.len() as f64)))?;
         let name =
             ("capture_ring_fill", "Greatest part of the ring that was filled within the last 15 to 30 s", "ratio");
-        out.gauge(name, greatest(&beats, |beat| lock(&beat.fill).get(now_ms)))?;
+        let mut rings = lock(&self.0.rings);
+        let fills: Vec<f64> = rings.iter_mut().map(|rings| rings.fill.get(now_ms)).collect();
+        out.gauge(name, rings.iter().map(of_target).zip(fills))?;
+        drop(rings);
         let name = (
             "capture_turn_age",
             "Time since the capture thread last came round; at most 0.1 to 0.6 when it is well",
@@ -177,16 +195,19 @@ fn gauges_of_clock(out: &mut Out<'_>) -> fmt::Result {
     once(name, f64::from(u8::from(is_synchronised)))
 }
 
-fn labels(series: &Series, stage: Stage) -> Labels<'_> {
-    let who = [("window", series.window.as_str()), ("target", series.target.as_str())];
-    who.into_iter().chain(stage.map(|stage| ("stage", stage))).collect()
+fn of_window(series: &Series) -> Labels<'_> {
+    vec![("window", series.window.as_str())]
 }
 
-/// One value for each window and target; the greatest where recordings of a window overlap.
+fn of_target(rings: &Rings) -> Labels<'_> {
+    vec![("window", rings.window.as_str()), ("target", rings.target.as_str())]
+}
+
+/// One value for each window; the greatest where recordings of a window overlap.
 fn greatest(beats: &[Arc<Beat>], value: impl Fn(&Beat) -> f64) -> Vec<(Labels<'_>, f64)> {
     let mut values: Vec<(Labels<'_>, f64)> = Vec::new();
     for beat in beats {
-        let (labels, value) = (labels(&beat.series, None), value(beat));
+        let (labels, value) = (of_window(&beat.series), value(beat));
         match values.iter_mut().find(|(known, _)| *known == labels) {
             Some((_, greatest)) => *greatest = greatest.max(value),
             None => values.push((labels, value)),

@@ -1,6 +1,7 @@
 //! What is known of the recorder at this moment, shared by those who do the work and those who tell of it.
 
 use super::look::Look;
+use crate::capture::Tally;
 use crate::clock::Moment;
 use crate::limits;
 use crate::upload::Progress;
@@ -28,21 +29,32 @@ pub(super) struct State {
     /// Recordings that ended, by reason.
     pub ended: Mutex<BTreeMap<String, u64>>,
     pub series: Mutex<Vec<Arc<Series>>>,
+    pub rings: Mutex<Vec<Rings>>,
     pub pulses: Mutex<Vec<Arc<Beat>>>,
     pub look: Mutex<Look>,
     pub progress: Mutex<Option<watch::Receiver<Progress>>>,
 }
 
-/// What was counted for a window and a target, over all their recordings.
+/// What was counted for a window, over all its recordings: as their seals say it.
 #[derive(Debug)]
 pub(super) struct Series {
     pub window: String,
-    pub target: String,
     pub counts: Mutex<Counts>,
     /// A recording is due and has no ring yet: until then it is missed.
     pub due_until: Mutex<Option<Instant>>,
     /// When its last recording ended [ms]; none while there is one.
     pub ended_ms: Mutex<Option<u64>>,
+}
+
+/// What the rings of a target did for a window, one after the other.
+#[derive(Debug)]
+pub(super) struct Rings {
+    pub window: String,
+    pub target: String,
+    pub tally: Tally,
+    pub fill: Peak,
+    /// When one last told of itself [ms].
+    told_ms: u64,
 }
 
 /// The signs of life of one capture.
@@ -53,7 +65,6 @@ pub(super) struct Beat {
     pub turned_ms: AtomicU64,
     /// When the segment that is open was begun; none when none is.
     pub segment: Mutex<Option<Moment>>,
-    pub fill: Mutex<Peak>,
     /// Whether the stall it is in was told.
     pub is_stalled: AtomicBool,
 }
@@ -103,6 +114,7 @@ impl Observer {
             sealed_segments: AtomicU64::new(0),
             ended: Mutex::default(),
             series: Mutex::default(),
+            rings: Mutex::default(),
             pulses: Mutex::default(),
             look: Mutex::default(),
             progress: Mutex::default(),
@@ -120,24 +132,23 @@ impl Observer {
     }
 
     /// A recording is due, and is missed until it has a ring or its time is over.
-    pub fn expect(&self, window: &str, target: &str, for_at_most: Duration) {
-        let series = self.0.series(window, target);
+    pub fn expect(&self, window: &str, for_at_most: Duration) {
+        let series = self.0.series(window);
         *lock(&series.due_until) = Instant::now().checked_add(for_at_most);
         // Should it never have one, it is forgotten some time after it would have ended.
         let length_ms = u64::try_from(for_at_most.as_millis()).unwrap_or(u64::MAX);
         *lock(&series.ended_ms) = Some(self.0.now_ms().saturating_add(length_ms));
     }
 
-    /// A ring is open: from here on its capture has to turn.
-    pub fn open(&self, window: &str, target: &str) -> Pulse {
-        let series = self.0.series(window, target);
+    /// Rings are open: from here on their capture has to turn.
+    pub fn open(&self, window: &str) -> Pulse {
+        let series = self.0.series(window);
         *lock(&series.due_until) = None;
         *lock(&series.ended_ms) = None;
         let beat = Arc::new(Beat {
             series,
             turned_ms: AtomicU64::new(self.0.now_ms()),
             segment: Mutex::default(),
-            fill: Mutex::default(),
             is_stalled: AtomicBool::new(false),
         });
         lock(&self.0.pulses).push(beat.clone());
@@ -156,15 +167,14 @@ impl State {
         self.began.elapsed().as_millis() as u64
     }
 
-    fn series(&self, window: &str, target: &str) -> Arc<Series> {
+    fn series(&self, window: &str) -> Arc<Series> {
         let mut all = lock(&self.series);
-        if let Some(known) = all.iter().find(|series| (&*series.window, &*series.target) == (window, target)) {
+        if let Some(known) = all.iter().find(|series| series.window == window) {
             return known.clone();
         }
         self.forget_old(&mut all);
         let series = Arc::new(Series {
             window: window.to_owned(),
-            target: target.to_owned(),
             counts: Mutex::default(),
             due_until: Mutex::default(),
             ended_ms: Mutex::default(),
@@ -173,7 +183,7 @@ impl State {
         series
     }
 
-    /// Targets come and go: of those that went, the counts are kept until they were certainly read.
+    /// Windows come and go: of those that went, the counts are kept until they were certainly read.
     fn forget_old(&self, all: &mut Vec<Arc<Series>>) {
         let now_ms = self.now_ms();
         let kept_ms = limits::SERIES_KEPT.as_millis() as u64;
@@ -189,11 +199,29 @@ pub struct Pulse {
 }
 
 impl Pulse {
-    /// The capture thread came round, and found this part of the ring filled.
-    pub fn turned(&self, ring_filled: f64) {
-        let now_ms = self.state.now_ms();
-        self.beat.turned_ms.store(now_ms, Ordering::Relaxed);
-        lock(&self.beat.fill).add(ring_filled, now_ms);
+    /// The capture thread came round.
+    pub fn turned(&self) {
+        self.beat.turned_ms.store(self.state.now_ms(), Ordering::Relaxed);
+    }
+
+    /// What a ring of `target` did since it was last told, and the greatest part of it that was filled.
+    pub fn of_ring(&self, target: &str, tally: Tally, fill: f64) {
+        let (now_ms, window) = (self.state.now_ms(), &self.beat.series.window);
+        let kept_ms = limits::SERIES_KEPT.as_millis() as u64;
+        let mut all = lock(&self.state.rings);
+        let known = all.iter().position(|rings| (&rings.window, &*rings.target) == (window, target));
+        let at = known.unwrap_or_else(|| {
+            // Targets come and go: those that went were certainly read by then.
+            all.retain(|rings| now_ms.saturating_sub(rings.told_ms) < kept_ms);
+            let (window, target) = (window.clone(), target.to_owned());
+            all.push(Rings { window, target, tally: Tally::default(), fill: Peak::default(), told_ms: now_ms });
+            all.len() - 1
+        });
+        if let Some(rings) = all.get_mut(at) {
+            rings.tally += tally;
+            rings.fill.add(fill, now_ms);
+            rings.told_ms = now_ms;
+        }
     }
 
     /// The capture thread is done: it need not turn any more.

@@ -1,7 +1,8 @@
 //! Packets on their way from the ring to the disk: about a megabyte of pcapng blocks, and what is known of them.
 
 use super::blocks;
-use crate::capture::{Interface, Interfaces, Packets, Tally};
+use super::sieve::{LeftOut, Sieve};
+use crate::capture::{Interface, Interfaces, Numbers, Packet, Packets, Tally};
 use crate::limits;
 use formats::seal::{Counts, Volume};
 use jiff::Timestamp;
@@ -30,8 +31,17 @@ pub struct Filling {
     blocks: Vec<u8>,
     counts: Counts,
     times_ns: Option<(u64, u64)>,
-    /// Packets that the kernel dropped, told with the next packet.
-    dropped: u64,
+}
+
+/// Why no more packets were taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Took {
+    /// There are no more.
+    All,
+    /// The batch is full, and there may be more.
+    Full,
+    /// The next one is later than was asked for.
+    Until,
 }
 
 impl Filling {
@@ -39,22 +49,35 @@ impl Filling {
     pub fn new(mut buffer: Vec<u8>) -> Self {
         buffer.clear();
         buffer.reserve(limits::BATCH_BYTES + PACKET_BYTES_MAX);
-        Self { blocks: buffer, counts: Counts::default(), times_ns: None, dropped: 0 }
+        Self { blocks: buffer, counts: Counts::default(), times_ns: None }
     }
 
-    /// Takes packets until the batch is full; true when it is, and `packets` may hold more.
-    pub fn take(&mut self, packets: &mut Packets<'_>, interfaces: &mut Interfaces) -> bool {
+    /// Takes packets seen at `until_ns` or before, until the batch is full. The first of them tells that packets were
+    /// `dropped` right before it.
+    pub fn take(
+        &mut self,
+        packets: &mut Packets<'_>,
+        until_ns: u64,
+        (numbers, interfaces, sieve): (&mut Numbers, &mut Interfaces, &mut Sieve),
+        dropped: &mut u64,
+    ) -> Took {
+        let is_here = numbers.target().host;
         while self.blocks.len() < limits::BATCH_BYTES {
-            let claimed = packets.left();
+            if packets.next_ns().is_some_and(|next_ns| next_ns > until_ns) {
+                return Took::Until;
+            }
+            let claimed = packets.place().left();
             let Some(packet) = packets.next() else {
                 // A block of which a part cannot be read: the kernel says how many packets that were.
-                self.counts.seen.packets += u64::from(claimed);
-                self.counts.dropped.ring.packets += u64::from(claimed);
-                return false;
+                self.account_lost(claimed.into());
+                return Took::All;
             };
-            let number = interfaces.number_of(&packet.link);
-            let dropped = std::mem::take(&mut self.dropped);
-            let bytes = blocks::enhanced_packet(&mut self.blocks, number, &packet, dropped);
+            if let Some(why) = sieve.look(&packet, is_here) {
+                self.leave_out(&packet, why);
+                continue;
+            }
+            let number = numbers.number_of(&packet.link, interfaces);
+            let bytes = blocks::enhanced_packet(&mut self.blocks, number, &packet, std::mem::take(dropped));
             let counts = &mut self.counts;
             counts.seen += Volume { packets: 1, bytes: bytes.wire.into() };
             counts.written += Volume { packets: 1, bytes: bytes.kept.into() };
@@ -62,7 +85,16 @@ impl Filling {
             let (first, last) = self.times_ns.unwrap_or((packet.time_ns, packet.time_ns));
             self.times_ns = Some((first.min(packet.time_ns), last.max(packet.time_ns)));
         }
-        true
+        Took::Full
+    }
+
+    fn leave_out(&mut self, packet: &Packet<'_>, why: LeftOut) {
+        let volume = Volume { packets: 1, bytes: packet.wire_bytes.into() };
+        self.counts.seen += volume;
+        match why {
+            LeftOut::Own => self.counts.filtered += volume,
+            LeftOut::Sampled => self.counts.sampled += volume,
+        }
     }
 
     /// Adds what the kernel did with packets that never came here.
@@ -70,11 +102,6 @@ impl Filling {
         self.counts.dropped.kernel_packets += tally.dropped_packets;
         self.counts.filtered.packets += tally.refused_packets;
         self.counts.seen.packets += tally.dropped_packets + tally.refused_packets;
-    }
-
-    /// Has the next packet tell that packets were dropped right before it.
-    pub fn follow_drops(&mut self, packets: u64) {
-        self.dropped += packets;
     }
 
     /// Adds packets that were in the ring and did not come out of it.
@@ -90,9 +117,7 @@ impl Filling {
 
     /// Ends the batch, and begins the next one in `buffer`.
     pub fn hand_over(&mut self, interfaces: &Interfaces, buffer: Vec<u8>) -> Batch {
-        let mut next = Self::new(buffer);
-        next.dropped = self.dropped;
-        let full = std::mem::replace(self, next);
+        let full = std::mem::replace(self, Self::new(buffer));
         Batch {
             blocks: full.blocks,
             counts: full.counts,

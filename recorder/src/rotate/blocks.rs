@@ -26,10 +26,8 @@ pub fn interface_description(out: &mut Vec<u8>, interface: &Interface, snap_byte
     block.out.extend_from_slice(&link_type.to_le_bytes());
     block.out.extend_from_slice(&[0, 0]);
     block.out.extend_from_slice(&snap_bytes.to_le_bytes());
-    option(block.out, 2, interface.name.as_bytes());
-    if let Some(alias) = &interface.alias {
-        option(block.out, 3, alias.as_bytes());
-    }
+    option(block.out, 2, interface.point.name().as_bytes());
+    option(block.out, 3, interface.point.description().as_bytes());
     option(block.out, 9, &[9]); // Times in units of 10⁻⁹ s.
     if let Some(filter) = filter {
         option(block.out, 11, &[&[0], filter.as_bytes()].concat()); // 0: an expression as text.
@@ -132,7 +130,8 @@ const TP_STATUS_GSO_TCP: u32 = 1 << 8;
 
 /// Appends what was counted since the section began, at `time_ns`.
 ///
-/// One ring counts for all its interfaces: where there are several, the first carries the counts of all.
+/// A ring counts for all its interfaces: where there are several, the first carries the counts of all. Where packets
+/// were dropped, the next packet of the same ring says how many.
 pub fn interface_statistics(out: &mut Vec<u8>, counts: &Counts, interfaces: usize, time_ns: u64) {
     let block = Block::begin(out, 5);
     block.out.extend_from_slice(&0u32.to_le_bytes());
@@ -149,7 +148,8 @@ pub fn interface_statistics(out: &mut Vec<u8>, counts: &Counts, interfaces: usiz
     let mut end = Vec::with_capacity(8);
     time(&mut end);
     block.out[ended..ended + 8].copy_from_slice(&end);
-    let passed = counts.seen.packets - counts.filtered.packets.min(counts.seen.packets);
+    let left_out = counts.filtered.packets + counts.sampled.packets;
+    let passed = counts.seen.packets - left_out.min(counts.seen.packets);
     for (code, count) in [
         (4, counts.seen.packets),           // isb_ifrecv
         (6, passed),                        // isb_filteraccept

@@ -14,11 +14,13 @@ mod batch;
 pub mod blocks;
 mod pump;
 mod segment;
+mod sieve;
 #[cfg(test)]
 mod tests;
 mod writer;
 
-pub use batch::{Batch, Filling};
-pub use pump::Pump;
+pub use batch::{Batch, Filling, Took};
+pub use pump::{Pump, RingNews};
 pub use segment::{Compression, Finished, OPEN, OpenSegment, SegmentOptions};
+pub use sieve::Sieve;
 pub use writer::Writer;

@@ -1,49 +1,151 @@
-//! The capture thread's half of the room: from the ring into batches.
+//! The capture thread's half of the room: from all rings into batches, in the order of time.
+//!
+//! A block of one ring spans the time of blocks of others, which the kernel may not have handed over yet. So where
+//! there are several rings, a block waits for [`limits::ORDER_WAIT`] in its ring before its packets are merged with
+//! theirs. It waits less when its ring is half full: then order is given up, and no packet.
 
-use super::batch::{Batch, Filling};
-use crate::capture::{CaptureError, Interfaces, Ring};
+use super::batch::{Batch, Filling, Took};
+use super::sieve::Sieve;
+use crate::capture::{CaptureError, Interfaces, Numbers, Poll, Ring, Tally};
 use crate::limits;
+use crate::targets::Change;
+use formats::pcapng::Target;
 use formats::seal::Volume;
-use std::sync::mpsc::{Receiver, SyncSender};
-use std::time::Instant;
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, Sender, SyncSender};
+use std::time::{Duration, Instant};
 
-/// Moves packets from a ring into batches.
+/// Moves packets from rings into batches.
 #[derive(Debug)]
 pub struct Pump {
+    stations: Vec<Station>,
+    poll: Poll,
+    tokens: u64,
+    /// Rings that come, and targets that go.
+    changes: Receiver<Change>,
+    /// Targets whose rings are closed.
+    closed: Sender<u64>,
     interfaces: Interfaces,
+    sieve: Sieve,
     filling: Filling,
     handed_over: Volume,
     batches: SyncSender<Batch>,
     buffers: Receiver<Vec<u8>>,
     /// When a batch was last handed over; none before the first, which is empty: it begins the first segment.
     flushed: Option<Instant>,
+    news: Vec<RingNews>,
+}
+
+/// What a ring did since it was last told.
+#[derive(Debug, Clone)]
+pub struct RingNews {
+    /// Whose ring it is.
+    pub target: Arc<Target>,
+    /// What the kernel did with packets.
+    pub tally: Tally,
+    /// The greatest part of it that was filled.
+    pub fill: f64,
+}
+
+/// A ring that is read.
+#[derive(Debug)]
+struct Station {
+    token: u64,
+    ring: Ring,
+    numbers: Numbers,
+    /// Blocks that have waited long enough.
+    due_blocks: usize,
+    /// Packets that the kernel dropped, told with the next packet.
+    dropped: u64,
+    tally: Tally,
+    untold: Tally,
+    /// The greatest part of the ring that was filled since that was last told.
+    fill: f64,
+    /// Set when its target is gone: by then all that is owed was handed over.
+    ends: Option<Instant>,
+}
+
+impl Station {
+    /// When its next packet was seen, if that may be written now.
+    fn head_ns(&self, horizon_ns: u64) -> Option<u64> {
+        self.ring.next_ns().filter(|next_ns| self.due_blocks > 0 || *next_ns <= horizon_ns)
+    }
+
+    /// Tells `filling` what the kernel did since it was last asked.
+    fn account(&mut self, filling: &mut Filling) -> Result<(), CaptureError> {
+        let tally = self.ring.tally()?;
+        filling.account(tally);
+        self.tally += tally;
+        self.untold += tally;
+        Ok(())
+    }
+
+    fn news(&mut self) -> RingNews {
+        let (tally, fill) = (std::mem::take(&mut self.untold), std::mem::take(&mut self.fill));
+        RingNews { target: self.numbers.target().clone(), tally, fill }
+    }
+
+    /// Whether nothing more is to come of a target that is gone.
+    fn is_over(&mut self, now: Instant) -> Result<bool, CaptureError> {
+        let Some(ends) = self.ends else { return Ok(false) };
+        Ok(self.ring.filled_blocks() == 0 && (now >= ends || self.ring.left_packets()? == 0))
+    }
 }
 
 impl Pump {
-    /// Sends what comes from `ring` to `batches`, in buffers from `buffers`.
-    pub fn new(ring: &Ring, batches: SyncSender<Batch>, buffers: Receiver<Vec<u8>>) -> Self {
-        let filling = Filling::new(buffers.try_recv().unwrap_or_default());
-        Self { interfaces: ring.interfaces(), filling, handed_over: Volume::default(), batches, buffers, flushed: None }
+    /// Sends what comes from the rings of `changes`, and what `sieve` leaves of it, to `batches`, in buffers from
+    /// `buffers`; tells `closed` of namespaces whose rings were closed.
+    ///
+    /// # Errors
+    /// Of the rings that are there from the start.
+    pub fn new(
+        (changes, closed): (Receiver<Change>, Sender<u64>),
+        (batches, buffers): (SyncSender<Batch>, Receiver<Vec<u8>>),
+        sieve: Sieve,
+    ) -> Result<Self, CaptureError> {
+        let mut pump = Self {
+            stations: Vec::new(),
+            poll: Poll::new().map_err(|source| CaptureError::System { action: "wait for several rings", source })?,
+            tokens: 0,
+            changes,
+            closed,
+            interfaces: Interfaces::default(),
+            sieve,
+            filling: Filling::new(buffers.try_recv().unwrap_or_default()),
+            handed_over: Volume::default(),
+            batches,
+            buffers,
+            flushed: None,
+            news: Vec::new(),
+        };
+        while let Ok(change) = pump.changes.try_recv() {
+            pump.follow(change)?;
+        }
+        Ok(pump)
     }
 
-    /// Waits a moment for packets and takes those that came, at most once around the ring; false when the
-    /// other side is gone.
-    pub fn turn(&mut self, ring: &mut Ring) -> Result<bool, CaptureError> {
+    /// Waits a moment for packets and takes those that are due; false when the other side is gone.
+    ///
+    /// # Errors
+    /// When the last ring fails and no other will come.
+    pub fn turn(&mut self) -> Result<bool, CaptureError> {
         let is_due = self.flushed.is_none_or(|flushed| flushed.elapsed() >= limits::FLUSH);
-        if is_due && !self.hand_over(ring)? {
+        if is_due && !self.hand_over()? {
             return Ok(false);
         }
-        if ring.wait(limits::WAIT)? {
-            self.interfaces.look_again();
-        }
-        for _ in 0..ring.blocks() {
-            match self.take_block(ring)? {
-                Taken::Block => {}
-                Taken::Nothing => break,
-                Taken::NobodyWaits => return Ok(false),
+        while let Ok(change) = self.changes.try_recv() {
+            let target = change.netns();
+            if let Err(error) = self.follow(change) {
+                tracing::error!(netns = target, %error, "target cannot be recorded");
+                self.closed.send(target).ok();
             }
         }
-        Ok(true)
+        self.wait(self.patience())?;
+        let waited = self.take(self.order_wait())?;
+        self.close_those_over()?;
+        Ok(waited)
     }
 
     /// Packets taken so far, with the bytes kept of them.
@@ -53,45 +155,231 @@ impl Pump {
         written
     }
 
-    /// Lets no more packets in, takes what is in the ring, and hands it over.
-    pub fn finish(mut self, ring: &mut Ring) -> Result<(), CaptureError> {
-        let drained = self.drain(ring);
-        let handed_over = self.hand_over(ring);
+    /// What the rings did since this was last asked, told about twice a second and when one is closed.
+    pub fn news(&mut self) -> impl Iterator<Item = RingNews> {
+        self.news.drain(..)
+    }
+
+    /// Lets no more packets in, takes what is in the rings, and hands it over. To be called last.
+    pub fn finish(&mut self) -> Result<(), CaptureError> {
+        let drained = self.drain();
+        let handed_over = self.hand_over();
+        for station in self.stations.drain(..) {
+            say_what_was(&station);
+        }
         drained.and(handed_over.map(drop))
     }
 
-    fn drain(&mut self, ring: &mut Ring) -> Result<(), CaptureError> {
-        ring.shut()?;
-        // A block that is not full is handed over when its time is up; after three of those nothing is owed.
-        let until = Instant::now() + 3 * limits::BLOCK_RETIRE;
-        while ring.left_packets()? > 0 && Instant::now() < until {
-            ring.wait(limits::BLOCK_RETIRE)?;
-            while matches!(self.take_block(ring)?, Taken::Block) {}
+    /// Adds a ring, or begins to close one.
+    fn follow(&mut self, change: Change) -> Result<(), CaptureError> {
+        match change {
+            Change::Appeared { ring, target } => {
+                let ring = *ring;
+                let token = self.tokens;
+                self.tokens += 2;
+                ring.wait_in(&self.poll, token)?;
+                let numbers = ring.numbers(target, &mut self.interfaces)?;
+                let (tally, dropped) = (Tally::default(), 0);
+                self.stations.push(Station {
+                    token,
+                    ring,
+                    numbers,
+                    due_blocks: 0,
+                    dropped,
+                    tally,
+                    untold: tally,
+                    fill: 0.0,
+                    ends: None,
+                });
+            }
+            Change::Gone { netns } => {
+                let gone = self.stations.iter_mut().find(|station| station.numbers.target().netns == netns);
+                if let Some(station) = gone.filter(|station| station.ends.is_none()) {
+                    station.ring.shut()?;
+                    station.ends = Some(Instant::now() + 3 * limits::BLOCK_RETIRE);
+                }
+            }
         }
-        self.filling.account_lost(ring.left_packets()?);
         Ok(())
     }
 
-    fn take_block(&mut self, ring: &mut Ring) -> Result<Taken, CaptureError> {
-        if ring.next_follows_drops() {
-            self.filling.account(ring.tally()?);
-        }
-        let Some(block) = ring.next_block() else { return Ok(Taken::Nothing) };
-        self.filling.follow_drops(block.dropped_before());
-        let mut packets = block.packets();
-        while self.filling.take(&mut packets, &mut self.interfaces) {
-            if !self.send() {
-                return Ok(Taken::NobodyWaits);
-            }
-        }
-        Ok(Taken::Block)
+    /// How long a block waits for those of other rings.
+    fn order_wait(&self) -> Duration {
+        if self.stations.len() > 1 { limits::ORDER_WAIT } else { Duration::ZERO }
     }
 
-    fn hand_over(&mut self, ring: &mut Ring) -> Result<bool, CaptureError> {
-        let tally = ring.tally().map(|tally| self.filling.account(tally));
+    /// How long to wait for further blocks: until the first that was filled has waited long enough.
+    fn patience(&self) -> Duration {
+        let since = self.stations.iter().filter_map(|station| station.ring.waits_since()).min();
+        let left = since.map_or(limits::WAIT, |since| self.order_wait().saturating_sub(since.elapsed()));
+        left.min(limits::WAIT)
+    }
+
+    fn wait(&mut self, patience: Duration) -> Result<(), CaptureError> {
+        let told = self.poll.wait(patience);
+        let told = told.map_err(|source| CaptureError::System { action: "wait for packets", source })?;
+        for (token, ready) in told {
+            let Some(at) = self.stations.iter().position(|station| station.token == token & !1) else { continue };
+            let Some(Station { ring, numbers, .. }) = self.stations.get_mut(at) else { continue };
+            let heard = if token & 1 == 0 { ring.hear(ready) } else { ring.hear_news(numbers) };
+            if let Err(error) = heard {
+                self.give_up(at, error)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes what is due, in the order of time; false when nobody waits for it.
+    fn take(&mut self, order_wait: Duration) -> Result<bool, CaptureError> {
+        let now = Instant::now();
+        let mut horizon_ns = 0;
+        for station in &mut self.stations {
+            station.ring.notice(now);
+            station.fill = station.fill.max(station.ring.fill());
+            let until = now.checked_sub(order_wait).unwrap_or(now);
+            let (due_blocks, last_ns) = station.ring.due_blocks(until);
+            station.due_blocks = due_blocks;
+            horizon_ns = last_ns.max(horizon_ns);
+        }
+        let heads = self.stations.iter().enumerate();
+        let mut heads: BinaryHeap<_> =
+            heads.filter_map(|(at, station)| Some(Reverse((station.head_ns(horizon_ns)?, at)))).collect();
+        while let Some(Reverse((_, at))) = heads.pop() {
+            let next_ns = heads.peek().map_or(u64::MAX, |Reverse((next_ns, _))| *next_ns);
+            match self.take_from(at, next_ns, horizon_ns) {
+                Ok(true) => {}
+                Ok(false) => return Ok(false),
+                Err(error) => {
+                    // Places have moved: the rest is taken in the next turn.
+                    self.give_up(at, error)?;
+                    return Ok(true);
+                }
+            }
+            let head_ns = self.stations.get(at).and_then(|station| station.head_ns(horizon_ns));
+            heads.extend(head_ns.map(|head_ns| Reverse((head_ns, at))));
+        }
+        Ok(true)
+    }
+
+    /// Takes packets of one ring's next block, until another ring has an earlier one; false when nobody waits for them.
+    fn take_from(&mut self, at: usize, next_ns: u64, horizon_ns: u64) -> Result<bool, CaptureError> {
+        loop {
+            let Some(station) = self.stations.get_mut(at) else { return Ok(true) };
+            if station.ring.is_at_block() {
+                if station.ring.next_follows_drops() {
+                    station.account(&mut self.filling)?;
+                }
+                station.dropped += station.ring.begin_block();
+            }
+            let until_ns = if station.due_blocks > 0 { next_ns } else { next_ns.min(horizon_ns) };
+            let Some(mut packets) = station.ring.packets() else { return Ok(true) };
+            let described = (&mut station.numbers, &mut self.interfaces, &mut self.sieve);
+            let took = self.filling.take(&mut packets, until_ns, described, &mut station.dropped);
+            let place = packets.place();
+            match took {
+                Took::All => {
+                    station.ring.end_block();
+                    station.due_blocks = station.due_blocks.saturating_sub(1);
+                    return Ok(true);
+                }
+                Took::Full => {
+                    station.ring.go_on(place);
+                    if !self.send() {
+                        return Ok(false);
+                    }
+                }
+                Took::Until => {
+                    station.ring.go_on(place);
+                    return Ok(true);
+                }
+            }
+        }
+    }
+
+    fn drain(&mut self) -> Result<(), CaptureError> {
+        while let Ok(change) = self.changes.try_recv() {
+            self.follow(change)?;
+        }
+        for station in &mut self.stations {
+            station.ring.shut()?;
+        }
+        // A block that is not full is handed over when its time is up; after three of those nothing is owed.
+        let until = Instant::now() + 3 * limits::BLOCK_RETIRE;
+        while !self.is_settled()? && Instant::now() < until {
+            self.wait(limits::BLOCK_RETIRE)?;
+        }
+        // Only now, for what comes last from one ring may be earlier than what came first from another.
+        self.take(Duration::ZERO)?;
+        for station in &mut self.stations {
+            self.filling.account_lost(station.ring.left_packets()?);
+        }
+        Ok(())
+    }
+
+    /// Whether all rings have handed over what is in them.
+    fn is_settled(&mut self) -> Result<bool, CaptureError> {
+        let now = Instant::now();
+        for station in &mut self.stations {
+            station.ring.notice(now);
+            if !station.ring.is_settled()? {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    /// Closes the rings of targets that are gone, once they are empty.
+    fn close_those_over(&mut self) -> Result<(), CaptureError> {
+        let now = Instant::now();
+        let mut at = 0;
+        while let Some(station) = self.stations.get_mut(at) {
+            match station.is_over(now) {
+                Ok(false) => at += 1,
+                Ok(true) => drop(self.close(at)),
+                Err(error) => self.give_up(at, error)?,
+            }
+        }
+        Ok(())
+    }
+
+    /// Closes a ring that failed.
+    ///
+    /// # Errors
+    /// The same, when it was the last ring and no other will come.
+    fn give_up(&mut self, at: usize, error: CaptureError) -> Result<(), CaptureError> {
+        let target = self.stations.get(at).map(|station| station.numbers.target().label());
+        let followed = self.close(at);
+        if self.stations.is_empty() && !followed {
+            return Err(error);
+        }
+        tracing::error!(target, %error, "ring failed: it is opened anew");
+        Ok(())
+    }
+
+    /// Closes a ring, what is still in it is counted as lost; whether anybody looks for targets who may open it anew.
+    fn close(&mut self, at: usize) -> bool {
+        let mut station = self.stations.swap_remove(at);
+        if let Err(error) = station.account(&mut self.filling) {
+            tracing::debug!(%error, "the ring counts no more");
+        }
+        self.filling.account_lost(station.ring.left_packets().unwrap_or(0));
+        self.news.push(station.news());
+        say_what_was(&station);
+        let netns = station.numbers.target().netns;
+        drop(station); // Before its memory is given to another.
+        self.closed.send(netns).is_ok()
+    }
+
+    fn hand_over(&mut self) -> Result<bool, CaptureError> {
+        let mut failed = Vec::new();
+        for (at, station) in self.stations.iter_mut().enumerate().rev() {
+            failed.extend(station.account(&mut self.filling).err().map(|error| (at, error)));
+            self.news.push(station.news());
+        }
+        let closed = failed.into_iter().try_for_each(|(at, error)| self.give_up(at, error));
         // What is in the batch goes its way, whatever the kernel says.
         let sent = self.send();
-        tally.map(|()| sent)
+        closed.map(|()| sent)
     }
 
     /// Sends the batch away, and waits for a buffer for the next.
@@ -107,9 +395,8 @@ impl Pump {
     }
 }
 
-/// What came of asking for a block.
-enum Taken {
-    Block,
-    NobodyWaits,
-    Nothing,
+fn say_what_was(station: &Station) {
+    let Tally { passed_packets, dropped_packets, refused_packets } = station.tally;
+    let target = station.numbers.target().label();
+    tracing::info!(target, passed_packets, dropped_packets, refused_packets, "ring closed");
 }

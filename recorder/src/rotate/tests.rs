@@ -1,16 +1,18 @@
 //! Segments as they are written, read back by another program's reader, and cut anywhere.
 
-use super::{Batch, Compression, Filling, OpenSegment, SegmentOptions, blocks};
+use super::{Batch, Compression, Filling, OpenSegment, SegmentOptions, Sieve, Took, blocks};
 use crate::capture::block::tests::block;
-use crate::capture::{Interface, Interfaces, Link, Packet, Packets, Tally};
+use crate::capture::{Interface, Interfaces, Link, Numbers, Packet, Packets, Selection, Tally};
 use crate::clock::Moment;
 use crate::recover::scan::scan;
 use formats::hash::Hash256;
+use formats::pcapng::{Point, Target};
 use formats::seal::Volume;
 use jiff::Timestamp;
 use pcap_file::pcapng::PcapNgReader;
 use pcap_file::pcapng::blocks::Block;
 use pcap_file::pcapng::blocks::enhanced_packet::EnhancedPacketOption;
+use pcap_file::pcapng::blocks::interface_description::InterfaceDescriptionOption;
 use proptest::prelude::*;
 use std::time::Duration;
 
@@ -57,7 +59,9 @@ fn frames_begin_as_their_link_type_says() {
         (libc::ARPHRD_NONE, None, 101, &FRAME[..], 100),
         (32, Some((0x8100, 5)), 276, &cooked[..], 106),
     ] {
-        let interface = Interface { index: 3, hardware, name: "eth0".into(), alias: Some("to the left".into()) };
+        let target = Target { netns: 7, name: Some("web".into()), ..Target::default() };
+        let point = Point { target, interface: "eth0".into(), alias: Some("to the left".into()) };
+        let interface = Interface { index: 3, hardware, point: point.clone().into() };
         let mut out = Vec::new();
         blocks::section_header(&mut out);
         blocks::interface_description(&mut out, &interface, 262_144, Some("port 80"));
@@ -67,6 +71,8 @@ fn frames_begin_as_their_link_type_says() {
             panic!("two blocks behind the header")
         };
         assert_eq!(u32::from(interface.linktype), link_type);
+        assert!(interface.options.contains(&InterfaceDescriptionOption::IfName("web/eth0".into())));
+        assert!(interface.options.contains(&InterfaceDescriptionOption::IfDescription(point.description().into())));
         assert_eq!((&packet.data[..], packet.original_len), (want, wire), "{hardware} {vlan:?}");
         assert_eq!(packet.timestamp, Duration::from_nanos(1_795_525_509_123_456_789));
         let flags = 2 | 1 << 9; // Outbound, checksum not ready.
@@ -101,7 +107,14 @@ fn batch(interfaces: &mut Interfaces, frames: &[Vec<u8>], tally: Tally, second: 
     let (header, content) = block(&frames);
     let mut filling = Filling::new(Vec::new());
     filling.account(tally);
-    assert!(!filling.take(&mut Packets::new(&header, &content), interfaces), "it is far from full");
+    let mut numbers = Numbers::new(Default::default(), Vec::new(), &Selection::Any, interfaces);
+    let took = filling.take(
+        &mut Packets::new(&header, &content),
+        u64::MAX,
+        (&mut numbers, interfaces, &mut Sieve::new(None)),
+        &mut 0,
+    );
+    assert_eq!(took, Took::All, "it is far from full");
     let mut batch = filling.hand_over(interfaces, Vec::new());
     batch.until = at(second);
     batch

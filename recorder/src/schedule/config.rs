@@ -1,5 +1,6 @@
 //! The configuration of a recorder: YAML, every word checked. `files.rs` reads it.
 
+use super::targets::Selector;
 use super::values::{ByteSize, Interface, Percent, Period, StoreUrl};
 use super::when::When;
 use crate::filter::Expression;
@@ -11,6 +12,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 use serde_saphyr::Spanned;
 use std::net::SocketAddr;
+use std::num::NonZero;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -126,7 +128,11 @@ pub struct Window {
     pub when: When,
     /// How long a run lasts.
     pub duration: Duration,
-    /// Where to listen.
+    /// Whose packets to record.
+    pub targets: Vec<Selector>,
+    /// Whose packets to leave out of those.
+    pub exclude: Vec<Selector>,
+    /// Where to listen, inside each target.
     pub interfaces: Vec<Interface>,
     /// What to keep, in the language of tcpdump; none for everything.
     pub filter: Option<String>,
@@ -136,6 +142,8 @@ pub struct Window {
     pub segment: SegmentLimits,
     /// When a run is ended early.
     pub budget: Budget,
+    /// How much is kept at a time.
+    pub rate: Rate,
     /// Where its recordings go.
     pub store: StoreTarget,
     /// What to do when a run begins before the last has ended.
@@ -214,6 +222,14 @@ pub struct Budget {
     pub spool: Option<Percent>,
 }
 
+/// How much a run keeps at a time. Beyond that whole flows are left out, and counted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Rate {
+    /// Packets in a second.
+    pub packets_per_second: Option<NonZero<u64>>,
+}
+
 /// What to do when a run begins before the last has ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -250,6 +266,10 @@ pub(super) struct WindowFile {
     on_demand: Option<Spanned<bool>>,
     duration: Option<Period>,
     jitter: Option<Spanned<Period>>,
+    targets: Option<Vec<Selector>>,
+    #[serde(default)]
+    exclude: Vec<Selector>,
+    #[serde(default)]
     interfaces: Vec<Interface>,
     filter: Option<Spanned<String>>,
     snap_length: Option<u32>,
@@ -257,6 +277,8 @@ pub(super) struct WindowFile {
     segment: SegmentLimits,
     #[serde(default)]
     budget: Budget,
+    #[serde(default)]
+    rate: Rate,
     store: Option<StoreUrl>,
     store_write_only: Option<bool>,
     #[serde(default)]
@@ -288,19 +310,29 @@ impl WindowFile {
             (None, When::Always) => ALWAYS_DURATION,
             (None, _) => return invalid(&self.name, "a window needs a duration, unless it is always"),
         };
-        if self.interfaces.is_empty() {
-            return invalid(&self.name, "a window needs an interface; 'any' is all of them");
+        if self.interfaces.is_empty() && self.targets.is_none() {
+            return invalid(&self.name, "a window needs an interface ('any' is all of them), or targets");
+        }
+        let targets = self.targets.clone().unwrap_or_else(|| vec![Selector::host()]);
+        if targets.is_empty() {
+            return invalid(&self.name, "a window with no targets records nothing: leave the word out for the host's");
+        }
+        if targets.len() + self.exclude.len() > limits::SELECTORS_MAX {
+            return invalid(&self.name, format!("a window has at most {} targets", limits::SELECTORS_MAX));
         }
         self.check_words_of_kinds(&when)?;
         Ok(Window {
             name: self.name.value.clone(),
             when,
             duration,
+            targets,
+            exclude: self.exclude.clone(),
             interfaces: self.interfaces.clone(),
             filter: self.filter()?,
             snap_length: self.snap_length.unwrap_or(SNAP_LENGTH_DEFAULT).clamp(1, SNAP_LENGTH_DEFAULT),
             segment: self.segment,
             budget: self.budget,
+            rate: self.rate,
             store: self.store(defaults)?,
             overlap: self.overlap,
             missed: self.missed,

@@ -2,7 +2,7 @@
 
 use super::clock_changes;
 use super::when::When;
-use super::{ByteSize, Config, Interface, Missed, Overlap, Period, SpoolFull, Window};
+use super::{ByteSize, Config, Interface, Missed, Overlap, Period, Selector, SpoolFull, Window};
 use formats::store::Name;
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
@@ -59,8 +59,19 @@ fn describe(config: &Config, view: &View, out: &mut String) -> std::fmt::Result 
 
 fn describe_window(window: &Window, out: &mut String) -> std::fmt::Result {
     let interfaces: Vec<_> = window.interfaces.iter().map(Interface::as_str).collect();
+    let on = if interfaces.is_empty() { "any".to_owned() } else { interfaces.join(", ") };
     writeln!(out, "window {}: {}, for {}", window.name, window.when, Period(window.duration))?;
-    writeln!(out, "  records    {} on {}", window.filter.as_deref().unwrap_or("everything"), interfaces.join(", "))?;
+    writeln!(out, "  records    {} on {}", window.filter.as_deref().unwrap_or("everything"), on)?;
+    let list = |selectors: &[Selector]| selectors.iter().map(Selector::to_string).collect::<Vec<_>>().join("; ");
+    if window.targets != [Selector::host()] {
+        writeln!(out, "  of         {}", list(&window.targets))?;
+    }
+    if !window.exclude.is_empty() {
+        writeln!(out, "  not of     {}", list(&window.exclude))?;
+    }
+    if window.targets.iter().chain(&window.exclude).any(Selector::asks_names) {
+        writeln!(out, "  NOTE       names, workloads and labels of pods are not known yet: they fit no target")?;
+    }
     writeln!(out, "  keeps      {} bytes of a packet", window.snap_length)?;
     writeln!(out, "  segments   of {} or {}", window.segment.bytes, window.segment.age)?;
     let budget = &window.budget;
@@ -70,6 +81,9 @@ fn describe_window(window: &Window, out: &mut String) -> std::fmt::Result {
         [budget.bytes.map(|bytes| bytes.to_string()), budget.packets.map(|packets| format!("{packets} packets"))];
     for bound in sums.into_iter().flatten().chain(shares) {
         writeln!(out, "  ends at    {bound}")?;
+    }
+    if let Some(packets) = window.rate.packets_per_second {
+        writeln!(out, "  leaves out flows beyond {packets} packets in a second")?;
     }
     let proof = if window.store.write_only { "proved by the store's SHA-256" } else { "read back" };
     writeln!(out, "  stored at  {}, {proof}", window.store.url)?;

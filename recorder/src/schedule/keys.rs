@@ -42,8 +42,10 @@ const NAME: &str = "name";
 const SIZE: &str = "size [bytes]";
 const TIME: &str = "length of time";
 const WORD: &str = "word";
+const PATTERN: &str = "pattern";
+const ANY: &str = "any";
 
-pub(super) const KEYS: [Key; 34] = [
+pub(super) const KEYS: [Key; 49] = [
     key("cluster", NAME, Required, "prod", "The cluster this node is in; a folder of the store."),
     key("node", NAME, Words("the host's name"), "node-1", "This node; a folder of the store. --node comes before it."),
     key(
@@ -136,9 +138,54 @@ pub(super) const KEYS: [Key; 34] = [
         "Runs begin up to that much later, each node at a time of its own. With cron and at.",
     ),
     key(
+        "windows[].targets",
+        "list",
+        Words("the host's network namespace"),
+        "[host]",
+        "Whose packets to record: network namespaces, each by words below, all of which must be so. Patterns are as in a \
+         shell: * ? [ ].",
+    ),
+    key("windows[].targets[].host", "true or false", Words(ANY), "true", "The recorder's own."),
+    key(
+        "windows[].targets[].proc",
+        "true or false",
+        Words(ANY),
+        "true",
+        "All that processes are in, but the recorder's own.",
+    ),
+    key("windows[].targets[].netns", PATTERN, Words(ANY), "'web-*'", "Those that `ip netns` has such a name for."),
+    key("windows[].targets[].pid", "number", Words(ANY), "1234", "The one this process is in."),
+    key("windows[].targets[].path", "absolute path", Words(ANY), "/run/netns/web", "The one this file leads into."),
+    key("windows[].targets[].container", PATTERN, Words(ANY), "'3f2a*'", "Those of such containers, by id."),
+    key("windows[].targets[].pod_uid", PATTERN, Words(ANY), "'1d7c*'", "Those of such pods, by UID."),
+    key("windows[].targets[].pod", PATTERN, Words(ANY), "'web-*'", "Those of pods of such a name."),
+    key("windows[].targets[].namespace", PATTERN, Words(ANY), "shop", "Those of pods in such a Kubernetes namespace."),
+    key("windows[].targets[].workload", PATTERN, Words(ANY), "web", "Those of pods that belong to such a workload."),
+    key(
+        "windows[].targets[].labels",
+        "names with patterns",
+        Words(ANY),
+        "{app: 'web-*'}",
+        "Those of pods with such labels.",
+    ),
+    key(
+        "windows[].targets[].interfaces",
+        "list of names",
+        Words("as the window says"),
+        "[eth0]",
+        "Where to listen in there.",
+    ),
+    key(
+        "windows[].exclude",
+        "list",
+        Words("none"),
+        "[{namespace: kube-system}]",
+        "Which of those to leave out, in the same words.",
+    ),
+    key(
         "windows[].interfaces",
         "list of names",
-        Required,
+        Words("any, where there are targets; else it cannot be left out"),
         "[eth0, eth1]",
         "Where to listen, also where an interface appears later; any is all there are and will be.",
     ),
@@ -157,6 +204,13 @@ pub(super) const KEYS: [Key; 34] = [
         Value("10s"),
         "1m",
         "A segment is closed after that time, once there are packets in it.",
+    ),
+    key(
+        "windows[].rate.packets_per_second",
+        "number [packets/s]",
+        Words("no bound"),
+        "50000",
+        "Beyond it whole flows are left out, and counted as sampled.",
     ),
     key("windows[].budget.bytes", SIZE, Words("no bound"), "1GiB", "A run ends after that many bytes of packets."),
     key(
@@ -270,102 +324,4 @@ windows:
 ";
 
 #[cfg(test)]
-mod tests {
-    use super::super::Config;
-    use super::*;
-
-    /// Names of the keys that are read below a path, by the complaint about one that is none; no names where no keys
-    /// can stand.
-    fn read_below(path: &str) -> Vec<String> {
-        let text = wrap(path, "{'?': 1}");
-        let error = Config::from_yaml(&text).map(drop).expect_err("no key is called that").to_string();
-        let first = error.lines().next().unwrap_or_default();
-        let Some((_, expected)) = first.split_once("unknown field `?`, expected one of ") else { return Vec::new() };
-        expected.split(", ").map(str::to_owned).collect()
-    }
-
-    /// A value in the place of a key.
-    fn wrap(path: &str, value: &str) -> String {
-        path.rsplit('.').filter(|name| !name.is_empty()).fold(value.to_owned(), |inner, name| {
-            match name.strip_suffix("[]") {
-                Some(name) => format!("{{{name}: [{inner}]}}"),
-                None => format!("{{{name}: {inner}}}"),
-            }
-        })
-    }
-
-    fn walk(path: &str, found: &mut Vec<String>) {
-        for name in read_below(path) {
-            let inner = if path.is_empty() { name } else { format!("{path}.{name}") };
-            let before = found.len();
-            for inner in [format!("{inner}[]"), inner.clone()] {
-                walk(&inner, found);
-            }
-            if found.len() == before || inner == "windows" {
-                found.push(inner);
-            }
-        }
-    }
-
-    #[test]
-    fn every_key_that_is_read_is_explained_and_no_other() {
-        let mut read = Vec::new();
-        walk("", &mut read);
-        let mut explained: Vec<_> = KEYS.iter().map(|key| key.path.to_owned()).collect();
-        read.sort_unstable();
-        explained.sort_unstable();
-        assert_eq!(explained, read);
-    }
-
-    #[test]
-    fn defaults_are_what_holds_without_a_key() {
-        let config = |text: &str| Config::from_yaml(text).map(|config| format!("{config:?}"));
-        let meant = |text: &str| config(text).map(|shown| shown.split(", sha256").next().map(str::to_owned));
-        for key in KEYS {
-            // Keys that stand beside the one in question, and are needed.
-            let mut lines = vec![("cluster", "c"), ("store", "/s")];
-            let mut window =
-                vec![("name", "w"), ("duration", "1m"), ("interfaces", "[any]"), ("at", "'2026-01-01T00:00:00Z'")];
-            let write = |lines: &[(&str, &str)], window: &[(&str, &str)]| {
-                let put = |pairs: &[(&str, &str)]| {
-                    let pairs: Vec<_> = pairs.iter().map(|(name, value)| format!("{name}: {value}")).collect();
-                    pairs.join(", ")
-                };
-                format!("{{{}, windows: [{{{}}}]}}", put(lines), put(window))
-            };
-            let without = meant(&write(&lines, &window)).unwrap();
-            let (pairs, path) = match key.path.strip_prefix("windows[].") {
-                Some(path) => (&mut window, path),
-                None => (&mut lines, key.path),
-            };
-            let (name, inner) = path.split_once('.').unwrap_or((path, ""));
-            pairs.retain(|(known, _)| *known != name);
-            match key.without {
-                Required => {
-                    let text = write(&lines, &window);
-                    let error = config(&text).expect_err(key.path).to_string();
-                    assert!(error.contains(name), "{}: {error}", key.path);
-                }
-                Value(value) => {
-                    let value = wrap(inner, value);
-                    pairs.push((name, &value));
-                    assert_eq!(meant(&write(&lines, &window)).unwrap(), without, "{}", key.path);
-                }
-                _ => {}
-            }
-        }
-    }
-
-    #[test]
-    fn examples_are_read() {
-        let config = Config::from_yaml(EXAMPLE).unwrap();
-        assert_eq!(config.windows.len(), 2);
-        for key in KEYS {
-            // A value that is refused is named; keys that are missing beside it do not count here.
-            let error = Config::from_yaml(&wrap(key.path, key.example)).map(drop).err().map(|error| error.to_string());
-            let is_read = |error: &str| error.contains("missing field") || error.contains("nothing names the cluster");
-            assert!(error.as_deref().is_none_or(is_read), "{}: {error:?}", key.path);
-        }
-        assert!(explain_keys().contains("\nspool.bytes_max: 64GiB\n    size [bytes], default 4GiB\n    Most bytes"));
-    }
-}
+mod tests;

@@ -12,4 +12,5 @@ mod s3;
 mod seaweed;
 mod seccomp;
 mod signed;
+mod targets;
 mod upload;

@@ -24,10 +24,20 @@ pub fn wait_until(what: &str, mut done: impl FnMut() -> bool) {
 }
 
 /// Runs a command, which has to succeed.
-fn must(command: &mut Command) -> Output {
+pub fn must(command: &mut Command) -> Output {
     let out = command.output().unwrap_or_else(|error| panic!("{command:?}: {error}"));
     assert!(out.status.success(), "{command:?}: {}", String::from_utf8_lossy(&out.stderr));
     out
+}
+
+/// A name for namespaces that no other test has; none without root, which is said aloud.
+pub fn unique_name() -> Option<String> {
+    static MADE: AtomicU32 = AtomicU32::new(0);
+    if std::fs::metadata("/proc/self").map(|process| process.uid()).unwrap_or(1) != 0 {
+        eprintln!("SKIPPED: only root can make network namespaces");
+        return None;
+    }
+    Some(format!("remora-{}-{}", std::process::id(), MADE.fetch_add(1, Ordering::Relaxed)))
 }
 
 /// Namespaces `a` (10.77.0.1) and `b` (10.77.0.2), each with one end of a cable named `eth`. Gone when dropped.
@@ -39,12 +49,7 @@ pub struct Cable {
 impl Cable {
     /// A cable; none without root, which is said aloud. As root it has to be there.
     pub fn new() -> Option<Self> {
-        static MADE: AtomicU32 = AtomicU32::new(0);
-        if std::fs::metadata("/proc/self").map(|process| process.uid()).unwrap_or(1) != 0 {
-            eprintln!("SKIPPED: only root can make network namespaces");
-            return None;
-        }
-        let unique = format!("remora-{}-{}", std::process::id(), MADE.fetch_add(1, Ordering::Relaxed));
+        let unique = unique_name()?;
         let cable = Self {
             folder: tempfile::tempdir().expect("a folder"),
             names: ["a", "b"].map(|end| format!("{unique}-{end}")),
@@ -73,6 +78,11 @@ impl Cable {
             // Known neighbours ask nobody.
             run(&format!("neigh replace 10.77.0.{other} lladdr 02:00:00:00:00:0{other} dev eth nud permanent"));
         }
+    }
+
+    /// What `ip netns` calls namespace `a`.
+    pub fn name_of_a(&self) -> &str {
+        &self.names[0]
     }
 
     /// A command in namespace `a`.
@@ -185,19 +195,20 @@ impl Drop for Cable {
     }
 }
 
-fn inside(namespace: &str, program: &str, arguments: &[&str]) -> Command {
+/// A command in a network namespace.
+pub fn inside(namespace: &str, program: &str, arguments: &[&str]) -> Command {
     let mut command = Command::new("ip");
     command.args(["netns", "exec", namespace, program]).args(arguments);
     command
 }
 
-fn is_open_segment(path: &Path) -> bool {
+pub fn is_open_segment(path: &Path) -> bool {
     let name = path.to_string_lossy();
     name.contains(".pcapng") && name.ends_with(".open")
 }
 
 /// Every file below `folder` that is wanted, in order of paths.
-fn find(folder: &Path, wanted: &dyn Fn(&Path) -> bool) -> Vec<PathBuf> {
+pub fn find(folder: &Path, wanted: &dyn Fn(&Path) -> bool) -> Vec<PathBuf> {
     let mut found = Vec::new();
     for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
         let path = entry.path();
@@ -212,7 +223,7 @@ fn find(folder: &Path, wanted: &dyn Fn(&Path) -> bool) -> Vec<PathBuf> {
 }
 
 /// A recorder that runs.
-pub struct Recorder(Child);
+pub struct Recorder(pub Child);
 
 impl Recorder {
     /// Sends it a signal: `ip netns exec` became what it runs.
@@ -301,7 +312,8 @@ pub struct Stored {
 }
 
 impl Stored {
-    fn read(store: &Path, folder: &Path) -> Self {
+    /// Reads a recording in `store`.
+    pub fn read(store: &Path, folder: &Path) -> Self {
         let inside = folder.strip_prefix(store).expect("it is inside").to_str().expect("text");
         let id = RecordingId::parse_folder(inside).expect("a recording");
         let mut found = Vec::new();

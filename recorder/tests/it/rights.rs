@@ -40,6 +40,7 @@ fn of_threads(process: u32, name: &str) -> Vec<String> {
 }
 
 const NET_RAW: u64 = 1 << 13;
+const SYS_ADMIN: u64 = 1 << 21;
 const SYS_NICE: u64 = 1 << 23;
 
 fn hold_exactly(process: u32, rights: u64) -> bool {
@@ -69,6 +70,20 @@ fn another_user_records_with_one_capability() {
 }
 
 #[test]
+fn another_namespace_takes_another_capability() {
+    let Some(cable) = Cable::new() else { return };
+    let target = format!("netns:{}", cable.name_of_a());
+    let arguments = ["--duration", "3s", "--filter", "udp dst port 9999", "--target", &target];
+    let recorder = as_nobody(&cable, "+net_raw,+sys_admin", &arguments);
+    wait_until("it records", || is_recording(&ours(&cable)));
+    assert!(hold_exactly(recorder.id(), NET_RAW | SYS_ADMIN));
+    cable.send(10, 100, 9999, 0.0);
+    let out = recorder.wait_with_output().unwrap();
+    assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
+    assert!(String::from_utf8_lossy(&out.stdout).contains("packets    10 written of"));
+}
+
+#[test]
 fn each_capability_that_is_missing_is_named() {
     let Some(cable) = Cable::new() else { return };
     let realtime: &[&str] = &["--priority", "realtime", "--duration", "1s"];
@@ -78,6 +93,8 @@ fn each_capability_that_is_missing_is_named() {
         ("+net_raw", realtime, &["CAP_SYS_NICE for --priority realtime"]),
         ("", realtime, &["CAP_NET_RAW to capture packets and CAP_SYS_NICE for --priority realtime"]),
         ("+net_raw,+sys_nice", realtime, &[]),
+        ("+net_raw", &["--target", "netns:x"], &["CAP_SYS_ADMIN to enter network namespaces of targets"]),
+        ("+net_raw,+sys_admin", &["--target", "pid:1"], &["CAP_SYS_PTRACE to see where processes are"]),
     ] {
         let out = as_nobody(&cable, held, arguments).wait_with_output().unwrap();
         let said = String::from_utf8_lossy(&out.stderr);
@@ -86,7 +103,9 @@ fn each_capability_that_is_missing_is_named() {
             assert!(said.contains(&format!("it needs {missing}. Run it as root, or grant")), "{held}: {said}");
             assert!(said.contains("AmbientCapabilities=CAP_") && said.contains("setcap cap_"), "{held}: {said}");
         }
-        assert_eq!(ours(&cable).join("spool").exists(), missing.is_empty(), "{held}: nothing is left behind");
+        let spool = ours(&cable).join("spool");
+        assert_eq!(spool.exists(), missing.is_empty(), "{held}: nothing is left behind");
+        let _ = std::fs::remove_dir_all(spool);
     }
 }
 

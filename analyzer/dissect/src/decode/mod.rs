@@ -29,7 +29,7 @@ pub mod fuzz {
         const LINKS: [u16; 14] = [1, 0, 101, 113, 276, 9, 50, 104, 107, 108, 192, 219, 228, 239];
         let link = LinkType(LINKS[kind as usize % LINKS.len()]);
         let (mut stretch, mut decoder) =
-            (Stretch { bytes: bytes.to_vec(), frames: Vec::new() }, super::Decoder::default());
+            (Stretch { bytes: bytes.to_vec(), ..Stretch::default() }, super::Decoder::default());
         for (number, at) in (0..bytes.len()).step_by(90).enumerate() {
             let captured_bytes = (bytes.len() - at).min(90) as u32;
             let (number, at) = (number as u64 + 1, at as u32);
@@ -41,6 +41,7 @@ pub mod fuzz {
                 wire_bytes: captured_bytes,
                 link,
                 interface: 0,
+                heard: Default::default(),
                 file_offset: 0,
             });
         }

@@ -1,5 +1,6 @@
 //! What the decode room hands forward.
 
+use crate::read::Heard;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// An address and a port; IPv4 in its mapped form (RFC 4291 §2.5.5.2), port 0 where the transport has none.
@@ -156,6 +157,8 @@ pub struct Packet {
     pub file_offset: u64,
     /// Interface of its frame.
     pub interface: u32,
+    /// Whether that sent or received it.
+    pub heard: Heard,
     /// Captured bytes of its frame.
     pub captured_bytes: u32,
     /// Bytes of its frame on the wire.

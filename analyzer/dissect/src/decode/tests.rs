@@ -15,6 +15,7 @@ fn stretch(link: u16, frames: &[Vec<u8>]) -> Stretch {
             wire_bytes: frame.len() as u32,
             link: LinkType(link),
             interface: 0,
+            heard: Default::default(),
             file_offset: 0,
         });
         stretch.bytes.extend_from_slice(frame);

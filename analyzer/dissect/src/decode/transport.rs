@@ -130,6 +130,7 @@ fn packet(
         ts_ns: unit.frame.ts_ns,
         file_offset: unit.frame.file_offset,
         interface: unit.frame.interface,
+        heard: unit.frame.heard,
         captured_bytes: unit.frame.captured_bytes,
         wire_bytes: unit.frame.wire_bytes,
         key,

@@ -2,7 +2,7 @@
 
 use super::direction::{Direction, Evidence};
 use super::tcp::Tcp;
-use super::{PerWay, Way, community_id};
+use super::{PerWay, Way, Whose, community_id};
 use crate::decode::{FlowKey, IpProtocol, Packet, Transport, flags};
 use std::net::IpAddr;
 
@@ -45,6 +45,8 @@ pub struct Flow {
     pub tls: Option<Box<TlsFacts>>,
     /// Index of the input it began in.
     pub capture: u32,
+    /// Whose its ends are.
+    pub whose: Whose,
 }
 
 /// What the first TLS handshake of a flow says in clear.
@@ -73,6 +75,7 @@ impl Flow {
             protocol: None,
             tls: None,
             capture,
+            whose: Whose::default(),
         }
     }
 

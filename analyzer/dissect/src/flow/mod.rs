@@ -10,12 +10,14 @@ mod flow;
 mod id;
 mod table;
 mod tcp;
+mod whose;
 
 pub use community_id::community_id;
 pub use flow::{Counters, Flow};
 pub use id::{call_id, flow_id};
 pub use table::{FlowTable, Place, Queue};
 pub use tcp::{Opening, Tcp, TcpSide};
+pub use whose::Whose;
 
 use std::ops::{Index, IndexMut};
 

@@ -121,3 +121,91 @@ fn a_connection_is_one_where_its_directions_are_tagged_differently() {
         exchange(Some(7), Some(7)).into_iter().zip(exchange(Some(8), Some(8))).flat_map(|(a, b)| [a, b]).collect();
     assert_eq!(rows(&seen_twice), (2, 2));
 }
+
+/// How often and where frames were seen: interface, and `epb_flags`.
+const SENT_BY_CLIENT: [(u32, u32); 4] = [(0, 2), (2, 5), (2, 2), (1, 5)];
+const SENT_BY_SERVER: [(u32, u32); 4] = [(1, 2), (2, 5), (2, 2), (0, 5)];
+
+/// A recording of frames seen in two pods, and by the host between them.
+fn recording(frames: &[(Vec<u8>, [(u32, u32); 4])]) -> Vec<u8> {
+    use formats::pcapng::{Point, Target};
+    use pcap_file::pcapng::PcapNgWriter;
+    use pcap_file::pcapng::blocks::enhanced_packet::{EnhancedPacketBlock, EnhancedPacketOption};
+    use pcap_file::pcapng::blocks::interface_description::{InterfaceDescriptionBlock, InterfaceDescriptionOption};
+    let mut writer = PcapNgWriter::new(Vec::new()).unwrap();
+    let pod = |netns, name: &str| Target {
+        netns,
+        pod: Some(name.into()),
+        namespace: Some("shop".into()),
+        ..Target::default()
+    };
+    for target in [pod(1, "web"), pod(2, "db"), Target { netns: 3, host: true, ..Target::default() }] {
+        let description = Point { target, interface: "eth0".into(), alias: None }.description();
+        let block = InterfaceDescriptionBlock {
+            linktype: pcap_file::DataLink::ETHERNET,
+            snaplen: 0,
+            options: vec![
+                InterfaceDescriptionOption::IfDescription(description.into()),
+                InterfaceDescriptionOption::IfTsResol(9),
+            ],
+        };
+        writer.write_pcapng_block(block).unwrap();
+    }
+    let mut time_us = 1_700_000_000_000_000;
+    for (frame, seen) in frames {
+        for &(interface_id, flags) in seen {
+            time_us += 10;
+            let block = EnhancedPacketBlock {
+                interface_id,
+                timestamp: std::time::Duration::from_micros(time_us),
+                original_len: frame.len() as u32,
+                data: frame.into(),
+                options: vec![EnhancedPacketOption::Flags(flags)],
+            };
+            writer.write_pcapng_block(block).unwrap();
+        }
+    }
+    writer.into_inner()
+}
+
+/// The texts a column holds, file by file and row by row.
+fn texts(report: &Report, table: &str, column: &str) -> Vec<Option<String>> {
+    let files = report.files.iter().filter(|file| file.to_string_lossy().contains(&format!("/{table}/")));
+    let batches = files.flat_map(|file| {
+        let reader = ParquetRecordBatchReaderBuilder::try_new(File::open(file).unwrap()).unwrap().build().unwrap();
+        reader.map(Result::unwrap)
+    });
+    batches
+        .flat_map(|batch| {
+            let column = arrow::compute::cast(batch.column_by_name(column).unwrap(), &arrow::datatypes::DataType::Utf8);
+            let column = column.unwrap();
+            column.as_string::<i32>().iter().map(|text| text.map(str::to_owned)).collect::<Vec<_>>()
+        })
+        .collect()
+}
+
+#[test]
+fn a_call_between_pods_is_one_and_has_their_names() {
+    let frames = exchange(None, None).into_iter().enumerate().map(|(at, frame)| {
+        let by_client = at != 1 && at != 3;
+        (frame, if by_client { SENT_BY_CLIENT } else { SENT_BY_SERVER })
+    });
+    let out = tempfile::tempdir().unwrap();
+    let report = dissect_bytes(recording(&frames.collect::<Vec<_>>()), out.path(), 1);
+    for table in ["http", "flows"] {
+        let named = ["client_namespace", "client_pod", "server_namespace", "server_pod", "server_workload"]
+            .map(|column| texts(&report, table, column));
+        let [shop, web, db] = ["shop", "web", "db"].map(|name| vec![Some(name.to_owned())]);
+        assert_eq!(named, [shop.clone(), web, shop, db, vec![None]], "{table}");
+    }
+}
+
+#[test]
+fn questions_of_the_same_length_are_not_one_seen_twice() {
+    // From one port, as musl asks for both kinds of addresses; such packets have no identification.
+    let frames = [query(7), query(507), query(1007)].map(|frame| (frame, SENT_BY_CLIENT));
+    let out = tempfile::tempdir().unwrap();
+    let report = dissect_bytes(recording(&frames), out.path(), 1);
+    let rows: BTreeMap<_, _> = report.rows.iter().cloned().collect();
+    assert_eq!((rows["dns"], rows["flows"]), (3, 1));
+}

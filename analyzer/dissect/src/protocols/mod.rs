@@ -16,7 +16,7 @@ pub mod grpc;
 pub mod http;
 pub mod http1;
 pub mod http2;
-mod json;
+pub mod json;
 pub mod kafka;
 pub mod redis;
 mod row;

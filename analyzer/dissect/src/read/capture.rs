@@ -3,9 +3,11 @@
 use super::pcap::{self, Header};
 use super::pcapng::{self, Block, Section};
 use super::source::{Source, read_full};
-use super::{Frame, Interface, Stretch, Summary};
-use crate::limits::STRETCH_BYTES;
+use super::{Frame, Heard, Interface, Points, Stretch, Summary};
+use crate::limits::{POINTS_MAX, STRETCH_BYTES};
+use formats::pcapng::Point;
 use std::io::{self, Read};
+use std::sync::Arc;
 
 /// Why an input cannot be read at all.
 #[derive(Debug, thiserror::Error)]
@@ -91,6 +93,7 @@ pub struct CaptureReader {
     at_end: bool,
     last_ns: Option<i64>,
     summary: Summary,
+    points: Points,
 }
 
 impl CaptureReader {
@@ -119,7 +122,18 @@ impl CaptureReader {
         } else {
             return Err(ReadError::UnknownMagic { name, magic });
         };
-        Ok(Self { name, source, format, carry, offset, skip_bytes: 0, at_end: false, last_ns: None, summary })
+        Ok(Self {
+            name,
+            source,
+            format,
+            carry,
+            offset,
+            skip_bytes: 0,
+            at_end: false,
+            last_ns: None,
+            summary,
+            points: Points::default(),
+        })
     }
 
     /// What is known of the capture so far; all of it once [`Self::fill`] returned false.
@@ -151,6 +165,7 @@ impl CaptureReader {
         }
         self.read_more(&mut stretch.bytes);
         let parsed = self.parse(stretch);
+        stretch.points = self.points();
         self.carry.extend_from_slice(stretch.bytes.get(parsed..).unwrap_or_default());
         self.offset += parsed as u64;
         if self.at_end {
@@ -158,6 +173,19 @@ impl CaptureReader {
             self.summary.sha256 = Some(self.source.sha256());
         }
         Ok(true)
+    }
+
+    /// The points of all interfaces described so far.
+    fn points(&mut self) -> Points {
+        let known = self.points.0.len();
+        let there = self.summary.interfaces.len().min(POINTS_MAX);
+        if known < there {
+            let new = self.summary.interfaces.iter().take(there).skip(known);
+            let descriptions = new.map(|interface| &interface.description);
+            let points = descriptions.map(|text| Point::from_description(text.as_deref()?).map(Arc::new));
+            Arc::make_mut(&mut self.points.0).extend(points);
+        }
+        self.points.clone()
     }
 
     fn read_more(&mut self, bytes: &mut Vec<u8>) {
@@ -243,7 +271,17 @@ impl CaptureReader {
             summary.frame(ts_ns, captured_bytes);
             *last_ns = ts_ns.or(*last_ns);
             let (number, ts_ns) = (summary.packets, last_ns.unwrap_or_default());
-            Frame { number, ts_ns, at: (at + data_at) as u32, captured_bytes, wire_bytes, link, interface, file_offset }
+            Frame {
+                number,
+                ts_ns,
+                at: (at + data_at) as u32,
+                captured_bytes,
+                wire_bytes,
+                link,
+                interface,
+                heard: Heard::Unknown,
+                file_offset,
+            }
         };
         match &mut self.format {
             Format::Pcap(header) => match header.record(rest) {
@@ -277,6 +315,7 @@ impl CaptureReader {
                                 wire_bytes: packet.wire_bytes,
                                 link: packet.link,
                                 interface: packet.interface,
+                                heard: packet.heard,
                                 file_offset,
                             };
                             Step::Whole((Some(frame), length as usize))

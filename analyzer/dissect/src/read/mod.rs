@@ -16,7 +16,7 @@ mod tests;
 
 pub use capture::{CaptureReader, ReadError};
 pub use damage::Damage;
-pub use stretch::{Frame, LinkType, Stretch};
+pub use stretch::{Frame, Heard, LinkType, Points, Stretch};
 pub use summary::{Interface, Summary};
 
 #[doc(hidden)]

@@ -1,7 +1,7 @@
 //! pcapng blocks, as far as reading frames needs them (draft-ietf-opsawg-pcapng).
 
 use super::capture::Step;
-use super::{Interface, LinkType, Summary};
+use super::{Heard, Interface, LinkType, Summary};
 use formats::bytes::{Reader, Short};
 
 const SECTION_HEADER: u32 = 0x0a0d_0d0a;
@@ -52,6 +52,8 @@ pub struct Packet {
     pub wire_bytes: u32,
     pub link: LinkType,
     pub interface: u32,
+    /// Whether the interface sent or received it.
+    pub heard: Heard,
     /// Where the frame begins in the block.
     pub at: usize,
 }
@@ -98,6 +100,16 @@ impl<'a> Fields<'a> {
         String::from_utf8_lossy(bytes.get(..bytes.len().min(TEXT_BYTES_MAX)).unwrap_or_default())
             .trim_end_matches('\0')
             .to_owned()
+    }
+}
+
+/// `epb_flags`: direction in its lowest two bits, and how it was addressed in the three above.
+fn of_flags(flags: u32) -> Heard {
+    const DIRECTION: u32 = 0b11;
+    match (flags & DIRECTION, flags >> 2 & 0b111) {
+        (1, 1) => Heard::Received, // Inbound, unicast.
+        (2, _) => Heard::Sent,
+        _ => Heard::Unknown,
     }
 }
 
@@ -224,10 +236,19 @@ impl Section {
         let (captured_bytes, wire_bytes) = (fields.u32()?, fields.u32()?);
         fields.reader.skip(captured_bytes as usize)?;
         fields.reader.skip_up_to(u64::from(captured_bytes.wrapping_neg() % 4));
-        for (_, mut value) in fields.options().filter(|(code, _)| *code == 4) {
-            *summary.dropped.get_or_insert(0) += value.u64().unwrap_or_default();
+        let mut heard = Heard::Unknown;
+        for (code, mut value) in fields.options() {
+            match code {
+                2 => heard = value.u32().map_or(heard, of_flags),
+                4 => *summary.dropped.get_or_insert(0) += value.u64().unwrap_or_default(),
+                _ => {}
+            }
         }
-        Ok(self.packet(interface, Some(ticks), captured_bytes, wire_bytes, 28))
+        let mut block = self.packet(interface, Some(ticks), captured_bytes, wire_bytes, 28);
+        if let Block::Packet(packet) = &mut block {
+            packet.heard = heard;
+        }
+        Ok(block)
     }
 
     fn old_packet(&self, mut fields: Fields<'_>) -> Result<Block, Short> {
@@ -257,6 +278,7 @@ impl Section {
             wire_bytes,
             link: clock.link,
             interface: self.earlier + interface,
+            heard: Heard::Unknown,
             at,
         })
     }

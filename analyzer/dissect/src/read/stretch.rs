@@ -1,7 +1,10 @@
 //! What the read room hands forward.
 
+use formats::pcapng::Point;
+use std::sync::Arc;
+
 /// The link-layer header type of an interface, by its registered number (LINKTYPE_…).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Deserialize, serde::Serialize)]
 pub struct LinkType(pub u16);
 
 /// One captured frame; its bytes lie in the stretch it came with.
@@ -21,8 +24,33 @@ pub struct Frame {
     pub link: LinkType,
     /// Index of its interface, counted over all sections of the capture.
     pub interface: u32,
+    /// Whether its interface sent or received it.
+    pub heard: Heard,
     /// Where its record begins in the decompressed capture.
     pub file_offset: u64,
+}
+
+/// How an interface came to a frame.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Heard {
+    /// It was the one that the frame was for.
+    Received,
+    /// It was the one to send it.
+    Sent,
+    /// The capture does not say, or the frame was for many, or for others.
+    #[default]
+    Unknown,
+}
+
+/// The places where a recorder of ours saw frames, by interface; none of other captures.
+#[derive(Debug, Clone, Default)]
+pub struct Points(pub(super) Arc<Vec<Option<Arc<Point>>>>);
+
+impl Points {
+    /// Where the frames of an interface were seen.
+    pub fn get(&self, interface: u32) -> Option<&Arc<Point>> {
+        self.0.get(interface as usize)?.as_ref()
+    }
 }
 
 /// Some of a capture: bytes as they stand in it, and the frames among them.
@@ -34,6 +62,8 @@ pub struct Stretch {
     pub bytes: Vec<u8>,
     /// The whole frames among them, in the order of the capture.
     pub frames: Vec<Frame>,
+    /// Where they were seen.
+    pub points: Points,
 }
 
 impl Stretch {

@@ -100,7 +100,10 @@ impl Conversation {
 
     /// Takes a packet in.
     pub fn packet(&mut self, stretch: &Stretch, packet: &Packet, desk: &mut Desk) {
-        if self.seen_before(packet) {
+        self.flow.whose.learn(packet, &stretch.points);
+        let from = packet.payload_at as usize;
+        let bytes = stretch.bytes.get(from..from + packet.payload_bytes as usize).unwrap_or_default();
+        if self.seen_before(packet, bytes) {
             let bytes = packet.overhead_bytes + if packet.carrier { 0 } else { packet.payload_bytes };
             desk.tally.add(Stage::Flow, "seen at another capture point", packet.counted.into(), bytes.into());
             return;
@@ -110,8 +113,6 @@ impl Conversation {
         if packet.carrier {
             return self.flow.spoken("tunnel", None);
         }
-        let from = packet.payload_at as usize;
-        let bytes = stretch.bytes.get(from..from + packet.payload_bytes as usize).unwrap_or_default();
         match packet.transport {
             Transport::Tcp(_) => self.segment(packet, bytes, desk),
             Transport::Udp => self.datagram(packet, bytes, desk),
@@ -240,8 +241,8 @@ impl Conversation {
 
     /// Whether this packet was seen a moment ago at another capture point: a retransmission has another
     /// identification, or at least another timestamp.
-    fn seen_before(&mut self, packet: &Packet) -> bool {
-        let likeness = likeness(packet);
+    fn seen_before(&mut self, packet: &Packet, payload: &[u8]) -> bool {
+        let likeness = likeness(packet, payload);
         let told_apart = match packet.transport {
             Transport::Tcp(header) => packet.ip_id != 0 || header.timestamps.is_some(),
             _ => false,
@@ -290,9 +291,25 @@ impl Streams {
     }
 }
 
+/// The first bytes of a payload, mixed to one number.
+fn front(payload: &[u8]) -> u64 {
+    const BYTES: usize = 64;
+    let words = payload.get(..BYTES).unwrap_or(payload).chunks(8).map(|word| {
+        let mut bytes = [0; 8];
+        bytes.iter_mut().zip(word).for_each(|(to, from)| *to = *from);
+        u64::from_le_bytes(bytes)
+    });
+    words.fold(0, |mixed, word| (mixed.rotate_left(23) ^ word).wrapping_mul(ODD))
+}
+
+/// Spreads the bits of a word over all of them: the golden ratio.
+const ODD: u64 = 0x9e37_79b9_7f4a_7c15;
+
 /// What makes two packets of a flow the same packet, mixed to one number: packets seen before are kept for every flow.
-fn likeness(packet: &Packet) -> u64 {
-    const ODD: u64 = 0x9e37_79b9_7f4a_7c15;
+///
+/// Datagrams often have no identification (RFC 6864 §4.1), so of theirs the front of the payload counts: two questions
+/// sent one after the other have the same length.
+fn likeness(packet: &Packet, payload: &[u8]) -> u64 {
     let pair = |high: u32, low: u32| u64::from(high) << 32 | u64::from(low);
     let header = match packet.transport {
         Transport::Tcp(header) => {
@@ -302,7 +319,7 @@ fn likeness(packet: &Packet) -> u64 {
             [pair(header.seq, header.ack), rest, pair(value, echo)]
         }
         Transport::Icmp { kind, code } => [pair(kind.into(), code.into()), 0, 1],
-        Transport::Udp => [0, 0, 2],
+        Transport::Udp => [front(payload), 0, 2],
         Transport::Other => [0, 0, 3],
     };
     let ip = pair(u32::from(packet.ip_id) << 1 | u32::from(packet.from_low), packet.payload_wire_bytes);

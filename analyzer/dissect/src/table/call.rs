@@ -58,18 +58,19 @@ impl EndColumns {
             ips.append_value("");
             ports.append_option(has_ports.then_some(port.into()));
         }
-        for unknown in [
-            &mut self.client_namespace,
-            &mut self.client_pod,
-            &mut self.client_workload,
-            &mut self.client_service,
-            &mut self.server_namespace,
-            &mut self.server_pod,
-            &mut self.server_workload,
-            &mut self.server_service,
-        ] {
-            unknown.append_null();
+        let whose = [
+            (&mut self.client_namespace, &mut self.client_pod, &mut self.client_workload, client),
+            (&mut self.server_namespace, &mut self.server_pod, &mut self.server_workload, client.back()),
+        ];
+        for (namespace, pod, workload, way) in whose {
+            let target = flow.whose.end(way);
+            namespace.append_option(target.and_then(|target| target.namespace.as_deref()));
+            // What is no pod of a cluster has a name all the same.
+            pod.append_option(target.map(|target| target.pod.clone().unwrap_or_else(|| target.label())));
+            workload.append_option(target.and_then(|target| target.workload.as_deref()));
         }
+        self.client_service.append_null();
+        self.server_service.append_null();
         self.node.append_option(node);
         self.plaintext.append_value("wire");
     }
@@ -110,6 +111,6 @@ pub fn id(flow: &Flow, client: Way, call: &Call) -> i64 {
 }
 
 /// When a call began [ns].
-fn start_ns(flow: &Flow, call: &Call) -> i64 {
+pub fn start_ns(flow: &Flow, call: &Call) -> i64 {
     call.request.as_ref().or(call.response.as_ref()).map_or(flow.start_ns, |stamp| stamp.first_ns)
 }

@@ -22,6 +22,7 @@ columns! {
         link_types: TextList,
         sha256: Text,
         damage: Text,
+        redaction: Text,
     }
 }
 
@@ -48,11 +49,11 @@ pub struct CaptureFacts {
     pub summary: Summary,
 }
 
-/// The rows of `captures`.
+/// The rows of `captures`; `redaction` names the rules their rows were redacted by.
 ///
 /// # Errors
 /// None but a bug: columns that differ from the contract.
-pub fn captures(facts: &[CaptureFacts]) -> Result<Lot, TableError> {
+pub fn captures(facts: &[CaptureFacts], redaction: Option<&str>) -> Result<Lot, TableError> {
     let mut to = CaptureColumns::default();
     for CaptureFacts { name, origin, summary } in facts {
         to.capture.append_value(name);
@@ -71,6 +72,7 @@ pub fn captures(facts: &[CaptureFacts]) -> Result<Lot, TableError> {
         to.link_types.append(links.iter().map(String::as_str));
         to.sha256.append_option(summary.sha256.map(|digest| hex(&digest)));
         to.damage.append_option((!summary.damage.is_empty()).then(|| damage(summary)));
+        to.redaction.append_option(redaction);
     }
     whole("captures", to.build(), facts.iter().map(|facts| facts.summary.first_ns.unwrap_or_default()).collect())
 }

@@ -4,7 +4,7 @@ use super::builders::{BigInt, Double, Int, Text, append_text, columns, groups};
 use super::call::Common;
 use crate::flow::{Flow, Way};
 use crate::protocols::Call;
-use crate::protocols::grpc::{self, Protos};
+use crate::protocols::grpc;
 
 columns! {
     /// What `grpc` has beyond the common columns.
@@ -34,16 +34,16 @@ groups! {
 }
 
 impl GrpcRows {
-    /// Appends a call; returns the time it is ordered by [ns], and bytes of JSON made for it.
+    /// Appends a call with its messages as JSON; returns the time it is ordered by [ns].
     pub fn append(
         &mut self,
         flow: &Flow,
         client: Way,
         call: &Call,
         carried: &grpc::Call<'_>,
-        protos: Option<&Protos>,
+        [request, response]: [Option<String>; 2],
         node: Option<&str>,
-    ) -> (i64, usize) {
+    ) -> i64 {
         let ts_ns = self.common.append(flow, client, call, node);
         let to = &mut self.columns;
         let (service, method) = carried.service_and_method();
@@ -58,12 +58,10 @@ impl GrpcRows {
         to.response_messages.append_option(response_messages.map(count));
         to.request_bytes.append_option(request_bytes.map(|bytes| bytes as i64));
         to.response_bytes.append_option(response_bytes.map(|bytes| bytes as i64));
-        let [request, response] = carried.json(protos);
-        let json_bytes = [&request, &response].into_iter().flatten().map(String::len).sum();
         to.request.append_option(request);
         to.response.append_option(response);
         to.encoding.append_option(carried.encoding());
         to.deadline_ms.append_option(carried.deadline_ms());
-        (ts_ns, json_bytes)
+        ts_ns
     }
 }

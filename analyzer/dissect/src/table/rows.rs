@@ -1,7 +1,7 @@
 //! The rows of one shard, until the writer takes them.
 
 use super::amqp::AmqpRows;
-use super::builders::{BigInt, Text, Time, columns};
+use super::builders::{BigInt, Int, Text, Time, columns};
 use super::call;
 use super::dns::DnsRows;
 use super::flows::FlowRows;
@@ -19,8 +19,10 @@ use crate::plan::{Origin, Plan};
 use crate::protocols::grpc::Protos;
 use crate::protocols::{Anomaly, Call, Output, Row, Stamp};
 use crate::read::Frame;
+use crate::redact::{REDACTED, Redaction, Trace};
 use arrow::array::ArrayRef;
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 columns! {
     /// Rows of `anomalies`.
@@ -50,6 +52,7 @@ columns! {
         tcp_flags: Text,
         tcp_seq: BigInt,
         payload_bytes: BigInt,
+        interface: Int,
     }
 }
 
@@ -123,6 +126,7 @@ pub struct Rows {
     wanted: BTreeSet<&'static str>,
     origin: Origin,
     protos: Option<Protos>,
+    redaction: Option<Arc<Redaction>>,
     captures: Vec<String>,
     tables: Tables,
     bytes: usize,
@@ -138,6 +142,7 @@ impl Rows {
             wanted: plan.tables.clone(),
             origin: origin.clone(),
             protos: plan.protos.clone(),
+            redaction: plan.redaction.clone(),
             captures: Vec::new(),
             tables: Tables::default(),
             bytes: 0,
@@ -196,6 +201,7 @@ impl Rows {
         to.tcp_flags.append_option(tcp.map(|header| flag_letters(header.flags)));
         to.tcp_seq.append_option(tcp.map(|header| header.seq.into()));
         to.payload_bytes.append_option(row.packet.map(|(packet, _)| packet.payload_bytes.into()));
+        to.interface.append_value(frame.interface as i32);
         self.tables.packets.order.push(frame.ts_ns);
         self.bytes += ROW_BYTES / 2;
     }
@@ -225,13 +231,26 @@ impl Rows {
         detail: &str,
         bytes: Option<u64>,
     ) {
+        self.anomaly_in(room, (flow.map(|flow| flow.id), None), ts_ns, kind, detail, bytes);
+    }
+
+    /// The same in a flow and call of these ids.
+    fn anomaly_in(
+        &mut self,
+        room: &'static str,
+        (flow_id, call_id): (Option<i64>, Option<i64>),
+        ts_ns: Option<i64>,
+        kind: &str,
+        detail: &str,
+        bytes: Option<u64>,
+    ) {
         if !self.wanted.contains("anomalies") {
             return;
         }
         let to = &mut self.tables.anomalies.rows;
         to.ts.append_option_ns(ts_ns);
-        to.flow_id.append_option(flow.map(|flow| flow.id));
-        to.call_id.append_null();
+        to.flow_id.append_option(flow_id);
+        to.call_id.append_option(call_id);
         to.room.append_value(room);
         to.kind.append_value(kind);
         to.detail.append_option((!detail.is_empty()).then_some(detail));
@@ -255,6 +274,58 @@ impl Rows {
 impl Output for Rows {
     fn row(&mut self, flow: &Flow, client: Way, call: &Call, row: Row<'_>) {
         self.span(flow, client, call);
+        let Some(redaction) = self.redaction.clone() else { return self.append(flow, client, call, row, None) };
+        // What was hidden is told whether its table is made or not, as other anomalies are.
+        if !self.wanted.contains("anomalies") && !self.wants(&row) {
+            return;
+        }
+        let (mut trace, mut of_messages) = (Trace::default(), Trace::default());
+        redaction.row(row, &mut trace, &mut |row| {
+            let messages = match row {
+                Row::Grpc(carried) => {
+                    let mut json = carried.json(self.protos.as_ref());
+                    redaction.messages(carried, self.protos.as_ref(), &mut json, &mut of_messages);
+                    Some(json)
+                }
+                _ => None,
+            };
+            self.append(flow, client, call, row, messages);
+        });
+        let ids = (Some(flow.id), Some(call::id(flow, client, call)));
+        for (kind, detail) in redaction.told(&trace).chain(redaction.told(&of_messages)) {
+            self.anomaly_in("redact", ids, Some(call::start_ns(flow, call)), kind, &detail, None);
+        }
+    }
+
+    fn anomaly(&mut self, flow: &Flow, stamp: &Stamp, anomaly: Anomaly) {
+        // Details may quote what was sent, and no rule can tell.
+        let detail = if self.redaction.is_some() && !anomaly.detail.is_empty() { REDACTED } else { &anomaly.detail };
+        let bytes = Some(stamp.bytes);
+        self.anomaly_of("protocols", Some(flow), Some(stamp.first_ns), anomaly.kind, detail, bytes);
+    }
+}
+
+impl Rows {
+    /// Whether a row is one of a table that is made.
+    fn wants(&self, row: &Row<'_>) -> bool {
+        let table = match row {
+            Row::Amqp(_) => "amqp",
+            Row::Dns(_) => "dns",
+            Row::Graphql(_) => "graphql",
+            Row::Grpc(_) => "grpc",
+            Row::Http(_) => "http",
+            Row::Kafka(_) => "kafka",
+            Row::KafkaRecord(_) => "kafka_records",
+            Row::Redis(_) => "redis",
+            Row::Tls(_) => "tls",
+            #[cfg(test)]
+            Row::Echo(_) => "echo",
+        };
+        self.wanted.contains(table)
+    }
+
+    /// Appends a row to its table. `messages` are those of a gRPC call as JSON, where they are not as sent.
+    fn append(&mut self, flow: &Flow, client: Way, call: &Call, row: Row<'_>, messages: Option<[Option<String>; 2]>) {
         let node = self.origin.node.as_deref();
         match row {
             Row::Amqp(message) if self.wanted.contains("amqp") => {
@@ -274,10 +345,10 @@ impl Output for Rows {
                 self.bytes += ROW_BYTES + texts.into_iter().flatten().map(String::len).sum::<usize>();
             }
             Row::Grpc(carried) if self.wanted.contains("grpc") => {
-                let (ts_ns, json_bytes) =
-                    self.tables.grpc.rows.append(flow, client, call, carried, self.protos.as_ref(), node);
+                let json = messages.unwrap_or_else(|| carried.json(self.protos.as_ref()));
+                self.bytes += ROW_BYTES + json.iter().flatten().map(String::len).sum::<usize>();
+                let ts_ns = self.tables.grpc.rows.append(flow, client, call, carried, json, node);
                 self.tables.grpc.order.push(ts_ns);
-                self.bytes += ROW_BYTES + json_bytes;
             }
             Row::Http(exchange) if self.wanted.contains("http") => {
                 let ts_ns = self.tables.http.rows.append(flow, client, call, exchange, node);
@@ -310,17 +381,6 @@ impl Output for Rows {
             }
             _ => {}
         }
-    }
-
-    fn anomaly(&mut self, flow: &Flow, stamp: &Stamp, anomaly: Anomaly) {
-        self.anomaly_of(
-            "protocols",
-            Some(flow),
-            Some(stamp.first_ns),
-            anomaly.kind,
-            &anomaly.detail,
-            Some(stamp.bytes),
-        );
     }
 }
 

@@ -61,7 +61,8 @@ pub struct Message {
 }
 
 impl Message {
-    fn new(sender: Side, channel: u16, class: impl Into<Cow<'static, str>>) -> Self {
+    /// One of which nothing more is known.
+    pub fn new(sender: Side, channel: u16, class: impl Into<Cow<'static, str>>) -> Self {
         Self {
             sender,
             channel,

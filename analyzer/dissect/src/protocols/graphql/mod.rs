@@ -19,7 +19,7 @@ use super::{Anomaly, Call, Row, Sink};
 use request::Asked;
 
 /// One operation.
-#[derive(Debug, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Operation {
     /// 'query', 'mutation' or 'subscription', where the document and the request tell.
     pub kind: Option<&'static str>,

@@ -18,6 +18,7 @@ pub use protos::{Protos, ProtosError};
 use super::Anomaly;
 use super::http::{EndReason, Exchange, Message, unescape};
 use message::Known;
+use prost_reflect::MethodDescriptor;
 
 /// One side of a call.
 #[derive(Debug)]
@@ -61,6 +62,18 @@ impl<'a> Call<'a> {
         let response = exchange.response.as_ref().map(|message| Half::of(message, gap));
         let named = [&request, &response].into_iter().flatten().any(|half| half.format.is_some());
         named.then_some(Self { exchange, request, response })
+    }
+
+    /// The exchange that carried it.
+    pub fn exchange(&self) -> &'a Exchange {
+        self.exchange
+    }
+
+    /// Whether the fields of its messages have their names in [`Self::json`]: of the request, then of the response.
+    pub fn has_names(&self, protos: Option<&Protos>) -> [bool; 2] {
+        let declared = self.method(protos).is_some();
+        [&self.request, &self.response]
+            .map(|half| declared || half.as_ref().is_some_and(|half| half.format.as_deref() == Some("json")))
     }
 
     /// Full name of the service, and its method (HTTP2 "Path").
@@ -131,10 +144,7 @@ impl<'a> Call<'a> {
 
     /// Messages as JSON: of the request, then of the response.
     pub fn json(&self, protos: Option<&Protos>) -> [Option<String>; 2] {
-        let method = protos.and_then(|protos| {
-            let (Some(service), Some(method)) = self.service_and_method() else { return None };
-            protos.method(std::str::from_utf8(service).ok()?, std::str::from_utf8(method).ok()?)
-        });
+        let method = self.method(protos);
         let (mut asked, mut answered) = (Known::default(), Known::default());
         if let Some(method) = method {
             asked = Known { kind: Some(method.input()), streams: method.is_client_streaming() };
@@ -169,6 +179,11 @@ impl<'a> Call<'a> {
         if self.header("grpc-timeout").is_some() && self.deadline_ms().is_none() {
             say(Anomaly::new("grpc_bad_timeout"));
         }
+    }
+
+    fn method(&self, protos: Option<&Protos>) -> Option<MethodDescriptor> {
+        let (service, method) = self.service_and_method();
+        protos?.method(std::str::from_utf8(service?).ok()?, std::str::from_utf8(method?).ok()?)
     }
 
     fn header(&self, name: &str) -> Option<&'a [u8]> {

@@ -185,6 +185,26 @@ pub fn headers(bytes: &[u8]) -> impl Iterator<Item = Header<'_>> {
     })
 }
 
+/// Headers as format 2 has them.
+pub fn write_headers<'a>(headers: impl ExactSizeIterator<Item = Header<'a>>) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    write_varint(&mut bytes, headers.len() as i64);
+    for text in headers.flat_map(|(name, value)| [name, value]) {
+        write_varint(&mut bytes, text.map_or(-1, |text| text.len() as i64));
+        bytes.extend_from_slice(text.unwrap_or_default());
+    }
+    bytes
+}
+
+fn write_varint(to: &mut Vec<u8>, value: i64) {
+    let mut left = (value << 1 ^ value >> 63) as u64;
+    while left >= 0x80 {
+        to.push(left as u8 | 0x80);
+        left >>= 7;
+    }
+    to.push(left as u8);
+}
+
 /// Messages of format 0 or 1, inside of a compressed one where there is one.
 fn messages(set: &[u8], outer: Option<&Message<'_>>, to: &mut dyn FnMut(&Record<'_>)) -> Result<(), &'static str> {
     // Inside of format 1 offsets count from the first message; the outer one has the last's (KIP-31).

@@ -26,6 +26,8 @@ mod wire;
 use super::{Detection, Look, Protocol, Side};
 use wire::Probe;
 
+pub use batch::write_headers;
+
 /// A request, its response, or both.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Exchange {
@@ -94,6 +96,14 @@ impl<'a> Record<'a> {
     /// Names and values of its headers; none in the message formats that have no headers.
     pub fn headers(&self) -> Option<impl Iterator<Item = Header<'a>> + use<'a>> {
         self.headers.map(batch::headers)
+    }
+
+    /// The same record with other headers, as [`write_headers`] has them.
+    pub fn with_headers<'b>(self, headers: Option<&'b [u8]>) -> Record<'b>
+    where
+        'a: 'b,
+    {
+        Record { headers, ..self }
     }
 }
 

@@ -167,6 +167,7 @@ fn play(frames: &[Vec<u8>]) -> (PerWay<u32>, PerWay<u64>, bool) {
             wire_bytes: length,
             link: LinkType(1),
             interface: 0,
+            heard: Default::default(),
             file_offset: 0,
         });
         stretch.bytes.extend_from_slice(frame);

@@ -32,6 +32,7 @@ fn flow() -> Flow {
         ts_ns: 0,
         file_offset: 0,
         interface: 0,
+        heard: Default::default(),
         captured_bytes: 0,
         wire_bytes: 0,
         key,

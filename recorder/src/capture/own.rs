@@ -1,0 +1,104 @@
+//! The connections this process opened: its uploads, which it must not record, for each would be uploaded in turn.
+//!
+//! They are known by both addresses and both ports, from our own sockets, and only in our own network namespace. So what
+//! is left out is nobody else's: while a connection is ours nobody can have those ports, and who opens one with the same
+//! ports a moment later is told apart by its first packet.
+
+use super::ends::Ends;
+use super::sys;
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+/// Our connections.
+#[derive(Debug, Default)]
+pub struct OwnConnections {
+    /// When each was last open: our end, and the other.
+    known: HashMap<[SocketAddr; 2], Instant>,
+    looked: Option<Instant>,
+    /// Somebody opened a connection since we looked.
+    opened: bool,
+}
+
+/// We look again when somebody opened a connection, but not more often: looking takes some 50 µs.
+const LOOK: Duration = Duration::from_millis(20);
+
+/// How long the last packets of a connection may take.
+const LINGER: Duration = Duration::from_secs(2);
+
+const TCP: u8 = 6;
+
+impl OwnConnections {
+    /// Whether a packet of our network namespace is of one of our connections.
+    pub fn has(&mut self, ends: &Ends) -> bool {
+        if ends.protocol != TCP {
+            return false;
+        }
+        self.opened |= ends.opens;
+        if self.looked.is_none_or(|looked| self.opened && looked.elapsed() >= LOOK) {
+            self.look();
+        }
+        let open = [[ends.from, ends.to], [ends.to, ends.from]].iter().find_map(|pair| self.known.get(pair)).copied();
+        // One that is opened is ours if it is open now.
+        open.is_some_and(|open| !ends.opens || Some(open) == self.looked)
+    }
+
+    fn look(&mut self) {
+        let now = Instant::now();
+        self.looked = Some(now);
+        self.opened = false;
+        self.known.retain(|_, open| now.duration_since(*open) < LINGER);
+        let sockets = sys::own_sockets();
+        // Whoever asks us for metrics opened the connection, and is none of ours.
+        let is_asked = |local: SocketAddr| {
+            sockets.iter().any(|socket| socket.remote.is_none() && socket.local.port() == local.port())
+        };
+        for socket in &sockets {
+            if let Some(remote) = socket.remote
+                && !is_asked(socket.local)
+            {
+                self.known.insert([socket.local, remote], now);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::net::{TcpListener, TcpStream};
+
+    #[test]
+    fn what_we_opened_is_ours_and_nothing_else() {
+        let ends = |from, to, opens| Ends { protocol: TCP, from, to, opens };
+        let mut own = OwnConnections::default();
+        let asked = TcpListener::bind("127.0.0.1:0").unwrap();
+        let asked_at = asked.local_addr().unwrap();
+        // Another process asks us: no socket of it is ours.
+        let connect = format!("exec 3<>/dev/tcp/127.0.0.1/{}; echo; read x", asked_at.port());
+        let mut process = std::process::Command::new("bash");
+        process.args(["-c", &connect]).stdin(std::process::Stdio::piped()).stdout(std::process::Stdio::null());
+        let mut process = process.spawn().unwrap();
+        let (_asked, who) = asked.accept().unwrap();
+        assert!(!own.has(&ends(who, asked_at, true)), "they opened it");
+
+        // A listener of another process; for us it is where we connect to.
+        let serve = "import socket\nl = socket.create_server(('127.0.0.1', 0))\nprint(l.getsockname()[1], flush=True)\n\
+                     p, _ = l.accept()\np.recv(1)";
+        let mut server = std::process::Command::new("python3");
+        let mut server = server.args(["-c", serve]).stdout(std::process::Stdio::piped()).spawn().unwrap();
+        let mut port = String::new();
+        std::io::BufRead::read_line(&mut std::io::BufReader::new(server.stdout.take().unwrap()), &mut port).unwrap();
+        let stream = TcpStream::connect(("127.0.0.1", port.trim().parse().unwrap())).unwrap();
+        let [from, to] = [stream.local_addr().unwrap(), stream.peer_addr().unwrap()];
+        std::thread::sleep(LOOK);
+        assert!(!own.has(&ends(from, to, false)), "nobody looked since");
+        assert!(own.has(&ends(from, to, true)) && own.has(&ends(to, from, false)));
+        assert!(!own.has(&ends(from, who, false)));
+        drop(stream);
+        assert!(own.has(&ends(to, from, false)), "its last packets");
+        server.wait().unwrap();
+        drop(process.stdin.take());
+        process.wait().unwrap();
+    }
+}

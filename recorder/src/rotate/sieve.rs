@@ -1,0 +1,144 @@
+//! What of the packets that came from the rings is not kept after all, and why: the recorder's own uploads, and flows
+//! that are too much.
+
+use crate::capture::{Ends, OwnConnections, Packet};
+
+/// Why a packet is left out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LeftOut {
+    /// It is of an upload of this recorder.
+    Own,
+    /// Its flow is one of those that the rate cap leaves out.
+    Sampled,
+}
+
+/// What is left out.
+#[derive(Debug, Default)]
+pub struct Sieve {
+    own: OwnConnections,
+    cap: Option<RateCap>,
+}
+
+impl Sieve {
+    /// Leaves out our own uploads, and what is beyond `packets_per_second`.
+    pub fn new(packets_per_second: Option<u64>) -> Self {
+        Self { own: OwnConnections::default(), cap: packets_per_second.map(RateCap::new) }
+    }
+
+    /// Why a packet is left out; none if it is kept. `is_here`: it is of the recorder's own network namespace.
+    pub fn look(&mut self, packet: &Packet<'_>, is_here: bool) -> Option<LeftOut> {
+        if !is_here && self.cap.is_none() {
+            return None;
+        }
+        let ends = Ends::of(packet)?;
+        if is_here && self.own.has(&ends) {
+            return Some(LeftOut::Own);
+        }
+        let kept = self.cap.as_mut().is_none_or(|cap| cap.keeps(ends.flow_hash(), packet.time_ns));
+        (!kept).then_some(LeftOut::Sampled)
+    }
+}
+
+/// Keeps all packets of some flows, and none of others, so that about so many are kept in a second: which, their hash
+/// says, the same on every node. Each halving of what is kept leaves out half of the flows that were kept until then.
+#[derive(Debug)]
+struct RateCap {
+    packets_per_interval: u64,
+    /// Flows are kept whose hash begins with so many zeroes.
+    halvings: u32,
+    interval: u64,
+    kept: u64,
+    /// Intervals in a row in which twice as many would have been few enough.
+    quiet: u32,
+}
+
+/// The rate is measured and bounded in each tenth of a second.
+const INTERVAL_NS: u64 = 100_000_000;
+
+/// After a second without need, twice as many flows are kept.
+const QUIET_INTERVALS: u32 = 10;
+
+/// One flow of 65536 is kept at least: a lone flow may be more than the cap.
+const HALVINGS_MAX: u32 = 16;
+
+impl RateCap {
+    fn new(packets_per_second: u64) -> Self {
+        let packets_per_interval = (packets_per_second * INTERVAL_NS / 1_000_000_000).max(1);
+        Self { packets_per_interval, halvings: 0, interval: 0, kept: 0, quiet: 0 }
+    }
+
+    fn keeps(&mut self, flow_hash: u64, time_ns: u64) -> bool {
+        let interval = time_ns / INTERVAL_NS;
+        if interval != self.interval {
+            self.begin(interval);
+        }
+        if flow_hash.leading_zeros() < self.halvings {
+            return false;
+        }
+        self.kept += 1;
+        if self.kept > self.packets_per_interval && self.halvings < HALVINGS_MAX {
+            self.halvings += 1;
+            self.kept = 0;
+            self.quiet = 0;
+            tracing::info!(halvings = self.halvings, "rate cap: half of the flows are left out");
+        }
+        true
+    }
+
+    fn begin(&mut self, interval: u64) {
+        let few = self.kept <= self.packets_per_interval / 4;
+        // Packets of several processors go back and forth a little; a clock that was set begins anew.
+        let passed = interval.saturating_sub(self.interval).min(QUIET_INTERVALS.into()) as u32;
+        self.quiet = if few { self.quiet + passed } else { 0 };
+        if self.quiet >= QUIET_INTERVALS && self.halvings > 0 {
+            self.halvings -= 1;
+            self.quiet = 0;
+            tracing::info!(halvings = self.halvings, "rate cap: twice as many flows are kept");
+        }
+        (self.interval, self.kept) = (interval, 0);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeMap;
+
+    /// Packets of `flows` flows, one of each in turn, spread over time; how many of each flow were kept in each second.
+    fn kept(cap: &mut RateCap, flows: u64, per_second: u64, seconds: u64) -> Vec<BTreeMap<u64, u64>> {
+        (0..seconds)
+            .map(|second| {
+                let mut kept = BTreeMap::new();
+                for packet in 0..per_second {
+                    let flow = packet % flows;
+                    let hash =
+                        flow.wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(32).wrapping_mul(0xff51_afd7_ed55_8ccd);
+                    let time_ns = second * 1_000_000_000 + packet * 1_000_000_000 / per_second;
+                    if cap.keeps(hash, time_ns) {
+                        *kept.entry(flow).or_default() += 1;
+                    }
+                }
+                kept
+            })
+            .collect()
+    }
+
+    #[test]
+    fn below_the_cap_everything_is_kept() {
+        let mut cap = RateCap::new(1000);
+        assert!(kept(&mut cap, 100, 1000, 5).iter().all(|second| second.values().sum::<u64>() == 1000));
+    }
+
+    #[test]
+    fn above_it_whole_flows_are_left_out_and_come_back() {
+        let mut cap = RateCap::new(1000);
+        let seconds = kept(&mut cap, 1000, 50_000, 5);
+        let [.., last] = &seconds[..] else { panic!("five seconds") };
+        let all: u64 = last.values().sum();
+        assert!((200..=1000).contains(&all), "{all} packets");
+        assert!(last.values().all(|packets| *packets == 50), "a flow is kept whole or not at all");
+        let mut cap = RateCap { interval: 0, ..cap };
+        let later = kept(&mut cap, 1000, 20, 12);
+        assert_eq!(later.last().unwrap().values().sum::<u64>(), 20, "with so few, all are kept again");
+    }
+}

@@ -1,0 +1,121 @@
+//! Whose packets are recorded: a target is a network namespace with its interfaces.
+//!
+//! Enters: the selectors of a window. Leaves: [`Change`]s, rings that were opened inside the targets there are, and
+//! targets that are gone. Refused: targets for whose rings no memory is left; that is said, and they are opened once
+//! others are closed.
+//!
+//!     Source: own, named, processes ──▶ There ──▶ Scout ── rings ──▶ capture thread
+//!                                                   └◀─ closed ─────┘
+//!
+//! A ring holds its namespace, which stays until the ring is closed: so who looks for targets, and not the kernel,
+//! says that one is gone.
+
+mod cgroup;
+mod fixed;
+mod processes;
+mod scout;
+
+pub use cgroup::{Owner, fuzz};
+pub use scout::Scout;
+
+use crate::capture::Ring;
+use formats::pcapng::Target;
+use std::collections::BTreeMap;
+use std::fs;
+use std::io;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// What changed since the last look.
+#[derive(Debug)]
+pub enum Change {
+    /// A ring was opened inside a target.
+    Appeared {
+        /// The ring; it keeps packets already.
+        ring: Box<Ring>,
+        /// Whose packets these are.
+        target: Arc<Target>,
+    },
+    /// A target is gone, or not chosen any more.
+    Gone {
+        /// Its namespace.
+        netns: u64,
+    },
+}
+
+impl Change {
+    /// The namespace it is about.
+    pub fn netns(&self) -> u64 {
+        match self {
+            Self::Appeared { target, .. } => target.netns,
+            Self::Gone { netns } => *netns,
+        }
+    }
+}
+
+/// Why nothing can be said about targets.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum TargetError {
+    /// The kernel lets us not see where other processes are.
+    #[error(
+        "finding the network namespaces of other processes needs the capability CAP_SYS_PTRACE, and their host's \
+         processes to be seen (hostPID in a pod): {source}"
+    )]
+    NotAllowed {
+        /// What the kernel said.
+        source: io::Error,
+    },
+    /// Another fault.
+    #[error("{}: {source}", path.display())]
+    System {
+        /// What was looked at.
+        path: PathBuf,
+        /// What the kernel said.
+        source: io::Error,
+    },
+}
+
+/// A target there is, and where it can be entered.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Sighting {
+    /// What is known of it.
+    pub target: Target,
+    /// A file that leads into its namespace, as long as that is there.
+    pub door: PathBuf,
+}
+
+/// The targets there are, by namespace.
+#[derive(Debug, Default)]
+pub struct There(pub BTreeMap<u64, Sighting>);
+
+impl There {
+    /// Adds a target, or what it tells of one that is there already.
+    pub fn add(&mut self, target: Target, door: PathBuf) {
+        match self.0.get_mut(&target.netns) {
+            Some(known) => known.target.learn(target),
+            None => drop(self.0.insert(target.netns, Sighting { target, door })),
+        }
+    }
+}
+
+/// Somebody who knows targets.
+pub trait Source: Send {
+    /// Adds the targets there are now to `there`, or what is known of those that others have added before: a source that
+    /// knows names comes after one that knows containers.
+    ///
+    /// # Errors
+    /// When it cannot know. What it told before holds until it can.
+    fn look(&mut self, there: &mut There) -> Result<(), TargetError>;
+}
+
+/// The network namespace a file leads into; none where it is no such file, or gone.
+fn namespace(door: &Path) -> Option<u64> {
+    // Where a mount did not come through to us, the file it should cover is an empty one of another file system.
+    let own = fs::metadata(OWN).ok()?;
+    fs::metadata(door).ok().filter(|found| found.dev() == own.dev()).map(|found| found.ino())
+}
+
+/// Leads into the recorder's own network namespace.
+const OWN: &str = "/proc/self/ns/net";

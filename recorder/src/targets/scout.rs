@@ -1,0 +1,336 @@
+//! Looks for targets again and again, opens rings inside those that are chosen, and says which are gone.
+
+use super::fixed::{Named, Own, Paths};
+use super::processes::Processes;
+use super::{Change, Sighting, Source, There, namespace};
+use crate::capture::{CaptureError, Ring, RingOptions, Selection, enter_network};
+use crate::limits;
+use crate::schedule::{Interface, Place, Selector};
+use formats::pcapng::Target;
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
+use std::time::{Duration, Instant};
+
+/// Looks for targets.
+pub struct Scout {
+    sources: Vec<Box<dyn Source>>,
+    chosen: Vec<Selector>,
+    exclude: Vec<Selector>,
+    /// What rings are like, but for their interfaces and size.
+    options: RingOptions,
+    memory: Memory,
+    /// Targets with a ring: bytes of the ring, and for how many looks the target was missing.
+    open: BTreeMap<u64, Opened>,
+    /// Why others have none, as it was said.
+    refused: HashMap<u64, String>,
+    /// What sources said that went wrong.
+    failed: HashSet<String>,
+}
+
+/// A target with a ring.
+#[derive(Debug, Clone, Copy)]
+struct Opened {
+    ring_bytes: usize,
+    missing_looks: u32,
+}
+
+/// A target is gone when it was missing so many times: a process that becomes another may be missed once.
+const MISSING_LOOKS: u32 = 2;
+
+/// Memory of all rings together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Memory {
+    bytes: usize,
+    left_bytes: usize,
+    /// What a target gets while there is enough.
+    share_bytes: usize,
+}
+
+impl Memory {
+    fn new(bytes: usize) -> Self {
+        let bytes = bytes.clamp(limits::RING_BYTES_MIN, limits::RING_BYTES_MAX);
+        Self { bytes, left_bytes: bytes, share_bytes: bytes }
+    }
+
+    /// Divides it for `targets` targets that are there and, if others may come, as many again.
+    fn divide(&mut self, targets: usize, others_may_come: bool) {
+        let parts = if others_may_come { (2 * targets).max(4) } else { targets.max(1) };
+        self.share_bytes = size(self.bytes / parts);
+    }
+
+    /// Takes a share, or where less is left half of that; none when it is too small for a ring.
+    fn take(&mut self) -> Option<usize> {
+        let bytes = if self.left_bytes >= self.share_bytes { self.share_bytes } else { size(self.left_bytes / 2) };
+        self.left_bytes = self.left_bytes.checked_sub(bytes)?;
+        Some(bytes)
+    }
+
+    fn give_back(&mut self, bytes: usize) {
+        self.left_bytes += bytes;
+    }
+}
+
+/// The largest size of a ring up to that: whole blocks.
+fn size(bytes: usize) -> usize {
+    let bytes = bytes.max(limits::TARGET_RING_BYTES_MIN);
+    bytes - bytes % limits::block_bytes(bytes)
+}
+
+/// Most of a processor that looking may take: a look that takes long is followed by a long pause.
+const PAUSE_PER_LOOK: u32 = 300;
+
+impl Scout {
+    /// Of a window that records `chosen` and leaves out `exclude`. Rings are as in `options`, but their interfaces may be
+    /// the selector's; all of them together have the size that it says.
+    pub fn new(chosen: &[Selector], exclude: &[Selector], options: RingOptions) -> Self {
+        let all = || chosen.iter().chain(exclude);
+        let mut sources: Vec<Box<dyn Source>> = Vec::new();
+        sources.push(Box::new(Own));
+        if all().any(|selector| selector.place() == Place::Named) {
+            sources.push(Box::new(Named::default()));
+        }
+        let paths: Vec<_> = chosen.iter().filter_map(door).collect();
+        if !paths.is_empty() {
+            sources.push(Box::new(Paths(paths)));
+        }
+        if all().any(|selector| selector.place() == Place::Processes || selector.asks_whose()) {
+            sources.push(Box::new(Processes::new()));
+        }
+        Self {
+            sources,
+            chosen: chosen.to_vec(),
+            exclude: exclude.to_vec(),
+            memory: Memory::new(options.ring_bytes),
+            options,
+            open: BTreeMap::new(),
+            refused: HashMap::new(),
+            failed: HashSet::new(),
+        }
+    }
+
+    /// Whether targets may come and go.
+    pub fn follows(&self) -> bool {
+        self.chosen.iter().any(|selector| selector.place() != Place::Host)
+    }
+
+    /// Looks for the first time: opens rings inside the targets there are.
+    ///
+    /// # Errors
+    /// Of our own namespace, when it is chosen: that one is there, and will not be better later.
+    pub fn begin(&mut self, tell: &Sender<Change>) -> Result<(), CaptureError> {
+        let chosen = self.look();
+        self.memory.divide(chosen.len(), self.follows());
+        for (sighting, interfaces) in chosen {
+            let host = sighting.target.host;
+            if let Err(error) = self.open(sighting, interfaces, tell)
+                && host
+            {
+                return Err(error);
+            }
+        }
+        let Memory { bytes, left_bytes, share_bytes } = self.memory;
+        let targets = self.open.len();
+        tracing::info!(targets, ring_bytes = bytes, target_ring_bytes = share_bytes, left_bytes, "rings are open");
+        Ok(())
+    }
+
+    /// Follows targets that come and go, until nobody tells any more which rings are `closed`.
+    pub fn follow(mut self, tell: &Sender<Change>, closed: &Receiver<u64>) {
+        let mut pause = limits::LOOK;
+        loop {
+            let until = Instant::now() + pause;
+            loop {
+                match closed.recv_timeout(until.saturating_duration_since(Instant::now())) {
+                    Ok(netns) => self.closed(netns),
+                    Err(RecvTimeoutError::Timeout) => break,
+                    Err(RecvTimeoutError::Disconnected) => return,
+                }
+            }
+            let begun = Instant::now();
+            self.compare(tell);
+            pause = pause_after(begun.elapsed());
+        }
+    }
+
+    /// Opens rings of targets that appeared, and says which targets are gone.
+    fn compare(&mut self, tell: &Sender<Change>) {
+        let chosen = self.look();
+        let there: HashSet<u64> = chosen.iter().map(|(sighting, _)| sighting.target.netns).collect();
+        for (&netns, opened) in &mut self.open {
+            opened.missing_looks = if there.contains(&netns) { 0 } else { opened.missing_looks + 1 };
+            if opened.missing_looks == MISSING_LOOKS {
+                tracing::info!(netns, "target is gone");
+                tell.send(Change::Gone { netns }).ok();
+            }
+        }
+        self.refused.retain(|netns, _| there.contains(netns));
+        for (sighting, interfaces) in chosen {
+            if !self.open.contains_key(&sighting.target.netns) {
+                self.open(sighting, interfaces, tell).ok(); // Was said.
+            }
+        }
+    }
+
+    fn closed(&mut self, netns: u64) {
+        if let Some(opened) = self.open.remove(&netns) {
+            self.memory.give_back(opened.ring_bytes);
+        }
+    }
+
+    /// The chosen targets there are, with the interfaces to listen on.
+    fn look(&mut self) -> Vec<(Sighting, Vec<Interface>)> {
+        let mut there = There::default();
+        for source in &mut self.sources {
+            if let Err(error) = source.look(&mut there) {
+                let error = error.to_string();
+                if !self.failed.contains(&error) {
+                    tracing::error!(%error, "targets are not all known");
+                    self.failed.insert(error);
+                }
+            }
+        }
+        let at_place = |selectors: &[Selector]| -> Vec<_> {
+            selectors.iter().map(|selector| door(selector).and_then(|door| namespace(&door))).collect()
+        };
+        let (chosen_at, exclude_at) = (at_place(&self.chosen), at_place(&self.exclude));
+        let fits = |(selector, at): &(&Selector, &Option<u64>), target: &Target| selector.fits(target, **at);
+        let mut chosen = Vec::new();
+        for sighting in there.0.into_values() {
+            let target = &sighting.target;
+            let meant: Vec<_> = self.chosen.iter().zip(&chosen_at).filter(|pair| fits(pair, target)).collect();
+            if !meant.is_empty() && !self.exclude.iter().zip(&exclude_at).any(|pair| fits(&pair, target)) {
+                // Whoever names no interface leaves that to the window.
+                let names = match meant.iter().any(|(selector, _)| selector.interfaces().is_empty()) {
+                    true => Vec::new(),
+                    false => meant.iter().flat_map(|(selector, _)| selector.interfaces()).cloned().collect(),
+                };
+                chosen.push((sighting, names));
+            }
+        }
+        chosen
+    }
+
+    /// Opens a ring inside a target. What goes wrong is said once.
+    fn open(
+        &mut self,
+        sighting: Sighting,
+        interfaces: Vec<Interface>,
+        tell: &Sender<Change>,
+    ) -> Result<(), CaptureError> {
+        let netns = sighting.target.netns;
+        let label = sighting.target.label();
+        match self.try_open(&sighting, &interfaces) {
+            Ok((ring, ring_bytes)) => {
+                tracing::info!(target = label, netns, ring_bytes, "ring opened");
+                self.refused.remove(&netns);
+                self.open.insert(netns, Opened { ring_bytes, missing_looks: 0 });
+                tell.send(Change::Appeared { ring: Box::new(ring), target: Arc::new(sighting.target) }).ok();
+                Ok(())
+            }
+            Err(error) => {
+                let said = error.to_string();
+                if self.refused.get(&netns) != Some(&said) {
+                    tracing::error!(target = label, netns, %error, "target is not recorded");
+                    self.refused.insert(netns, said);
+                }
+                Err(error)
+            }
+        }
+    }
+
+    fn try_open(&mut self, sighting: &Sighting, interfaces: &[Interface]) -> Result<(Ring, usize), CaptureError> {
+        let mut options = self.options.clone();
+        if !interfaces.is_empty() {
+            let names: Vec<_> = interfaces.iter().map(|name| name.as_str().to_owned()).collect();
+            options.selection = Selection::new(&names)?;
+        }
+        options.must_exist = sighting.target.host;
+        let Some(ring_bytes) = self.memory.take() else {
+            return Err(CaptureError::NoMemory { bytes: self.memory.bytes, rings: self.open.len() });
+        };
+        options.ring_bytes = ring_bytes;
+        let opened = match sighting.target.host {
+            true => Ring::open(options),
+            false => open_inside(&sighting.door, sighting.target.netns, options),
+        };
+        if opened.is_err() {
+            self.memory.give_back(ring_bytes);
+        }
+        Ok((opened?, ring_bytes))
+    }
+}
+
+/// Where the namespace of a selector can be entered, if it says so.
+fn door(selector: &Selector) -> Option<PathBuf> {
+    match selector.place() {
+        Place::Path(path) => Some(path.to_owned()),
+        Place::Process(pid) => Some(format!("/proc/{pid}/ns/net").into()),
+        Place::Host | Place::Named | Place::Processes => None,
+    }
+}
+
+fn pause_after(look: Duration) -> Duration {
+    look.saturating_mul(PAUSE_PER_LOOK).max(limits::LOOK).min(limits::LOOK_MAX)
+}
+
+/// Opens a ring inside a namespace: on a thread of its own, which is in there for as long as that takes.
+fn open_inside(door: &Path, netns: u64, options: RingOptions) -> Result<Ring, CaptureError> {
+    let inside = move || {
+        let system = |action| move |source| CaptureError::System { action, source };
+        let namespace = File::open(door).map_err(system("open the target's network namespace"))?;
+        let found = namespace.metadata().map_err(system("open the target's network namespace"))?;
+        if found.ino() != netns {
+            // Its last process ended, and another has its number.
+            return Err(system("find the target again")(io::ErrorKind::NotFound.into()));
+        }
+        enter_network(&namespace).map_err(|source| match source.kind() {
+            io::ErrorKind::PermissionDenied => CaptureError::NotAllowedInside(source),
+            _ => system("enter the target's network namespace")(source),
+        })?;
+        Ring::open(options)
+    };
+    std::thread::scope(|scope| {
+        let thread = std::thread::Builder::new().name("opener".into()).spawn_scoped(scope, inside);
+        let thread = thread.map_err(|source| CaptureError::System { action: "begin a thread", source })?;
+        thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MIB: usize = 1 << 20;
+
+    #[test]
+    fn memory_is_divided_and_never_more_than_there_is() {
+        let mut lone = Memory::new(32 * MIB);
+        lone.divide(1, false);
+        assert_eq!((lone.take(), lone.left_bytes), (Some(32 * MIB), 0));
+
+        let mut many = Memory::new(32 * MIB);
+        many.divide(3, true);
+        let taken: Vec<_> = std::iter::from_fn(|| many.take()).collect();
+        assert_eq!(taken[..6], [5 * MIB + MIB / 4; 6], "six parts, in whole blocks");
+        assert!(taken.iter().sum::<usize>() <= 32 * MIB && many.left_bytes < limits::TARGET_RING_BYTES_MIN);
+        assert!(taken.iter().all(|bytes| *bytes >= limits::TARGET_RING_BYTES_MIN));
+        many.give_back(taken[0]);
+        assert_eq!(many.take(), Some(taken[0]));
+
+        let mut crowd = Memory::new(32 * MIB);
+        crowd.divide(500, true);
+        assert_eq!(std::iter::from_fn(|| crowd.take()).count(), 64);
+    }
+
+    #[test]
+    fn looking_takes_a_small_part_of_the_time() {
+        assert_eq!(pause_after(Duration::from_micros(100)), limits::LOOK);
+        assert_eq!(pause_after(Duration::from_millis(4)), Duration::from_millis(1200));
+        assert_eq!(pause_after(Duration::from_secs(9)), limits::LOOK_MAX);
+    }
+}
