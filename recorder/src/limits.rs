@@ -1,7 +1,7 @@
 //! Every bound we chose, its arithmetic and its reason.
 //!
-//! Together they are the recorder's memory: 32 MiB ring, 6 MiB batches, 1 MiB compressed, about 2 MiB of
-//! zstd, and the program: below 64 MiB resident whatever the traffic.
+//! Together they are the recorder's memory, [`memory_bytes_max`]: below 64 MiB resident whatever the traffic, with
+//! the ring there is by default.
 
 use crate::schedule::Percent;
 use std::time::Duration;
@@ -83,6 +83,25 @@ pub const FILTER_DEPTH_MAX: u32 = 64;
 /// zstd level of segments: 1 is what leaves the second core to its owner.
 pub const ZSTD_LEVEL: i32 = 1;
 
+/// A capture that has not turned for this time has stalled, unless the configuration says otherwise: twenty times
+/// what a turn takes with a disk that answers, and before a ring of a quiet node is full.
+pub const STALL_DEFAULT: Duration = Duration::from_secs(10);
+
+/// How often it is looked whether a capture has stalled.
+pub const ALARM: Duration = Duration::from_secs(1);
+
+/// How often the spool is looked at.
+pub const SPOOL_LOOK: Duration = Duration::from_secs(5);
+
+/// How long counts of a target that is gone are still told: several times what lies between scrapes.
+pub const SERIES_KEPT: Duration = Duration::from_secs(600);
+
+/// Connections that are answered at once: a scraper and two probes, and as many again that hang.
+pub const OBSERVERS: usize = 8;
+
+/// How long a request may take to arrive, and its answer to leave.
+pub const REQUEST: Duration = Duration::from_secs(5);
+
 /// Largest zstd frame that recovery accepts [bytes, decompressed]: a batch, its last block and the counts
 /// behind it.
 pub const FRAME_BYTES_MAX: usize = BATCH_BYTES + (SNAP_BYTES_MAX as usize) + (1 << 20);
@@ -122,3 +141,17 @@ pub const CONTROL_PATIENCE: Duration = Duration::from_secs(10);
 
 /// Pause after a connection that could not be accepted.
 pub const CONTROL_PAUSE: Duration = Duration::from_millis(100);
+
+/// Most memory that is resident with `recordings` at once [bytes].
+///
+/// For each: its rings, its batches with room for the packet that is one too many, a compressed batch, and what zstd
+/// needs at [`ZSTD_LEVEL`]. Once: two parts on their way to a store, and the program.
+pub fn memory_bytes_max(recordings: usize, ring_bytes: usize) -> usize {
+    const MIB: usize = 1 << 20;
+    const ZSTD: usize = 2 * MIB;
+    const PROGRAM: usize = 12 * MIB;
+    const PARTS: usize = 2 * (8 * MIB);
+    let rings = ring_bytes.clamp(RING_BYTES_MIN, RING_BYTES_MAX);
+    let batches = BATCHES * (BATCH_BYTES + SNAP_BYTES_MAX as usize);
+    recordings * (rings + batches + BATCH_BYTES + ZSTD) + PARTS + PROGRAM
+}
