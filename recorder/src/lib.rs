@@ -6,6 +6,7 @@ pub mod budget;
 pub mod capture;
 pub mod clock;
 pub mod control;
+pub mod disk;
 pub mod filter;
 pub mod limits;
 pub mod link;
@@ -16,6 +17,8 @@ pub mod recover;
 pub mod rotate;
 pub mod schedule;
 pub mod seal;
+#[cfg(test)]
+mod simulation;
 pub mod spool;
 pub mod targets;
 pub mod upload;

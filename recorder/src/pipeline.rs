@@ -10,17 +10,17 @@
 use crate::budget::{CpuMeter, ThreadClock};
 use crate::capture::{CaptureError, RingOptions, Selection, hurry};
 use crate::clock::{Clock, Deadline, SystemClock};
+use crate::disk::Disk;
 use crate::filter::{Expression, FilterError};
 use crate::limits;
 use crate::orders::Orders;
-use crate::recover::Lock;
-use crate::rotate::{Batch, Compression, OpenSegment, Pump, SegmentOptions, Sieve, Writer};
+use crate::rotate::{Batch, Compression, OpenSegment, Pump, SegmentOptions, Sieve, Untold, Writer};
 use crate::schedule::{Recording, Window};
 use crate::seal::{Chain, SealingError};
 use crate::spool::Spool;
 use crate::targets::{Change, Scout};
 use crate::upload::{Bound, Room};
-use formats::seal::{Close, Counts, EndReason, Volume};
+use formats::seal::{Close, EndReason, Seal, Volume};
 use jiff::Timestamp;
 use std::io;
 use std::num::NonZero;
@@ -74,19 +74,17 @@ pub fn record(
     let window = &recording.window;
     let tap = Tap::open(window, settings)?;
     let folder = spool.folder(&recording.id);
-    std::fs::create_dir_all(&folder)?;
-    let _lock = Lock::take(&folder)?.ok_or_else(|| io::Error::other("another process makes this recording"))?;
+    spool.disk().create_folders(&folder)?;
+    let _lock = spool.disk().lock(&folder)?.ok_or_else(|| io::Error::other("another process makes this recording"))?;
     spool.begin(&recording.id, &window.store)?;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let chain = Chain::new(spool.clone(), recording.id.clone(), recording.configuration_sha256, clock.clone());
     let options = segment_options(window, settings, folder, 0);
     let sealer = |to_seal| seal(chain, bound, window, orders, to_seal);
-    let (captured, mut chain, untold) = run(tap, recording, orders, options, &clock, sealer)?;
-    if untold != Counts::default() {
-        chain.seal_untold(untold)?;
-    }
+    let to_disk = (spool.disk().clone(), options);
+    let (captured, mut chain, untold) = run(tap, recording, orders, to_disk, &clock, sealer)?;
     let reason = captured.as_ref().map_or(EndReason::Failure, EndReason::clone);
-    let close = chain.close(reason, Timestamp::now())?;
+    let close = close(&mut chain, untold, reason, clock.now().wall)?;
     Ok(captured.map(|_| close)?)
 }
 
@@ -125,7 +123,7 @@ impl Tap {
         for _ in 0..limits::BATCHES {
             buffers.send(Vec::new()).expect("the channel has room for all, and its other end is here");
         }
-        let sieve = Sieve::new(window.rate.packets_per_second.map(NonZero::get));
+        let sieve = Sieve::new(window.rate.packets_per_second.map(NonZero::get), scout.follows());
         let pump = Pump::new((changes, tell_closed), (to_write, to_fill), sieve)?;
         Ok(Self { scout, tell, closed, pump, batches, buffers })
     }
@@ -155,12 +153,12 @@ pub(crate) fn run<T: Send>(
     tap: Tap,
     recording: &Recording,
     orders: &Orders,
-    options: SegmentOptions,
+    (disk, options): (Arc<dyn Disk>, SegmentOptions),
     clock: &Arc<dyn Clock>,
     sealer: impl FnOnce(Receiver<OpenSegment>) -> Result<T, RecordError> + Send,
-) -> Result<(Result<EndReason, CaptureError>, T, Counts), RecordError> {
+) -> Result<(Result<EndReason, CaptureError>, T, Untold), RecordError> {
     let Tap { scout, tell, closed, pump, batches, buffers } = tap;
-    let writer = Writer::new(options, clock.clone());
+    let writer = Writer::new(disk, options, clock.clone());
     std::thread::scope(|scope| {
         let (segments, to_seal) = sync_channel(1);
         let thread = |name: &str| std::thread::Builder::new().name(name.to_owned());
@@ -236,7 +234,7 @@ fn write(
     to_write: Receiver<Batch>,
     buffers: SyncSender<Vec<u8>>,
     segments: SyncSender<OpenSegment>,
-) -> Counts {
+) -> Untold {
     let mut work = ThreadClock::new(orders);
     for mut batch in to_write {
         if let Some(over) = writer.write(&mut batch)
@@ -248,7 +246,7 @@ fn write(
         buffers.send(batch.blocks).ok();
         work.tick();
     }
-    let (last, untold) = writer.finish();
+    let (last, untold) = writer.take_rest();
     if let Some(last) = last {
         segments.send(last).ok();
     }
@@ -265,15 +263,40 @@ fn seal(
 ) -> Result<Chain, RecordError> {
     let mut work = ThreadClock::new(orders);
     for segment in to_seal {
-        let seal = chain.seal(segment.finish()?, None)?;
-        tracing::info!(recording = %chain.id(), segment = seal.sequence, packets = seal.counts.written.packets, "segment sealed");
-        match bound.enforce_for(window) {
-            Ok(Room::Left) => {}
-            Ok(Room::Full) => orders.end(EndReason::SpoolFull),
-            Ok(Room::ShareFull) => orders.end(EndReason::SpoolBudget),
-            Err(error) => tracing::error!(%error, "the spool's size is not known"),
-        }
+        seal_one(&mut chain, bound, window, orders, segment)?;
         work.tick();
     }
     Ok(chain)
+}
+
+/// Seals a segment, and looks whether there is room for another.
+pub(crate) fn seal_one(
+    chain: &mut Chain,
+    bound: &Bound,
+    window: &Window,
+    orders: &Orders,
+    segment: OpenSegment,
+) -> Result<Seal, RecordError> {
+    let seal = chain.seal(segment.finish()?, None)?;
+    tracing::info!(recording = %chain.id(), segment = seal.sequence, packets = seal.counts.written.packets, "segment sealed");
+    match bound.enforce_for(window) {
+        Ok(Room::Left) => {}
+        Ok(Room::Full) => orders.end(EndReason::SpoolFull),
+        Ok(Room::ShareFull) => orders.end(EndReason::SpoolBudget),
+        Err(error) => tracing::error!(%error, "the spool's size is not known"),
+    }
+    Ok(seal)
+}
+
+/// Tells what no segment tells, and ends the recording.
+pub(crate) fn close(
+    chain: &mut Chain,
+    untold: Untold,
+    reason: EndReason,
+    ended: Timestamp,
+) -> Result<Close, SealingError> {
+    if !untold.is_empty() {
+        chain.seal_untold(untold)?;
+    }
+    chain.close(reason, ended)
 }

@@ -6,6 +6,7 @@
 pub(crate) mod scan;
 
 use crate::clock::Moment;
+use crate::disk::{Disk, Entry};
 use crate::rotate::{Compression, Finished, OPEN, OpenSegment, SegmentOptions};
 use crate::seal::{Chain, SealingError};
 use crate::spool::Spool;
@@ -14,28 +15,11 @@ use formats::seal::{EndReason, Recovered, Seal, SealedFile};
 use formats::store::{FileName, RecordingId};
 use jiff::Timestamp;
 use scan::Scanned;
-use std::fs::{self, File, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
 
 #[doc(hidden)]
 pub use scan::fuzz;
-
-/// Keeps others from taking a recording for one that was left behind.
-#[derive(Debug)]
-pub struct Lock(#[expect(dead_code, reason = "held until it is dropped, or the process dies")] File);
-
-impl Lock {
-    /// Locks the folder of a recording; none if somebody else has.
-    pub fn take(folder: &Path) -> io::Result<Option<Self>> {
-        let folder = File::open(folder)?;
-        match folder.try_lock() {
-            Ok(()) => Ok(Some(Self(folder))),
-            Err(TryLockError::WouldBlock) => Ok(None),
-            Err(TryLockError::Error(error)) => Err(error),
-        }
-    }
-}
 
 /// What was found of a recording that was left behind.
 #[derive(Debug)]
@@ -46,21 +30,32 @@ pub struct Found {
     pub seal: Option<Seal>,
 }
 
-/// Seals and closes every recording of the spool that nobody works on any more.
+/// Seals and closes every recording of the spool that nobody works on any more, with that `reason`:
+/// [`EndReason::Crash`] at a start, [`EndReason::Failure`] while other recordings go on.
 ///
 /// A recording that cannot be recovered is logged and left as it is, and does not keep back the others.
 ///
 /// # Errors
 /// When the spool itself cannot be read.
-pub fn recover(spool: &Spool, now: Timestamp) -> io::Result<Vec<Found>> {
+pub fn recover(spool: &Spool, reason: &EndReason, now: Timestamp) -> io::Result<Vec<Found>> {
     let mut found = Vec::new();
     for id in spool.recordings()? {
         let folder = spool.folder(&id);
-        if spool.path(&id, &FileName::Close).exists() {
+        let is_closed = spool.disk().exists(&spool.path(&id, &FileName::Close));
+        if is_closed && spool.is_begun(&id) {
             continue;
         }
-        let Some(_lock) = Lock::take(&folder)? else { continue };
-        match recover_one(spool, &id, now) {
+        let Some(_lock) = spool.disk().lock(&folder)? else { continue };
+        if !spool.is_begun(&id) {
+            // Killed before anything was recorded, or after all was stored; or just being begun, but at a start.
+            if *reason == EndReason::Crash
+                && let Err(error) = spool.done(&id)
+            {
+                tracing::error!(recording = %id, %error, "what is left of it cannot be removed");
+            }
+            continue;
+        }
+        match recover_one(spool, &id, reason.clone(), now) {
             Ok(seal) => {
                 let packets = seal.as_ref().map_or(0, |seal| seal.counts.written.packets);
                 let lost = seal.as_ref().and_then(|seal| seal.recovered.as_ref());
@@ -74,17 +69,22 @@ pub fn recover(spool: &Spool, now: Timestamp) -> io::Result<Vec<Found>> {
 }
 
 /// The last of the segments that were open: one being written, and up to two that waited for their seals.
-fn recover_one(spool: &Spool, id: &RecordingId, now: Timestamp) -> Result<Option<Seal>, SealingError> {
+fn recover_one(
+    spool: &Spool,
+    id: &RecordingId,
+    reason: EndReason,
+    now: Timestamp,
+) -> Result<Option<Seal>, SealingError> {
     let folder = spool.folder(id);
     let failed = |source| SealingError::Spool { folder: folder.clone(), source };
     let mut chain = Chain::resume(spool.clone(), id.clone())?;
     let mut last = None;
     while let Some((open, name, compression)) = left_open(spool, &chain).map_err(failed)? {
-        let (segment, recovered) = cut(&open, name, compression).map_err(failed)?;
+        let (segment, recovered) = cut(spool.disk().as_ref(), &open, name, compression).map_err(failed)?;
         last = Some(chain.seal(segment, Some(recovered))?);
     }
-    remove_unfinished(&folder).map_err(failed)?;
-    chain.close(EndReason::Crash, now)?;
+    remove_unfinished(spool.disk().as_ref(), &folder).map_err(failed)?;
+    chain.close(reason, now)?;
     Ok(last)
 }
 
@@ -94,10 +94,10 @@ pub(crate) fn left_open(spool: &Spool, chain: &Chain) -> io::Result<Option<(Path
         let name = FileName::segment(chain.next_sequence(), compression.suffix());
         let (whole, open) = (spool.path(chain.id(), &name), chain.folder().join(format!("{name}{OPEN}")));
         // Killed between the renames of the segment and of its seal: it is taken back, and read like any other.
-        if whole.exists() {
-            fs::rename(&whole, &open)?;
+        if spool.disk().exists(&whole) {
+            spool.disk().rename(&whole, &open)?;
         }
-        if open.exists() {
+        if spool.disk().exists(&open) {
             return Ok(Some((open, name, compression)));
         }
     }
@@ -105,40 +105,44 @@ pub(crate) fn left_open(spool: &Spool, chain: &Chain) -> io::Result<Option<(Path
 }
 
 /// Cuts a segment behind its last whole frame.
-pub(crate) fn cut(open: &Path, name: FileName, compression: Compression) -> io::Result<(Finished, Recovered)> {
-    let file = File::options().read(true).write(true).open(open)?;
-    let metadata = file.metadata()?;
-    let Scanned { bytes, sha256, counts, first_packet, last_packet, alive_until } = scan::scan(&file, compression)?;
+pub(crate) fn cut(
+    disk: &dyn Disk,
+    open: &Path,
+    name: FileName,
+    compression: Compression,
+) -> io::Result<(Finished, Recovered)> {
+    let mut file = disk.change(open)?;
+    let look = disk.look(open)?;
+    let Scanned { bytes, sha256, counts, first_packet, last_packet, alive_until } = scan::scan(&mut file, compression)?;
     let recovered = Recovered {
-        cut_bytes: metadata.len().saturating_sub(bytes),
+        cut_bytes: look.bytes.saturating_sub(bytes),
         // Without a packet and a count in it, the last write is all there is.
         nothing_after: last_packet
             .max(alive_until)
-            .or_else(|| metadata.modified().ok().and_then(|time| Timestamp::try_from(time).ok())),
+            .or_else(|| look.changed.and_then(|time| Timestamp::try_from(time).ok())),
     };
     if bytes == 0 {
-        return Ok((begun_anew(open, &name, compression)?, recovered));
+        return Ok((begun_anew(disk, open, &name, compression)?, recovered));
     }
     file.set_len(bytes)?;
-    file.sync_all()?;
+    file.sync()?;
     let file = SealedFile { name, bytes, sha256: Hash256(sha256) };
     let steps = Vec::new();
     Ok((Finished { path: open.to_owned(), file, counts, first_packet, last_packet, steps }, recovered))
 }
 
 /// A segment with nothing in it, in place of one of which not even the header is whole: a capture all the same.
-fn begun_anew(open: &Path, name: &FileName, compression: Compression) -> io::Result<Finished> {
+fn begun_anew(disk: &dyn Disk, open: &Path, name: &FileName, compression: Compression) -> io::Result<Finished> {
     let folder = open.parent().map(Path::to_owned).unwrap_or_default();
     let options = SegmentOptions { folder, compression, ..SegmentOptions::default() };
-    OpenSegment::begin(name.sequence().unwrap_or(1), 0, Moment::default(), &options)?.finish()
+    OpenSegment::begin(disk, name.sequence().unwrap_or(1), 0, Moment::default(), &options)?.finish()
 }
 
 /// Seals and totals that were being written; what they would have said is known again.
-fn remove_unfinished(folder: &Path) -> io::Result<()> {
-    for entry in fs::read_dir(folder)? {
-        let entry = entry?;
-        if entry.file_name().to_string_lossy().ends_with(OPEN) {
-            fs::remove_file(entry.path())?;
+fn remove_unfinished(disk: &dyn Disk, folder: &Path) -> io::Result<()> {
+    for Entry { name, .. } in disk.list(folder)? {
+        if name.to_string_lossy().ends_with(OPEN) {
+            disk.remove(&folder.join(name))?;
         }
     }
     Ok(())

@@ -1,7 +1,7 @@
 //! The folder where segments wait for the store: the seal room fills it, the upload room empties it.
 //!
 //!     <spool>/<cluster>/<window>/<start>/<node>/     as in the store
-//!         store.json            where it goes; written first, never uploaded
+//!         store.json            where it goes; written first, and removed first: without it nothing is owed
 //!         trigger.json          what set it off, for `close.json`; of recordings of what was kept ready
 //!         000003.pcapng.zst     …                    the files of a segment
 //!         000003.seal.json.minisig                   where there is a key, before the seal it signs
@@ -16,14 +16,14 @@
 //! Every step is one rename or one removal, so that a crash leaves the state before it or after it.
 //! Names that are none of these belong to who is still writing them.
 
+use crate::disk::{Disk, Entry, SystemDisk};
 use crate::schedule::StoreTarget;
 use formats::seal::{Close, Seal, SealError, Trigger, Volume};
 use formats::signature::SecretKey;
 use formats::store::{FileName, Name, RecordingId};
 use jiff::Timestamp;
 use std::collections::BTreeSet;
-use std::fs::{self, File};
-use std::io::{self, Write};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -46,6 +46,7 @@ const STORE: &str = "store.json";
 #[derive(Debug, Clone)]
 pub struct Spool {
     root: PathBuf,
+    disk: Arc<dyn Disk>,
     signer: Option<Arc<SecretKey>>,
     /// Held while files are removed, and while a recording is pinned: what is pinned is there.
     pins: Arc<Mutex<()>>,
@@ -54,8 +55,18 @@ pub struct Spool {
 impl Spool {
     /// The spool in `root`, which is made if it is not there.
     pub fn open(root: &Path) -> io::Result<Self> {
-        fs::create_dir_all(root)?;
-        Ok(Self { root: root.to_owned(), signer: None, pins: Arc::default() })
+        Self::open_on(Arc::new(SystemDisk), root)
+    }
+
+    /// The spool in `root` of that disk.
+    pub fn open_on(disk: Arc<dyn Disk>, root: &Path) -> io::Result<Self> {
+        disk.create_folders(root)?;
+        Ok(Self { root: root.to_owned(), disk, signer: None, pins: Arc::default() })
+    }
+
+    /// Where it lies.
+    pub fn disk(&self) -> &Arc<dyn Disk> {
+        &self.disk
     }
 
     /// Signs what is sealed and closed from here on.
@@ -74,25 +85,28 @@ impl Spool {
     /// [`io::ErrorKind::AlreadyExists`] when that recording has begun before.
     pub fn begin(&self, id: &RecordingId, target: &StoreTarget) -> io::Result<PathBuf> {
         let folder = self.folder(id);
-        if folder.join(STORE).exists() {
+        if self.is_begun(id) {
             return Err(io::Error::new(io::ErrorKind::AlreadyExists, format!("{} has begun before", folder.display())));
         }
-        fs::create_dir_all(&folder)?;
-        write_durably(&folder.join(STORE), &serde_json::to_vec(target)?)?;
-        Ok(folder)
+        self.disk.create_folders(&folder)?;
+        let begun = self.disk.write_durably(&folder.join(STORE), &serde_json::to_vec(target)?);
+        if begun.is_err() {
+            self.remove(id).ok(); // What is left then is removed at the next start.
+        }
+        begun.map(|()| folder)
     }
 
     /// Makes the folder of a recording that was triggered, or finds it begun.
     pub fn set_off(&self, id: &RecordingId, trigger: &Trigger, target: &StoreTarget) -> io::Result<()> {
         let folder = self.folder(id);
-        fs::create_dir_all(&folder)?;
-        write_durably(&folder.join(TRIGGER), &serde_json::to_vec(trigger)?)?;
-        if folder.join(STORE).exists() { Ok(()) } else { self.begin(id, target).map(drop) }
+        self.disk.create_folders(&folder)?;
+        self.disk.write_durably(&folder.join(TRIGGER), &serde_json::to_vec(trigger)?)?;
+        if self.is_begun(id) { Ok(()) } else { self.begin(id, target).map(drop) }
     }
 
     /// What set a recording off, if that is known.
     pub fn trigger(&self, id: &RecordingId) -> io::Result<Option<Trigger>> {
-        let Some(bytes) = fs::read(self.folder(id).join(TRIGGER)).map(Some).or_else(gone(None))? else {
+        let Some(bytes) = self.disk.read(&self.folder(id).join(TRIGGER)).map(Some).or_else(gone(None))? else {
             return Ok(None);
         };
         Ok(Some(serde_json::from_slice(&bytes)?))
@@ -110,7 +124,7 @@ impl Spool {
 
     /// Where a recording goes.
     pub fn target(&self, id: &RecordingId) -> io::Result<StoreTarget> {
-        Ok(serde_json::from_slice(&fs::read(self.folder(id).join(STORE))?)?)
+        Ok(serde_json::from_slice(&self.disk.read(&self.folder(id).join(STORE))?)?)
     }
 
     /// Every recording that has begun and is not stored completely, oldest first.
@@ -128,25 +142,35 @@ impl Spool {
             found.extend(inside.and_then(|inside| RecordingId::parse_folder(inside).ok()));
             return Ok(());
         }
-        for entry in fs::read_dir(folder)? {
-            let entry = entry?;
-            if entry.file_type()?.is_dir() {
-                self.descend(&entry.path(), depth + 1, found)?;
-            }
+        let entries = self.disk.list(folder).or_else(gone(Vec::new()))?;
+        for Entry { name, .. } in entries.into_iter().filter(|entry| entry.is_folder) {
+            self.descend(&folder.join(name), depth + 1, found)?;
         }
         Ok(())
     }
 
     /// Bytes of all files in it.
     pub fn used_bytes(&self) -> io::Result<u64> {
-        sum(&self.root)
+        self.bytes_below(&self.root)
     }
 
     /// Bytes of all files of a window's recordings.
     pub fn used_bytes_of(&self, window: &Name) -> io::Result<u64> {
         let mut bytes = 0;
-        for cluster in fs::read_dir(&self.root)? {
-            bytes += sum(&cluster?.path().join(window.as_str())).or_else(gone(0))?;
+        for Entry { name, .. } in self.disk.list(&self.root)? {
+            bytes += self.bytes_below(&self.root.join(name).join(window.as_str())).or_else(gone(0))?;
+        }
+        Ok(bytes)
+    }
+
+    fn bytes_below(&self, folder: &Path) -> io::Result<u64> {
+        let mut bytes = 0;
+        for Entry { name, is_folder } in self.disk.list(folder)? {
+            let path = folder.join(name);
+            bytes += match is_folder {
+                true => self.bytes_below(&path).or_else(gone(0))?,
+                false => self.disk.look(&path).map(|file| file.bytes).or_else(gone(0))?,
+            };
         }
         Ok(bytes)
     }
@@ -158,8 +182,7 @@ impl Spool {
 
     fn numbered(&self, id: &RecordingId, wanted: &str) -> io::Result<Vec<u32>> {
         let mut numbers = BTreeSet::new();
-        for entry in fs::read_dir(self.folder(id)).map(Some).or_else(gone(None))?.into_iter().flatten() {
-            let name = entry?.file_name();
+        for Entry { name, .. } in self.disk.list(&self.folder(id)).or_else(gone(Vec::new()))? {
             match name.to_str().map(str::parse) {
                 Some(Ok(FileName::Segment { sequence, suffix })) if suffix == wanted => {
                     numbers.insert(sequence);
@@ -172,7 +195,7 @@ impl Spool {
 
     /// The seal of a segment that waits.
     pub fn seal(&self, id: &RecordingId, sequence: u32) -> io::Result<Result<Seal, SealError>> {
-        fs::read(self.path(id, &FileName::seal(sequence))).map(|bytes| Seal::from_bytes(&bytes))
+        self.disk.read(&self.path(id, &FileName::seal(sequence))).map(|bytes| Seal::from_bytes(&bytes))
     }
 
     /// The path of a file of a recording.
@@ -184,11 +207,11 @@ impl Spool {
     pub fn put_ledger(&self, id: &RecordingId, name: &FileName, bytes: &[u8]) -> io::Result<()> {
         let signature = self.path(id, &name.signature());
         match &self.signer {
-            Some(signer) => write_durably(&signature, &signer.sign(bytes, &id.path(name)))?,
+            Some(signer) => self.disk.write_durably(&signature, &signer.sign(bytes, &id.path(name)))?,
             // Left by an attempt that had a key, and of other bytes.
-            None => fs::remove_file(&signature).or_else(gone(()))?,
+            None => self.disk.remove(&signature).or_else(gone(()))?,
         }
-        write_durably(&self.path(id, name), bytes)
+        self.disk.write_durably(&self.path(id, name), bytes)
     }
 
     /// A segment and its seal are stored: forgets the files, keeps the seal under another name.
@@ -196,25 +219,26 @@ impl Spool {
         let sent = FileName::segment(seal.sequence, SENT);
         // First the rename: a crash between the two leaves files that nobody waits for, not a seal without files.
         // Another process with the same spool may have been faster; what is stored is stored.
-        fs::rename(self.path(id, &FileName::seal(seal.sequence)), self.path(id, &sent)).or_else(gone(()))?;
-        sync_folder(&self.folder(id)).or_else(gone(()))?;
+        let name = FileName::seal(seal.sequence);
+        self.disk.rename(&self.path(id, &name), &self.path(id, &sent)).or_else(gone(()))?;
+        self.disk.sync_folder(&self.folder(id)).or_else(gone(()))?;
         self.remove_files(id, seal)?;
         match self.is_pinned(id) {
             true => Ok(()),
-            false => fs::remove_file(self.path(id, &FileName::seal(seal.sequence).signature())).or_else(gone(())),
+            false => self.disk.remove(&self.path(id, &name.signature())).or_else(gone(())),
         }
     }
 
     /// Gives up the files of a segment that waits, and marks it for the next seal to tell.
     pub fn forget(&self, id: &RecordingId, seal: &Seal) -> io::Result<()> {
         let mark = FileName::segment(seal.sequence, FORGOTTEN);
-        write_durably(&self.path(id, &mark), &serde_json::to_vec(&seal.counts.written)?)?;
+        self.disk.write_durably(&self.path(id, &mark), &serde_json::to_vec(&seal.counts.written)?)?;
         self.remove_files(id, seal)
     }
 
     /// Bytes that the files of a segment take here: none once they are stored or given up.
     pub fn bytes_of(&self, id: &RecordingId, seal: &Seal) -> u64 {
-        let bytes = |file| fs::metadata(self.path(id, file)).map_or(0, |file| file.len());
+        let bytes = |file| self.disk.look(&self.path(id, file)).map_or(0, |file| file.bytes);
         seal.files.iter().map(|file| bytes(&file.name)).sum()
     }
 
@@ -223,37 +247,58 @@ impl Spool {
         if self.is_pinned(id) {
             return Ok(());
         }
-        seal.files.iter().try_for_each(|file| fs::remove_file(self.path(id, &file.name)).or_else(gone(())))
+        seal.files.iter().try_for_each(|file| self.disk.remove(&self.path(id, &file.name)).or_else(gone(())))
     }
 
     /// Whether the files of a segment were given up and no seal has told it yet.
     pub fn is_forgotten(&self, id: &RecordingId, sequence: u32) -> bool {
-        self.path(id, &FileName::segment(sequence, FORGOTTEN)).exists()
+        self.disk.exists(&self.path(id, &FileName::segment(sequence, FORGOTTEN)))
     }
 
     /// Segments that were given up and that no seal has told of, with the packets in them: for the next seal,
     /// or `close.json`. Call [`Spool::told`] when that is in place.
     pub fn untold(&self, id: &RecordingId) -> io::Result<(Vec<u32>, Volume)> {
-        let numbers = self.numbered(id, FORGOTTEN)?;
+        let mut numbers = self.numbered(id, FORGOTTEN)?;
+        if !numbers.is_empty() {
+            // Told, and killed before the mark could be removed.
+            let told = self.told_of(id)?;
+            numbers.retain(|sequence| !told.contains(sequence));
+        }
         let mut sum = Volume::default();
         for &sequence in &numbers {
-            let bytes = fs::read(self.path(id, &FileName::segment(sequence, FORGOTTEN)))?;
+            let bytes = self.disk.read(&self.path(id, &FileName::segment(sequence, FORGOTTEN)))?;
             sum += serde_json::from_slice::<Volume>(&bytes)?;
         }
         Ok((numbers, sum))
     }
 
+    /// Segments that a seal or `close.json` says were given up.
+    pub fn told_of(&self, id: &RecordingId) -> io::Result<BTreeSet<u32>> {
+        let mut told = BTreeSet::new();
+        for suffix in [formats::store::SEAL, SENT] {
+            for sequence in self.numbered(id, suffix)? {
+                let bytes = self.disk.read(&self.path(id, &FileName::segment(sequence, suffix))).map(Some);
+                let seal = bytes.or_else(gone(None))?.and_then(|bytes| Seal::from_bytes(&bytes).ok());
+                told.extend(seal.into_iter().flat_map(|seal| seal.forgotten));
+            }
+        }
+        let close = self.disk.read(&self.path(id, &FileName::Close)).map(Some).or_else(gone(None))?;
+        let close = close.and_then(|bytes| Close::from_bytes(&bytes).ok());
+        told.extend(close.into_iter().flat_map(|close| close.forgotten));
+        Ok(told)
+    }
+
     /// A seal or `close.json` that tells of these is in place.
     pub fn told(&self, id: &RecordingId, forgotten: &[u32]) -> io::Result<()> {
         let mark = |sequence: u32| self.path(id, &FileName::segment(sequence, FORGOTTEN));
-        forgotten.iter().try_for_each(|&sequence| fs::remove_file(mark(sequence)).or_else(gone(())))
+        forgotten.iter().try_for_each(|&sequence| self.disk.remove(&mark(sequence)).or_else(gone(())))
     }
 
     /// `close.json` of a recording that has ended, amended by what was given up since it was written.
     /// It has not left the node, so nobody has seen it without.
     pub fn close(&self, id: &RecordingId) -> io::Result<Option<Result<Close, SealError>>> {
         let path = self.path(id, &FileName::Close);
-        let Some(bytes) = fs::read(&path).map(Some).or_else(gone(None))? else { return Ok(None) };
+        let Some(bytes) = self.disk.read(&path).map(Some).or_else(gone(None))? else { return Ok(None) };
         let mut close = match Close::from_bytes(&bytes) {
             Ok(close) => close,
             Err(error) => return Ok(Some(Err(error))),
@@ -268,20 +313,31 @@ impl Spool {
         Ok(Some(Ok(close)))
     }
 
+    /// Whether a recording has begun here, and is not done.
+    pub fn is_begun(&self, id: &RecordingId) -> bool {
+        self.disk.exists(&self.folder(id).join(STORE))
+    }
+
     /// A recording is stored, `close.json` and all: nothing of it stays here, unless it is pinned.
     pub fn done(&self, id: &RecordingId) -> io::Result<()> {
         let _pins = self.pins.lock().unwrap_or_else(PoisonError::into_inner);
         if self.is_pinned(id) {
-            return write_durably(&self.folder(id).join(STORED), b"{}");
+            return self.disk.write_durably(&self.folder(id).join(STORED), b"{}");
         }
         self.remove(id)
     }
 
     fn remove(&self, id: &RecordingId) -> io::Result<()> {
         let folder = self.folder(id);
-        fs::remove_dir_all(&folder).or_else(gone(()))?;
+        // What a crash leaves of the rest is then known to be owed to nobody.
+        self.disk.remove(&folder.join(STORE)).or_else(gone(()))?;
+        self.disk.sync_folder(&folder).or_else(gone(()))?;
+        for Entry { name, .. } in self.disk.list(&folder).or_else(gone(Vec::new()))? {
+            self.disk.remove(&folder.join(name)).or_else(gone(()))?;
+        }
+        self.disk.remove_folder(&folder).or_else(gone(()))?;
         // The folder of the run, if nothing else is in it. Those above are for the next run.
-        folder.parent().map(fs::remove_dir);
+        folder.parent().map(|run| self.disk.remove_folder(run));
         Ok(())
     }
 
@@ -289,10 +345,10 @@ impl Spool {
     pub fn pin(&self, id: &RecordingId, now: Timestamp) -> io::Result<bool> {
         let _pins = self.pins.lock().unwrap_or_else(PoisonError::into_inner);
         let folder = self.folder(id);
-        if !folder.join(STORE).exists() {
+        if !self.is_begun(id) {
             return Ok(false);
         }
-        write_durably(&folder.join(PINNED), &serde_json::to_vec(&serde_json::json!({ "since": now }))?)?;
+        self.disk.write_durably(&folder.join(PINNED), &serde_json::to_vec(&serde_json::json!({ "since": now }))?)?;
         Ok(true)
     }
 
@@ -303,20 +359,20 @@ impl Spool {
         if !self.is_pinned(id) {
             return Ok(false);
         }
-        fs::remove_file(folder.join(PINNED))?;
-        sync_folder(&folder)?;
+        self.disk.remove(&folder.join(PINNED))?;
+        self.disk.sync_folder(&folder)?;
         self.tidy(id)?;
         Ok(true)
     }
 
     /// Whether somebody wants it kept here.
     pub fn is_pinned(&self, id: &RecordingId) -> bool {
-        self.folder(id).join(PINNED).exists()
+        self.disk.exists(&self.folder(id).join(PINNED))
     }
 
     /// Whether it is here only because it is pinned, or was when we last looked.
     pub fn is_stored(&self, id: &RecordingId) -> bool {
-        self.folder(id).join(STORED).exists()
+        self.disk.exists(&self.folder(id).join(STORED))
     }
 
     /// Recordings that are pinned.
@@ -338,13 +394,13 @@ impl Spool {
             return self.remove(id);
         }
         let sent = self.numbered(id, SENT)?;
-        for entry in fs::read_dir(self.folder(id))? {
-            let entry = entry?;
-            match entry.file_name().to_str().map(str::parse) {
+        let folder = self.folder(id);
+        for Entry { name, .. } in self.disk.list(&folder)? {
+            match name.to_str().map(str::parse) {
                 Some(Ok(FileName::Segment { sequence, suffix }))
                     if sent.contains(&sequence) && suffix != SENT && suffix != FORGOTTEN =>
                 {
-                    fs::remove_file(entry.path())?;
+                    self.disk.remove(&folder.join(&name))?;
                 }
                 _ => {}
             }
@@ -353,16 +409,14 @@ impl Spool {
     }
 }
 
-fn sum(folder: &Path) -> io::Result<u64> {
-    let mut bytes = 0;
-    for entry in fs::read_dir(folder)? {
-        let entry = entry?;
-        bytes += match entry.file_type()?.is_dir() {
-            true => sum(&entry.path()).or_else(gone(0))?,
-            false => entry.metadata().map(|file| file.len()).or_else(gone(0))?,
-        };
-    }
-    Ok(bytes)
+/// Writes a file of this machine so that it is there whole, or not at all, whatever happens.
+pub fn write_durably(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    SystemDisk.write_durably(path, bytes)
+}
+
+/// Makes renames in a folder of this machine survive a crash.
+pub fn sync_folder(folder: &Path) -> io::Result<()> {
+    SystemDisk.sync_folder(folder)
 }
 
 /// Whoever else empties the spool was faster: no error.
@@ -371,20 +425,4 @@ fn gone<T>(instead: T) -> impl FnOnce(io::Error) -> io::Result<T> {
         io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => Ok(instead),
         _ => Err(error),
     }
-}
-
-/// Writes a file so that it is there whole, or not at all, whatever happens.
-pub fn write_durably(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let mut open = path.as_os_str().to_owned();
-    open.push(".open");
-    let mut file = File::create(&open)?;
-    file.write_all(bytes)?;
-    file.sync_all()?;
-    fs::rename(&open, path)?;
-    path.parent().map_or(Ok(()), sync_folder)
-}
-
-/// Makes renames in a folder survive a crash.
-pub fn sync_folder(folder: &Path) -> io::Result<()> {
-    File::open(folder)?.sync_all()
 }

@@ -171,7 +171,8 @@ pub fn run(mut plan: RecordPlan, out: &mut impl Write) -> anyhow::Result<ExitCod
     let spool = Spool::open(&plan.spool).with_context(|| format!("spool {}", plan.spool.display()))?;
     let spool = spool.signed_by(plan.signer.take());
     ready::recover(&spool, Timestamp::now()).with_context(|| format!("spool {}", plan.spool.display()))?;
-    recover::recover(&spool, Timestamp::now()).with_context(|| format!("spool {}", plan.spool.display()))?;
+    recover::recover(&spool, &EndReason::Crash, Timestamp::now())
+        .with_context(|| format!("spool {}", plan.spool.display()))?;
     let (close, stored) = super::runtime()?.block_on(record_and_store(&plan, &spool))?;
     summarise(&plan.recording, &close, out)?;
     stored.with_context(|| {

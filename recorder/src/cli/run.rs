@@ -89,10 +89,12 @@ pub fn run(mut plan: RunPlan) -> anyhow::Result<ExitCode> {
         let spool =
             Spool::open(folder).with_context(|| format!("spool {}", folder.display()))?.signed_by(plan.signer.take());
         let rests = ready::recover(&spool, Timestamp::now()).with_context(|| format!("spool {}", folder.display()))?;
-        recover::recover(&spool, Timestamp::now()).with_context(|| format!("spool {}", folder.display()))?;
+        recover::recover(&spool, &EndReason::Crash, Timestamp::now())
+            .with_context(|| format!("spool {}", folder.display()))?;
         let stopped = super::stop::on_signal(|| {})?;
         let asks = listen(&plan)?;
-        let sender = Sender::new(spool.clone());
+        let age_max = plan.config.spool.age_max.map(|period| period.0);
+        let sender = Sender::new(spool.clone()).with_age_max(age_max);
         let bound = sender.bound(plan.config.spool.bytes_max.0, plan.config.spool.full);
         let (stop_sending, stop_sender) = watch::channel(false);
         let sender = tokio::spawn(sender.run(stop_sender));
@@ -183,6 +185,7 @@ fn begin(run: Begin, recorder: Arc<Recorder>, ended: mpsc::UnboundedSender<(Reco
 fn record(recording: &Recording, orders: &Orders, recorder: &Recorder) -> Ending {
     let Recorder { spool, bound, settings } = recorder;
     let id = &recording.id;
+    close_failed(spool);
     // Each try would add a segment to a spool that is full.
     let makes_room_itself = recording.window.pre_trigger.is_some();
     if !makes_room_itself && !matches!(bound.enforce_for(&recording.window), Ok(Room::Left) | Err(_)) {
@@ -216,13 +219,19 @@ fn record(recording: &Recording, orders: &Orders, recorder: &Recorder) -> Ending
         }
         Err(error) => {
             tracing::error!(recording = %id, %error, "recording failed");
-            // What it left open is sealed and closed now, not at the next start.
-            let now = Timestamp::now();
-            if let Err(error) = ready::recover(spool, now).and_then(|_| recover::recover(spool, now)) {
-                tracing::error!(%error, "spool cannot be read");
-            }
+            close_failed(spool);
             Ending::Failed
         }
+    }
+}
+
+/// What failed recordings left open is sealed and closed now, not at the next start; or, while the disk does not take
+/// even that, when the next recording begins.
+fn close_failed(spool: &Spool) {
+    let now = Timestamp::now();
+    let recovered = ready::recover(spool, now).and_then(|_| recover::recover(spool, &EndReason::Failure, now));
+    if let Err(error) = recovered {
+        tracing::error!(%error, "spool cannot be read");
     }
 }
 

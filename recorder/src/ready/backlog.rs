@@ -4,9 +4,10 @@ use super::folder::{
     EXPIRED, Expired, KEPT, Kept, MARK, Mark, REST, Remembered, mark, parts, read, read_kept, remove, steadily,
 };
 use crate::clock::Clock;
+use crate::disk::{Lock, SystemDisk};
 use crate::limits;
 use crate::orders::{Orders, Past, Trigger};
-use crate::recover::{self, Lock};
+use crate::recover;
 use crate::rotate::{Compression, Finished, OPEN};
 use crate::schedule::{Percent, Recording, Window};
 use crate::seal::{Chain, SealingError};
@@ -64,7 +65,7 @@ impl Backlog {
         let gone = backlog.kept.iter().take_while(|kept| !backlog.path(&kept.file.name).exists()).count();
         backlog.remove_oldest(gone)?;
         while let Some((open, name, compression)) = backlog.left_open()? {
-            let (segment, recovered) = recover::cut(&open, name, compression)?;
+            let (segment, recovered) = recover::cut(&SystemDisk, &open, name, compression)?;
             backlog.keep(segment, Some(recovered))?;
         }
         Ok(backlog)

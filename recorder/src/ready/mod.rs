@@ -38,7 +38,7 @@ use crate::schedule::Recording;
 use crate::spool::Spool;
 use crate::upload::{Bound, Room};
 use backlog::{Backlog, Promoted};
-use formats::seal::{Close, Counts, EndReason};
+use formats::seal::{Close, EndReason};
 use jiff::Timestamp;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
@@ -64,9 +64,10 @@ pub fn keep_ready(
     let backlog = Backlog::open(spool, recording, clock.clone())?;
     let options = pipeline::segment_options(window, settings, backlog.folder().to_owned(), backlog.last_sequence());
     let sealer = |segments| keep(backlog, bound, orders, segments);
-    let (captured, mut promoted, untold) = pipeline::run(tap, recording, orders, options, &clock, sealer)?;
+    let to_disk = (spool.disk().clone(), options);
+    let (captured, mut promoted, untold) = pipeline::run(tap, recording, orders, to_disk, &clock, sealer)?;
     match &mut promoted {
-        _ if untold == Counts::default() => {}
+        _ if untold.is_empty() => {}
         Some(promoted) => drop(promoted.chain.seal_untold(untold)?),
         None => tracing::error!(window = %window.name, ?untold, "packets lost: no segment could be begun"),
     }

@@ -2,7 +2,8 @@
 
 use super::backlog::Backlog;
 use super::folder::{self, Remembered};
-use crate::recover::{self, Lock};
+use crate::disk::{Lock, SystemDisk};
+use crate::recover;
 use crate::seal::SealingError;
 use crate::spool::Spool;
 use formats::seal::EndReason;
@@ -59,11 +60,11 @@ fn recover_one(spool: &Spool, folder: &Path, lock: Lock, now: Timestamp) -> Resu
     while let Some((open, name, compression)) =
         backlog.chain().map_or(Ok(None), |chain| recover::left_open(spool, chain)).map_err(failed)?
     {
-        let (segment, recovered) = recover::cut(&open, name, compression).map_err(failed)?;
+        let (segment, recovered) = recover::cut(&SystemDisk, &open, name, compression).map_err(failed)?;
         backlog.seal_recovered(segment, recovered)?;
     }
     while let Some((open, name, compression)) = backlog.left_open().map_err(failed)? {
-        let (segment, recovered) = recover::cut(&open, name, compression).map_err(failed)?;
+        let (segment, recovered) = recover::cut(&SystemDisk, &open, name, compression).map_err(failed)?;
         backlog.seal_recovered(segment, recovered)?;
     }
     // Before the mark goes: the next start may be killed too.

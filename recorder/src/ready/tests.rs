@@ -4,6 +4,7 @@ use super::backlog::Backlog;
 use super::folder::Mark;
 use super::{recover, remove_others};
 use crate::clock::{Clock, Moment};
+use crate::disk::SystemDisk;
 use crate::orders::{Orders, Trigger};
 use crate::recover::recover as recover_recordings;
 use crate::rotate::{Compression, Finished, OpenSegment, SegmentOptions};
@@ -81,7 +82,7 @@ fn segment(folder: &Path, sequence: u32, packets: u64) -> Finished {
         last_sequence: sequence - 1,
         ..SegmentOptions::default()
     };
-    let mut segment = OpenSegment::begin(sequence, 0, Moment::default(), &options).unwrap();
+    let mut segment = OpenSegment::begin(&SystemDisk, sequence, 0, Moment::default(), &options).unwrap();
     segment.add(counts(packets));
     segment.finish().unwrap()
 }
@@ -313,7 +314,7 @@ fn crashes_behind_the_trigger() {
         assert_eq!((close.reason, close.trigger), (EndReason::Crash, Some(mark.trigger)), "{case}");
         // Once more changes nothing: what is left of it is still to be recorded, until its time is over.
         assert_eq!((recover(&spool, now).unwrap(), files(&ring)), (rests, vec!["rest.json".to_owned()]), "{case}");
-        assert!(recover_recordings(&spool, now).unwrap().is_empty());
+        assert!(recover_recordings(&spool, &EndReason::Crash, now).unwrap().is_empty());
         assert!(recover(&spool, mark.ends).unwrap().is_empty() && files(&ring).is_empty(), "{case}");
     }
 }

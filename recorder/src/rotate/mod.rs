@@ -12,15 +12,17 @@
 
 mod batch;
 pub mod blocks;
+mod identity;
 mod pump;
 mod segment;
 mod sieve;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod writer;
 
 pub use batch::{Batch, Filling, Took};
+pub use identity::Identities;
 pub use pump::Pump;
 pub use segment::{Compression, Finished, OPEN, OpenSegment, SegmentOptions};
 pub use sieve::Sieve;
-pub use writer::Writer;
+pub use writer::{Untold, Writer};

@@ -5,14 +5,14 @@
 use super::batch::Batch;
 use super::blocks;
 use crate::clock::Moment;
+use crate::disk::{Disk, DiskFile};
 use crate::limits;
 use formats::hash::Hash256;
 use formats::seal::{ClockStep, Counts, SealedFile, Volume};
 use formats::store::{self, FileName};
 use jiff::Timestamp;
 use sha2::{Digest, Sha256};
-use std::fs::File;
-use std::io::{self, Seek, SeekFrom, Write};
+use std::io::{self, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use zstd::bulk::Compressor;
@@ -62,7 +62,7 @@ pub struct SegmentOptions {
 
 /// A segment that is being written.
 pub struct OpenSegment {
-    file: File,
+    file: Box<dyn DiskFile>,
     name: FileName,
     path: PathBuf,
     sha256: Sha256,
@@ -99,11 +99,17 @@ pub struct Finished {
 
 impl OpenSegment {
     /// Begins segment `sequence` with its section header.
-    pub fn begin(sequence: u32, list: u32, opened: Moment, options: &SegmentOptions) -> io::Result<Self> {
+    pub fn begin(
+        disk: &dyn Disk,
+        sequence: u32,
+        list: u32,
+        opened: Moment,
+        options: &SegmentOptions,
+    ) -> io::Result<Self> {
         let name = FileName::segment(sequence, options.compression.suffix());
         let path = options.folder.join(format!("{name}{OPEN}"));
         // What a failed attempt left under that name is begun anew.
-        let file = File::options().write(true).create(true).truncate(true).open(&path)?;
+        let file = disk.create(&path)?;
         let mut segment = Self {
             file,
             name,
@@ -208,8 +214,8 @@ impl OpenSegment {
     }
 
     /// Ends the segment: everything is on the disk when this returns.
-    pub fn finish(self) -> io::Result<Finished> {
-        self.file.sync_all()?;
+    pub fn finish(mut self) -> io::Result<Finished> {
+        self.file.sync()?;
         let time = |nanoseconds: u64| Timestamp::from_nanosecond(nanoseconds.into()).ok();
         Ok(Finished {
             path: self.path,
@@ -221,6 +227,12 @@ impl OpenSegment {
         })
     }
 
+    /// Packets in it.
+    #[cfg(test)]
+    pub fn packets(&self) -> u64 {
+        self.counts.written.packets
+    }
+
     /// Where it is.
     pub fn path(&self) -> &Path {
         &self.path
@@ -228,7 +240,7 @@ impl OpenSegment {
 
     /// Puts another file in place of its own, for tests in which the disk fails.
     #[cfg(test)]
-    pub fn swap_file(&mut self, file: File) -> File {
+    pub fn swap_file(&mut self, file: Box<dyn DiskFile>) -> Box<dyn DiskFile> {
         std::mem::replace(&mut self.file, file)
     }
 }

@@ -1,9 +1,11 @@
 //! Segments as they are written, read back by another program's reader, and cut anywhere.
 
+use super::blocks::Remarks;
 use super::{Batch, Compression, Filling, OpenSegment, SegmentOptions, Sieve, Took, blocks};
 use crate::capture::block::tests::block;
 use crate::capture::{Interface, Interfaces, Link, Numbers, Packet, Packets, Selection, Tally};
 use crate::clock::Moment;
+use crate::disk::SystemDisk;
 use crate::recover::scan::scan;
 use formats::hash::Hash256;
 use formats::pcapng::{Point, Target};
@@ -13,6 +15,7 @@ use pcap_file::pcapng::PcapNgReader;
 use pcap_file::pcapng::blocks::Block;
 use pcap_file::pcapng::blocks::enhanced_packet::EnhancedPacketOption;
 use pcap_file::pcapng::blocks::interface_description::InterfaceDescriptionOption;
+use pcap_file::pcapng::blocks::opt_common::{CommonOption, UnknownOption};
 use proptest::prelude::*;
 use std::time::Duration;
 
@@ -39,7 +42,7 @@ fn packet(hardware: u16, vlan: Option<(u16, u16)>) -> Packet<'static> {
 }
 
 /// All blocks of a section, as pcap-file reads them.
-fn read(bytes: &[u8]) -> Vec<Block<'static>> {
+pub(crate) fn read(bytes: &[u8]) -> Vec<Block<'static>> {
     let mut reader = PcapNgReader::new(bytes).expect("a section");
     let mut found = Vec::new();
     while let Some(block) = reader.next_block() {
@@ -65,7 +68,7 @@ fn frames_begin_as_their_link_type_says() {
         let mut out = Vec::new();
         blocks::section_header(&mut out);
         blocks::interface_description(&mut out, &interface, 262_144, Some("port 80"));
-        let bytes = blocks::enhanced_packet(&mut out, 0, &packet(hardware, vlan), 7);
+        let bytes = blocks::enhanced_packet(&mut out, 0, &packet(hardware, vlan), Remarks { dropped: 7, id: Some(9) });
         assert_eq!((bytes.kept as usize, bytes.wire), (want.len(), wire));
         let [Block::InterfaceDescription(interface), Block::EnhancedPacket(packet)] = &read(&out)[..] else {
             panic!("two blocks behind the header")
@@ -78,6 +81,9 @@ fn frames_begin_as_their_link_type_says() {
         let flags = 2 | 1 << 9; // Outbound, checksum not ready.
         assert!(packet.options.contains(&EnhancedPacketOption::Flags(flags)), "{:?}", packet.options);
         assert!(packet.options.contains(&EnhancedPacketOption::DropCount(7)), "{:?}", packet.options);
+        let nine = 9u64.to_le_bytes();
+        let id = CommonOption::Unknown(UnknownOption::new(5, &nine));
+        assert!(packet.options.contains(&EnhancedPacketOption::Common(id)), "{:?}", packet.options);
     }
 }
 
@@ -103,7 +109,7 @@ fn at(second: i64) -> Timestamp {
 }
 
 /// A batch of frames as they come from the ring, after the kernel did what `tally` says.
-fn batch(interfaces: &mut Interfaces, frames: &[Vec<u8>], tally: Tally, second: i64) -> Batch {
+pub(crate) fn batch(interfaces: &mut Interfaces, frames: &[Vec<u8>], tally: Tally, second: i64) -> Batch {
     let frames: Vec<&[u8]> = frames.iter().map(Vec::as_slice).collect();
     let (header, content) = block(&frames);
     let mut filling = Filling::new(Vec::new());
@@ -112,7 +118,7 @@ fn batch(interfaces: &mut Interfaces, frames: &[Vec<u8>], tally: Tally, second: 
     let took = filling.take(
         &mut Packets::new(&header, &content),
         u64::MAX,
-        (&mut numbers, interfaces, &mut Sieve::new(None)),
+        (&mut numbers, interfaces, &mut Sieve::new(None, false)),
         &mut 0,
     );
     assert_eq!(took, Took::All, "it is far from full");
@@ -134,7 +140,7 @@ proptest! {
         let compression = if zstd { Compression::Zstd } else { Compression::None };
         let options = options(&folder, compression);
         let mut interfaces = Interfaces::default();
-        let mut segment = OpenSegment::begin(1, 0, now(0), &options).unwrap();
+        let mut segment = OpenSegment::begin(&SystemDisk, 1, 0, now(0), &options).unwrap();
         // What is whole once so many bytes are there: bytes, packets, drops.
         let mut whole = vec![(0, 0, 0)];
         let (mut packets, mut drops) = (0, 0);
@@ -176,7 +182,7 @@ fn a_segment_ends_by_size_by_age_and_with_its_interfaces() {
     let mut begin = |second| batch(&mut interfaces, &[vec![0; 60]], Tally::default(), second);
     let (mut small, later, mut large) = (begin(1), begin(-3600), begin(2));
     let idle = Batch { counts: Default::default(), times_ns: None, blocks: Vec::new(), ..begin(99) };
-    let mut segment = OpenSegment::begin(1, 0, now(0), &options).unwrap();
+    let mut segment = OpenSegment::begin(&SystemDisk, 1, 0, now(0), &options).unwrap();
     assert!(!segment.is_over(&idle, now(99), &options), "nothing is in it");
     segment.write(&mut small, &options);
     assert!(!segment.is_over(&begin(9), now(9), &options));
@@ -192,9 +198,9 @@ fn what_the_disk_does_not_take_is_counted() {
     let folder = tempfile::tempdir().unwrap();
     let options = options(&folder, Compression::None);
     let mut interfaces = Interfaces::default();
-    let mut segment = OpenSegment::begin(1, 0, now(0), &options).unwrap();
+    let mut segment = OpenSegment::begin(&SystemDisk, 1, 0, now(0), &options).unwrap();
     segment.write(&mut batch(&mut interfaces, &[vec![0; 60]], Tally::default(), 1), &options);
-    let file = segment.swap_file(std::fs::File::options().write(true).open("/dev/full").unwrap());
+    let file = segment.swap_file(Box::new(std::fs::File::options().write(true).open("/dev/full").unwrap()));
     let tally = Tally { passed_packets: 0, dropped_packets: 1, refused_packets: 0 };
     segment.write(&mut batch(&mut interfaces, &[vec![0; 60], vec![0; 60]], tally, 2), &options);
     assert!(

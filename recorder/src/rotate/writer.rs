@@ -3,33 +3,50 @@
 use super::batch::Batch;
 use super::segment::{OpenSegment, SegmentOptions, lost};
 use crate::clock::{Clock, Watch};
+use crate::disk::Disk;
 use formats::seal::{ClockStep, Counts};
 use std::sync::Arc;
 
 /// Writes batches into segments, one after the other.
 #[derive(Debug)]
 pub struct Writer {
+    disk: Arc<dyn Disk>,
     options: SegmentOptions,
     clock: Arc<dyn Clock>,
     watch: Watch,
     sequence: u32,
     open: Option<OpenSegment>,
-    /// What became of packets while no segment could be begun: the next one tells.
-    untold: Counts,
-    untold_steps: Vec<ClockStep>,
+    /// What the next segment tells, because none could be begun.
+    untold: Untold,
+}
+
+/// What happened while no segment could be begun.
+#[derive(Debug, Default)]
+pub struct Untold {
+    /// What became of packets.
+    pub counts: Counts,
+    /// How the clock was set.
+    pub steps: Vec<ClockStep>,
+}
+
+impl Untold {
+    /// Whether there is nothing to tell.
+    pub fn is_empty(&self) -> bool {
+        self.counts == Counts::default() && self.steps.is_empty()
+    }
 }
 
 impl Writer {
-    /// Writes what `options` say.
-    pub fn new(options: SegmentOptions, clock: Arc<dyn Clock>) -> Self {
+    /// Writes to `disk` as `options` say.
+    pub fn new(disk: Arc<dyn Disk>, options: SegmentOptions, clock: Arc<dyn Clock>) -> Self {
         Self {
             sequence: options.last_sequence,
+            disk,
             options,
             clock,
             watch: Watch::default(),
             open: None,
-            untold: Counts::default(),
-            untold_steps: Vec::new(),
+            untold: Untold::default(),
         }
     }
 
@@ -39,29 +56,35 @@ impl Writer {
         let over = self.open.take_if(|segment| segment.is_over(batch, now, &self.options));
         if let Some(step) = self.watch.look(now) {
             tracing::warn!(by_ns = step.by_ns, "the clock was set");
-            self.untold_steps.push(step);
+            self.untold.steps.push(step);
         }
         if self.open.is_none() {
-            match OpenSegment::begin(self.sequence + 1, batch.list, now, &self.options) {
+            match OpenSegment::begin(self.disk.as_ref(), self.sequence + 1, batch.list, now, &self.options) {
                 Ok(segment) => {
                     self.sequence += 1;
-                    self.open.insert(segment).add(std::mem::take(&mut self.untold));
+                    self.open.insert(segment).add(std::mem::take(&mut self.untold.counts));
                 }
                 Err(error) => {
                     tracing::error!(folder = %self.options.folder.display(), %error, "packets lost: no segment could be begun");
-                    self.untold += lost(&batch.counts);
+                    self.untold.counts += lost(&batch.counts);
                 }
             }
         }
         if let Some(segment) = &mut self.open {
-            std::mem::take(&mut self.untold_steps).into_iter().for_each(|step| segment.step(step));
+            std::mem::take(&mut self.untold.steps).into_iter().for_each(|step| segment.step(step));
             segment.write(batch, &self.options);
         }
         over
     }
 
     /// What is open when there are no more batches; and what no segment tells, if none could be begun.
-    pub fn finish(self) -> (Option<OpenSegment>, Counts) {
-        (self.open, self.untold)
+    pub fn take_rest(&mut self) -> (Option<OpenSegment>, Untold) {
+        (self.open.take(), std::mem::take(&mut self.untold))
+    }
+
+    /// Packets in the segment that is open.
+    #[cfg(test)]
+    pub fn in_segment(&self) -> u64 {
+        self.open.as_ref().map_or(0, OpenSegment::packets)
     }
 }

@@ -79,6 +79,8 @@ pub struct Spool {
     /// What to do when it is full.
     #[serde(default)]
     pub full: SpoolFull,
+    /// How long a segment waits at most; none for as long as it takes.
+    pub age_max: Option<Period>,
 }
 
 fn spool_folder() -> PathBuf {
@@ -91,7 +93,7 @@ fn spool_bytes_max() -> ByteSize {
 
 impl Default for Spool {
     fn default() -> Self {
-        Self { folder: spool_folder(), bytes_max: spool_bytes_max(), full: SpoolFull::default() }
+        Self { folder: spool_folder(), bytes_max: spool_bytes_max(), full: SpoolFull::default(), age_max: None }
     }
 }
 
@@ -394,7 +396,7 @@ mod tests {
 cluster: prod
 node: node-1
 store: s3://captures/prod
-spool: {folder: /tmp/spool, bytes_max: 1GiB, full: drop_oldest}
+spool: {folder: /tmp/spool, bytes_max: 1GiB, full: drop_oldest, age_max: 7d}
 windows:
   - name: nightly
     cron: '0 2 * * *'
@@ -430,6 +432,7 @@ windows:
     fn a_whole_configuration() {
         let config = Config::from_yaml(WHOLE).unwrap();
         assert_eq!((config.cluster.as_str(), config.spool.full), ("prod", SpoolFull::DropOldest));
+        assert_eq!(config.spool.age_max, Some(Period(Duration::from_secs(7 * 24 * 3600))));
         assert_eq!(config.sha256, Hash256::of(WHOLE.as_bytes()));
         let [nightly, once, black_box, incident, spread] = &config.windows[..] else { panic!("five windows") };
         assert_eq!((nightly.overlap, nightly.missed, nightly.snap_length), (Overlap::Allow, Missed::Skip, 256));

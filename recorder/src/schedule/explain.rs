@@ -41,7 +41,11 @@ fn describe(config: &Config, view: &View, out: &mut String) -> std::fmt::Result 
         SpoolFull::Stop => "stops recording when full",
     };
     writeln!(out, "cluster {}, node {}", config.cluster, node.map_or("of the machine", |node| node.as_str()))?;
-    writeln!(out, "spool {}, at most {}, {full}", config.spool.folder.display(), config.spool.bytes_max)?;
+    write!(out, "spool {}, at most {}, {full}", config.spool.folder.display(), config.spool.bytes_max)?;
+    match config.spool.age_max {
+        Some(age_max) => writeln!(out, ", gives up what waits longer than {age_max}")?,
+        None => writeln!(out)?,
+    }
     if let Some(rate) = view.bytes_per_second {
         let outage = Duration::from_secs(config.spool.bytes_max.0 / rate.0);
         writeln!(out, "  holds      {} of {rate} a second, uncompressed", Period(outage))?;
@@ -220,7 +224,7 @@ window nightly: cron 30 2 * * * in Europe/Berlin, for 10m
     #[test]
     fn sizes_and_windows_on_demand_in_words() {
         let config = Config::from_yaml(
-            "{cluster: prod, store: /s, spool: {bytes_max: 2GiB}, windows: [
+            "{cluster: prod, store: /s, spool: {bytes_max: 2GiB, age_max: 7d}, windows: [
              {name: incident, on_demand: true, duration: 10m, pre_trigger: 5m, trigger_file: /run/now, interfaces: [any]},
              {name: spread, at: '2026-03-28T00:00:00Z', duration: 1h, jitter: 30m, missed_deadline: 5m, interfaces: [any],
               snap_length: 128, rate: {packets_per_second: 1000}},
@@ -235,7 +239,7 @@ window nightly: cron 30 2 * * * in Europe/Berlin, for 10m
         let text = explain(&config.unwrap(), &view);
         let want = "\
 cluster prod, node node-1
-spool /var/lib/remora/spool, at most 2 GiB, stops recording when full
+spool /var/lib/remora/spool, at most 2 GiB, stops recording when full, gives up what waits longer than 7d
   holds      34m 8s of 1 MiB a second, uncompressed
 
 window incident: on demand, for 10m

@@ -7,13 +7,12 @@
 //! written durably. A seal that is there has its files.
 
 use crate::clock::Clock;
-use crate::rotate::Finished;
+use crate::rotate::{Finished, Untold};
 use crate::spool::{self, Spool};
 use formats::hash::Hash256;
 use formats::seal::{self, Close, Counts, EndReason, Recovered, Seal, SealError, TlsCounts, VERSION};
 use formats::store::{FileName, RecordingId};
 use jiff::Timestamp;
-use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -91,8 +90,8 @@ impl Chain {
             let sequence = chain.sequence + 1;
             let sent = FileName::segment(sequence, spool::SENT);
             let paths = [FileName::seal(sequence), sent].map(|name| chain.spool.path(&chain.id, &name));
-            let Some(path) = paths.into_iter().find(|path| path.exists()) else { return Ok(chain) };
-            let bytes = fs::read(&path).map_err(|source| chain.error(source))?;
+            let Some(path) = paths.into_iter().find(|path| chain.spool.disk().exists(path)) else { return Ok(chain) };
+            let bytes = chain.spool.disk().read(&path).map_err(|source| chain.error(source))?;
             let seal = Seal::from_bytes(&bytes).map_err(|source| SealingError::Chain { path, source })?;
             chain.configuration_sha256 = seal.configuration_sha256;
             chain.add(&seal, &bytes);
@@ -127,26 +126,27 @@ impl Chain {
 
     /// Seals a segment; the upload room may take it from here on.
     pub fn seal(&mut self, segment: Finished, recovered: Option<Recovered>) -> Result<Seal, SealingError> {
-        self.put(Some(segment), Counts::default(), recovered)
+        let told = Untold { counts: segment.counts, steps: segment.steps.clone() };
+        self.put(Some(segment), told, recovered)
     }
 
-    /// Seals what became of packets when nothing could be written of them: a segment without files.
-    pub fn seal_untold(&mut self, counts: Counts) -> Result<Seal, SealingError> {
-        self.put(None, counts, None)
+    /// Seals what no segment could be begun for: one without files.
+    pub fn seal_untold(&mut self, untold: Untold) -> Result<Seal, SealingError> {
+        self.put(None, untold, None)
     }
 
     fn put(
         &mut self,
         segment: Option<Finished>,
-        mut counts: Counts,
+        told: Untold,
         recovered: Option<Recovered>,
     ) -> Result<Seal, SealingError> {
         let (forgotten, spooled) = self.spool.untold(&self.id).map_err(|source| self.error(source))?;
-        counts += segment.as_ref().map(|segment| segment.counts).unwrap_or_default();
+        let mut counts = told.counts;
         counts.dropped.spool += spooled;
         let mut clock = self.clock.as_ref().and_then(|clock| clock.state());
-        if let (Some(clock), Some(segment)) = (&mut clock, &segment) {
-            segment.steps.iter().for_each(|&step| clock.step(step));
+        if let Some(clock) = &mut clock {
+            told.steps.into_iter().for_each(|step| clock.step(step));
         }
         let seal = Seal {
             version: VERSION,
@@ -173,7 +173,7 @@ impl Chain {
 
     fn put_durably(&self, open: Option<&Path>, seal: &Seal, bytes: &[u8]) -> io::Result<()> {
         for (open, file) in open.iter().zip(&seal.files) {
-            fs::rename(open, self.spool.path(&self.id, &file.name))?;
+            self.spool.disk().rename(open, &self.spool.path(&self.id, &file.name))?;
         }
         // Syncs the folder too, and with it the rename above.
         self.spool.put_ledger(&self.id, &FileName::seal(seal.sequence), bytes)?;
@@ -181,7 +181,7 @@ impl Chain {
     }
 
     /// Ends the recording.
-    pub fn close(self, reason: EndReason, ended: Timestamp) -> Result<Close, SealingError> {
+    pub fn close(&self, reason: EndReason, ended: Timestamp) -> Result<Close, SealingError> {
         let close = Close {
             version: VERSION,
             recording: self.id.clone(),

@@ -4,9 +4,10 @@ use super::UploadError;
 use super::store::spool_error;
 use crate::schedule::{SpoolFull, Window};
 use crate::spool::Spool;
-use formats::store::{Name, RecordingId};
+use formats::store::{FileName, Name, RecordingId};
 use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, SystemTime};
 
 /// Keeps a spool below its bound.
 #[derive(Debug, Clone)]
@@ -66,6 +67,26 @@ impl Bound {
             SpoolFull::DropOldest if self.drop_oldest(used - self.bytes_max, None).map_err(error)? => Ok(Room::Left),
             SpoolFull::DropOldest | SpoolFull::Stop => Ok(Room::Full),
         }
+    }
+
+    /// Gives up what has waited for longer than `age_max` and is not pinned, whatever room there is.
+    pub(super) fn give_up_older(spool: &Spool, age_max: Duration, now: SystemTime) -> io::Result<()> {
+        for id in spool.recordings()?.into_iter().filter(|id| !spool.is_pinned(id)) {
+            for sequence in spool.waiting(&id)? {
+                let sealed = spool.disk().look(&spool.path(&id, &FileName::seal(sequence))).ok();
+                let age = sealed.and_then(|seal| now.duration_since(seal.changed?).ok());
+                if age.is_none_or(|age| age <= age_max) || spool.is_forgotten(&id, sequence) {
+                    continue;
+                }
+                let Ok(Ok(seal)) = spool.seal(&id, sequence) else { continue };
+                if spool.bytes_of(&id, &seal) == 0 {
+                    continue; // Given up before, and told by a seal since.
+                }
+                spool.forget(&id, &seal)?;
+                tracing::warn!(recording = %id, sequence, packets = seal.counts.written.packets, "waited too long for its store: segment given up");
+            }
+        }
+        Ok(())
     }
 
     /// As [`Bound::enforce`], and the same for the window's share of the spool, if it has one. What is kept ready for

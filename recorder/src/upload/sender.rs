@@ -10,7 +10,7 @@ use formats::seal::Seal;
 use formats::store::{FileName, RecordingId};
 use std::collections::HashMap;
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 use tokio::sync::watch;
 
 /// How often the spool is looked at when everything is stored.
@@ -27,6 +27,7 @@ pub struct Sender {
     spool: Spool,
     stores: HashMap<StoreTarget, Store>,
     in_transit: InTransit,
+    age_max: Option<Duration>,
     progress: watch::Sender<Progress>,
 }
 
@@ -48,13 +49,24 @@ pub struct Progress {
 impl Sender {
     /// A sender for `spool`.
     pub fn new(spool: Spool) -> Self {
-        Self { spool, stores: HashMap::new(), in_transit: InTransit::default(), progress: watch::Sender::default() }
+        Self {
+            spool,
+            stores: HashMap::new(),
+            in_transit: InTransit::default(),
+            age_max: None,
+            progress: watch::Sender::default(),
+        }
     }
 
     /// Uses `store` for what goes to `target`, in place of the one its URL names.
     pub fn with_store(mut self, target: StoreTarget, store: Store) -> Self {
         self.stores.insert(target, store);
         self
+    }
+
+    /// Gives up segments that have waited for longer than `age_max`, once a try to send them has failed.
+    pub fn with_age_max(self, age_max: Option<Duration>) -> Self {
+        Self { age_max, ..self }
     }
 
     /// The bound of this spool; it leaves alone what is being sent.
@@ -124,6 +136,10 @@ impl Sender {
                 first_error.get_or_insert(error);
             }
         }
+        if let Some(age_max) = self.age_max {
+            let given_up = Bound::give_up_older(&self.spool, age_max, SystemTime::now());
+            given_up.map_err(|source| spool_error(Path::new("spool"), source))?;
+        }
         first_error.map_or(Ok(()), Err)
     }
 
@@ -144,7 +160,7 @@ impl Sender {
             }
         };
         // Looked for first: behind a close no segment follows, so what waits now is all there will be.
-        let is_closed = self.spool.path(id, &FileName::Close).exists();
+        let is_closed = self.spool.disk().exists(&self.spool.path(id, &FileName::Close));
         for sequence in self.spool.waiting(id).map_err(in_spool)? {
             self.in_transit.set(Some((id.clone(), sequence)));
             self.send_segment(id, sequence, &store).await?;
@@ -153,9 +169,9 @@ impl Sender {
             let name = FileName::Close;
             let path = self.spool.path(id, &name);
             close.map_err(|_| UploadError::Damaged { path: path.clone() })?;
-            let bytes = std::fs::read(&path).map_err(|source| spool_error(&path, source))?;
+            let bytes = self.spool.disk().read(&path).map_err(|source| spool_error(&path, source))?;
             self.send_signature(id, &name, &store).await?;
-            store.send(&id.path(&name), &path, Hash256::of(&bytes)).await?;
+            store.send(self.spool.disk().as_ref(), &id.path(&name), &path, Hash256::of(&bytes)).await?;
             self.spool.done(id).map_err(in_spool)?;
             self.progress.send_modify(|progress| progress.recordings += 1);
             tracing::info!(recording = %id, "recording stored");
@@ -163,13 +179,30 @@ impl Sender {
         Ok(())
     }
 
+    /// Whether the ledger says, or will say, that a file is not stored.
+    fn is_given_up(&self, id: &RecordingId, seal: &Seal, path: &Path) -> std::io::Result<bool> {
+        if self.spool.is_forgotten(id, seal.sequence) {
+            return Ok(true);
+        }
+        if self.spool.disk().exists(path) {
+            return Ok(false);
+        }
+        if !self.spool.told_of(id)?.contains(&seal.sequence) {
+            tracing::error!(recording = %id, file = %path.display(), "somebody removed it from the spool: given up");
+            self.spool.forget(id, seal)?;
+        }
+        Ok(true)
+    }
+
     /// Sends the signature of a seal or close, if it has one: the same key and bytes give the same signature, so that
     /// what a crash left in the store is no conflict.
     async fn send_signature(&self, id: &RecordingId, signed: &FileName, store: &Store) -> Result<(), UploadError> {
         let name = signed.signature();
         let path = self.spool.path(id, &name);
-        match std::fs::read(&path) {
-            Ok(bytes) => store.send(&id.path(&name), &path, Hash256::of(&bytes)).await.map(drop),
+        match self.spool.disk().read(&path) {
+            Ok(bytes) => {
+                store.send(self.spool.disk().as_ref(), &id.path(&name), &path, Hash256::of(&bytes)).await.map(drop)
+            }
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
             Err(source) => Err(spool_error(&path, source)),
         }
@@ -178,16 +211,16 @@ impl Sender {
     async fn send_segment(&self, id: &RecordingId, sequence: u32, store: &Store) -> Result<(), UploadError> {
         let name = FileName::seal(sequence);
         let seal_path = self.spool.path(id, &name);
-        let seal_bytes = std::fs::read(&seal_path).map_err(|source| spool_error(&seal_path, source))?;
+        let seal_bytes = self.spool.disk().read(&seal_path).map_err(|source| spool_error(&seal_path, source))?;
         let seal = Seal::from_bytes(&seal_bytes).map_err(|_| UploadError::Damaged { path: seal_path.clone() })?;
         let mut bytes = 0;
         for file in &seal.files {
             let path = self.spool.path(id, &file.name);
-            if self.spool.is_forgotten(id, sequence) || !path.exists() {
+            if self.is_given_up(id, &seal, &path).map_err(|source| spool_error(&path, source))? {
                 tracing::warn!(recording = %id, file = %file.name, "given up before it was stored");
                 continue;
             }
-            match store.send(&id.path(&file.name), &path, file.sha256).await {
+            match store.send(self.spool.disk().as_ref(), &id.path(&file.name), &path, file.sha256).await {
                 Ok(Receipt { bytes: stored, .. }) => bytes += stored,
                 Err(UploadError::Damaged { path }) => {
                     // It will never again be what was sealed; the rest of the recording must not wait for it.
@@ -198,7 +231,8 @@ impl Sender {
             }
         }
         self.send_signature(id, &name, store).await?;
-        let receipt = store.send(&id.path(&name), &seal_path, Hash256::of(&seal_bytes)).await?;
+        let receipt =
+            store.send(self.spool.disk().as_ref(), &id.path(&name), &seal_path, Hash256::of(&seal_bytes)).await?;
         self.spool.sent(id, &seal).map_err(|source| spool_error(&seal_path, source))?;
         tracing::debug!(recording = %id, sequence, bytes, proof = ?receipt.proof, "segment stored");
         self.progress.send_modify(|progress| {

@@ -1,6 +1,7 @@
 //! A store to send to: created, never overwritten, and proved.
 
 use super::UploadError;
+use crate::disk::{Disk, SystemDisk};
 use crate::schedule::StoreTarget;
 use bytes::Bytes;
 use formats::hash::Hash256;
@@ -85,7 +86,13 @@ impl Store {
         Self { shown: objects.to_string(), objects, prefix, proof: Proof::ReadBack, local: None }
     }
 
-    /// Sends `file` to `path` below the store and proves that it is there.
+    /// The same, if its credentials can only write.
+    #[cfg(test)]
+    pub fn write_only(self) -> Self {
+        Self { proof: Proof::StoreCompared, ..self }
+    }
+
+    /// Sends `file` of `disk` to `path` below the store and proves that it is there.
     ///
     /// A file that is there already, from before a crash, is proved and not sent again.
     ///
@@ -94,9 +101,15 @@ impl Store {
     /// # Errors
     /// [`UploadError::Conflict`] when something else is there, [`UploadError::Damaged`] when the file is no longer
     /// what `sealed` says; the store's and the spool's own errors.
-    pub async fn send(&self, path: &str, file: &Path, sealed: Hash256) -> Result<Receipt, UploadError> {
+    pub async fn send(
+        &self,
+        disk: &dyn Disk,
+        path: &str,
+        file: &Path,
+        sealed: Hash256,
+    ) -> Result<Receipt, UploadError> {
         let location = path.split('/').fold(self.prefix.clone(), |location, part| location.join(part));
-        let mut source = Source::open(file)?;
+        let mut source = Source::open(disk, file)?;
         let first = source.part()?;
         // Whatever was not hashed as sealed must not become evidence.
         let created = match first.len() < PART_BYTES {
@@ -125,6 +138,11 @@ impl Store {
         let only_new = PutOptions::from(PutMode::Create);
         match self.objects.put_opts(location, payload.clone(), only_new).await {
             Ok(_) => Ok(true),
+            // From before a crash, or the answer to it was lost; and nobody can read what it is. Sent again it is
+            // compared again, and a store that keeps versions keeps also what was there.
+            Err(object_store::Error::AlreadyExists { .. }) if self.proof == Proof::StoreCompared => {
+                self.objects.put(location, payload).await.map(|_| true).map_err(|source| self.error(source))
+            }
             Err(object_store::Error::AlreadyExists { .. }) => Ok(false),
             // A store without conditional writes: the look before is all there is. Nobody but this node
             // writes to this folder.
@@ -206,14 +224,14 @@ impl Store {
 /// A file of the spool, read in parts and hashed on the way.
 struct Source {
     path: PathBuf,
-    file: std::fs::File,
+    file: Box<dyn Read + Send>,
     hasher: Sha256,
     bytes: u64,
 }
 
 impl Source {
-    fn open(path: &Path) -> Result<Self, UploadError> {
-        let file = std::fs::File::open(path).map_err(|source| spool_error(path, source))?;
+    fn open(disk: &dyn Disk, path: &Path) -> Result<Self, UploadError> {
+        let file = disk.open(path).map_err(|source| spool_error(path, source))?;
         Ok(Self { path: path.to_owned(), file, hasher: Sha256::new(), bytes: 0 })
     }
 
@@ -242,6 +260,6 @@ pub(super) fn spool_error(path: &Path, source: io::Error) -> UploadError {
 fn sync(path: &Path) -> Result<(), UploadError> {
     let synced = std::fs::File::open(path).and_then(|file| file.sync_all());
     synced
-        .and_then(|()| path.parent().map_or(Ok(()), crate::spool::sync_folder))
+        .and_then(|()| path.parent().map_or(Ok(()), |folder| SystemDisk.sync_folder(folder)))
         .map_err(|source| spool_error(path, source))
 }

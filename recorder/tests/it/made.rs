@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt};
 use recorder::schedule::StoreTarget;
-use recorder::spool::{Spool, write_durably};
+use recorder::spool::Spool;
 
 /// A recording that fills a spool as the seal room does.
 pub struct Recording<'a> {
@@ -40,7 +40,7 @@ impl<'a> Recording<'a> {
         let mut files = Vec::new();
         for (suffix, content) in contents {
             let name = FileName::segment(self.segments, suffix);
-            write_durably(&self.spool.path(&self.id, &name), &content).unwrap();
+            self.spool.disk().write_durably(&self.spool.path(&self.id, &name), &content).unwrap();
             files.push(SealedFile { name, bytes: content.len() as u64, sha256: Hash256::of(&content) });
         }
         let (forgotten, lost) = self.spool.untold(&self.id).unwrap();
@@ -65,7 +65,10 @@ impl<'a> Recording<'a> {
             previous_sha256: self.previous_sha256,
         };
         self.previous_sha256 = Some(Hash256::of(&seal.to_bytes()));
-        write_durably(&self.spool.path(&self.id, &FileName::seal(self.segments)), &seal.to_bytes()).unwrap();
+        self.spool
+            .disk()
+            .write_durably(&self.spool.path(&self.id, &FileName::seal(self.segments)), &seal.to_bytes())
+            .unwrap();
         self.spool.told(&self.id, &forgotten).unwrap();
     }
 
@@ -87,7 +90,7 @@ impl<'a> Recording<'a> {
             recorder: "test".into(),
             last_seal_sha256: self.previous_sha256,
         };
-        write_durably(&self.spool.path(&self.id, &FileName::Close), &close.to_bytes()).unwrap();
+        self.spool.disk().write_durably(&self.spool.path(&self.id, &FileName::Close), &close.to_bytes()).unwrap();
     }
 }
 

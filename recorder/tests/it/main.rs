@@ -3,6 +3,7 @@
 mod capture;
 mod control;
 mod crash;
+mod disk;
 mod made;
 mod net;
 mod ready;

@@ -169,6 +169,11 @@ impl Cable {
         folders.iter().filter_map(|close| close.parent()).map(|folder| Stored::read(&self.store(), folder)).collect()
     }
 
+    /// Files of that name that are stored.
+    pub fn files(&self, name: &str) -> Vec<PathBuf> {
+        find(&self.store(), &|path| path.ends_with(name))
+    }
+
     /// The one recording that is stored, verified.
     pub fn only_stored(&self) -> Stored {
         let mut stored = self.stored();

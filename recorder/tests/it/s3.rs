@@ -4,6 +4,7 @@ use crate::made::{self, Recording, verify};
 use crate::seaweed::Seaweed;
 use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt};
+use recorder::disk::SystemDisk;
 use recorder::schedule::StoreTarget;
 use recorder::spool::Spool;
 use recorder::upload::{Proof, Sender, Store, UploadError};
@@ -56,7 +57,7 @@ async fn write_only(
         let (file, content) = (folder.join(name), vec![7; bytes]);
         std::fs::write(&file, &content).unwrap();
         let sealed = formats::hash::Hash256::of(&content);
-        let receipt = store.send(name, &file, sealed).await.unwrap();
+        let receipt = store.send(&SystemDisk, name, &file, sealed).await.unwrap();
         assert_eq!((receipt.proof, receipt.bytes), (Proof::StoreCompared, bytes as u64), "{name}");
         let stored = objects.get(&prefix.clone().join(name)).await.unwrap().bytes().await.unwrap();
         assert_eq!(formats::hash::Hash256::of(&stored), sealed, "{name}");

@@ -4,6 +4,7 @@ use crate::made::{self, Recording, verify};
 use object_store::memory::InMemory;
 use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt, PutPayload};
+use recorder::disk::SystemDisk;
 use recorder::schedule::{SpoolFull, StoreTarget};
 use recorder::spool::Spool;
 use recorder::upload::{Proof, Room, Sender, Store, UploadError};
@@ -125,13 +126,14 @@ async fn a_file_the_disk_lost_is_told_of_and_keeps_nothing_back() {
     recording.segment(100);
     recording.segment(100);
     std::fs::write(spool.folder(&recording.id).join("000001.pcapng.zst"), [0; 100]).unwrap();
+    std::fs::remove_file(spool.folder(&recording.id).join("000002.pcapng.zst")).unwrap();
     let mut sender = place.sender();
     sender.sweep().await.unwrap();
     recording.segment(100);
     recording.close();
     sender.sweep().await.unwrap();
     let sound = verify(&place.objects, &prefix(), &made::id("nightly")).await.unwrap();
-    assert_eq!((sound.forgotten, sound.counts.dropped.spool.packets), ([1].into(), 10));
+    assert_eq!((sound.forgotten, sound.counts.dropped.spool.packets), ([1, 2].into(), 20));
 }
 
 #[tokio::test]
@@ -182,6 +184,29 @@ async fn a_window_gives_up_its_own_segments_for_its_share() {
 }
 
 #[tokio::test]
+async fn what_waited_too_long_is_given_up_and_the_ledger_says_so() {
+    let place = Place::new();
+    let spool = place.spool();
+    let outside = tempfile::tempdir().unwrap();
+    let store = outside.path().join("store");
+    std::fs::write(&store, b"").unwrap();
+    let mut recording = Recording::begin(&spool, "nightly", &target(store.to_str().unwrap()));
+    recording.segment(10);
+    let old = std::fs::File::open(spool.path(&recording.id, &"000001.seal.json".parse().unwrap())).unwrap();
+    old.set_modified(std::time::SystemTime::now() - std::time::Duration::from_secs(7200)).unwrap();
+    recording.segment(10);
+    recording.close();
+    let hour = std::time::Duration::from_secs(3600);
+    let mut sender = Sender::new(spool.clone()).with_age_max(Some(hour));
+    sender.sweep().await.unwrap_err();
+    std::fs::remove_file(&store).unwrap();
+    sender.sweep().await.unwrap();
+    let objects = object_store::local::LocalFileSystem::new_with_prefix(&store).unwrap();
+    let sound = verify(&objects, &Path::default(), &made::id("nightly")).await.unwrap();
+    assert_eq!((sound.forgotten, sound.forgotten_at_close.packets, sound.segments), ([1].into(), 10, 2));
+}
+
+#[tokio::test]
 async fn what_is_pinned_is_given_up_last_of_all() {
     let place = Place::new();
     let spool = place.spool();
@@ -229,9 +254,9 @@ async fn a_receipt_says_how_it_was_proved() {
     std::fs::write(&file, b"abc").unwrap();
     let store = Store::open_with(&target(folder.path().to_str().unwrap()), Vec::new()).unwrap();
     let sealed = formats::hash::Hash256::of(b"abc");
-    let receipt = store.send("a/b", &file, sealed).await.unwrap();
+    let receipt = store.send(&SystemDisk, "a/b", &file, sealed).await.unwrap();
     assert_eq!((receipt.proof, receipt.bytes, receipt.sha256), (Proof::ReadBack, 3, sealed));
-    let damaged = store.send("a/c", &file, formats::hash::Hash256::of(b"abd")).await.unwrap_err();
+    let damaged = store.send(&SystemDisk, "a/c", &file, formats::hash::Hash256::of(b"abd")).await.unwrap_err();
     assert!(matches!(damaged, UploadError::Damaged { .. }), "{damaged}");
     assert!(!folder.path().join("a/c").exists());
 }

@@ -1,0 +1,188 @@
+//! The file system, as far as the spool needs one: what is written here survives a crash, or is known not to.
+//!
+//! Refused: to guess. What was not synced may be gone after a power cut, a rename until its folder was synced.
+
+use std::ffi::OsString;
+use std::fmt;
+use std::fs::{self, File, TryLockError};
+use std::io::{self, Read, Seek, Write};
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+/// A file system.
+pub trait Disk: fmt::Debug + Send + Sync {
+    /// A new file to write, in place of one that was there.
+    fn create(&self, path: &Path) -> io::Result<Box<dyn DiskFile>>;
+
+    /// A file that is there, to read.
+    fn open(&self, path: &Path) -> io::Result<Box<dyn Read + Send>>;
+
+    /// A file that is there, to read and change.
+    fn change(&self, path: &Path) -> io::Result<Box<dyn DiskFile>>;
+
+    /// Size and last change of a file or folder.
+    fn look(&self, path: &Path) -> io::Result<Look>;
+
+    /// What is in a folder.
+    fn list(&self, folder: &Path) -> io::Result<Vec<Entry>>;
+
+    /// Gives a file another name, in place of one that was there.
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
+
+    /// Removes a file.
+    fn remove(&self, path: &Path) -> io::Result<()>;
+
+    /// Makes a folder and those above it; when this returns they are there to stay.
+    fn create_folders(&self, folder: &Path) -> io::Result<()>;
+
+    /// Removes a folder with nothing in it.
+    fn remove_folder(&self, folder: &Path) -> io::Result<()>;
+
+    /// Makes what was created, renamed and removed in a folder survive a power cut.
+    fn sync_folder(&self, folder: &Path) -> io::Result<()>;
+
+    /// Keeps others from a folder until the lock is dropped; none if somebody else keeps us from it.
+    fn lock(&self, folder: &Path) -> io::Result<Option<Lock>>;
+
+    /// Whether there is a file or folder of that name.
+    fn exists(&self, path: &Path) -> bool {
+        self.look(path).is_ok()
+    }
+
+    /// All bytes of a file.
+    fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
+        let mut bytes = Vec::new();
+        self.open(path)?.read_to_end(&mut bytes).map(|_| bytes)
+    }
+
+    /// Writes a file so that it is there whole, or not at all, whatever happens.
+    fn write_durably(&self, path: &Path, bytes: &[u8]) -> io::Result<()> {
+        let mut open = path.as_os_str().to_owned();
+        open.push(".open");
+        let open = PathBuf::from(open);
+        let mut file = self.create(&open)?;
+        file.write_all(bytes)?;
+        file.sync()?;
+        self.rename(&open, path)?;
+        path.parent().map_or(Ok(()), |folder| self.sync_folder(folder))
+    }
+}
+
+/// A file that can be changed.
+pub trait DiskFile: Read + Write + Seek + Send {
+    /// Cuts it there.
+    fn set_len(&mut self, bytes: u64) -> io::Result<()>;
+
+    /// Makes its bytes survive a power cut; its name needs [`Disk::sync_folder`].
+    fn sync(&mut self) -> io::Result<()>;
+}
+
+/// What is known of a file without reading it.
+#[derive(Debug, Clone, Copy)]
+pub struct Look {
+    /// Its size.
+    pub bytes: u64,
+    /// When it was last changed, if that is known.
+    pub changed: Option<SystemTime>,
+}
+
+/// A file or folder in a folder.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Entry {
+    /// Its name.
+    pub name: OsString,
+    /// Whether it is a folder.
+    pub is_folder: bool,
+}
+
+/// Keeps others from a folder, until it is dropped or the process dies.
+pub struct Lock(#[expect(dead_code, reason = "held until it is dropped")] Box<dyn Send>);
+
+impl Lock {
+    /// Locks a folder of this machine; none if somebody else has.
+    pub fn take(folder: &Path) -> io::Result<Option<Self>> {
+        SystemDisk.lock(folder)
+    }
+
+    /// A lock that `held` keeps.
+    pub fn new(held: impl Send + 'static) -> Self {
+        Self(Box::new(held))
+    }
+}
+
+impl fmt::Debug for Lock {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Lock")
+    }
+}
+
+/// The machine's own file system.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct SystemDisk;
+
+impl Disk for SystemDisk {
+    fn create(&self, path: &Path) -> io::Result<Box<dyn DiskFile>> {
+        Ok(Box::new(File::create(path)?))
+    }
+
+    fn open(&self, path: &Path) -> io::Result<Box<dyn Read + Send>> {
+        Ok(Box::new(File::open(path)?))
+    }
+
+    fn change(&self, path: &Path) -> io::Result<Box<dyn DiskFile>> {
+        Ok(Box::new(File::options().read(true).write(true).open(path)?))
+    }
+
+    fn look(&self, path: &Path) -> io::Result<Look> {
+        let metadata = fs::metadata(path)?;
+        Ok(Look { bytes: metadata.len(), changed: metadata.modified().ok() })
+    }
+
+    fn list(&self, folder: &Path) -> io::Result<Vec<Entry>> {
+        let entry = |entry: fs::DirEntry| Ok(Entry { is_folder: entry.file_type()?.is_dir(), name: entry.file_name() });
+        fs::read_dir(folder)?.map(|found| found.and_then(entry)).collect()
+    }
+
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        fs::rename(from, to)
+    }
+
+    fn remove(&self, path: &Path) -> io::Result<()> {
+        fs::remove_file(path)
+    }
+
+    fn create_folders(&self, folder: &Path) -> io::Result<()> {
+        let missing: Vec<&Path> = folder.ancestors().take_while(|folder| !folder.exists()).collect();
+        fs::create_dir_all(folder)?;
+        // Each new name stands in the folder above.
+        let above = missing.iter().rev().filter_map(|folder| folder.parent());
+        above.filter(|folder| !folder.as_os_str().is_empty()).try_for_each(|folder| self.sync_folder(folder))
+    }
+
+    fn remove_folder(&self, folder: &Path) -> io::Result<()> {
+        fs::remove_dir(folder)
+    }
+
+    fn sync_folder(&self, folder: &Path) -> io::Result<()> {
+        File::open(folder)?.sync_all()
+    }
+
+    fn lock(&self, folder: &Path) -> io::Result<Option<Lock>> {
+        let folder = File::open(folder)?;
+        match folder.try_lock() {
+            Ok(()) => Ok(Some(Lock::new(folder))),
+            Err(TryLockError::WouldBlock) => Ok(None),
+            Err(TryLockError::Error(error)) => Err(error),
+        }
+    }
+}
+
+impl DiskFile for File {
+    fn set_len(&mut self, bytes: u64) -> io::Result<()> {
+        File::set_len(self, bytes)
+    }
+
+    fn sync(&mut self) -> io::Result<()> {
+        self.sync_all()
+    }
+}

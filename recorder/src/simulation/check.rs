@@ -1,0 +1,143 @@
+//! What must be so at the end, whatever happened.
+
+use super::store;
+use super::world::{Truth, World, key, prefix};
+use crate::rotate::tests::read;
+use formats::chain::{self, Content, Found, Sound};
+use formats::hash::Hash256;
+use formats::seal::{Close, Counts, EndReason, Seal, Volume};
+use formats::store::{FileName, RecordingId};
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+/// How far the sum of steps may be from the truth: small ones are not told.
+const STEP_MIN_NS: i128 = 5_000_000;
+
+pub fn world(world: &mut World) {
+    assert_eq!(world.disk.files(), Vec::<PathBuf>::new(), "left in the spool");
+    for (id, truth) in &world.truth {
+        let folder = id.folder().split('/').fold(prefix(), |path, part| path.join(part));
+        let files: BTreeMap<String, Vec<u8>> = store::folder(&world.store, &folder).into_iter().collect();
+        if files.is_empty() && !truth.begun {
+            continue;
+        }
+        let sound = recording(id, truth, &files, world.disk.has_betrayed());
+        world.deeds.recordings += 1;
+        world.deeds.segments += u64::from(sound.segments);
+        world.deeds.recovered += sound.recovered.len() as u64;
+        world.deeds.forgotten += sound.forgotten.len() as u64;
+        world.deeds.packets += sound.counts.written.packets;
+    }
+}
+
+fn recording(id: &RecordingId, truth: &Truth, files: &BTreeMap<String, Vec<u8>>, is_disk_bad: bool) -> Sound {
+    let found: Vec<Found> = files.iter().map(|(name, bytes)| found(name, bytes)).collect();
+    let sound = chain::verify_signed(id, &found, &[key().public()]);
+    let sound = sound.unwrap_or_else(|fault| panic!("{id}: {fault}"));
+    let close = Close::from_bytes(&files[&FileName::Close.to_string()]).expect("it was verified");
+    let seals: Vec<Seal> = (1..=sound.segments)
+        .map(|sequence| Seal::from_bytes(&files[&FileName::seal(sequence).to_string()]).expect("it was verified"))
+        .collect();
+
+    let mut numbers = Vec::new();
+    for seal in &seals {
+        let counts = &seal.counts;
+        balances(id, seal.sequence, counts);
+        let written = counts.written.packets;
+        let sealed = truth.sealed.get(&seal.sequence);
+        let file = seal.files.first().and_then(|file| files.get(&file.name.to_string()));
+        match (file, sealed) {
+            (Some(file), sealed) => {
+                let inside = packets(&seal.files[0].name, file);
+                assert_eq!(inside.len() as u64, written, "{id} {}: packets in the file", seal.sequence);
+                assert!(sealed.is_none_or(|sealed| *sealed == inside), "{id} {}: other packets", seal.sequence);
+                numbers.extend(inside);
+            }
+            (None, Some(sealed)) => {
+                assert_eq!(sealed.len() as u64, written, "{id} {}: packets given up", seal.sequence);
+                numbers.extend(sealed);
+            }
+            // Given up, and sealed by a later life, or by one that died before it knew: how many is all there is.
+            (None, None) => {}
+        }
+    }
+    assert!(numbers.is_sorted_by(|a, b| a < b), "{id}: packets twice or in disorder: {numbers:?}");
+    let highest = truth.sealed.keys().max().copied().unwrap_or(0);
+    assert!(sound.segments >= highest, "{id}: a sealed segment is gone");
+
+    let mut given_up = Volume::default();
+    for seal in seals.iter().filter(|seal| sound.forgotten.contains(&seal.sequence)) {
+        given_up += seal.counts.written;
+    }
+    let mut told = sound.counts.dropped.spool;
+    told += sound.forgotten_at_close;
+    assert_eq!(told, given_up, "{id}: {:?} were given up", sound.forgotten);
+
+    // One that died while it closed may have done it.
+    if truth.closed || Some(&close.reason) == truth.closing.as_ref() {
+        as_it_should(id, truth, &close);
+    } else {
+        after_a_crash(id, truth, &close, &numbers, !sound.forgotten.is_empty() || is_disk_bad);
+    }
+    sound
+}
+
+/// Closed as it should be: the ledger is the truth.
+fn as_it_should(id: &RecordingId, truth: &Truth, close: &Close) {
+    assert_eq!(Some(&close.reason), truth.closing.as_ref(), "{id}");
+    let taken = truth.packets.iter().filter(|(_, is_taken)| *is_taken).count() as u64;
+    let (counts, given) = (&close.counts, &truth.given);
+    assert_eq!(counts.written.packets, taken, "{id}: written");
+    assert_eq!(counts.dropped.disk.packets, truth.packets.len() as u64 - taken, "{id}: lost on the disk");
+    assert_eq!((counts.seen, counts.filtered), (given.seen, given.filtered), "{id}: seen and filtered");
+    assert_eq!(counts.dropped.kernel_packets, given.dropped.kernel_packets, "{id}: dropped by the kernel");
+    if let Some((first, last)) = truth.offsets {
+        let steps = close.clock.iter().flat_map(|clock| &clock.steps);
+        let told: i128 = steps.map(|step| i128::from(step.by_ns)).sum();
+        let off = (last - first).as_nanos() - told;
+        assert!(off.abs() <= STEP_MIN_NS || close.clock.is_none(), "{id}: the clock was set by {off} ns more");
+    }
+}
+
+/// Closed by a later life: of what was written nothing is missing, but what was never synced before a power cut.
+fn after_a_crash(id: &RecordingId, truth: &Truth, close: &Close, numbers: &[u64], is_excused: bool) {
+    assert!(matches!(close.reason, EndReason::Crash | EndReason::Failure), "{id}: {:?}", close.reason);
+    let counts = &close.counts;
+    assert!(counts.seen.packets <= truth.given.seen.packets, "{id}: more was seen than there was");
+    assert!(counts.filtered.packets <= truth.given.filtered.packets, "{id}: more was filtered than there was");
+    if truth.power_cut || is_excused {
+        return;
+    }
+    let missing = truth.packets.iter().filter(|(number, taken)| *taken && numbers.binary_search(number).is_err());
+    let missing: Vec<u64> = missing.map(|(number, _)| *number).collect();
+    assert!(missing.is_empty(), "{id}: written, and not recovered: {missing:?} of {:?}", truth.packets);
+}
+
+/// `seen` is `written` and `filtered` and all that was dropped.
+fn balances(id: &RecordingId, sequence: u32, counts: &Counts) {
+    let dropped = &counts.dropped;
+    let sum = counts.written.packets + counts.filtered.packets + counts.sampled.packets + dropped.kernel_packets;
+    let sum = sum + dropped.ring.packets + dropped.disk.packets;
+    assert_eq!(counts.seen.packets, sum, "{id} {sequence}: {counts:?}");
+}
+
+fn found(name: &str, bytes: &[u8]) -> Found {
+    let content = match Found::is_ledger(name) {
+        true => Content::Ledger(bytes.to_vec()),
+        false => Content::Hashed { bytes: bytes.len() as u64, sha256: Hash256::of(bytes) },
+    };
+    Found { name: name.to_owned(), content }
+}
+
+/// The numbers of the packets in a segment.
+fn packets(name: &FileName, bytes: &[u8]) -> Vec<u64> {
+    let plain = match name.to_string().ends_with(".zst") {
+        true => zstd::decode_all(bytes).expect("whole frames"),
+        false => bytes.to_vec(),
+    };
+    let blocks = read(&plain);
+    let packets = blocks.iter().filter_map(|block| block.as_enhanced_packet());
+    // Behind the addresses and the tag that the kernel took out, and the type.
+    let number = |data: &[u8]| u64::from_be_bytes(data[18..26].try_into().expect("eight bytes"));
+    packets.map(|packet| number(&packet.data)).collect()
+}
