@@ -118,6 +118,9 @@ pub const TRIGGER_WAIT: Duration = Duration::from_millis(250);
 /// Share of the spool that what is kept ready takes at most, unless the window's budget says otherwise.
 pub const READY_SHARE_DEFAULT: Percent = Percent(25);
 
+/// What is made free on a disk that is full [bytes], once something has to be written: five hundred seals.
+pub const READY_ROOM_BYTES: u64 = 1 << 20;
+
 /// Segments that are kept ready at most: a day of ten seconds each. 400 bytes of memory for each make 4 MiB.
 pub const READY_SEGMENTS_MAX: usize = 10_000;
 
