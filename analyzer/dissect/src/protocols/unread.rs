@@ -93,3 +93,18 @@ impl Unread {
         self.kept.len() + self.marks.len() * size_of::<Mark>()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_side_of_which_nothing_was_seen_has_the_time_of_now() {
+        let mut unread = Unread::default();
+        assert_eq!(unread.stamp(0..0, Side::Server, 7).first_ns, 7);
+        unread.mark(Mark { ts_ns: 5, ..Mark::default() });
+        unread.kept.extend_from_slice(b"ab");
+        let stamp = unread.stamp(0..2, Side::Server, 7);
+        assert_eq!((stamp.first_ns, stamp.last_ns), (5, 5));
+    }
+}
