@@ -6,6 +6,7 @@ mod crash;
 mod disk;
 mod made;
 mod net;
+mod proxy;
 mod ready;
 mod run;
 mod s3;
