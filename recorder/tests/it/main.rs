@@ -7,6 +7,7 @@ mod disk;
 mod made;
 mod net;
 mod observe;
+mod proxy;
 mod ready;
 mod rights;
 mod run;
