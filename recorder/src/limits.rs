@@ -102,6 +102,10 @@ pub const OBSERVERS: usize = 8;
 /// How long a request may take to arrive, and its answer to leave.
 pub const REQUEST: Duration = Duration::from_secs(5);
 
+/// Files go to a store in one request up to this size [bytes]; larger ones in parts of it, one after the other, so that
+/// memory does not depend on the size of a segment. S3 wants parts of 5 MiB or more, and takes ten thousand of them.
+pub const PART_BYTES: usize = 5 << 20;
+
 /// Largest zstd frame that recovery accepts [bytes, decompressed]: a batch, its last block and the counts
 /// behind it.
 pub const FRAME_BYTES_MAX: usize = BATCH_BYTES + (SNAP_BYTES_MAX as usize) + (1 << 20);
@@ -145,16 +149,25 @@ pub const CONTROL_PATIENCE: Duration = Duration::from_secs(10);
 /// Pause after a connection that could not be accepted.
 pub const CONTROL_PAUSE: Duration = Duration::from_millis(100);
 
-/// Most memory that is resident with `recordings` at once [bytes].
+/// Most memory that is resident with `recordings` at once [bytes], of which `kept_ready` keep a past ready.
 ///
 /// For each: its rings, its batches with room for the packet that is one too many, a compressed batch, and what zstd
-/// needs at [`ZSTD_LEVEL`]. Once: two parts on their way to a store, and the program.
-pub fn memory_bytes_max(recordings: usize, ring_bytes: usize) -> usize {
-    const MIB: usize = 1 << 20;
-    const ZSTD: usize = 2 * MIB;
-    const PROGRAM: usize = 12 * MIB;
-    const PARTS: usize = 2 * (8 * MIB);
+/// needs at [`ZSTD_LEVEL`]; where a past is kept ready, the list of its segments. Once: two parts on their way to a store, and the program.
+pub fn memory_bytes_max(recordings: usize, kept_ready: usize, ring_bytes: usize) -> usize {
+    const ZSTD: usize = 2 << 20;
+    const PROGRAM: usize = 11 << 20;
+    const READY: usize = 400 * READY_SEGMENTS_MAX;
     let rings = ring_bytes.clamp(RING_BYTES_MIN, RING_BYTES_MAX);
     let batches = BATCHES * (BATCH_BYTES + SNAP_BYTES_MAX as usize);
-    recordings * (rings + batches + BATCH_BYTES + ZSTD) + PARTS + PROGRAM
+    recordings * (rings + batches + BATCH_BYTES + ZSTD) + kept_ready * READY + 2 * PART_BYTES + PROGRAM
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_recording_with_the_ring_there_is_by_default_stays_below_64_mib() {
+        assert!(memory_bytes_max(1, 0, RING_BYTES_DEFAULT) <= 64 << 20);
+    }
 }

@@ -159,7 +159,8 @@ impl CapturePlan {
             writes: std::iter::once(spool.to_owned()).chain(folders).collect(),
         })?;
         let recordings = windows.len();
-        let memory_max_mib = limits::memory_bytes_max(recordings, self.settings.ring_bytes) >> 20;
+        let kept_ready = windows.iter().filter(|window| window.pre_trigger.is_some()).count();
+        let memory_max_mib = limits::memory_bytes_max(recordings, kept_ready, self.settings.ring_bytes) >> 20;
         tracing::info!(recordings, memory_max_mib, "memory is bounded");
         Ok(())
     }

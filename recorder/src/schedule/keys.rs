@@ -45,7 +45,7 @@ const WORD: &str = "word";
 const PATTERN: &str = "pattern";
 const ANY: &str = "any";
 
-pub(super) const KEYS: [Key; 49] = [
+pub(super) const KEYS: [Key; 50] = [
     key("cluster", NAME, Required, "prod", "The cluster this node is in; a folder of the store."),
     key("node", NAME, Words("the host's name"), "node-1", "This node; a folder of the store. --node comes before it."),
     key(
@@ -64,6 +64,13 @@ pub(super) const KEYS: [Key; 49] = [
     ),
     key("spool.folder", "folder", Value("/var/lib/remora/spool"), "/data/spool", "Where segments wait to be stored."),
     key("spool.bytes_max", SIZE, Value("4GiB"), "64GiB", "Most bytes in the spool."),
+    key(
+        "spool.age_max",
+        TIME,
+        Words("they wait as long as it takes"),
+        "7d",
+        "Segments that wait longer for their store are given up; their seals stay, and the ledger tells.",
+    ),
     key(
         "spool.full",
         WORD,
