@@ -16,7 +16,7 @@ pub const RING_BYTES_MIN: usize = 8 << 20;
 /// Largest size of all rings together [bytes]: what the kernel pins for us nobody else gets.
 pub const RING_BYTES_MAX: usize = 1 << 30;
 
-/// Smallest ring of one target [bytes]: 64 of them in the default size. A stall of 40 ms at 100 Mbit/s.
+/// Smallest ring of one target [bytes]: at most 64 of them in the default size, and 38 where all come later. A stall of 40 ms at 100 Mbit/s.
 pub const TARGET_RING_BYTES_MIN: usize = RING_BLOCKS_MIN * BLOCK_BYTES_MIN;
 
 /// Fewest blocks of a ring: one in our hands, one that is being filled, two between them.
