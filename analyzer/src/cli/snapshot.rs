@@ -8,8 +8,8 @@ use formats::chain::{Fault, Sound};
 use formats::seal::{Counts, EndReason};
 use formats::signature::PublicKey;
 use indicatif::{HumanBytes, ProgressBar, ProgressStyle};
-use jiff::Timestamp;
 use jiff::tz::TimeZone;
+use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 use std::io::Write;
 use std::path::PathBuf;
@@ -273,6 +273,7 @@ impl<'a, W: Write> Report<'a, W> {
                 value["counts"] = json!(sound.counts);
                 value["recovered"] = json!(sound.recovered);
                 value["forgotten"] = json!(sound.forgotten);
+                value["clock"] = json!(sound.clock);
                 value["signatures"] = sound.signatures.into();
                 value["signatures_proved"] = self.signed.into();
             }
@@ -316,6 +317,11 @@ fn describe(sound: &Sound, signed: bool) -> String {
     }
     if !sound.forgotten.is_empty() {
         words.push(format!("given up before storing: segment {}", numbers(sound.forgotten.iter())));
+    }
+    let steps = sound.clock.as_ref().map_or(&[][..], |clock| &clock.steps);
+    if !steps.is_empty() {
+        let by_ns = steps.iter().fold(0i64, |sum, step| sum.saturating_add(step.by_ns));
+        words.push(format!("clock set {} times, by {:#} in all", steps.len(), SignedDuration::from_nanos(by_ns)));
     }
     match sound.signatures {
         _ if signed => words.push("signed".to_owned()),

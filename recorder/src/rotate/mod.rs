@@ -22,7 +22,7 @@ mod writer;
 
 pub use batch::{Batch, Filling, Took};
 pub use identity::Identities;
-pub use pump::Pump;
+pub use pump::{Pump, RingNews};
 pub use segment::{Compression, Finished, OPEN, OpenSegment, SegmentOptions};
 pub use sieve::Sieve;
 pub use writer::{Untold, Writer};

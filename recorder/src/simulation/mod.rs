@@ -9,7 +9,7 @@
 //! loses answers, and somebody sets the clock. Whatever happened, at the end every recording is in the store, whole,
 //! signed and chained, its ledger balances packet for packet against the source, and the spool is empty.
 //!
-//! `REMORA_SIM_SEED=N` replays one seed, `REMORA_SIM_SEEDS=N` runs so many.
+//! `REMORA_SIM_SEED=N` replays one seed; `REMORA_SIM_SEEDS=N` runs so many, `N..M` those.
 
 mod check;
 mod clock;
@@ -25,10 +25,13 @@ const SEEDS: u64 = 200;
 
 #[test]
 fn whatever_goes_wrong_the_ledger_balances() {
-    let number = |name: &str| std::env::var(name).ok().map(|text| text.parse::<u64>().expect("a number"));
-    let seeds = match number("REMORA_SIM_SEED") {
-        Some(seed) => seed..seed + 1,
-        None => 0..number("REMORA_SIM_SEEDS").unwrap_or(SEEDS),
+    let number = |text: &str| text.parse::<u64>().expect("a number");
+    let one = std::env::var("REMORA_SIM_SEED").ok().map(|seed| number(&seed));
+    let many = std::env::var("REMORA_SIM_SEEDS").ok();
+    let seeds = match (one, many.as_deref().map(|many| many.split_once("..").unwrap_or(("0", many)))) {
+        (Some(seed), _) => seed..seed + 1,
+        (None, Some((from, to))) => number(from)..number(to),
+        (None, None) => 0..SEEDS,
     };
     let mut sums = world::Deeds::default();
     let mut failed = Vec::new();

@@ -59,6 +59,11 @@ impl Seaweed {
         Some(started)
     }
 
+    /// Where S3 is.
+    pub fn port(&self) -> u16 {
+        self.s3_port
+    }
+
     /// Options for a client of one of the [`IDENTITIES`].
     pub fn options(&self, user: &str) -> Vec<(String, String)> {
         let secret = format!("{user}-secret");
