@@ -284,8 +284,8 @@ impl OverTcp {
                 self.block_part(from, frame, payload, span, out);
             }
             kind::RST_STREAM => {
-                out.stamp(span);
-                self.rows.reset(from, frame.stream, wire::error_code(payload).unwrap_or_default(), out);
+                let now_ns = out.stamp(span).last_ns;
+                self.rows.reset(from, frame.stream, wire::error_code(payload).unwrap_or_default(), now_ns, out);
             }
             kind::SETTINGS => {
                 out.stamp(span);

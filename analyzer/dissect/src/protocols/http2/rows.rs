@@ -25,6 +25,9 @@ const OVER_MAX: usize = 128;
 /// Streams that were reset and are kept for what the other side had sent by then.
 const RESET_MAX: usize = 16;
 
+/// How long they are, while the connection goes on [ns]: longer than bytes are under way.
+const RESET_NS: i64 = 1_000_000_000;
+
 /// Answered streams that wait for their requests.
 const ANSWERED_MAX: usize = 64;
 
@@ -42,8 +45,8 @@ pub struct Rows {
     over: VecDeque<u32>,
     /// Streams that were answered, but their requests not seen.
     answered: VecDeque<u32>,
-    /// Streams that were reset, oldest first.
-    reset: VecDeque<u32>,
+    /// Streams that were reset, and when, oldest first.
+    reset: VecDeque<(u32, i64)>,
     /// The error code the connection was ended with.
     error_code: Option<u32>,
     /// Whether it was said that streams were given up.
@@ -179,6 +182,7 @@ impl Rows {
 
     /// Has something done to a stream, and hands it on if that was its end.
     fn with(&mut self, at: At, opens: bool, out: &mut dyn Sink, act: impl FnOnce(&mut Stream)) {
+        self.finish_reset(at.stamp.last_ns, out);
         if !self.streams.contains_key(&at.stream) {
             if !opens && self.is_over(at.stream) {
                 return;
@@ -214,7 +218,7 @@ impl Rows {
     }
 
     /// RST_STREAM (RFC 9113 §6.4). What the other side sent before it knew is still to come (§5.1).
-    pub fn reset(&mut self, from: Side, stream: u32, code: u32, out: &mut dyn Sink) {
+    pub fn reset(&mut self, from: Side, stream: u32, code: u32, now_ns: i64, out: &mut dyn Sink) {
         let from = self.role(from);
         let Some(open) = self.streams.get_mut(&stream) else { return self.ended(stream) };
         let again = open.reset.is_some();
@@ -222,10 +226,16 @@ impl Rows {
         if again || open.is_over() {
             return self.finish(stream, None, out);
         }
-        self.reset.push_back(stream);
-        if self.reset.len() > RESET_MAX
-            && let Some(oldest) = self.reset.pop_front()
+        self.reset.push_back((stream, now_ns));
+        self.finish_reset(now_ns, out);
+    }
+
+    /// Hands on streams that were reset long ago, or are too many.
+    fn finish_reset(&mut self, now_ns: i64, out: &mut dyn Sink) {
+        while let Some(&(oldest, at_ns)) = self.reset.front()
+            && (self.reset.len() > RESET_MAX || now_ns.saturating_sub(at_ns) > RESET_NS)
         {
+            self.reset.pop_front();
             self.finish(oldest, None, out);
         }
     }
