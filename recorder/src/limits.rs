@@ -1,7 +1,7 @@
 //! Every bound we chose, its arithmetic and its reason.
 //!
-//! Together they are the recorder's memory: 32 MiB ring, 6 MiB batches, 1 MiB compressed, about 2 MiB of
-//! zstd, and the program: below 64 MiB resident whatever the traffic.
+//! Together they are the recorder's memory, [`memory_bytes_max`]: below 64 MiB resident whatever the traffic, with
+//! the ring there is by default.
 
 use crate::schedule::Percent;
 use std::time::Duration;
@@ -16,7 +16,7 @@ pub const RING_BYTES_MIN: usize = 8 << 20;
 /// Largest size of all rings together [bytes]: what the kernel pins for us nobody else gets.
 pub const RING_BYTES_MAX: usize = 1 << 30;
 
-/// Smallest ring of one target [bytes]: 64 of them in the default size. A stall of 40 ms at 100 Mbit/s.
+/// Smallest ring of one target [bytes]: at most 64 of them in the default size, and 38 where all come later. A stall of 40 ms at 100 Mbit/s.
 pub const TARGET_RING_BYTES_MIN: usize = RING_BLOCKS_MIN * BLOCK_BYTES_MIN;
 
 /// Fewest blocks of a ring: one in our hands, one that is being filled, two between them.
@@ -83,6 +83,29 @@ pub const FILTER_DEPTH_MAX: u32 = 64;
 /// zstd level of segments: 1 is what leaves the second core to its owner.
 pub const ZSTD_LEVEL: i32 = 1;
 
+/// A capture that has not turned for this time has stalled, unless the configuration says otherwise: twenty times
+/// what a turn takes with a disk that answers, and before a ring of a quiet node is full.
+pub const STALL_DEFAULT: Duration = Duration::from_secs(10);
+
+/// How often it is looked whether a capture has stalled.
+pub const ALARM: Duration = Duration::from_secs(1);
+
+/// How often the spool is looked at.
+pub const SPOOL_LOOK: Duration = Duration::from_secs(5);
+
+/// How long counts of a target that is gone are still told: several times what lies between scrapes.
+pub const SERIES_KEPT: Duration = Duration::from_secs(600);
+
+/// Connections that are answered at once: a scraper and two probes, and as many again that hang.
+pub const OBSERVERS: usize = 8;
+
+/// How long a request may take to arrive, and its answer to leave.
+pub const REQUEST: Duration = Duration::from_secs(5);
+
+/// Files go to a store in one request up to this size [bytes]; larger ones in parts of it, one after the other, so that
+/// memory does not depend on the size of a segment. S3 wants parts of 5 MiB or more, and takes ten thousand of them.
+pub const PART_BYTES: usize = 5 << 20;
+
 /// Largest zstd frame that recovery accepts [bytes, decompressed]: a batch, its last block and the counts
 /// behind it.
 pub const FRAME_BYTES_MAX: usize = BATCH_BYTES + (SNAP_BYTES_MAX as usize) + (1 << 20);
@@ -98,6 +121,9 @@ pub const TRIGGER_WAIT: Duration = Duration::from_millis(250);
 
 /// Share of the spool that what is kept ready takes at most, unless the window's budget says otherwise.
 pub const READY_SHARE_DEFAULT: Percent = Percent(25);
+
+/// What is made free on a disk that is full [bytes], once something has to be written: five hundred seals.
+pub const READY_ROOM_BYTES: u64 = 1 << 20;
 
 /// Segments that are kept ready at most: a day of ten seconds each. 400 bytes of memory for each make 4 MiB.
 pub const READY_SEGMENTS_MAX: usize = 10_000;
@@ -122,3 +148,26 @@ pub const CONTROL_PATIENCE: Duration = Duration::from_secs(10);
 
 /// Pause after a connection that could not be accepted.
 pub const CONTROL_PAUSE: Duration = Duration::from_millis(100);
+
+/// Most memory that is resident with `recordings` at once [bytes], of which `kept_ready` keep a past ready.
+///
+/// For each: its rings, its batches with room for the packet that is one too many, a compressed batch, and what zstd
+/// needs at [`ZSTD_LEVEL`]; where a past is kept ready, the list of its segments. Once: two parts on their way to a store, and the program.
+pub fn memory_bytes_max(recordings: usize, kept_ready: usize, ring_bytes: usize) -> usize {
+    const ZSTD: usize = 2 << 20;
+    const PROGRAM: usize = 11 << 20;
+    const READY: usize = 400 * READY_SEGMENTS_MAX;
+    let rings = ring_bytes.clamp(RING_BYTES_MIN, RING_BYTES_MAX);
+    let batches = BATCHES * (BATCH_BYTES + SNAP_BYTES_MAX as usize);
+    recordings * (rings + batches + BATCH_BYTES + ZSTD) + kept_ready * READY + 2 * PART_BYTES + PROGRAM
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_recording_with_the_ring_there_is_by_default_stays_below_64_mib() {
+        assert!(memory_bytes_max(1, 0, RING_BYTES_DEFAULT) <= 64 << 20);
+    }
+}

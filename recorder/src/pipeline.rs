@@ -8,11 +8,12 @@
 //! ring, where the kernel counts what it drops.
 
 use crate::budget::{CpuMeter, ThreadClock};
-use crate::capture::{CaptureError, RingOptions, Selection, hurry};
+use crate::capture::{CaptureError, RingOptions, Selection, Urgency, hurry};
 use crate::clock::{Clock, Deadline, SystemClock};
 use crate::disk::Disk;
 use crate::filter::{Expression, FilterError};
 use crate::limits;
+use crate::observe::{Observer, Pulse};
 use crate::orders::Orders;
 use crate::rotate::{Batch, Compression, OpenSegment, Pump, SegmentOptions, Sieve, Untold, Writer};
 use crate::schedule::{Recording, Window};
@@ -22,6 +23,7 @@ use crate::targets::{Change, Scout};
 use crate::upload::{Bound, Room};
 use formats::seal::{Close, EndReason, Seal, Volume};
 use jiff::Timestamp;
+use rustix::thread::{CpuSet, sched_setaffinity};
 use std::io;
 use std::num::NonZero;
 use std::path::PathBuf;
@@ -56,6 +58,12 @@ pub struct Settings {
     pub promiscuous: bool,
     /// How segments are compressed.
     pub compression: Compression,
+    /// How urgent the capture thread is.
+    pub urgency: Urgency,
+    /// The processors it may run on; any when empty.
+    pub cpus: Vec<usize>,
+    /// Who is told how it goes.
+    pub observer: Observer,
 }
 
 /// Records until the recording's time is over, its budget is spent, the spool is full, or it is ordered to end.
@@ -72,7 +80,7 @@ pub fn record(
     orders: &Orders,
 ) -> Result<Close, RecordError> {
     let window = &recording.window;
-    let tap = Tap::open(window, settings)?;
+    let tap = Tap::open(recording, settings)?;
     let folder = spool.folder(&recording.id);
     spool.disk().create_folders(&folder)?;
     let _lock = spool.disk().lock(&folder)?.ok_or_else(|| io::Error::other("another process makes this recording"))?;
@@ -80,9 +88,9 @@ pub fn record(
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let chain = Chain::new(spool.clone(), recording.id.clone(), recording.configuration_sha256, clock.clone());
     let options = segment_options(window, settings, folder, 0);
-    let sealer = |to_seal| seal(chain, bound, window, orders, to_seal);
+    let sealer = |to_seal, pulse: &Pulse| seal(chain, bound, window, orders, to_seal, pulse);
     let to_disk = (spool.disk().clone(), options);
-    let (captured, mut chain, untold) = run(tap, recording, orders, to_disk, &clock, sealer)?;
+    let (captured, mut chain, untold) = run(tap, recording, settings, orders, to_disk, &clock, sealer)?;
     let reason = captured.as_ref().map_or(EndReason::Failure, EndReason::clone);
     let close = close(&mut chain, untold, reason, clock.now().wall)?;
     Ok(captured.map(|_| close)?)
@@ -96,11 +104,15 @@ pub(crate) struct Tap {
     pump: Pump,
     batches: Receiver<Batch>,
     buffers: SyncSender<Vec<u8>>,
+    pulse: Pulse,
 }
 
 impl Tap {
     /// Opens the rings of the targets there are.
-    pub(crate) fn open(window: &Window, settings: &Settings) -> Result<Self, RecordError> {
+    pub(crate) fn open(recording: &Recording, settings: &Settings) -> Result<Self, RecordError> {
+        let window = &recording.window;
+        let length = recording.ends.duration_since(Timestamp::now());
+        settings.observer.expect(window.name.as_str(), length.try_into().unwrap_or_default());
         let names: Vec<String> = window.interfaces.iter().map(|name| name.as_str().to_owned()).collect();
         let filter = window.filter.as_deref().map(str::parse::<Expression>).transpose()?;
         let mut scout = Scout::new(
@@ -117,15 +129,16 @@ impl Tap {
         );
         let (tell, changes) = channel();
         scout.begin(&tell)?;
+        let pulse = settings.observer.open(window.name.as_str());
         let (tell_closed, closed) = channel();
         let (buffers, to_fill) = sync_channel(limits::BATCHES);
         let (to_write, batches) = sync_channel(limits::BATCHES);
         for _ in 0..limits::BATCHES {
             buffers.send(Vec::new()).expect("the channel has room for all, and its other end is here");
         }
-        let sieve = Sieve::new(window.rate.packets_per_second.map(NonZero::get));
+        let sieve = Sieve::new(window.rate.packets_per_second.map(NonZero::get), scout.follows());
         let pump = Pump::new((changes, tell_closed), (to_write, to_fill), sieve)?;
-        Ok(Self { scout, tell, closed, pump, batches, buffers })
+        Ok(Self { scout, tell, closed, pump, batches, buffers, pulse })
     }
 }
 
@@ -152,29 +165,50 @@ pub(crate) fn segment_options(
 pub(crate) fn run<T: Send>(
     tap: Tap,
     recording: &Recording,
+    settings: &Settings,
     orders: &Orders,
     (disk, options): (Arc<dyn Disk>, SegmentOptions),
     clock: &Arc<dyn Clock>,
-    sealer: impl FnOnce(Receiver<OpenSegment>) -> Result<T, RecordError> + Send,
+    sealer: impl FnOnce(Receiver<OpenSegment>, &Pulse) -> Result<T, RecordError> + Send,
 ) -> Result<(Result<EndReason, CaptureError>, T, Untold), RecordError> {
-    let Tap { scout, tell, closed, pump, batches, buffers } = tap;
+    let Tap { scout, tell, closed, pump, batches, buffers, pulse } = tap;
     let writer = Writer::new(disk, options, clock.clone());
     std::thread::scope(|scope| {
         let (segments, to_seal) = sync_channel(1);
         let thread = |name: &str| std::thread::Builder::new().name(name.to_owned());
-        let sealer = thread("sealer").spawn_scoped(scope, || sealer(to_seal))?;
-        let writer = thread("writer").spawn_scoped(scope, || write(writer, orders, batches, buffers, segments))?;
+        let sealer = thread("sealer").spawn_scoped(scope, || sealer(to_seal, &pulse))?;
+        let writer =
+            thread("writer").spawn_scoped(scope, || write(writer, orders, batches, buffers, segments, &pulse))?;
         if scout.follows() {
             thread("scout").spawn_scoped(scope, move || scout.follow(&tell, &closed))?;
         } else {
             drop(closed); // Nobody opens a ring anew.
         }
-        let captured = capture(recording, orders, clock.as_ref(), pump);
+        be_urgent(settings);
+        let captured = capture(recording, orders, clock.as_ref(), pump, &pulse);
+        pulse.rests();
         // The pump is gone, which ends the writer, which ends the sealer.
         let untold = writer.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
         let sealed = sealer.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
         Ok((captured, sealed, untold))
     })
+}
+
+/// Has the calling thread scheduled as it was asked for, if that is allowed: a capture is better late than not there.
+fn be_urgent(settings: &Settings) {
+    if let Err(error) = hurry(settings.urgency) {
+        match settings.urgency {
+            Urgency::RealTime => tracing::warn!(%error, "no right to real-time priority"),
+            _ => tracing::debug!(%error, "no right to a more urgent schedule"),
+        }
+    }
+    if !settings.cpus.is_empty() {
+        let mut set = CpuSet::new();
+        settings.cpus.iter().for_each(|&cpu| set.set(cpu));
+        if let Err(error) = sched_setaffinity(None, &set) {
+            tracing::warn!(%error, cpus = ?settings.cpus, "capture thread runs on any processor");
+        }
+    }
 }
 
 /// The capture thread: from the rings into batches, until there is a reason to end.
@@ -183,10 +217,8 @@ fn capture(
     orders: &Orders,
     clock: &dyn Clock,
     mut pump: Pump,
+    pulse: &Pulse,
 ) -> Result<EndReason, CaptureError> {
-    if let Err(error) = hurry() {
-        tracing::debug!(%error, "no right to a more urgent schedule");
-    }
     let budget = &recording.window.budget;
     // Whoever sets the clock makes no run longer or shorter.
     let mut due = Deadline::new(clock.now(), recording.ends);
@@ -200,6 +232,8 @@ fn capture(
             Ok(false) => break Ok(EndReason::Failure),
             Err(error) => break Err(error),
         }
+        pulse.turned();
+        pump.news().for_each(|news| pulse.of_ring(&news.target.label(), news.tally, news.fill));
         let written = pump.written();
         orders.tell_written(written);
         work.tick();
@@ -223,6 +257,7 @@ fn capture(
     };
     orders.tell_over();
     let finished = pump.finish();
+    pump.news().for_each(|news| pulse.of_ring(&news.target.label(), news.tally, news.fill));
     ended.and_then(|reason| finished.map(|()| reason))
 }
 
@@ -234,11 +269,14 @@ fn write(
     to_write: Receiver<Batch>,
     buffers: SyncSender<Vec<u8>>,
     segments: SyncSender<OpenSegment>,
+    pulse: &Pulse,
 ) -> Untold {
     let mut work = ThreadClock::new(orders);
     for mut batch in to_write {
-        if let Some(over) = writer.write(&mut batch)
-            && segments.send(over).is_err()
+        let over = writer.write(&mut batch);
+        pulse.wrote(writer.counts(), writer.opened());
+        if let Some(over) = over
+            && segments.send(over.written()).is_err()
         {
             break; // The sealer says why.
         }
@@ -248,7 +286,7 @@ fn write(
     }
     let (last, untold) = writer.take_rest();
     if let Some(last) = last {
-        segments.send(last).ok();
+        segments.send(last.written()).ok();
     }
     untold
 }
@@ -260,10 +298,12 @@ fn seal(
     window: &Window,
     orders: &Orders,
     to_seal: Receiver<OpenSegment>,
+    pulse: &Pulse,
 ) -> Result<Chain, RecordError> {
     let mut work = ThreadClock::new(orders);
     for segment in to_seal {
         seal_one(&mut chain, bound, window, orders, segment)?;
+        pulse.segment_sealed();
         work.tick();
     }
     Ok(chain)

@@ -74,6 +74,11 @@ impl Spool {
         Self { signer: signer.map(Arc::new), ..self }
     }
 
+    /// Its folder.
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
     /// The folder of a recording.
     pub fn folder(&self, id: &RecordingId) -> PathBuf {
         self.root.join(id.folder())

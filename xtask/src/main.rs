@@ -4,6 +4,7 @@ mod bench;
 mod demo;
 mod licences;
 mod record;
+mod recorders;
 mod run;
 mod setup;
 mod test;
@@ -21,7 +22,9 @@ struct Cli {
 #[derive(Subcommand)]
 enum Command {
     Bench(bench::BenchArgs),
+    BenchRecorders(recorders::RecordersArgs),
     Demo(demo::DemoArgs),
+    SendFrames(recorders::SendArgs),
     /// Install what tests need and run everything CI runs: format, lints, licences, tests.
     Test,
     /// Record capture cases again, from real servers and clients: those named, or all.
@@ -36,6 +39,8 @@ enum Command {
 fn main() -> anyhow::Result<()> {
     match Cli::parse().command {
         Command::Bench(args) => bench::run(&args),
+        Command::BenchRecorders(args) => recorders::bench(&args),
+        Command::SendFrames(args) => recorders::send(&args),
         Command::Demo(args) => demo::run(&args),
         Command::Test => test::run(),
         Command::RecordCases { cases } => record::cases(&cases),

@@ -6,10 +6,12 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// What tests run: program and the Debian package that has it.
-pub const TESTS: [(&str, &str); 7] = [
+pub const TESTS: [(&str, &str); 9] = [
     ("gcc", "gcc"),
     ("tshark", "tshark"),
     ("tcpdump", "tcpdump"),
+    ("mkfs.ext4", "e2fsprogs"),
+    ("setpriv", "util-linux"),
     ("ip", "iproute2"),
     ("python3", "python3"),
     ("curl", "curl"),

@@ -4,7 +4,7 @@
 //! them, are decompressed a frame at a time. Others (gzip, lz4, one long frame) have no place to begin in but the first.
 
 use crate::inputs::{Capture, Stored};
-use std::io;
+use std::io::{self, Read};
 use std::path::Path;
 
 /// Longest frame that is decompressed into memory; those of a segment have 1 MiB at most.
@@ -29,6 +29,14 @@ pub struct Frame {
     bytes: usize,
 }
 
+/// A capture, opened.
+pub enum Opened {
+    /// It can be read from anywhere.
+    Anywhere(Anywhere),
+    /// It has to be read from its begin.
+    FromBegin(Box<dyn Read + Send>),
+}
+
 /// A capture that can be read from anywhere.
 pub enum Anywhere {
     /// As it is stored.
@@ -43,28 +51,33 @@ pub enum Anywhere {
 }
 
 impl Anywhere {
-    /// Opens a capture; none where it has to be read from its begin. A compressed object is fetched into `spool`.
+    /// Opens a capture. A compressed object is fetched into `spool`.
     ///
     /// # Errors
     /// What the disk or the store says.
-    pub fn open(capture: &Capture, spool: &Path) -> io::Result<Option<Self>> {
-        let Some(stored) = capture.stored()? else { return Ok(None) };
+    pub fn open(capture: &Capture, spool: &Path) -> io::Result<Opened> {
+        let from_begin = || capture.open(spool).map(Opened::FromBegin);
+        let Some(stored) = capture.stored()? else { return from_begin() };
         match stored.read(0, 4)?.as_slice() {
-            front if is_capture(front) => return Ok(Some(Anywhere::Plain(stored))),
+            front if is_capture(front) => return Ok(Opened::Anywhere(Anywhere::Plain(stored))),
             [0x50..=0x5f, 0x2a, 0x4d, 0x18] => {}
             front if front == ZSTD => {}
-            _ => return Ok(None),
+            _ => return from_begin(),
         }
         // Of an object, finding the frames would take a request for each block.
-        let stored = match stored {
-            Stored::Object(object) => Stored::File(object.fetch(spool)?),
-            file => file,
+        let file = match stored {
+            Stored::Object(object) => object.fetch(spool)?,
+            Stored::File(file) => file,
         };
-        let Some(frames) = frames(&stored)? else { return Ok(None) };
-        let mut seek = Anywhere::Frames { stored, frames, open: None };
+        // Reads at a place leave the file at its begin.
+        let stored = Stored::File(file.try_clone()?);
+        let Some(frames) = frames(&stored)? else { return Ok(Opened::FromBegin(Box::new(file))) };
+        let mut anywhere = Anywhere::Frames { stored, frames, open: None };
         // What is compressed twice is none.
-        let front = seek.read(0, 4);
-        Ok(front.is_ok_and(|front| is_capture(&front)).then_some(seek))
+        match anywhere.read(0, 4) {
+            Ok(front) if is_capture(&front) => Ok(Opened::Anywhere(anywhere)),
+            _ => Ok(Opened::FromBegin(Box::new(file))),
+        }
     }
 
     /// Bytes from `at` on, fewer where the capture ends before.
@@ -183,11 +196,11 @@ mod tests {
         let stored = file(&packed);
         let frames = frames(&stored).unwrap().unwrap();
         assert_eq!(frames.iter().map(|frame| frame.bytes).sum::<usize>(), content.len());
-        let mut seek = Anywhere::Frames { stored, frames, open: None };
+        let mut anywhere = Anywhere::Frames { stored, frames, open: None };
         for at in [0, 1, 299, 300, 301, 699_999, 700_000, content.len() - 1, content.len(), content.len() + 5] {
             for bytes in [0, 1, 2, 1000, 800_000] {
                 let want = content.get(at.min(content.len())..(at + bytes).min(content.len())).unwrap();
-                assert!(seek.read(at as u64, bytes).unwrap() == want, "{at} {bytes}");
+                assert!(anywhere.read(at as u64, bytes).unwrap() == want, "{at} {bytes}");
             }
         }
     }

@@ -9,7 +9,7 @@ mod record;
 
 use crate::inputs::Capture;
 use anyhow::bail;
-use anywhere::Anywhere;
+use anywhere::{Anywhere, Opened};
 use dissect::read::{CaptureReader, Frame, Interface, LinkType, Stretch};
 use record::Format;
 use std::fs::File;
@@ -54,8 +54,11 @@ const GAP_BYTES: u64 = 256 << 10;
 /// Bytes read at once.
 const READ_BYTES_MAX: u64 = 8 << 20;
 
-/// Separate places in one capture past which reading it from its begin is quicker: each is a request of a store.
-const PLACES_MAX: usize = 4096;
+/// Separate places in one file past which reading it from its begin is quicker: each costs about 50 µs.
+const PLACES_MAX: usize = 16 << 10;
+
+/// The same in a store, where each is a request: 256 take about ten seconds.
+const FAR_PLACES_MAX: usize = 256;
 
 /// Packets gathered so far.
 ///
@@ -95,14 +98,17 @@ impl Carver {
         folder: &Path,
     ) -> anyhow::Result<()> {
         let runs: Vec<&[Wanted]> = runs(wanted).collect();
-        let few = runs.len() <= PLACES_MAX;
+        let few = runs.len() <= if capture.path().is_some() { PLACES_MAX } else { FAR_PLACES_MAX };
         let described = wanted.iter().all(|packet| (packet.interface as usize) < interfaces.len());
-        match Anywhere::open(capture, folder)?.filter(|_| few && described) {
-            Some(mut seek) => {
-                let format = Format::of(&seek.read(0, 4)?);
-                runs.into_iter().try_for_each(|run| self.run(capture, run, interfaces, (&mut seek, format)))
+        if !few || !described {
+            return self.from_begin(capture, capture.open(folder)?, wanted);
+        }
+        match Anywhere::open(capture, folder)? {
+            Opened::Anywhere(mut bytes) => {
+                let format = Format::of(&bytes.read(0, 4)?);
+                runs.into_iter().try_for_each(|run| self.run(capture, run, interfaces, (&mut bytes, format)))
             }
-            None => self.from_begin(capture, wanted, folder),
+            Opened::FromBegin(bytes) => self.from_begin(capture, bytes, wanted),
         }
     }
 
@@ -112,11 +118,11 @@ impl Carver {
         capture: &Capture,
         run: &[Wanted],
         interfaces: &[Interface],
-        (seek, format): (&mut Anywhere, Format),
+        (anywhere, format): (&mut Anywhere, Format),
     ) -> anyhow::Result<()> {
         let (Some(first), Some(last)) = (run.first(), run.last()) else { return Ok(()) };
         let bytes = last.file_offset - first.file_offset + record::likely_bytes(last);
-        let near = seek.read(first.file_offset, bytes as usize)?;
+        let near = anywhere.read(first.file_offset, bytes as usize)?;
         let mut stretch = Stretch::default();
         for packet in run {
             let rest = near.get((packet.file_offset - first.file_offset) as usize..).unwrap_or_default();
@@ -127,7 +133,7 @@ impl Carver {
             match rest.get(..record.bytes) {
                 Some(whole) => stretch.bytes.extend_from_slice(whole),
                 // Options can be long.
-                None => stretch.bytes = seek.read(packet.file_offset, record.bytes)?,
+                None => stretch.bytes = anywhere.read(packet.file_offset, record.bytes)?,
             }
             let Some(interface) = interfaces.get(packet.interface as usize) else { continue };
             let frame = Frame {
@@ -146,8 +152,8 @@ impl Carver {
     }
 
     /// Reads a capture from its begin to the last packet that is wanted.
-    fn from_begin(&mut self, capture: &Capture, wanted: &[Wanted], folder: &Path) -> anyhow::Result<()> {
-        let mut reader = CaptureReader::new(&capture.name, capture.open(folder)?)?;
+    fn from_begin(&mut self, capture: &Capture, bytes: Box<dyn Read + Send>, wanted: &[Wanted]) -> anyhow::Result<()> {
+        let mut reader = CaptureReader::new(&capture.name, bytes)?;
         let mut stretch = Stretch::default();
         let mut numbers = wanted.iter().map(|wanted| wanted.packet).peekable();
         while numbers.peek().is_some() && reader.fill(&mut stretch)? {

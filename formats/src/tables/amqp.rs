@@ -53,7 +53,7 @@ const COLUMNS: &[Column] = &[
     column(
         "arguments",
         Text,
-        "All arguments by name as JSON; of what proves who the client is, its length. Of a protocol header, the versions.",
+        "All arguments by name as JSON; of what proves who the client is, its length. Of a protocol header, the version.",
     )
     .null("no method that is known")
     .source("AMQP 0-9-1 §1, §4.2.5"),

@@ -24,7 +24,7 @@ pub(super) const CALL_TIME: &[Column] = &[
         .source("capture time of the packet that carried it"),
     column("latency_ms", Double, "Time from the last byte of the request to the first byte of the response.")
         .unit("ms")
-        .null("one side was not seen")
+        .null("one of these bytes was not seen")
         .source("capture times, in nanoseconds"),
 ];
 

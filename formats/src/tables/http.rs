@@ -10,6 +10,7 @@ pub(super) const TABLE: Table = Table {
 const NO_REQUEST: &str = "the request was not seen";
 const NO_PART: &str = "this part of the request was not seen";
 const NO_RESPONSE: &str = "the response was not seen";
+const NO_BODY: &str = "no body, bodies were not asked for, or its codings are not known";
 
 const COLUMNS: &[Column] = &[
     column("version", Text, "'1.0', '1.1' or '2'; of HTTP/1 what the request says: servers answer 1.0 with 1.1.").null("HTTP/1, and the request was not seen, or cut before it").source("RFC 9112 §2.3, RFC 9110 §6.2"),
@@ -27,12 +28,12 @@ const COLUMNS: &[Column] = &[
     column("response_trailers", Pairs, "Trailer fields of the response.").null("none sent").source("RFC 9110 §6.5"),
     column("request_type", Text, "Content type of the request, without parameters, in lower case.").null("none sent").source("RFC 9110 §8.3"),
     column("response_type", Text, "Content type of the response, without parameters, in lower case.").null("none sent").source("RFC 9110 §8.3"),
-    column("request_body", Blob, "Body of the request with its codings undone, up to the body limit.").null("no body, or bodies were not asked for").source("RFC 9110 §6.4, §8.4"),
-    column("response_body", Blob, "Body of the response with its codings undone, up to the body limit.").null("no body, or bodies were not asked for").source("RFC 9110 §6.4, §8.4"),
+    column("request_body", Blob, "Body of the request with its codings undone, up to the body limit.").null(NO_BODY).source("RFC 9110 §6.4, §8.4"),
+    column("response_body", Blob, "Body of the response with its codings undone, up to the body limit.").null(NO_BODY).source("RFC 9110 §6.4, §8.4"),
     column("request_body_bytes", BigInt, "Length of the request's body as sent, before codings are undone; so far, where the input ends in it.").unit("bytes").null("the request was not seen, or frames of its body are missing").source("RFC 9112 §6"),
     column("response_body_bytes", BigInt, "Length of the response's body as sent, before codings are undone; so far, where the input ends in it.").unit("bytes").null("the response was not seen, or frames of its body are missing").source("RFC 9112 §6"),
     column("body_note", Text, "Why a stored body is not the whole or not decoded.").null("nothing to note").source("protocols room"),
     column("interim_statuses", IntList, "Informational status codes before the final one.").null("none sent").source("RFC 9110 §15.2"),
     column("end_reason", Text, "What ended it, where not its own end: 'closed', 'reset', 'gap', 'input_end', 'upgraded', or the HTTP/2 error code.").null("it ended as it should").source("RFC 9112 §8, RFC 9113 §7"),
-    column("first_byte_ms", Double, "Time from the first byte of the request to the first byte of the response.").unit("ms").null("one side was not seen").source("capture times, in nanoseconds"),
+    column("first_byte_ms", Double, "Time from the first byte of the request to the first byte of the response.").unit("ms").null("one of these bytes was not seen").source("capture times, in nanoseconds"),
 ];

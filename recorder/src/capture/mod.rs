@@ -18,7 +18,7 @@ pub use interfaces::{Interface, Interfaces, Numbers, Selection};
 pub use links::Found as FoundLink;
 pub use own::OwnConnections;
 pub use ring::{Ring, RingOptions, Tally};
-pub use sys::{Poll, Ready, enter_network, hurry, thread_work};
+pub use sys::{Poll, Ready, Urgency, enter_network, hurry, thread_work};
 
 use std::io;
 

@@ -46,6 +46,14 @@ pub struct Tally {
     pub refused_packets: u64,
 }
 
+impl std::ops::AddAssign for Tally {
+    fn add_assign(&mut self, other: Self) {
+        self.passed_packets += other.passed_packets;
+        self.dropped_packets += other.dropped_packets;
+        self.refused_packets += other.refused_packets;
+    }
+}
+
 /// Packets the kernel dropped, and how many filled blocks stand before the place where they are missing.
 #[derive(Debug, Clone, Copy, Default)]
 struct Drops {
@@ -159,6 +167,11 @@ impl Ring {
             let (last_ns, packets) = (last_ns(header), Place::first(header).left());
             self.filled.push_back(Filled { noticed: now, last_ns, packets });
         }
+    }
+
+    /// What part of it is filled with blocks that were noticed and not read to their end.
+    pub fn fill(&self) -> f64 {
+        self.filled.len() as f64 / self.mapping.blocks() as f64
     }
 
     /// Blocks noticed and not read to their end.

@@ -341,10 +341,33 @@ fn socket_address(address: &libc::sockaddr_storage) -> Option<SocketAddr> {
     Some(SocketAddr::new(ip, u16::from_be(port)))
 }
 
+/// How urgent the capture thread is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Urgency {
+    /// As any other.
+    Normal,
+    /// Nice -10.
+    #[default]
+    Nice,
+    /// Before all that is not real-time (`SCHED_RR`), at the least of its priorities.
+    RealTime,
+}
+
 /// Asks for a more urgent schedule of the calling thread; without the right to it nothing changes.
-pub fn hurry() -> io::Result<()> {
-    // SAFETY: no pointer is passed. On Linux, 0 is the calling thread (setpriority(2), "C library/kernel differences").
-    check(unsafe { libc::setpriority(libc::PRIO_PROCESS, 0, -10) }).map(drop)
+pub fn hurry(urgency: Urgency) -> io::Result<()> {
+    // On Linux, 0 is the calling thread (setpriority(2), "C library/kernel differences").
+    match urgency {
+        Urgency::Normal => Ok(()),
+        // SAFETY: no pointer is passed.
+        Urgency::Nice => check(unsafe { libc::setpriority(libc::PRIO_PROCESS, 0, -10) }).map(drop),
+        Urgency::RealTime => {
+            let parameters = libc::sched_param { sched_priority: 1 };
+            // Threads it begins are as any other.
+            let policy = libc::SCHED_RR | libc::SCHED_RESET_ON_FORK;
+            // SAFETY: the kernel reads `parameters`, which lives until the call returns.
+            check(unsafe { libc::sched_setscheduler(0, policy, &raw const parameters) }).map(drop)
+        }
+    }
 }
 
 /// How long the calling thread has worked since it began.

@@ -1,18 +1,27 @@
 //! What was typed becomes what is meant, then it runs: one file per subcommand.
 
 mod check;
+mod config;
 mod ctl;
 mod keygen;
 mod record;
+mod rights;
 mod run;
 mod stop;
 
+use anyhow::Context;
 use clap::{Args, CommandFactory, Parser, Subcommand};
+use recorder::capture::Urgency;
+use recorder::limits;
+use recorder::observe::{self, Observer, Observing};
 use recorder::pipeline::Settings;
 use recorder::rotate::Compression;
-use recorder::schedule::ByteSize;
+use recorder::schedule::{ByteSize, Observe, Period, Place, Selector, Window};
+use recorder::spool::Spool;
 use std::io::Write;
+use std::net::SocketAddr;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 /// A flight recorder for Kubernetes network traffic: the part that runs on a node.
 ///
@@ -64,6 +73,39 @@ struct CaptureArgs {
     /// How segments are compressed.
     #[arg(long, env = "REMORA_COMPRESS", value_enum, default_value_t = Compress::Zstd, value_name = "HOW")]
     compress: Compress,
+    /// How urgent the capture thread is; what is not allowed is done without.
+    #[arg(long, env = "REMORA_PRIORITY", value_enum, default_value_t = Priority::Nice, value_name = "HOW")]
+    priority: Priority,
+    /// Processors the capture thread may run on, by number [default: any].
+    #[arg(long, env = "REMORA_CPUS", value_delimiter = ',', value_name = "N", value_parser = processor)]
+    cpus: Vec<usize>,
+    /// Answer /metrics, /healthz and /readyz there, such as 127.0.0.1:9477 [default: nowhere].
+    #[arg(long, env = "REMORA_LISTEN", value_name = "ADDRESS:PORT")]
+    listen: Option<SocketAddr>,
+    /// Tell of a capture that has not turned for that long: it has stalled [default: 10s].
+    #[arg(long, env = "REMORA_STALL", value_name = "TIME")]
+    stall: Option<Period>,
+}
+
+/// How urgent the capture thread is.
+#[derive(clap::ValueEnum, Debug, Clone, Copy, PartialEq, Eq)]
+enum Priority {
+    /// More than others (nice -10), where that is allowed.
+    Nice,
+    /// As any other.
+    Normal,
+    /// Before everything else (SCHED_RR); needs CAP_SYS_NICE.
+    Realtime,
+}
+
+/// A processor that this process may run on.
+fn processor(text: &str) -> Result<usize, String> {
+    let may_run_on = rustix::thread::sched_getaffinity(None).map_err(|error| error.to_string())?;
+    let all: Vec<usize> = (0..rustix::thread::CpuSet::MAX_CPU).filter(|&cpu| may_run_on.is_set(cpu)).collect();
+    match text.trim().parse() {
+        Ok(cpu) if all.contains(&cpu) => Ok(cpu),
+        _ => Err(format!("this process may run on processors {all:?}")),
+    }
 }
 
 /// How segments are compressed.
@@ -76,21 +118,65 @@ enum Compress {
 }
 
 impl CaptureArgs {
-    fn resolve(&self) -> Settings {
-        Settings {
+    /// What is meant, where the configuration says `observe`.
+    fn resolve(self, observe: &Observe) -> CapturePlan {
+        let stall = self.stall.or(observe.stall).map_or(limits::STALL_DEFAULT, |stall| stall.0);
+        let settings = Settings {
             ring_bytes: usize::try_from(self.ring.0).unwrap_or(usize::MAX),
             promiscuous: self.promiscuous,
             compression: match self.compress {
                 Compress::None => Compression::None,
                 Compress::Zstd => Compression::Zstd,
             },
-        }
+            urgency: match self.priority {
+                Priority::Nice => Urgency::Nice,
+                Priority::Normal => Urgency::Normal,
+                Priority::Realtime => Urgency::RealTime,
+            },
+            cpus: self.cpus,
+            observer: Observer::new(stall),
+        };
+        CapturePlan { settings, listen: self.listen.or(observe.listen) }
+    }
+}
+
+/// How packets are captured, and who may ask how it goes.
+struct CapturePlan {
+    settings: Settings,
+    listen: Option<SocketAddr>,
+}
+
+impl CapturePlan {
+    /// Takes the rights that this needs, says how much memory, and lets other rights go. Before any thread is begun.
+    fn settle(&self, spool: &std::path::Path, windows: &[Arc<Window>]) -> anyhow::Result<()> {
+        let folders = windows.iter().filter_map(|window| window.store.url.url().to_file_path().ok());
+        let places = || windows.iter().flat_map(|window| window.targets.iter().chain(&window.exclude));
+        rights::settle(&rights::Tasks {
+            namespaces: places().any(|selector| selector.place() != Place::Host),
+            processes: places().any(Selector::looks_at_processes),
+            realtime: self.settings.urgency == Urgency::RealTime,
+            low_port: self.listen.is_some_and(|address| (1..1024).contains(&address.port())),
+            writes: std::iter::once(spool.to_owned()).chain(folders).collect(),
+        })?;
+        let recordings = windows.len();
+        let kept_ready = windows.iter().filter(|window| window.pre_trigger.is_some()).count();
+        let memory_max_mib = limits::memory_bytes_max(recordings, kept_ready, self.settings.ring_bytes) >> 20;
+        tracing::info!(recordings, memory_max_mib, "memory is bounded");
+        Ok(())
+    }
+
+    /// Begins to tell how it goes.
+    fn observe(&self, spool: &Spool, spool_bytes_max: u64) -> anyhow::Result<Observing> {
+        let listen = || self.listen.map(|address| address.to_string()).unwrap_or_default();
+        observe::start(&self.settings.observer, self.listen, spool, spool_bytes_max)
+            .with_context(|| format!("cannot listen on {}", listen()))
     }
 }
 
 #[derive(Subcommand)]
 enum Command {
     Check(check::CheckArgs),
+    Config(config::ConfigArgs),
     /// Print a completion script for a shell.
     Completions {
         /// The shell.
@@ -108,11 +194,13 @@ const FAILED: u8 = 2;
 /// Runs what the command line says.
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
+    let log_format = cli.common.log_format;
     start_log(&cli.common);
     let out = &mut std::io::stdout();
     let result = match cli.command {
         Command::Check(args) => args.resolve().and_then(|plan| check::run(&plan, out)),
         Command::Completions { shell } => completions(shell, out),
+        Command::Config(args) => config::run(&args, out),
         Command::Ctl(args) => ctl::run(&args.resolve(), out),
         Command::Keygen(args) => keygen::run(&args, out),
         Command::Record(args) => args.resolve().and_then(|plan| record::run(plan, out)),
@@ -122,7 +210,10 @@ pub fn main() -> ExitCode {
         if is_closed_pipe(&error) {
             return ExitCode::SUCCESS;
         }
-        eprintln!("remora-recorder: {error:#}");
+        match log_format {
+            LogFormat::Json => tracing::error!(error = format!("{error:#}"), "failed"),
+            LogFormat::Text => eprintln!("remora-recorder: {error:#}"),
+        }
         ExitCode::from(FAILED)
     })
 }
@@ -147,7 +238,14 @@ fn start_log(common: &Common) {
         .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new(if common.quiet { "error" } else { "info" }));
     let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false);
     match common.log_format {
-        LogFormat::Json => log.json().init(),
+        LogFormat::Json => {
+            log.json().flatten_event(true).init();
+            // Whoever reads the log reads lines of JSON, also of a bug.
+            std::panic::set_hook(Box::new(|panic| {
+                let place = panic.location().map(ToString::to_string);
+                tracing::error!(place, what = panic.payload_as_str().unwrap_or("no text"), "bug");
+            }));
+        }
         LogFormat::Text => log.init(),
     }
 }

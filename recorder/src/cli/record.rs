@@ -1,7 +1,7 @@
 //! `remora-recorder record`: one window, now.
 
-use super::CaptureArgs;
 use super::keygen::SignArgs;
+use super::{CaptureArgs, CapturePlan};
 use anyhow::Context;
 use formats::hash::Hash256;
 use formats::seal::{Close, EndReason};
@@ -9,11 +9,11 @@ use formats::signature::SecretKey;
 use formats::store::{Name, RecordingId};
 use jiff::{SignedDuration, Timestamp};
 use recorder::orders::Orders;
-use recorder::pipeline::{self, Settings};
+use recorder::pipeline;
 use recorder::ready;
 use recorder::recover;
 use recorder::schedule::{
-    Budget, ByteSize, Interface, Missed, Overlap, Period, Rate, Recording, SegmentLimits, Selector, SpoolFull,
+    Budget, ByteSize, Interface, Missed, Observe, Overlap, Period, Rate, Recording, SegmentLimits, Selector, SpoolFull,
     StoreTarget, StoreUrl, When, Window,
 };
 use recorder::spool::Spool;
@@ -105,7 +105,7 @@ pub struct RecordPlan {
     recording: Recording,
     spool: PathBuf,
     spool_bytes_max: u64,
-    settings: Settings,
+    capture: CapturePlan,
     signer: Option<SecretKey>,
 }
 
@@ -160,7 +160,7 @@ impl RecordArgs {
             },
             spool: self.spool,
             spool_bytes_max: self.spool_bytes.0,
-            settings: self.capture.resolve(),
+            capture: self.capture.resolve(&Observe::default()),
             signer: self.sign.resolve()?,
         })
     }
@@ -168,8 +168,10 @@ impl RecordArgs {
 
 /// Records, stores, and sums up.
 pub fn run(mut plan: RecordPlan, out: &mut impl Write) -> anyhow::Result<ExitCode> {
+    plan.capture.settle(&plan.spool, std::slice::from_ref(&plan.recording.window))?;
     let spool = Spool::open(&plan.spool).with_context(|| format!("spool {}", plan.spool.display()))?;
     let spool = spool.signed_by(plan.signer.take());
+    let _observing = plan.capture.observe(&spool, plan.spool_bytes_max)?;
     ready::recover(&spool, Timestamp::now()).with_context(|| format!("spool {}", plan.spool.display()))?;
     recover::recover(&spool, &EndReason::Crash, Timestamp::now())
         .with_context(|| format!("spool {}", plan.spool.display()))?;
@@ -186,8 +188,11 @@ async fn record_and_store(plan: &RecordPlan, spool: &Spool) -> anyhow::Result<(C
     let its_orders = orders.clone();
     super::stop::on_signal(move || orders.end(EndReason::Stopped))?;
     let mut sender = Sender::new(spool.clone());
+    let observer = &plan.capture.settings.observer;
+    observer.follow(sender.progress());
+    observer.started();
     let bound = sender.bound(plan.spool_bytes_max, SpoolFull::Stop);
-    let (recording, settings, its_spool) = (plan.recording.clone(), plan.settings.clone(), spool.clone());
+    let (recording, settings, its_spool) = (plan.recording.clone(), plan.capture.settings.clone(), spool.clone());
     let thread = std::thread::Builder::new().name("capture".into());
     let (tell, mut done) = tokio::sync::oneshot::channel();
     let thread = thread.spawn(move || {
@@ -205,6 +210,7 @@ async fn record_and_store(plan: &RecordPlan, spool: &Spool) -> anyhow::Result<(C
         }
     }
     let close = thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
+    observer.ended(&close.reason);
     let swept = sender.sweep().await;
     // Another recording of the spool may have failed to be sent; this one is what was asked for.
     let stored = if spool.folder(&plan.recording.id).exists() { swept.map_err(Into::into) } else { Ok(()) };

@@ -1,8 +1,8 @@
 //! `remora-recorder run`: windows of a configuration, until stopped.
 
-use super::CaptureArgs;
 use super::keygen::SignArgs;
-use anyhow::Context;
+use super::{CaptureArgs, CapturePlan};
+use anyhow::{Context, bail};
 use formats::seal::{Close, EndReason};
 use formats::signature::SecretKey;
 use formats::store::{Name, RecordingId};
@@ -12,7 +12,7 @@ use recorder::orders::Orders;
 use recorder::pipeline::{self, Settings};
 use recorder::ready;
 use recorder::recover;
-use recorder::schedule::{Config, Recording};
+use recorder::schedule::{Config, Recording, Spool as Spooling};
 use recorder::spool::Spool;
 use recorder::upload::{Bound, Room, Sender};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -37,7 +37,7 @@ pub struct RunArgs {
     /// Name of this node, in the store [default: the configuration's, else the host's name].
     #[arg(long, env = "REMORA_NODE", value_name = "NAME")]
     node: Option<Name>,
-    /// How long to go on storing after being stopped [s].
+    /// How long to go on sealing and storing after being stopped [s].
     #[arg(long, env = "REMORA_GRACE_S", default_value_t = 20, value_name = "SECONDS")]
     grace_s: u64,
     /// Socket to be asked by, for its owner alone [default: control.sock in the spool].
@@ -56,12 +56,15 @@ pub struct RunPlan {
     node: Name,
     grace: Duration,
     control: Option<PathBuf>,
-    settings: Settings,
+    capture: CapturePlan,
     signer: Option<SecretKey>,
 }
 
 /// How often files are looked for that trigger windows.
 const LOOK_FOR_FILES: Duration = Duration::from_millis(500);
+
+/// For so long what still runs may tidy up at the end; a disk that does not answer is not waited for.
+const FAREWELL: Duration = Duration::from_secs(1);
 
 /// Longest sleep: a clock that was set is noticed after it.
 const SLEEP_MAX: Duration = Duration::from_secs(30);
@@ -71,12 +74,12 @@ impl RunArgs {
         let config = Config::read(&self.config)?;
         let node = self.node.or_else(|| config.node.clone()).map_or_else(super::node_name, Ok)?;
         Ok(RunPlan {
+            capture: self.capture.resolve(&config.observe),
             config,
             config_path: self.config,
             node,
             grace: Duration::from_secs(self.grace_s),
             control: self.control,
-            settings: self.capture.resolve(),
             signer: self.sign.resolve()?,
         })
     }
@@ -84,28 +87,52 @@ impl RunArgs {
 
 /// Runs until stopped.
 pub fn run(mut plan: RunPlan) -> anyhow::Result<ExitCode> {
-    super::runtime()?.block_on(async {
-        let folder = &plan.config.spool.folder;
-        let spool =
-            Spool::open(folder).with_context(|| format!("spool {}", folder.display()))?.signed_by(plan.signer.take());
-        let rests = ready::recover(&spool, Timestamp::now()).with_context(|| format!("spool {}", folder.display()))?;
-        recover::recover(&spool, &EndReason::Crash, Timestamp::now())
-            .with_context(|| format!("spool {}", folder.display()))?;
-        let stopped = super::stop::on_signal(|| {})?;
-        let asks = listen(&plan)?;
-        let age_max = plan.config.spool.age_max.map(|period| period.0);
-        let sender = Sender::new(spool.clone()).with_age_max(age_max);
-        let bound = sender.bound(plan.config.spool.bytes_max.0, plan.config.spool.full);
-        let (stop_sending, stop_sender) = watch::channel(false);
-        let sender = tokio::spawn(sender.run(stop_sender));
-        let recorder = Recorder { spool: spool.clone(), bound, settings: plan.settings };
-        let desk = Desk::new(&plan.config, plan.node, spool.clone(), rests, Timestamp::now());
-        follow(desk, recorder, &plan.config_path, asks, stopped).await?;
-        store_rest(&spool, plan.grace).await;
-        stop_sending.send_replace(true);
-        sender.await?;
-        Ok(ExitCode::SUCCESS)
-    })
+    let Spooling { folder, bytes_max, .. } = &plan.config.spool;
+    plan.capture.settle(folder, &plan.config.windows)?;
+    let spool =
+        Spool::open(folder).with_context(|| format!("spool {}", folder.display()))?.signed_by(plan.signer.take());
+    let _observing = plan.capture.observe(&spool, bytes_max.0)?;
+    let rests = ready::recover(&spool, Timestamp::now()).with_context(|| format!("spool {}", folder.display()))?;
+    recover::recover(&spool, &EndReason::Crash, Timestamp::now())
+        .with_context(|| format!("spool {}", folder.display()))?;
+    let runtime = super::runtime()?;
+    let ended = runtime.block_on(record_until_stopped(plan, spool, rests));
+    runtime.shutdown_timeout(FAREWELL);
+    ended
+}
+
+async fn record_until_stopped(plan: RunPlan, spool: Spool, rests: Vec<ready::Rest>) -> anyhow::Result<ExitCode> {
+    let mut stopped = super::stop::on_signal(|| {})?;
+    let asks = listen(&plan)?;
+    let age_max = plan.config.spool.age_max.map(|period| period.0);
+    let sender = Sender::new(spool.clone()).with_age_max(age_max);
+    plan.capture.settings.observer.follow(sender.progress());
+    let bound = sender.bound(plan.config.spool.bytes_max.0, plan.config.spool.full);
+    let (_stop_sending, stop_sender) = watch::channel(false);
+    tokio::spawn(sender.run(stop_sender));
+    let recorder = Recorder { spool: spool.clone(), bound, settings: plan.capture.settings };
+    let desk = Desk::new(&plan.config, plan.node, spool.clone(), rests, Timestamp::now());
+    let recorded = follow(desk, recorder, &plan.config_path, asks, stopped.clone());
+    let out_of_time = async {
+        // Nobody can tell us to stop any more: then only the work itself ends.
+        if stopped.wait_for(|stopped| *stopped).await.is_err() {
+            std::future::pending::<()>().await;
+        }
+        tokio::time::sleep(plan.grace).await;
+    };
+    tokio::pin!(out_of_time);
+    tokio::select! {
+        recorded = recorded => recorded?,
+        () = &mut out_of_time => bail!(
+            "a recording had not ended {} s after the stop: its disk does not answer; the next start recovers it",
+            plan.grace.as_secs()
+        ),
+    }
+    tokio::select! {
+        () = all_stored(&spool) => {}
+        () = out_of_time => tracing::warn!("not everything is stored: the rest stays in the spool for the next start"),
+    }
+    Ok(ExitCode::SUCCESS)
 }
 
 /// Makes the control socket. Without one recordings are made all the same, unless it was asked for.
@@ -149,6 +176,7 @@ async fn follow(
             for run in desk.begin_due(Timestamp::now()) {
                 begin(run, recorder.clone(), ended.clone());
             }
+            recorder.settings.observer.started();
         }
         let next = desk.next().map_or(SLEEP_MAX, |next| {
             Duration::try_from(next.duration_since(Timestamp::now())).unwrap_or_default().min(SLEEP_MAX)
@@ -210,6 +238,7 @@ fn record(recording: &Recording, orders: &Orders, recorder: &Recorder) -> Ending
             } else {
                 tracing::info!(window = %id.window, ?reason, "the past is no longer kept ready");
             }
+            settings.observer.ended(&reason);
             match reason {
                 EndReason::Failure | EndReason::SpoolBudget | EndReason::SpoolFull => Ending::Failed,
                 // Ready again at once it would take as much again.
@@ -218,6 +247,7 @@ fn record(recording: &Recording, orders: &Orders, recorder: &Recorder) -> Ending
             }
         }
         Err(error) => {
+            settings.observer.ended(&EndReason::Failure);
             tracing::error!(recording = %id, %error, "recording failed");
             close_failed(spool);
             Ending::Failed
@@ -235,14 +265,9 @@ fn close_failed(spool: &Spool) {
     }
 }
 
-/// Waits until the spool is empty, at most for `grace`.
-async fn store_rest(spool: &Spool, grace: Duration) {
-    let empty = async {
-        while spool.unsent().is_ok_and(|recordings| !recordings.is_empty()) {
-            tokio::time::sleep(Duration::from_millis(100)).await;
-        }
-    };
-    if tokio::time::timeout(grace, empty).await.is_err() {
-        tracing::warn!("not everything is stored: the rest stays in the spool for the next start");
+/// Waits until the spool is empty.
+async fn all_stored(spool: &Spool) {
+    while spool.unsent().is_ok_and(|recordings| !recordings.is_empty()) {
+        tokio::time::sleep(Duration::from_millis(100)).await;
     }
 }

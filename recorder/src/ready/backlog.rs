@@ -61,6 +61,9 @@ impl Backlog {
         }
         let mut backlog = Self::load(spool, folder, lock, recording.configuration_sha256, clock)?;
         backlog.recording = Some(recording.clone());
+        // Removed before a crash, and not counted yet.
+        let gone = backlog.kept.iter().take_while(|kept| !backlog.path(&kept.file.name).exists()).count();
+        backlog.remove_oldest(gone)?;
         while let Some((open, name, compression)) = backlog.left_open()? {
             let (segment, recovered) = recover::cut(&SystemDisk, &open, name, compression)?;
             backlog.keep(segment, Some(recovered))?;
@@ -170,7 +173,8 @@ impl Backlog {
         };
         fs::rename(&segment.path, self.path(&kept.file.name))?;
         // Syncs the folder too, and with it the rename above.
-        write_durably(&self.path(&FileName::segment(sequence, KEPT)), &serde_json::to_vec(&kept)?)?;
+        let (path, json) = (self.path(&FileName::segment(sequence, KEPT)), serde_json::to_vec(&kept)?);
+        self.write_with_room(&path, &json)?;
         self.kept.push_back(kept);
         self.last_sequence = self.last_sequence.max(sequence);
         self.open_since = now.wall;
@@ -214,13 +218,25 @@ impl Backlog {
             self.expired.volume += kept.counts.written;
             self.expired.through = kept.file.name.sequence().unwrap_or(0);
         }
-        // Counted first: what a crash leaves of them is then removed without being counted twice.
+        // In this order a disk that is full has room for the count, and what a crash leaves is counted once: known with
+        // its number behind the last that was counted, it is still to be; before it, it is only still to be removed.
+        removed.iter().try_for_each(|kept| remove(&self.path(&kept.file.name)))?;
         write_durably(&self.folder.join(EXPIRED), &serde_json::to_vec(&self.expired)?)?;
-        for kept in &removed {
-            self.remove_kept(kept)?;
-        }
+        removed.iter().try_for_each(|kept| self.remove_kept(kept))?;
         self.kept.drain(..count);
         Ok(())
+    }
+
+    /// Writes durably. On a disk that is full, what is oldest makes room, once.
+    fn write_with_room(&mut self, path: &Path, bytes: &[u8]) -> io::Result<()> {
+        match write_durably(path, bytes) {
+            Err(error) if matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded) => {
+                tracing::warn!(folder = %self.folder.display(), "the disk is full: the oldest of what is kept ready is removed");
+                self.make_room(limits::READY_ROOM_BYTES).map_err(io::Error::other)?;
+                write_durably(path, bytes)
+            }
+            written => written,
+        }
     }
 
     fn remove_kept(&self, kept: &Kept) -> io::Result<()> {
@@ -269,9 +285,10 @@ impl Backlog {
         Ok(id)
     }
 
-    fn write_mark(&self, mark: &Mark) -> Result<(), SealingError> {
+    fn write_mark(&mut self, mark: &Mark) -> Result<(), SealingError> {
         let json = serde_json::to_vec(mark).map_err(io::Error::from);
-        json.and_then(|json| write_durably(&self.folder.join(MARK), &json)).map_err(|source| self.error(source))
+        let written = json.and_then(|json| self.write_with_room(&self.folder.join(MARK), &json));
+        written.map_err(|source| self.error(source))
     }
 
     fn go_on_until(&mut self, ends: Timestamp) -> Result<RecordingId, SealingError> {

@@ -31,6 +31,7 @@ pub use recover::{Rest, recover, remove_others};
 use crate::budget::ThreadClock;
 use crate::clock::{Clock, SystemClock};
 use crate::limits;
+use crate::observe::Pulse;
 use crate::orders::Orders;
 use crate::pipeline::{self, RecordError, Settings};
 use crate::rotate::OpenSegment;
@@ -59,13 +60,13 @@ pub fn keep_ready(
     orders: &Orders,
 ) -> Result<(EndReason, Option<Close>), RecordError> {
     let window = &recording.window;
-    let tap = pipeline::Tap::open(window, settings)?;
+    let tap = pipeline::Tap::open(recording, settings)?;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let backlog = Backlog::open(spool, recording, clock.clone())?;
     let options = pipeline::segment_options(window, settings, backlog.folder().to_owned(), backlog.last_sequence());
-    let sealer = |segments| keep(backlog, bound, orders, segments);
+    let sealer = |segments, pulse: &Pulse| keep(backlog, bound, orders, segments, pulse);
     let to_disk = (spool.disk().clone(), options);
-    let (captured, mut promoted, untold) = pipeline::run(tap, recording, orders, to_disk, &clock, sealer)?;
+    let (captured, mut promoted, untold) = pipeline::run(tap, recording, settings, orders, to_disk, &clock, sealer)?;
     match &mut promoted {
         _ if untold.is_empty() => {}
         Some(promoted) => drop(promoted.chain.seal_untold(untold)?),
@@ -82,6 +83,7 @@ fn keep(
     bound: &Bound,
     orders: &Orders,
     segments: Receiver<OpenSegment>,
+    pulse: &Pulse,
 ) -> Result<Option<Promoted>, RecordError> {
     let mut clock = ThreadClock::new(orders);
     let most_bytes = backlog.share().of(bound.bytes_max());
@@ -96,6 +98,7 @@ fn keep(
         match segments.recv_timeout(wait) {
             Ok(segment) => {
                 backlog.take(segment.finish()?)?;
+                pulse.segment_sealed();
                 make_room(&mut backlog, bound, orders)?;
             }
             Err(RecvTimeoutError::Timeout) => {}

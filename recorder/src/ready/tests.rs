@@ -205,6 +205,13 @@ fn crashes_before_the_trigger() {
             fs::rename(folder.join("000009.kept.json"), folder.join("000009.kept.json.open")).unwrap();
         }),
         ("what was known is lost", 20, |folder| fs::write(folder.join("000009.kept.json"), b"{").unwrap()),
+        ("removed, not yet counted", 30, |folder| {
+            let expired = fs::read_to_string(folder.join("expired.json")).unwrap();
+            let before = expired.replace("\"through\":6", "\"through\":5").replace("\"segments\":6", "\"segments\":5");
+            fs::write(folder.join("expired.json"), before).unwrap();
+            let kept = fs::read_to_string(folder.join("000007.kept.json")).unwrap();
+            fs::write(folder.join("000006.kept.json"), kept.replace("000007", "000006")).unwrap();
+        }),
         ("counted, not yet removed", 30, |folder| {
             fs::copy(folder.join("000009.pcapng.zst"), folder.join("000006.pcapng.zst")).unwrap();
             fs::copy(folder.join("000009.kept.json"), folder.join("000005.kept.json")).unwrap();

@@ -1,6 +1,6 @@
 //! Packets on their way from the ring to the disk: about a megabyte of pcapng blocks, and what is known of them.
 
-use super::blocks;
+use super::blocks::{self, Remarks};
 use super::sieve::{LeftOut, Sieve};
 use crate::capture::{Interface, Interfaces, Numbers, Packet, Packets, Tally};
 use crate::limits;
@@ -77,7 +77,8 @@ impl Filling {
                 continue;
             }
             let number = numbers.number_of(&packet.link, interfaces);
-            let bytes = blocks::enhanced_packet(&mut self.blocks, number, &packet, std::mem::take(dropped));
+            let remarks = Remarks { dropped: std::mem::take(dropped), id: sieve.id(&packet, number) };
+            let bytes = blocks::enhanced_packet(&mut self.blocks, number, &packet, remarks);
             let counts = &mut self.counts;
             counts.seen += Volume { packets: 1, bytes: bytes.wire.into() };
             counts.written += Volume { packets: 1, bytes: bytes.kept.into() };

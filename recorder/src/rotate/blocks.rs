@@ -44,8 +44,18 @@ pub struct PacketBytes {
     pub wire: u32,
 }
 
-/// Appends a packet that was seen on the interface of that number. `dropped` packets were lost just before it.
-pub fn enhanced_packet(out: &mut Vec<u8>, number: u32, packet: &Packet<'_>, dropped: u64) -> PacketBytes {
+/// What is said of a packet beside its bytes.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Remarks {
+    /// Packets that were lost just before it.
+    pub dropped: u64,
+    /// The same for the same packet seen elsewhere.
+    pub id: Option<u64>,
+}
+
+/// Appends a packet that was seen on the interface of that number.
+pub fn enhanced_packet(out: &mut Vec<u8>, number: u32, packet: &Packet<'_>, remarks: Remarks) -> PacketBytes {
+    let Remarks { dropped, id } = remarks;
     let framing = Framing::of(packet.link.hardware);
     let inner = packet.frame.get(packet.network_at..).unwrap_or_default();
     let inner_wire = packet.wire_bytes.saturating_sub(packet.network_at as u32);
@@ -69,8 +79,8 @@ pub fn enhanced_packet(out: &mut Vec<u8>, number: u32, packet: &Packet<'_>, drop
         };
     let kept = head.len() + body.len();
     let padding = kept.next_multiple_of(4) - kept;
-    let dropped_bytes = if dropped > 0 { 12 } else { 0 };
-    let block_bytes = (28 + kept + padding + 8 + dropped_bytes + 4 + 4) as u32;
+    let remark_bytes = 12 * (usize::from(dropped > 0) + usize::from(id.is_some()));
+    let block_bytes = (28 + kept + padding + 8 + remark_bytes + 4 + 4) as u32;
     let start: [[u8; 4]; 7] =
         [6, block_bytes, number, (packet.time_ns >> 32) as u32, packet.time_ns as u32, kept as u32, wire]
             .map(u32::to_le_bytes);
@@ -83,6 +93,10 @@ pub fn enhanced_packet(out: &mut Vec<u8>, number: u32, packet: &Packet<'_>, drop
     if dropped > 0 {
         out.extend_from_slice(&[4, 0, 8, 0]); // epb_dropcount
         out.extend_from_slice(&dropped.to_le_bytes());
+    }
+    if let Some(id) = id {
+        out.extend_from_slice(&[5, 0, 8, 0]); // epb_packetid
+        out.extend_from_slice(&id.to_le_bytes());
     }
     out.extend_from_slice(&[0; 4]);
     out.extend_from_slice(&block_bytes.to_le_bytes());

@@ -12,6 +12,7 @@
 
 mod batch;
 pub mod blocks;
+mod identity;
 mod pump;
 mod segment;
 mod sieve;
@@ -20,7 +21,8 @@ pub(crate) mod tests;
 mod writer;
 
 pub use batch::{Batch, Filling, Took};
-pub use pump::Pump;
+pub use identity::Identities;
+pub use pump::{Pump, RingNews};
 pub use segment::{Compression, Finished, OPEN, OpenSegment, SegmentOptions};
 pub use sieve::Sieve;
 pub use writer::{Untold, Writer};

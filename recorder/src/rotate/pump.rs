@@ -9,9 +9,11 @@ use super::sieve::Sieve;
 use crate::capture::{CaptureError, Interfaces, Numbers, Poll, Ring, Tally};
 use crate::limits;
 use crate::targets::Change;
+use formats::pcapng::Target;
 use formats::seal::Volume;
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, SyncSender};
 use std::time::{Duration, Instant};
 
@@ -33,6 +35,18 @@ pub struct Pump {
     buffers: Receiver<Vec<u8>>,
     /// When a batch was last handed over; none before the first, which is empty: it begins the first segment.
     flushed: Option<Instant>,
+    news: Vec<RingNews>,
+}
+
+/// What a ring did since it was last told.
+#[derive(Debug, Clone)]
+pub struct RingNews {
+    /// Whose ring it is.
+    pub target: Arc<Target>,
+    /// What the kernel did with packets.
+    pub tally: Tally,
+    /// The greatest part of it that was filled.
+    pub fill: f64,
 }
 
 /// A ring that is read.
@@ -46,6 +60,9 @@ struct Station {
     /// Packets that the kernel dropped, told with the next packet.
     dropped: u64,
     tally: Tally,
+    untold: Tally,
+    /// The greatest part of the ring that was filled since that was last told.
+    fill: f64,
     /// Set when its target is gone: by then all that is owed was handed over.
     ends: Option<Instant>,
 }
@@ -60,10 +77,14 @@ impl Station {
     fn account(&mut self, filling: &mut Filling) -> Result<(), CaptureError> {
         let tally = self.ring.tally()?;
         filling.account(tally);
-        self.tally.passed_packets += tally.passed_packets;
-        self.tally.dropped_packets += tally.dropped_packets;
-        self.tally.refused_packets += tally.refused_packets;
+        self.tally += tally;
+        self.untold += tally;
         Ok(())
+    }
+
+    fn news(&mut self) -> RingNews {
+        let (tally, fill) = (std::mem::take(&mut self.untold), std::mem::take(&mut self.fill));
+        RingNews { target: self.numbers.target().clone(), tally, fill }
     }
 
     /// Whether nothing more is to come of a target that is gone.
@@ -97,6 +118,7 @@ impl Pump {
             batches,
             buffers,
             flushed: None,
+            news: Vec::new(),
         };
         while let Ok(change) = pump.changes.try_recv() {
             pump.follow(change)?;
@@ -133,8 +155,13 @@ impl Pump {
         written
     }
 
-    /// Lets no more packets in, takes what is in the rings, and hands it over.
-    pub fn finish(mut self) -> Result<(), CaptureError> {
+    /// What the rings did since this was last asked, told about twice a second and when one is closed.
+    pub fn news(&mut self) -> impl Iterator<Item = RingNews> {
+        self.news.drain(..)
+    }
+
+    /// Lets no more packets in, takes what is in the rings, and hands it over. To be called last.
+    pub fn finish(&mut self) -> Result<(), CaptureError> {
         let drained = self.drain();
         let handed_over = self.hand_over();
         for station in self.stations.drain(..) {
@@ -153,7 +180,17 @@ impl Pump {
                 ring.wait_in(&self.poll, token)?;
                 let numbers = ring.numbers(target, &mut self.interfaces)?;
                 let (tally, dropped) = (Tally::default(), 0);
-                self.stations.push(Station { token, ring, numbers, due_blocks: 0, dropped, tally, ends: None });
+                self.stations.push(Station {
+                    token,
+                    ring,
+                    numbers,
+                    due_blocks: 0,
+                    dropped,
+                    tally,
+                    untold: tally,
+                    fill: 0.0,
+                    ends: None,
+                });
             }
             Change::Gone { netns } => {
                 let gone = self.stations.iter_mut().find(|station| station.numbers.target().netns == netns);
@@ -198,6 +235,7 @@ impl Pump {
         let mut horizon_ns = 0;
         for station in &mut self.stations {
             station.ring.notice(now);
+            station.fill = station.fill.max(station.ring.fill());
             let until = now.checked_sub(order_wait).unwrap_or(now);
             let (due_blocks, last_ns) = station.ring.due_blocks(until);
             station.due_blocks = due_blocks;
@@ -325,6 +363,7 @@ impl Pump {
             tracing::debug!(%error, "the ring counts no more");
         }
         self.filling.account_lost(station.ring.left_packets().unwrap_or(0));
+        self.news.push(station.news());
         say_what_was(&station);
         let netns = station.numbers.target().netns;
         drop(station); // Before its memory is given to another.
@@ -335,6 +374,7 @@ impl Pump {
         let mut failed = Vec::new();
         for (at, station) in self.stations.iter_mut().enumerate().rev() {
             failed.extend(station.account(&mut self.filling).err().map(|error| (at, error)));
+            self.news.push(station.news());
         }
         let closed = failed.into_iter().try_for_each(|(at, error)| self.give_up(at, error));
         // What is in the batch goes its way, whatever the kernel says.

@@ -145,20 +145,24 @@ impl OpenSegment {
             || self.list != batch.list
     }
 
-    /// Writes a batch. What the disk does not take is counted as lost there, and the segment stays whole.
-    pub fn write(&mut self, batch: &mut Batch, options: &SegmentOptions) {
+    /// Writes a batch, and tells what became of its packets. What the disk does not take is counted as lost there,
+    /// and the segment stays whole.
+    pub fn write(&mut self, batch: &mut Batch, options: &SegmentOptions) -> Counts {
         let counts_before = self.counts;
         self.counts += batch.counts;
         match self.try_write(batch, options) {
             Ok(()) => {
                 let times = [self.times_ns, batch.times_ns];
                 self.times_ns = times.into_iter().flatten().reduce(|a, b| (a.0.min(b.0), a.1.max(b.1)));
+                batch.counts
             }
             Err(error) => {
                 tracing::error!(file = %self.path.display(), packets = batch.counts.written.packets, %error, "packets lost: the disk did not take them");
                 self.counts = counts_before;
-                self.add(lost(&batch.counts));
+                let lost = lost(&batch.counts);
+                self.add(lost);
                 self.failed = true;
+                lost
             }
         }
     }
@@ -211,6 +215,18 @@ impl OpenSegment {
         self.sha256.update(written);
         self.bytes += written.len() as u64;
         Ok(())
+    }
+
+    /// When it was begun.
+    pub fn opened(&self) -> Moment {
+        self.opened
+    }
+
+    /// Gives back the memory of what is written no more; the segment waits for its seal.
+    pub fn written(mut self) -> Self {
+        self.compressor = None;
+        self.frame = Vec::new();
+        self
     }
 
     /// Ends the segment: everything is on the disk when this returns.

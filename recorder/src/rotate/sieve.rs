@@ -1,6 +1,7 @@
 //! What of the packets that came from the rings is not kept after all, and why: the recorder's own uploads, and flows
-//! that are too much.
+//! that are too much. What is kept gets its id.
 
+use super::identity::Identities;
 use crate::capture::{Ends, OwnConnections, Packet};
 
 /// Why a packet is left out.
@@ -17,12 +18,20 @@ pub enum LeftOut {
 pub struct Sieve {
     own: OwnConnections,
     cap: Option<RateCap>,
+    identities: Option<Identities>,
 }
 
 impl Sieve {
-    /// Leaves out our own uploads, and what is beyond `packets_per_second`.
-    pub fn new(packets_per_second: Option<u64>) -> Self {
-        Self { own: OwnConnections::default(), cap: packets_per_second.map(RateCap::new) }
+    /// Leaves out our own uploads, and what is beyond `packets_per_second`. Where there are several points, packets are
+    /// known again.
+    pub fn new(packets_per_second: Option<u64>, several_points: bool) -> Self {
+        let identities = several_points.then(Identities::default);
+        Self { own: OwnConnections::default(), cap: packets_per_second.map(RateCap::new), identities }
+    }
+
+    /// The id of a packet that is kept, seen at the interface of that number.
+    pub fn id(&mut self, packet: &Packet<'_>, number: u32) -> Option<u64> {
+        self.identities.as_mut()?.of(packet, number)
     }
 
     /// Why a packet is left out; none if it is kept. `is_here`: it is of the recorder's own network namespace.

@@ -1,5 +1,6 @@
 //! Segments as they are written, read back by another program's reader, and cut anywhere.
 
+use super::blocks::Remarks;
 use super::{Batch, Compression, Filling, OpenSegment, SegmentOptions, Sieve, Took, blocks};
 use crate::capture::block::tests::block;
 use crate::capture::{Interface, Interfaces, Link, Numbers, Packet, Packets, Selection, Tally};
@@ -14,6 +15,7 @@ use pcap_file::pcapng::PcapNgReader;
 use pcap_file::pcapng::blocks::Block;
 use pcap_file::pcapng::blocks::enhanced_packet::EnhancedPacketOption;
 use pcap_file::pcapng::blocks::interface_description::InterfaceDescriptionOption;
+use pcap_file::pcapng::blocks::opt_common::{CommonOption, UnknownOption};
 use proptest::prelude::*;
 use std::time::Duration;
 
@@ -66,7 +68,7 @@ fn frames_begin_as_their_link_type_says() {
         let mut out = Vec::new();
         blocks::section_header(&mut out);
         blocks::interface_description(&mut out, &interface, 262_144, Some("port 80"));
-        let bytes = blocks::enhanced_packet(&mut out, 0, &packet(hardware, vlan), 7);
+        let bytes = blocks::enhanced_packet(&mut out, 0, &packet(hardware, vlan), Remarks { dropped: 7, id: Some(9) });
         assert_eq!((bytes.kept as usize, bytes.wire), (want.len(), wire));
         let [Block::InterfaceDescription(interface), Block::EnhancedPacket(packet)] = &read(&out)[..] else {
             panic!("two blocks behind the header")
@@ -79,6 +81,9 @@ fn frames_begin_as_their_link_type_says() {
         let flags = 2 | 1 << 9; // Outbound, checksum not ready.
         assert!(packet.options.contains(&EnhancedPacketOption::Flags(flags)), "{:?}", packet.options);
         assert!(packet.options.contains(&EnhancedPacketOption::DropCount(7)), "{:?}", packet.options);
+        let nine = 9u64.to_le_bytes();
+        let id = CommonOption::Unknown(UnknownOption::new(5, &nine));
+        assert!(packet.options.contains(&EnhancedPacketOption::Common(id)), "{:?}", packet.options);
     }
 }
 
@@ -113,7 +118,7 @@ pub(crate) fn batch(interfaces: &mut Interfaces, frames: &[Vec<u8>], tally: Tall
     let took = filling.take(
         &mut Packets::new(&header, &content),
         u64::MAX,
-        (&mut numbers, interfaces, &mut Sieve::new(None)),
+        (&mut numbers, interfaces, &mut Sieve::new(None, false)),
         &mut 0,
     );
     assert_eq!(took, Took::All, "it is far from full");

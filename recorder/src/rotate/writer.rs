@@ -2,7 +2,7 @@
 
 use super::batch::Batch;
 use super::segment::{OpenSegment, SegmentOptions, lost};
-use crate::clock::{Clock, Watch};
+use crate::clock::{Clock, Moment, Watch};
 use crate::disk::Disk;
 use formats::seal::{ClockStep, Counts};
 use std::sync::Arc;
@@ -18,6 +18,8 @@ pub struct Writer {
     open: Option<OpenSegment>,
     /// What the next segment tells, because none could be begun.
     untold: Untold,
+    /// What became of the last batch.
+    counts: Counts,
 }
 
 /// What happened while no segment could be begun.
@@ -47,6 +49,7 @@ impl Writer {
             watch: Watch::default(),
             open: None,
             untold: Untold::default(),
+            counts: Counts::default(),
         }
     }
 
@@ -66,15 +69,26 @@ impl Writer {
                 }
                 Err(error) => {
                     tracing::error!(folder = %self.options.folder.display(), %error, "packets lost: no segment could be begun");
-                    self.untold.counts += lost(&batch.counts);
+                    self.counts = lost(&batch.counts);
+                    self.untold.counts += self.counts;
                 }
             }
         }
         if let Some(segment) = &mut self.open {
             std::mem::take(&mut self.untold.steps).into_iter().for_each(|step| segment.step(step));
-            segment.write(batch, &self.options);
+            self.counts = segment.write(batch, &self.options);
         }
         over
+    }
+
+    /// What became of the packets of the last batch.
+    pub fn counts(&self) -> Counts {
+        self.counts
+    }
+
+    /// When the segment that is open was begun.
+    pub fn opened(&self) -> Option<Moment> {
+        self.open.as_ref().map(OpenSegment::opened)
     }
 
     /// What is open when there are no more batches; and what no segment tells, if none could be begun.

@@ -11,6 +11,7 @@ use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 use serde_saphyr::Spanned;
+use std::net::SocketAddr;
 use std::num::NonZero;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -47,7 +48,7 @@ pub enum ConfigError {
     )]
     TooLong,
     /// Not YAML, or not our words. The message names line and column.
-    #[error("{0}")]
+    #[error(transparent)]
     Yaml(#[from] Box<serde_saphyr::Error>),
 }
 
@@ -60,6 +61,8 @@ pub struct Config {
     pub node: Option<Name>,
     /// Where segments wait to be uploaded.
     pub spool: Spool,
+    /// Who may ask how it goes.
+    pub observe: Observe,
     /// What to record, and when.
     pub windows: Vec<Arc<Window>>,
     /// SHA-256 of the file; of a folder that of the lines `sha256sum` prints for its files, in order of names.
@@ -106,6 +109,16 @@ pub enum SpoolFull {
     /// End the recordings; what is in the spool stays.
     #[default]
     Stop,
+}
+
+/// Who may ask how it goes; flags come before it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Observe {
+    /// Where `/metrics`, `/healthz` and `/readyz` are answered; nowhere unless it is said.
+    pub listen: Option<SocketAddr>,
+    /// A capture that has not turned for so long has stalled.
+    pub stall: Option<Period>,
 }
 
 /// The schedule of recordings: when, what, how much, where to.
@@ -426,6 +439,7 @@ windows:
     pre_trigger: 5m
     trigger_file: /run/incident
   - {name: spread, cron: '@daily', duration: 1h, jitter: 30m, missed_deadline: 5m, overlap: replace, interfaces: [any]}
+observe: {listen: '[::1]:9477', stall: 30s}
 ";
 
     #[test]
@@ -433,6 +447,8 @@ windows:
         let config = Config::from_yaml(WHOLE).unwrap();
         assert_eq!((config.cluster.as_str(), config.spool.full), ("prod", SpoolFull::DropOldest));
         assert_eq!(config.spool.age_max, Some(Period(Duration::from_secs(7 * 24 * 3600))));
+        let observe = Observe { listen: "[::1]:9477".parse().ok(), stall: Some(Period(Duration::from_secs(30))) };
+        assert_eq!(config.observe, observe);
         assert_eq!(config.sha256, Hash256::of(WHOLE.as_bytes()));
         let [nightly, once, black_box, incident, spread] = &config.windows[..] else { panic!("five windows") };
         assert_eq!((nightly.overlap, nightly.missed, nightly.snap_length), (Overlap::Allow, Missed::Skip, 256));

@@ -116,13 +116,18 @@ fn describe_window(window: &Window, out: &mut String) -> std::fmt::Result {
     writeln!(out, "  a run that begins before the last has ended is {overlap}; one that is found running is {missed}")
 }
 
-/// The least of what bounds a run: its budgets, and what the interfaces carry while it lasts.
+/// The least of what bounds a run: its budgets, its rate, and what the interfaces carry while it lasts.
 fn describe_size(window: &Window, view: &View, out: &mut String) -> std::fmt::Result {
     let budget = &window.budget;
     let by_packets = budget.packets.map(|packets| packets.saturating_mul(window.snap_length.into()));
     let carried = |lasts: Duration| view.bytes_per_second.map(|rate| rate.0.saturating_mul(lasts.as_secs()));
+    let let_in = |lasts: Duration| {
+        let packets = window.rate.packets_per_second?.get().saturating_mul(lasts.as_secs());
+        Some(packets.saturating_mul(window.snap_length.into()))
+    };
     let bounds = [
         (carried(window.duration), "what is carried meanwhile"),
+        (let_in(window.duration), "what its rate lets in, each packet as large as is kept"),
         (budget.bytes.map(|bytes| bytes.0), "its bytes are used up"),
         (by_packets, "its packets are used up, each as large as is kept"),
     ];
@@ -131,7 +136,7 @@ fn describe_size(window: &Window, view: &View, out: &mut String) -> std::fmt::Re
         Some((bytes, why)) => writeln!(out, "  size       at most {} a run before compression: {why}", about(bytes))?,
         None => writeln!(out, "  size       unknown: no budget bounds it; --bytes-per-second says what is carried")?,
     }
-    match window.pre_trigger.and_then(carried) {
+    match window.pre_trigger.and_then(|before| carried(before).into_iter().chain(let_in(before)).min()) {
         Some(bytes) => writeln!(out, "             and {} of what was before", about(bytes)),
         None => Ok(()),
     }
@@ -221,7 +226,8 @@ window nightly: cron 30 2 * * * in Europe/Berlin, for 10m
         let config = Config::from_yaml(
             "{cluster: prod, store: /s, spool: {bytes_max: 2GiB, age_max: 7d}, windows: [
              {name: incident, on_demand: true, duration: 10m, pre_trigger: 5m, trigger_file: /run/now, interfaces: [any]},
-             {name: spread, at: '2026-03-28T00:00:00Z', duration: 1h, jitter: 30m, missed_deadline: 5m, interfaces: [any]},
+             {name: spread, at: '2026-03-28T00:00:00Z', duration: 1h, jitter: 30m, missed_deadline: 5m, interfaces: [any],
+              snap_length: 128, rate: {packets_per_second: 1000}},
              {name: over, at: '2026-03-20T00:00:00Z', duration: 1h, overlap: replace, budget: {bytes: 64MiB}, interfaces: [any]}]}",
         );
         let view = View {
@@ -249,11 +255,12 @@ window incident: on demand, for 10m
 
 window spread: once, at 2026-03-28T00:00:00Z, for 1h
   records    everything on any
-  keeps      262144 bytes of a packet
+  keeps      128 bytes of a packet
   segments   of 64 MiB or 10s
+  leaves out flows beyond 1000 packets in a second
   stored at  file:///s, read back
   a run that begins before the last has ended is left out; one that is found running is recorded from then on, up to 5m late
-  size       at most 3.5 GiB a run before compression: what is carried meanwhile
+  size       at most 439.5 MiB a run before compression: what its rate lets in, each packet as large as is kept
   begins     DELAY later on this node, of up to 30m
   run 1      2026-03-28T00:00:00Z  Sat 2026-03-28 09:00:00 JST
 

@@ -3,7 +3,7 @@
 //! In a folder every `*.yaml` and `*.yml` counts, in order of names; names that begin with a dot do not, so
 //! that a mounted ConfigMap reads as it looks. A setting stands in one file, windows may stand in any.
 
-use super::config::{Config, ConfigError, Defaults, Spool, Window, WindowFile, invalid};
+use super::config::{Config, ConfigError, Defaults, Observe, Spool, Window, WindowFile, invalid};
 use super::values::StoreUrl;
 use crate::limits;
 use formats::hash::Hash256;
@@ -65,6 +65,7 @@ struct Written {
     store: Option<Spanned<StoreUrl>>,
     store_write_only: Option<Spanned<bool>>,
     spool: Option<Spanned<Spool>>,
+    observe: Option<Spanned<Observe>>,
     #[serde(default)]
     windows: Vec<WindowFile>,
 }
@@ -169,6 +170,7 @@ fn merge(sources: &[Source], sha256: Hash256) -> Result<Config, Blamed> {
         cluster: only(sources, &files, "cluster", |file| &file.cluster)?.ok_or((one, ConfigError::NoCluster))?,
         node: only(sources, &files, "node", |file| &file.node)?,
         spool: only(sources, &files, "spool", |file| &file.spool)?.unwrap_or_default(),
+        observe: only(sources, &files, "observe", |file| &file.observe)?.unwrap_or_default(),
         windows: windows(sources, &files, &defaults)?,
         sha256,
     })

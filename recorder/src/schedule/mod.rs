@@ -11,16 +11,18 @@ mod clock_changes;
 mod config;
 mod explain;
 mod files;
+mod keys;
 mod targets;
 mod values;
 mod when;
 
 pub use agenda::{Agenda, Decision, SkipReason, StartError};
 pub use config::{
-    Budget, Config, ConfigError, Missed, Overlap, Rate, SegmentLimits, Spool, SpoolFull, StoreTarget, Window,
+    Budget, Config, ConfigError, Missed, Observe, Overlap, Rate, SegmentLimits, Spool, SpoolFull, StoreTarget, Window,
 };
 pub use explain::{View, explain};
 pub use files::FilesError;
+pub use keys::{EXAMPLE, explain_keys};
 pub use targets::{Glob, Place, Selector};
 pub use values::{ByteSize, Interface, Percent, Period, StoreUrl};
 pub use when::When;

@@ -107,6 +107,11 @@ impl Selector {
         self.said.proc || container.is_some() || pod_uid.is_some() || self.asks_names()
     }
 
+    /// Whether processes are looked at to find its targets.
+    pub fn looks_at_processes(&self) -> bool {
+        matches!(self.place(), Place::Process(_) | Place::Processes) || self.asks_whose()
+    }
+
     /// Whether it needs names that only a cluster knows.
     pub fn asks_names(&self) -> bool {
         let Said { pod, namespace, workload, labels, .. } = &self.said;

@@ -62,7 +62,10 @@ impl FromStr for Period {
 
 impl fmt::Display for Period {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        const DAY: Duration = Duration::from_secs(24 * 3600);
+        let days = u32::try_from(self.0.as_secs() / DAY.as_secs()).unwrap_or(0);
         match jiff::SignedDuration::try_from(self.0) {
+            Ok(_) if days > 1 && self.0 == days * DAY => write!(f, "{days}d"),
             Ok(length) => write!(f, "{length:#}"),
             Err(_) => write!(f, "{:?}", self.0),
         }
@@ -203,7 +206,9 @@ mod tests {
         for text in ["", "10", "0s", "-5s", "10ms", "1mo", "1y", "400d", "soon"] {
             assert!(text.parse::<Period>().is_err(), "{text}");
         }
-        assert_eq!(Period(Duration::from_secs(5400)).to_string(), "1h 30m");
+        let shown =
+            [5400, 86_400, 7 * 86_400, 2 * 86_400 + 60].map(|seconds| Period(Duration::from_secs(seconds)).to_string());
+        assert_eq!(shown, ["1h 30m", "24h", "7d", "48h 1m"]);
     }
 
     #[test]

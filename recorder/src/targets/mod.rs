@@ -58,10 +58,10 @@ impl Change {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum TargetError {
-    /// The kernel lets us not see where other processes are.
+    /// The kernel lets us not see where processes are.
     #[error(
-        "finding the network namespaces of other processes needs the capability CAP_SYS_PTRACE, and their host's \
-         processes to be seen (hostPID in a pod): {source}"
+        "the network namespaces of some processes cannot be seen, and are not recorded unless others are in them: \
+         that needs the capability CAP_SYS_PTRACE ({source})"
     )]
     NotAllowed {
         /// What the kernel said.

@@ -47,25 +47,30 @@ const MISSING_LOOKS: u32 = 2;
 struct Memory {
     bytes: usize,
     left_bytes: usize,
-    /// What a target gets while there is enough.
-    share_bytes: usize,
+    /// What each of the targets gets that are there from the start; none once they have it.
+    share_bytes: Option<usize>,
 }
+
+/// What one that comes later gets of what is left: so that there is something left for the next, and the next.
+const PART_OF_LEFT: usize = 16;
 
 impl Memory {
     fn new(bytes: usize) -> Self {
         let bytes = bytes.clamp(limits::RING_BYTES_MIN, limits::RING_BYTES_MAX);
-        Self { bytes, left_bytes: bytes, share_bytes: bytes }
+        Self { bytes, left_bytes: bytes, share_bytes: None }
     }
 
-    /// Divides it for `targets` targets that are there and, if others may come, as many again.
-    fn divide(&mut self, targets: usize, others_may_come: bool) {
+    /// Divides it among `targets` targets that are there; where others may come they get half of it, and each at most a
+    /// quarter.
+    fn divide(&mut self, targets: usize, others_may_come: bool) -> usize {
         let parts = if others_may_come { (2 * targets).max(4) } else { targets.max(1) };
-        self.share_bytes = size(self.bytes / parts);
+        *self.share_bytes.insert(size(self.bytes / parts))
     }
 
-    /// Takes a share, or where less is left half of that; none when it is too small for a ring.
+    /// Takes the memory of a ring; none when too little is left.
     fn take(&mut self) -> Option<usize> {
-        let bytes = if self.left_bytes >= self.share_bytes { self.share_bytes } else { size(self.left_bytes / 2) };
+        let share_bytes = self.share_bytes.filter(|share_bytes| *share_bytes <= self.left_bytes);
+        let bytes = share_bytes.unwrap_or_else(|| size(self.left_bytes / PART_OF_LEFT));
         self.left_bytes = self.left_bytes.checked_sub(bytes)?;
         Some(bytes)
     }
@@ -124,7 +129,7 @@ impl Scout {
     /// Of our own namespace, when it is chosen: that one is there, and will not be better later.
     pub fn begin(&mut self, tell: &Sender<Change>) -> Result<(), CaptureError> {
         let chosen = self.look();
-        self.memory.divide(chosen.len(), self.follows());
+        let share_bytes = self.memory.divide(chosen.len(), self.follows());
         for (sighting, interfaces) in chosen {
             let host = sighting.target.host;
             if let Err(error) = self.open(sighting, interfaces, tell)
@@ -133,7 +138,8 @@ impl Scout {
                 return Err(error);
             }
         }
-        let Memory { bytes, left_bytes, share_bytes } = self.memory;
+        self.memory.share_bytes = None;
+        let Memory { bytes, left_bytes, .. } = self.memory;
         let targets = self.open.len();
         tracing::info!(targets, ring_bytes = bytes, target_ring_bytes = share_bytes, left_bytes, "rings are open");
         Ok(())
@@ -318,9 +324,17 @@ mod tests {
         let taken: Vec<_> = std::iter::from_fn(|| many.take()).collect();
         assert_eq!(taken[..6], [5 * MIB + MIB / 4; 6], "six parts, in whole blocks");
         assert!(taken.iter().sum::<usize>() <= 32 * MIB && many.left_bytes < limits::TARGET_RING_BYTES_MIN);
+
+        // Nobody is there at first, and then many come.
+        let mut later = Memory::new(32 * MIB);
+        later.divide(0, true);
+        later.share_bytes = None;
+        let taken: Vec<_> = std::iter::from_fn(|| later.take()).collect();
+        assert_eq!((taken[0], taken.len()), (2 * MIB, 38));
+        assert!(taken.is_sorted_by(|a, b| a >= b) && taken.iter().sum::<usize>() <= 32 * MIB);
         assert!(taken.iter().all(|bytes| *bytes >= limits::TARGET_RING_BYTES_MIN));
-        many.give_back(taken[0]);
-        assert_eq!(many.take(), Some(taken[0]));
+        later.give_back(taken[0]);
+        assert!(later.take().is_some());
 
         let mut crowd = Memory::new(32 * MIB);
         crowd.divide(500, true);

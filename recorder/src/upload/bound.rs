@@ -1,6 +1,7 @@
 //! The spool's bound, and what happens at it.
 
 use super::UploadError;
+use super::sender::Progress;
 use super::store::spool_error;
 use crate::schedule::{SpoolFull, Window};
 use crate::spool::Spool;
@@ -8,6 +9,7 @@ use formats::store::{FileName, Name, RecordingId};
 use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
+use tokio::sync::watch;
 
 /// Keeps a spool below its bound.
 #[derive(Debug, Clone)]
@@ -16,6 +18,7 @@ pub struct Bound {
     bytes_max: u64,
     full: SpoolFull,
     in_transit: InTransit,
+    progress: watch::Sender<Progress>,
 }
 
 /// Whether there is room in the spool.
@@ -40,8 +43,14 @@ impl InTransit {
 }
 
 impl Bound {
-    pub(super) fn new(spool: Spool, bytes_max: u64, full: SpoolFull, in_transit: InTransit) -> Self {
-        Self { spool, bytes_max, full, in_transit }
+    pub(super) fn new(
+        spool: Spool,
+        bytes_max: u64,
+        full: SpoolFull,
+        in_transit: InTransit,
+        progress: watch::Sender<Progress>,
+    ) -> Self {
+        Self { spool, bytes_max, full, in_transit, progress }
     }
 
     /// Most bytes in the spool.
@@ -124,6 +133,7 @@ impl Bound {
                     continue; // Given up before, and told by a seal since.
                 }
                 self.spool.forget(&id, &seal)?;
+                self.progress.send_modify(|progress| progress.given_up += seal.counts.written);
                 tracing::warn!(recording = %id, sequence, bytes, packets = seal.counts.written.packets, "spool is full: segment given up");
                 excess_bytes = excess_bytes.saturating_sub(bytes);
                 if excess_bytes == 0 {

@@ -6,7 +6,7 @@ use super::store::{Receipt, Store, spool_error};
 use crate::schedule::{SpoolFull, StoreTarget};
 use crate::spool::Spool;
 use formats::hash::Hash256;
-use formats::seal::Seal;
+use formats::seal::{Seal, Volume};
 use formats::store::{FileName, RecordingId};
 use std::collections::HashMap;
 use std::path::Path;
@@ -42,6 +42,8 @@ pub struct Progress {
     pub bytes: u64,
     /// Attempts that failed.
     pub failures: u64,
+    /// Packets in segments that were given up.
+    pub given_up: Volume,
     /// What the last failure was; none after a success.
     pub failing: Option<String>,
 }
@@ -71,7 +73,7 @@ impl Sender {
 
     /// The bound of this spool; it leaves alone what is being sent.
     pub fn bound(&self, bytes_max: u64, full: SpoolFull) -> Bound {
-        Bound::new(self.spool.clone(), bytes_max, full, self.in_transit.clone())
+        Bound::new(self.spool.clone(), bytes_max, full, self.in_transit.clone(), self.progress.clone())
     }
 
     /// What was done so far, to watch.
@@ -226,6 +228,7 @@ impl Sender {
                     // It will never again be what was sealed; the rest of the recording must not wait for it.
                     tracing::error!(recording = %id, file = %path.display(), "damaged in the spool: given up");
                     self.spool.forget(id, &seal).map_err(|source| spool_error(&path, source))?;
+                    self.progress.send_modify(|progress| progress.given_up += seal.counts.written);
                 }
                 Err(error) => return Err(error),
             }

@@ -2,6 +2,7 @@
 
 use super::UploadError;
 use crate::disk::{Disk, SystemDisk};
+use crate::limits;
 use crate::schedule::StoreTarget;
 use bytes::Bytes;
 use formats::hash::Hash256;
@@ -12,10 +13,6 @@ use sha2::{Digest, Sha256};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-
-/// Sent in one request up to this size; larger files go in parts of it, one after the other, so that
-/// memory does not depend on the size of a segment. S3 wants parts of 5 MiB or more.
-const PART_BYTES: usize = 8 << 20;
 
 /// A file is in the store.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -97,7 +94,7 @@ impl Store {
     /// A file that is there already, from before a crash, is proved and not sent again.
     ///
     /// # Bounds
-    /// Two parts of 8 MiB in memory.
+    /// Two parts of [`limits::PART_BYTES`] in memory.
     /// # Errors
     /// [`UploadError::Conflict`] when something else is there, [`UploadError::Damaged`] when the file is no longer
     /// what `sealed` says; the store's and the spool's own errors.
@@ -112,7 +109,7 @@ impl Store {
         let mut source = Source::open(disk, file)?;
         let first = source.part()?;
         // Whatever was not hashed as sealed must not become evidence.
-        let created = match first.len() < PART_BYTES {
+        let created = match first.len() < limits::PART_BYTES {
             true if source.hash() != sealed => return Err(UploadError::Damaged { path: file.to_owned() }),
             true => self.create(&location, first).await?,
             false => self.create_in_parts(&location, first, &mut source, sealed).await?,
@@ -235,11 +232,11 @@ impl Source {
         Ok(Self { path: path.to_owned(), file, hasher: Sha256::new(), bytes: 0 })
     }
 
-    /// The next part, shorter than [`PART_BYTES`] only at the end. Disk reads of 8 MiB block a worker for
+    /// The next part, shorter than [`limits::PART_BYTES`] only at the end. Disk reads of a part block a worker for
     /// milliseconds; the recorder's runtime has one for this.
     fn part(&mut self) -> Result<Bytes, UploadError> {
         let mut part = Vec::new();
-        let read = (&mut self.file).take(PART_BYTES as u64).read_to_end(&mut part);
+        let read = (&mut self.file).take(limits::PART_BYTES as u64).read_to_end(&mut part);
         read.map_err(|source| spool_error(&self.path, source))?;
         self.hasher.update(&part);
         self.bytes += part.len() as u64;

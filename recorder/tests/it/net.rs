@@ -80,6 +80,11 @@ impl Cable {
         }
     }
 
+    /// What `ip netns` calls namespace `a`.
+    pub fn name_of_a(&self) -> &str {
+        &self.names[0]
+    }
+
     /// A command in namespace `a`.
     pub fn in_a(&self, program: &str, arguments: &[&str]) -> Command {
         inside(&self.names[0], program, arguments)
@@ -129,9 +134,14 @@ impl Cable {
 
     /// A recorder in `b` that follows a configuration; `SPOOL` and `STORE` in it become our folders.
     pub fn run(&self, configuration: &str) -> Recorder {
+        self.run_with(configuration, &[])
+    }
+
+    /// The same with further arguments.
+    pub fn run_with(&self, configuration: &str, arguments: &[&str]) -> Recorder {
         let file = self.configure(configuration);
         let mut command = self.in_b(env!("CARGO_BIN_EXE_remora-recorder"), &["run", "--compress", "none"]);
-        command.arg("--config").arg(file);
+        command.arg("--config").arg(file).args(arguments);
         Recorder(command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the recorder starts"))
     }
 
@@ -244,6 +254,17 @@ impl Recorder {
         let out = self.0.wait_with_output().expect("the recorder ends");
         assert_eq!(out.status.code(), Some(2), "{}", String::from_utf8_lossy(&out.stderr));
         String::from_utf8(out.stderr).expect("text")
+    }
+
+    /// Waits for its end; what it said on standard error.
+    pub fn log(self) -> String {
+        let out = self.0.wait_with_output().expect("the recorder ends");
+        String::from_utf8(out.stderr).expect("text")
+    }
+
+    /// Its process.
+    pub fn id(&self) -> u32 {
+        self.0.id()
     }
 
     /// Ends it as nothing can be prevented from ending it.

@@ -3,7 +3,7 @@
 use crate::control::{HEAD, window};
 use crate::net::{Cable, wait_until};
 use formats::seal::EndReason;
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 /// Rounds of killing, unless the environment wants more.
@@ -118,6 +118,51 @@ fn what_was_kept_ready_survives_a_kill_and_so_does_its_trigger() {
     let by: Vec<_> = stored.iter().map(|stored| stored.close.trigger.as_ref().unwrap().by.as_str()).collect();
     assert_eq!(by, ["control socket", "the trigger of before, to record the rest"]);
     assert_eq!(numbers(&cable), (0..30).chain(0..30).chain(0..30).collect::<Vec<_>>());
+}
+
+/// A disk of its own, gone when dropped.
+struct Disk(std::path::PathBuf);
+
+impl Disk {
+    fn mount(at: std::path::PathBuf, size: &str) -> Self {
+        std::fs::create_dir_all(&at).unwrap();
+        let mounted = Command::new("mount").args(["-t", "tmpfs", "-o", size, "remora-test"]).arg(&at).status();
+        assert!(mounted.unwrap().success());
+        Self(at)
+    }
+}
+
+impl Drop for Disk {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").arg(&self.0).status();
+    }
+}
+
+#[test]
+fn on_a_full_disk_the_oldest_makes_room_for_the_newest() {
+    let Some(cable) = Cable::new() else { return };
+    // The bound is of another disk: this one is full long before.
+    let disk = Disk::mount(cable.spool(), "size=3m");
+    let recorder =
+        cable.run(&format!("{HEAD}{}", window("incident", "on_demand: true, duration: 1h, pre_trigger: 1h")));
+    let ready = || cable.ctl(&["status"]).is_ok_and(|status| status.contains("  ready, since "));
+    wait_until("it is ready", ready);
+    let expired = cable.spool().join(".ready/incident/expired.json");
+    wait_until("the oldest was removed", || {
+        cable.send(200, 1000, 9999, 0.0005);
+        expired.exists()
+    });
+    wait_until("it is ready", ready);
+    cable.ctl(&["trigger", "incident"]).unwrap();
+    wait_until("the past is stored", || kept_packets(&cable, "incident") == 0);
+    cable.send(20, 1000, 9999, 0.0005);
+    recorder.stop();
+    let stored = cable.stored();
+    let close = &stored.last().unwrap().close;
+    assert!(close.trigger.as_ref().unwrap().expired.packets > 0, "{close:?}");
+    let counts = close.counts;
+    assert_eq!(counts.seen.packets, counts.written.packets + counts.filtered.packets + counts.dropped.disk.packets);
+    drop(disk);
 }
 
 #[test]

@@ -202,6 +202,11 @@ fn pods_that_come_and_go_are_recorded_from_inside() {
     assert_eq!(seen("tcp.dstport == 6379 and tcp contains \"key\""), between(1));
     assert_eq!(seen("udp.dstport == 53"), between(1));
 
+    // It is the same packet at all of them, and no other is.
+    let ids = stored.tshark("tcp contains \"GET /?one\"", &["frame.packet_id"]);
+    assert!(ids.iter().all(|id| *id == ids[0] && !id.is_empty()), "{ids:?}");
+    assert_eq!(stored.tshark(&format!("frame.packet_id == {}", ids[0]), &["frame.number"]).len(), 4);
+
     let counts = stored.close.counts;
     assert_eq!(counts.written.packets, stored.tshark("frame", &["frame.number"]).len() as u64);
     assert_eq!(counts.seen.packets, counts.written.packets);

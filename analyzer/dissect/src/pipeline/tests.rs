@@ -144,10 +144,7 @@ fn recording(frames: &[(Vec<u8>, [(u32, u32); 4])]) -> Vec<u8> {
         let block = InterfaceDescriptionBlock {
             linktype: pcap_file::DataLink::ETHERNET,
             snaplen: 0,
-            options: vec![
-                InterfaceDescriptionOption::IfDescription(description.into()),
-                InterfaceDescriptionOption::IfTsResol(9),
-            ],
+            options: vec![InterfaceDescriptionOption::IfDescription(description.into())],
         };
         writer.write_pcapng_block(block).unwrap();
     }

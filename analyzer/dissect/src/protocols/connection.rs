@@ -65,7 +65,7 @@ struct Spot<'a> {
 
 impl Sink for Spot<'_> {
     fn stamp(&mut self, span: Range<usize>) -> Stamp {
-        self.unread.stamp(span, self.side)
+        self.unread.stamp(span, self.side, self.flow.end_ns)
     }
 
     fn row(&mut self, call: &Call, row: Row<'_>) {
@@ -78,7 +78,7 @@ impl Sink for Spot<'_> {
     }
 
     fn anomaly(&mut self, span: Range<usize>, anomaly: Anomaly) {
-        let stamp = self.unread.stamp(span, self.side);
+        let stamp = self.stamp(span);
         *self.anomalies += 1;
         if *self.anomalies <= limits::ANOMALIES_PER_FLOW_MAX {
             self.out.anomaly(self.flow, &stamp, anomaly);

@@ -44,12 +44,13 @@ impl Unread {
         self.marks.push_back(mark);
     }
 
-    /// Names bytes by their positions from the first unread one.
-    pub fn stamp(&mut self, span: Range<usize>, side: Side) -> Stamp {
+    /// Names bytes by their positions from the first unread one. While nothing was seen of this side its time is
+    /// `now_ns`: that of the packet which shows that there should be something.
+    pub fn stamp(&mut self, span: Range<usize>, side: Side, now_ns: i64) -> Stamp {
         let (begin, end) = (self.at + span.start as u64, self.at + span.end as u64);
         self.covered_to = self.covered_to.max(end);
-        let first = self.mark_of(begin);
-        let last = if span.len() > 1 { self.mark_of(end - 1) } else { first };
+        let first = self.mark_of(begin).unwrap_or(Mark { ts_ns: now_ns, ..Mark::default() });
+        let last = if span.len() > 1 { self.mark_of(end - 1).unwrap_or(first) } else { first };
         let ahead = if first.in_stream { begin.saturating_sub(first.at) } else { 0 };
         Stamp {
             side,
@@ -70,9 +71,9 @@ impl Unread {
         self.marks.back().map_or(0, |mark| mark.at.saturating_sub(self.at) as usize)
     }
 
-    fn mark_of(&self, position: u64) -> Mark {
+    fn mark_of(&self, position: u64) -> Option<Mark> {
         let behind = self.marks.partition_point(|mark| mark.at <= position);
-        self.marks.get(behind.saturating_sub(1)).copied().unwrap_or_default()
+        self.marks.get(behind.saturating_sub(1)).copied()
     }
 
     /// Steps over bytes; says how many of them were named.
@@ -90,5 +91,20 @@ impl Unread {
     /// Memory it holds.
     pub fn held_bytes(&self) -> usize {
         self.kept.len() + self.marks.len() * size_of::<Mark>()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_side_of_which_nothing_was_seen_has_the_time_of_now() {
+        let mut unread = Unread::default();
+        assert_eq!(unread.stamp(0..0, Side::Server, 7).first_ns, 7);
+        unread.mark(Mark { ts_ns: 5, ..Mark::default() });
+        unread.kept.extend_from_slice(b"ab");
+        let stamp = unread.stamp(0..2, Side::Server, 7);
+        assert_eq!((stamp.first_ns, stamp.last_ns), (5, 5));
     }
 }

@@ -12,6 +12,8 @@ pub struct Body<'a> {
     pub content_type: &'a [u8],
     /// Whether it is all that was sent, with its codings undone.
     pub whole: bool,
+    /// Whether it is in a coding that was not undone.
+    pub packed: bool,
 }
 
 /// What a body is, as far as rules look into it.
@@ -41,6 +43,7 @@ impl Body<'_> {
         let text = self.bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(self.bytes);
         let has = |parts: &[&str]| parts.iter().any(|part| named.contains(part));
         match text.trim_ascii_start() {
+            _ if self.packed => Kind::Packed,
             _ if named.starts_with("application/grpc") => Kind::Grpc,
             _ if named.starts_with("multipart/") => Kind::Multipart,
             _ if has(&["ndjson", "jsonl", "json-lines", "json-seq", "stream+json", "event-stream"]) => Kind::Lines,

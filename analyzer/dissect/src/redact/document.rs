@@ -28,6 +28,8 @@ pub fn redact(text: &str, rules: &Redaction, place: &'static str, trace: &mut Tr
         rest = behind;
         let mut after = None;
         match (due.take(), token) {
+            (Some(_), Token::Literal)
+                if front.strip_prefix('"').is_some_and(|text| text.strip_suffix('"') == Some(REDACTED)) => {}
             (Some(rule), token @ (Token::Literal | Token::Opens)) => {
                 let before = kept_from.len() - rest.len() - front.len();
                 out.push_str(kept_from.get(..before).unwrap_or_default());

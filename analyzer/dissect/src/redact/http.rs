@@ -55,7 +55,8 @@ impl Redaction {
                 self.fields(&mut counted.trailers, places.trailers, trace);
             }
             let whole = !notes.iter().any(|note| note.contains(&format!("{side} body: ")));
-            if bodies && self.message_body(message, whole, places.body, trace) {
+            let packed = !whole && notes.iter().any(|note| note.contains("kept as sent"));
+            if bodies && self.message_body(message, (whole, packed), places.body, trace) {
                 let rule = self.rule_name(self.first_of_bodies());
                 notes.push(format!("{side} body: left out, rule '{rule}' cannot be applied to it"));
             }
@@ -64,11 +65,18 @@ impl Redaction {
     }
 
     /// Redacts a body; says whether it was left out.
-    fn message_body(&self, message: &mut Message, whole: bool, place: &'static str, trace: &mut Trace) -> bool {
+    fn message_body(
+        &self,
+        message: &mut Message,
+        (whole, packed): (bool, bool),
+        place: &'static str,
+        trace: &mut Trace,
+    ) -> bool {
         let body = Body {
             bytes: &message.body,
             content_type: message.headers.get("content-type").unwrap_or_default(),
             whole: whole && !message.damaged && !message.doubtful,
+            packed,
         };
         match self.body(&body, place, trace) {
             Outcome::Same => {}

@@ -80,7 +80,8 @@ impl Redaction {
 
 impl<'r> Walk<'r, '_> {
     fn hide(&mut self, value: &mut Value<'_>, rule: usize) {
-        if *value != Value::Null {
+        let is_hidden = matches!(value, Value::Text(text) if text == REDACTED);
+        if *value != Value::Null && !is_hidden {
             *value = Value::Text(REDACTED.into());
             self.trace.redacted(rule, self.place);
             self.changed = true;

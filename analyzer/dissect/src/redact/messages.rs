@@ -69,7 +69,7 @@ impl Redaction {
         let registered = blob.first() == Some(&0) && matches!(blob.get(SCHEMA_BYTES), Some(b'{' | b'['));
         let (front, bare) = blob.split_at_checked(if registered { SCHEMA_BYTES } else { 0 }).unwrap_or_default();
         let whole = bytes.is_none_or(|bytes| bytes == blob.len() as u64);
-        Some(match self.body(&Body { bytes: bare, content_type, whole }, place, trace) {
+        Some(match self.body(&Body { bytes: bare, content_type, whole, packed: false }, place, trace) {
             Outcome::Same => blob.into(),
             Outcome::Changed(bare) => [front, &bare].concat().into(),
             Outcome::Unsure => {
@@ -107,8 +107,7 @@ impl Redaction {
             message.properties = Some(self.column(properties, None, "amqp.properties", trace));
         }
         let body = message.body.take();
-        let body = body.as_deref().filter(|body| !body.is_empty()).or(body.as_deref());
-        let redacted = self.blob(body, (content_type.as_bytes(), message.body_bytes), "amqp.body", trace);
+        let redacted = self.blob(body.as_deref(), (content_type.as_bytes(), message.body_bytes), "amqp.body", trace);
         message.body = redacted.map(Cow::into_owned);
     }
 

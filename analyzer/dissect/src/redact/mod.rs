@@ -140,7 +140,9 @@ impl Redaction {
                 then(Row::Redis(&exchange));
             }
             // Names, certificates and addresses: no rule is about them.
-            other => then(other),
+            Row::Dns(_) | Row::Tls(_) => then(row),
+            #[cfg(test)]
+            Row::Echo(_) => then(row),
         }
     }
 

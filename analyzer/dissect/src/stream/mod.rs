@@ -8,6 +8,7 @@
 pub mod fuzz;
 mod half;
 mod pair;
+mod recent;
 #[cfg(test)]
 mod tests;
 

@@ -2,6 +2,7 @@
 
 use super::half::{Half, Held};
 use super::reason;
+use super::recent::Recent;
 use crate::flow::{PerWay, Way};
 use crate::limits;
 
@@ -74,24 +75,13 @@ impl Outcome {
     }
 }
 
-/// Segments handed on lately, to tell a repeat from one with other bytes.
-const RECENT: usize = 8;
-
-/// What was handed on lately: place and a digest of its bytes.
-#[derive(Debug, Clone, Copy, Default)]
-struct Recent {
-    place: u64,
-    length: usize,
-    digest: u64,
-}
-
 /// Both directions of a connection.
 #[derive(Debug, Default)]
 pub struct StreamPair {
     halves: PerWay<Half>,
     /// Acknowledgements of a side that was not seen yet: the first and the latest.
     unseen: PerWay<Option<(u32, u32)>>,
-    recent: PerWay<[Recent; RECENT]>,
+    recent: PerWay<Recent>,
     /// The furthest place seen of each side.
     furthest: PerWay<u64>,
     arrived: u64,
@@ -253,8 +243,8 @@ impl StreamPair {
                 () => reason::RETRANSMITTED,
             };
             outcome.refuse(why, stale);
-            if why == reason::RETRANSMITTED {
-                outcome.differs = differs(&self.recent[segment.way], place, bytes);
+            if why != reason::KEEP_ALIVE {
+                outcome.differs = self.recent[segment.way].differs(place, bytes);
             }
             bytes = bytes.get(stale as usize..).unwrap_or_default();
             place += stale;
@@ -280,7 +270,7 @@ impl StreamPair {
             && (needs <= other.next || !other.started());
         if ready {
             outcome.new_bytes = bytes.len() as u64;
-            remember(&mut self.recent[segment.way], place, bytes);
+            self.recent[segment.way].remember(place, bytes);
             let held = (segment.ts_ns, segment.packet, cut_bytes);
             hand_on(half, segment.way, bytes, held, out);
             return;
@@ -316,7 +306,7 @@ impl StreamPair {
                     if let Some((place, held)) = half.take_first()
                         && place == half.next
                     {
-                        remember(&mut self.recent[way], place, &held.bytes);
+                        self.recent[way].remember(place, &held.bytes);
                         hand_on(half, way, &held.bytes, (held.ts_ns, held.packet, held.cut_bytes), out);
                     }
                     idle = false;
@@ -396,35 +386,4 @@ fn hand_on(
         half.give_up(cut_bytes);
         out(way, Chunk::Gap { lost_bytes: cut_bytes });
     }
-}
-
-/// A digest of all bytes, in four lanes so that it costs less than reading them from memory.
-fn digest(bytes: &[u8]) -> u64 {
-    const ODD: u64 = 0x517c_c1b7_2722_0a95;
-    let word = |bytes: &[u8]| bytes.try_into().map_or(0, u64::from_le_bytes);
-    let mut lanes = [bytes.len() as u64, 1, 2, 3];
-    let mut blocks = bytes.chunks_exact(32);
-    for block in &mut blocks {
-        for (lane, bytes) in lanes.iter_mut().zip(block.chunks_exact(8)) {
-            *lane = (lane.rotate_left(5) ^ word(bytes)).wrapping_mul(ODD);
-        }
-    }
-    let rest =
-        blocks.remainder().iter().fold(0u64, |sum, &byte| (sum.rotate_left(8) ^ u64::from(byte)).wrapping_mul(ODD));
-    lanes.into_iter().fold(rest, |sum, lane| (sum.rotate_left(5) ^ lane).wrapping_mul(ODD))
-}
-
-fn remember(recent: &mut [Recent; RECENT], place: u64, bytes: &[u8]) {
-    recent.rotate_right(1);
-    recent[0] = Recent { place, length: bytes.len(), digest: digest(bytes) };
-}
-
-/// Whether `bytes` repeat a whole segment handed on lately, with other values.
-fn differs(recent: &[Recent; RECENT], place: u64, bytes: &[u8]) -> bool {
-    recent.iter().any(|seen| {
-        let end = place + bytes.len() as u64;
-        let inside = seen.length > 0 && seen.place >= place && seen.place + seen.length as u64 <= end;
-        let from = seen.place.wrapping_sub(place) as usize;
-        inside && bytes.get(from..from + seen.length).is_some_and(|bytes| digest(bytes) != seen.digest)
-    })
 }

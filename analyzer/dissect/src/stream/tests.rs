@@ -117,6 +117,26 @@ fn a_repeat_with_other_bytes_is_named() {
 }
 
 #[test]
+fn a_segment_that_overlaps_the_end_with_other_bytes_is_named() {
+    let mut play = Play::new();
+    play.segment(A, 10, None, b"abcd");
+    play.segment(A, 14, None, b"efgh");
+    assert!(!play.segment(A, 16, None, b"ghij").differs);
+    assert!(play.segment(A, 19, None, b"Xk").differs);
+    assert!(play.segment(A, 12, None, b"cX").differs, "inside of a segment");
+    assert!(!play.segment(A, 12, None, b"cd").differs);
+    let (long, end) = (vec![b'x'; 5000], 21 + 5000);
+    play.segment(A, 21, None, &long);
+    assert!(!play.segment(A, end - 200, None, &[b'x'; 210]).differs);
+    assert!(play.segment(A, end - 200, None, &[b'y'; 300]).differs);
+    // What follows a gap has no end before it.
+    play.cut_segment(A, end + 100, None, b"", 50);
+    play.segment(A, end + 150, None, b"lm");
+    assert!(!play.segment(A, end + 140, None, b"??????????l").differs);
+    assert!(play.segment(A, end + 140, None, b"??????????X").differs);
+}
+
+#[test]
 fn an_acknowledged_hole_is_given_up_while_the_connection_goes_on() {
     let mut play = Play::new();
     play.segment(A, 0, Some(0), b"x");

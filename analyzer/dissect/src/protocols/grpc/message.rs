@@ -14,7 +14,7 @@ use std::borrow::Cow;
 pub struct Known {
     /// Their type.
     pub kind: Option<MessageDescriptor>,
-    /// Whether the side may send several.
+    /// Whether the side may send several, or may have sent more.
     pub streams: bool,
 }
 
@@ -34,7 +34,7 @@ pub fn json(message: &Message, counted: &Counted, format: &str, known: &Known) -
     }
     match texts.len() {
         0 => None,
-        1 if counted.whole && counted.messages == Some(1) && !known.streams => texts.pop(),
+        1 if counted.messages == Some(1) && !known.streams => texts.pop(),
         _ => Some(format!("[{}]", texts.join(","))),
     }
 }

@@ -28,6 +28,8 @@ struct Half<'a> {
     format: Option<String>,
     /// Whether what it counted holds: a gap took no end of it.
     sound: bool,
+    /// Whether no more of it was sent, as far as known.
+    over: bool,
 }
 
 /// One call, read off its exchange.
@@ -39,10 +41,12 @@ pub struct Call<'a> {
 }
 
 impl<'a> Half<'a> {
-    fn of(message: &'a Message, gap: bool) -> Self {
+    fn of(message: &'a Message, reason: Option<EndReason>) -> Self {
         let format = message.headers.get("content-type").and_then(content_type).map(|(_, format)| format);
-        let sound = !gap || message.grpc.as_ref().is_some_and(|counted| counted.whole);
-        Self { message, format, sound }
+        let whole = message.grpc.as_ref().is_some_and(|counted| counted.whole);
+        let sound = whole || reason != Some(EndReason::Gap);
+        let over = whole || !reason.is_some_and(EndReason::is_cut);
+        Self { message, format, sound, over }
     }
 
     fn counted(&self) -> Option<&'a Counted> {
@@ -57,9 +61,8 @@ impl<'a> Half<'a> {
 impl<'a> Call<'a> {
     /// The call that an exchange is, by the content type of either side: HTTP/2 joined in the middle may not show both.
     pub fn of(exchange: &'a Exchange) -> Option<Self> {
-        let gap = exchange.end_reason == Some(EndReason::Gap);
-        let request = exchange.request.as_ref().map(|message| Half::of(message, gap));
-        let response = exchange.response.as_ref().map(|message| Half::of(message, gap));
+        let request = exchange.request.as_ref().map(|message| Half::of(message, exchange.end_reason));
+        let response = exchange.response.as_ref().map(|message| Half::of(message, exchange.end_reason));
         let named = [&request, &response].into_iter().flatten().any(|half| half.format.is_some());
         named.then_some(Self { exchange, request, response })
     }
@@ -150,8 +153,12 @@ impl<'a> Call<'a> {
             asked = Known { kind: Some(method.input()), streams: method.is_client_streaming() };
             answered = Known { kind: Some(method.output()), streams: method.is_server_streaming() };
         }
-        let json = |half: &Option<Half<'_>>, known| half.as_ref().and_then(|half| half.json(known));
-        [json(&self.request, &asked), json(&self.response, &answered)]
+        let json = |half: &Option<Half<'_>>, mut known: Known| {
+            let half = half.as_ref()?;
+            known.streams |= !half.over;
+            half.json(&known)
+        };
+        [json(&self.request, asked), json(&self.response, answered)]
     }
 
     /// Says what is odd about it.

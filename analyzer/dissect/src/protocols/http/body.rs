@@ -353,6 +353,18 @@ mod tests {
     }
 
     #[test]
+    fn text_is_told_from_what_may_be_coded() {
+        let cut = &"…und Ströme“".as_bytes()[1..16];
+        for text in [b"".as_slice(), b"{\"a\":\t1}\r\n", "für".as_bytes(), cut] {
+            assert!(is_text(text), "{text:?}");
+        }
+        for coding in ["gzip", "zlib", "raw", "br", "zstd"] {
+            assert!(!is_text(&coded(coding, TEXT)), "{coding}");
+        }
+        assert!(!is_text(b"a\xffb") && !is_text(b"a\0b"));
+    }
+
+    #[test]
     fn a_bomb_goes_off_within_the_limit() {
         let mut bomb = vec![0; 4 << 20];
         for _ in 0..3 {

@@ -262,7 +262,6 @@ impl Rows {
         if let Some(stream) = self.streams.get_mut(&stream) {
             let half = stream.half(from);
             half.damaged |= half.phase != Phase::Done;
-            half.unsure |= half.phase != Phase::Done;
         }
     }
 

@@ -65,6 +65,19 @@ pub enum Node {
     Text(TextKind, Str),
 }
 
+impl Node {
+    /// Bytes held.
+    pub fn held_bytes(&self) -> usize {
+        size_of::<Self>()
+            + match self {
+                Node::Aggregate(_, nodes, _) => nodes.iter().map(Node::held_bytes).sum(),
+                Node::Attributed(both) => both.0.held_bytes() + both.1.held_bytes(),
+                Node::Text(_, text) => text.bytes.len(),
+                Node::Bool(_) | Node::Int(_) | Node::Null => 0,
+            }
+    }
+}
+
 impl Str {
     /// Keeps as much of a piece as there is room for; says how much.
     pub fn keep(&mut self, piece: &[u8], room: usize) -> usize {

@@ -326,8 +326,8 @@ impl OverTcp {
     pub(super) fn lose_order(&mut self, from: Side, why: Missing, out: &mut dyn Sink) {
         self.part(from, out);
         match from {
-            Side::Client => self.rows.missing_commands(why),
-            Side::Server => self.rows.missing_replies(why),
+            Side::Client => self.rows.missing_commands(why, out),
+            Side::Server => self.rows.missing_replies(why, out),
         }
         let edge = why == Missing::Lost;
         let behind_ns = self.rows.resumes_behind_ns().filter(|_| from == Side::Server).unwrap_or(i64::MIN);

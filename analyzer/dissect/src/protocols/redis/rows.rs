@@ -63,6 +63,9 @@ impl Open {
 pub struct Rows {
     waiting: VecDeque<Open>,
     waiting_bytes: usize,
+    /// A pair that the next message shows to be one, or not.
+    unsure: Option<Box<(Open, Message<Node>)>>,
+    unsure_bytes: usize,
     /// Replies to come for commands that were handed on already.
     owed: u64,
     session: Session,
@@ -87,6 +90,8 @@ impl Rows {
         Self {
             waiting: VecDeque::new(),
             waiting_bytes: 0,
+            unsure: None,
+            unsure_bytes: 0,
             owed: 0,
             session: Session::new(from_start),
             doubt: (!from_start).then_some(Missing::Unseen),
@@ -102,10 +107,11 @@ impl Rows {
     /// A command. Says what the server sends behind it, where that is no reply.
     pub fn command(&mut self, message: Message<Command>, out: &mut dyn Sink) -> After {
         let effect = message.content.effect;
+        self.settle_unsure(Some(&message.stamp), out);
         self.settle_order(&message.stamp, out);
         match effect {
             // It may get no reply, or several, or change what others get: as if it were missing.
-            Effect::Unknown if message.stamp.damaged => self.missing_commands(Missing::Lost),
+            Effect::Unknown if message.stamp.damaged => self.missing_commands(Missing::Lost, out),
             _ if self.session.is_obscured_by(effect) => self.doubt_order(Missing::Lost),
             _ => {}
         }
@@ -149,7 +155,7 @@ impl Rows {
     }
 
     /// A value of the server; `evidence` is the version it can only be of. Says what comes behind it.
-    pub fn value(&mut self, mut message: Message<Node>, evidence: Option<u8>, out: &mut dyn Sink) -> After {
+    pub fn value(&mut self, message: Message<Node>, evidence: Option<u8>, out: &mut dyn Sink) -> After {
         self.settle(out);
         self.session.speaks(evidence);
         if let Some((push, kind)) = Push::of(&message.content)
@@ -165,16 +171,33 @@ impl Rows {
             return After::Reply;
         }
         let stamp = message.stamp;
+        self.break_unsure(out);
         self.spoke = true;
         if self.waiting.is_empty() {
             self.doubt_order(Missing::Unseen);
             self.spoke = true;
         }
-        let Some(mut open) = self.answers(&stamp) else {
+        let Some(open) = self.answers(&stamp) else {
             self.alone(&message, out);
             self.replied_ns = stamp.last_ns;
             return After::Reply;
         };
+        if open.doubt.is_none() {
+            self.watch(&open.stamp, &stamp);
+        }
+        self.replied_ns = stamp.last_ns;
+        if open.doubt.is_some() && open.command.effect == Effect::None {
+            self.unsure_bytes = open.command.held_bytes() + message.content.held_bytes();
+            self.unsure = Some(Box::new((open, message)));
+            return After::Reply;
+        }
+        let after = self.pair(open, message, out);
+        self.settle(out);
+        after
+    }
+
+    /// A command and its reply. Says what comes behind it.
+    fn pair(&mut self, mut open: Open, mut message: Message<Node>, out: &mut dyn Sink) -> After {
         let effect = open.command.effect;
         if self.session.is_secret(effect) {
             command::redact_reply(&mut message.content);
@@ -184,21 +207,14 @@ impl Rows {
         }
         let doubtful = open.doubt == Some(Missing::Lost);
         open.stamp.damaged |= doubtful;
-        if open.doubt.is_none() {
-            self.watch(&open.stamp, &stamp);
-        }
-        self.replied_ns = stamp.last_ns;
         let row = self.row(Some(&open), Some(&message));
-        let call = Call::new(Some(open.stamp), Some(stamp));
+        let call = Call::new(Some(open.stamp), Some(message.stamp));
         out.row(&if open.cut || message.cut { call.cut() } else { call }, Row::Redis(&row));
-        let after = if doubtful || message.cut {
+        if doubtful || message.cut {
             self.session.unanswered(effect);
-            After::Reply
-        } else {
-            self.session.answered(effect, &message.content)
-        };
-        self.settle(out);
-        after
+            return After::Reply;
+        }
+        self.session.answered(effect, &message.content)
     }
 
     /// A command of a master to its replica.
@@ -234,6 +250,7 @@ impl Rows {
 
     /// Nothing more comes: what is open becomes rows, cut if the input ended.
     pub fn end(&mut self, cut: bool, out: &mut dyn Sink) {
+        self.settle_unsure(None, out);
         while let Some(open) = self.pop() {
             if cut {
                 self.hand_on(open, true, out);
@@ -245,7 +262,7 @@ impl Rows {
 
     /// Bytes held.
     pub fn held_bytes(&self) -> usize {
-        self.waiting_bytes + self.waiting.len() * size_of::<Open>()
+        self.waiting_bytes + self.waiting.len() * size_of::<Open>() + self.unsure_bytes
     }
 
     fn pop(&mut self) -> Option<Open> {

@@ -208,6 +208,7 @@ impl OverTcp {
             && let Some(mut stamp) = stamp.take()
         {
             stamp.damaged |= lost > 0;
+            stamp.end_unseen = true;
             self.rows.message(from, &part, stamp, out);
         }
         self.sides[from].stamp = None;

@@ -5,13 +5,16 @@
 //! * Behind a loss of replies, reading goes on with the first bytes that came after a command was sent. The newest
 //!   command sent before them is held to be the one answered, for clients that wait for each reply have no older one
 //!   open.
+//! * Where order is in doubt, one command and one reply are held to be a pair unless the next message is another reply, or
+//!   a command that was sent before it.
 //! * With a client that was seen to pipeline, or with several commands open and no reply known to be lost, nothing
 //!   is paired: commands and replies become rows of their own.
 //! * Order is certain again with the first command sent after the server spoke, for nothing is open then; with a
 //!   client that was seen to send more while replies to others were coming in, only if it was also quiet before for
 //!   longer than replies take. Until then pairs say behind a gap that they are damaged.
 //!
-//! So a wrong pair needs a client that does not wait and was never seen not to, and it says that it is damaged.
+//! So a wrong pair needs a client that goes on sending while replies to others come in, one for one, and was never seen to
+//! do so. Behind a gap it says that it is damaged; where we joined in the middle it does not.
 
 use super::{Missing, Open, Rows};
 use crate::protocols::redis::command::Effect;
@@ -19,7 +22,8 @@ use crate::protocols::{Sink, Stamp};
 
 impl Rows {
     /// Commands may be missing before the next one.
-    pub fn missing_commands(&mut self, why: Missing) {
+    pub fn missing_commands(&mut self, why: Missing, out: &mut dyn Sink) {
+        self.settle_unsure(None, out);
         self.doubt_order(why);
         self.session.missed();
         // What those before it choose may be undone by one that is missing.
@@ -33,7 +37,8 @@ impl Rows {
     }
 
     /// Replies may be missing before the next one.
-    pub fn missing_replies(&mut self, why: Missing) {
+    pub fn missing_replies(&mut self, why: Missing, out: &mut dyn Sink) {
+        self.settle_unsure(None, out);
         self.doubt_order(why);
         self.owed = 0;
         for open in &mut self.waiting {
@@ -104,6 +109,28 @@ impl Rows {
         let front = self.waiting.front()?;
         let waits = self.waiting.len() == 1 && !self.pipelines && front.stamp.first_ns <= reply.first_ns;
         if front.doubt.is_none() || waits { self.pop() } else { None }
+    }
+
+    /// The pair that is not certain is one, unless the command that was sent next did not wait for its reply.
+    pub(super) fn settle_unsure(&mut self, sent: Option<&Stamp>, out: &mut dyn Sink) {
+        let waited = |reply: &Stamp| sent.is_none_or(|sent| sent.first_ns >= reply.first_ns);
+        if let Some(pair) = self.unsure.take_if(|pair| waited(&pair.1.stamp)) {
+            let (open, message) = *pair;
+            self.unsure_bytes = 0;
+            self.pair(open, message, out);
+        }
+        self.break_unsure(out);
+    }
+
+    /// The pair that is not certain is none: its reply answers a command that was not seen.
+    pub(super) fn break_unsure(&mut self, out: &mut dyn Sink) {
+        if let Some(pair) = self.unsure.take() {
+            let (open, message) = *pair;
+            self.unsure_bytes = 0;
+            self.pipelines = true;
+            self.hand_on_unsure(open, out);
+            self.alone(&message, out);
+        }
     }
 
     /// Notes how a client asks whose commands and replies are all seen: `asked` was taken from those that wait.

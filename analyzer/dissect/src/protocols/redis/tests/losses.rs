@@ -216,3 +216,21 @@ fn joined_in_the_middle() {
         joined,
     );
 }
+
+#[test]
+fn joined_in_the_middle_of_a_pipeline() {
+    let steps = |next: Step| [client(resp("GET c")), server("+a\r\n"), next, server("+c\r\n")];
+    let shown = |call: &Call, row: Row<'_>| {
+        let Row::Redis(row) = row else { panic!("{row:?}") };
+        format!(
+            "{} {} {}",
+            row.command.as_deref().unwrap_or("-"),
+            row.reply.as_deref().unwrap_or("-"),
+            call.pair.name()
+        )
+    };
+    let alone = ["GET - request_only", "- \"a\" response_only", "- \"b\" response_only", "- \"c\" response_only"];
+    assert_eq!(play_from(false, &steps(server("+b\r\n")), shown), alone);
+    let waits = ["GET \"a\" complete", "GET \"c\" complete"];
+    assert_eq!(play_from(false, &steps(client(resp("GET d"))), shown), waits);
+}

@@ -1,0 +1,140 @@
+//! Who answers over HTTP, and sounds the alarm: a thread of its own, since one that uploads may wait for a disk.
+
+use super::look;
+use super::metrics;
+use super::state::{Observer, State, lock};
+use crate::limits;
+use crate::spool::Spool;
+use http_body_util::Full;
+use hyper::body::{Bytes, Incoming};
+use hyper::header::{CONTENT_TYPE, HeaderValue};
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper::{Method, Request, Response, StatusCode};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use std::convert::Infallible;
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
+use std::time::Instant;
+use tokio::sync::{Semaphore, oneshot};
+
+/// Tells and watches until it is dropped.
+#[derive(Debug)]
+pub struct Observing {
+    address: Option<SocketAddr>,
+    _stop: oneshot::Sender<()>,
+}
+
+impl Observing {
+    /// Where it listens; nowhere unless it was asked to.
+    pub fn address(&self) -> Option<SocketAddr> {
+        self.address
+    }
+}
+
+/// Begins to watch for stalls, and to answer on `listen`, about this spool too, which may hold `spool_bytes_max`.
+///
+/// # Errors
+/// When the address is taken or not ours.
+pub fn start(
+    observer: &Observer,
+    listen: Option<SocketAddr>,
+    spool: &Spool,
+    spool_bytes_max: u64,
+) -> io::Result<Observing> {
+    let state = observer.0.clone();
+    let listener = listen.map(TcpListener::bind).transpose()?;
+    let address = listener.as_ref().map(TcpListener::local_addr).transpose()?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    if let Some(listener) = &listener {
+        listener.set_nonblocking(true)?;
+        lock(&state.look).bytes_max = spool_bytes_max;
+        let (state, spool) = (Arc::downgrade(&state), spool.clone());
+        std::thread::Builder::new().name("look".into()).spawn(move || look::keep_looking(&state, &spool))?;
+    }
+    let (stop, stopped) = oneshot::channel();
+    std::thread::Builder::new().name("observe".into()).spawn(move || {
+        runtime.block_on(async {
+            tokio::select! {
+                _ = stopped => {}
+                () = watch(&state) => {}
+                Err(error) = serve(listener, &state) => tracing::error!(%error, "nobody is answered any more"),
+            }
+        });
+    })?;
+    if let Some(address) = address {
+        tracing::info!(%address, "answering /metrics, /healthz and /readyz");
+    }
+    Ok(Observing { address, _stop: stop })
+}
+
+async fn watch(state: &State) {
+    let mut ticks = tokio::time::interval(limits::ALARM);
+    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        ticks.tick().await;
+        state.sound_alarm(Instant::now());
+    }
+}
+
+/// Answers one request of each connection; a connection that takes its time is closed.
+async fn serve(listener: Option<TcpListener>, state: &Arc<State>) -> io::Result<Infallible> {
+    let Some(listener) = listener else { return std::future::pending().await };
+    let listener = tokio::net::TcpListener::from_std(listener)?;
+    let room = Arc::new(Semaphore::new(limits::OBSERVERS));
+    loop {
+        // Closed by nobody.
+        let Ok(permit) = room.clone().acquire_owned().await else { return std::future::pending().await };
+        let connection = match listener.accept().await {
+            Ok((connection, _)) => connection,
+            // Who hung up again, or too many open files: the next may be luckier.
+            Err(error) => {
+                tracing::debug!(%error, "a connection could not be accepted");
+                tokio::time::sleep(limits::ALARM).await;
+                continue;
+            }
+        };
+        let state = state.clone();
+        tokio::spawn(async move {
+            let service = service_fn(|request| {
+                let answer = answer(&state, &request);
+                async move { Ok::<_, Infallible>(answer) }
+            });
+            let mut http = http1::Builder::new();
+            http.keep_alive(false).timer(TokioTimer::new()).header_read_timeout(limits::REQUEST).max_buf_size(8 << 10);
+            let served = http.serve_connection(TokioIo::new(connection), service);
+            if !matches!(tokio::time::timeout(2 * limits::REQUEST, served).await, Ok(Ok(()))) {
+                tracing::debug!("a connection ended before its answer");
+            }
+            drop(permit);
+        });
+    }
+}
+
+fn answer(state: &Arc<State>, request: &Request<Incoming>) -> Response<Full<Bytes>> {
+    let now = Instant::now();
+    let (status, media_type, body) = match (request.method(), request.uri().path()) {
+        (&Method::GET | &Method::HEAD, "/healthz") => verdict(&state.complaints(now)),
+        (&Method::GET | &Method::HEAD, "/readyz") => verdict(&state.missing(now)),
+        (&Method::GET | &Method::HEAD, "/metrics") => match metrics::render(state) {
+            Ok(text) => (StatusCode::OK, metrics::MEDIA_TYPE, text),
+            Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, PLAIN, format!("{error}\n")),
+        },
+        (_, "/healthz" | "/readyz" | "/metrics") => (StatusCode::METHOD_NOT_ALLOWED, PLAIN, "GET, please\n".to_owned()),
+        _ => (StatusCode::NOT_FOUND, PLAIN, "there are /metrics, /healthz and /readyz\n".to_owned()),
+    };
+    let mut response = Response::new(Full::new(Bytes::from(body)));
+    *response.status_mut() = status;
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(media_type));
+    response
+}
+
+const PLAIN: &str = "text/plain; charset=utf-8";
+
+fn verdict(wrong: &[String]) -> (StatusCode, &'static str, String) {
+    match wrong {
+        [] => (StatusCode::OK, PLAIN, "ok\n".to_owned()),
+        wrong => (StatusCode::SERVICE_UNAVAILABLE, PLAIN, wrong.join("\n") + "\n"),
+    }
+}
