@@ -89,6 +89,7 @@ struct Found {
     seen: u64,
     passed: u64,
     dropped: u64,
+    delivered: u64,
 }
 
 const INTERFACE_STATISTICS: u32 = 5;
@@ -134,6 +135,7 @@ impl Found {
                 4 => self.seen = value.u64_le().ok()?,
                 6 => self.passed = value.u64_le().ok()?,
                 7 => self.dropped = value.u64_le().ok()?,
+                8 => self.delivered = value.u64_le().ok()?,
                 _ => {}
             }
         }
@@ -141,15 +143,19 @@ impl Found {
 
     fn finish(self, bytes: u64, sha256: [u8; 32]) -> Scanned {
         let filtered = self.seen.saturating_sub(self.passed);
+        // Behind the ring or in writing: which of both, and how many bytes, the file does not say.
+        let lost = self.passed.saturating_sub(self.dropped).saturating_sub(self.delivered);
+        let parts = [self.written.packets, filtered, self.dropped, lost];
         let time = |ns: Option<u64>| ns.and_then(|ns| Timestamp::from_nanosecond(ns.into()).ok());
         let mut counts = Counts {
-            seen: Volume { packets: self.written.packets + filtered + self.dropped, bytes: self.wire_bytes },
+            seen: Volume { packets: parts.into_iter().fold(0, u64::saturating_add), bytes: self.wire_bytes },
             written: self.written,
             snapped_bytes: self.wire_bytes - self.written.bytes,
             ..Counts::default()
         };
         counts.filtered.packets = filtered;
         counts.dropped.kernel_packets = self.dropped;
+        counts.dropped.disk.packets = lost;
         Scanned {
             bytes,
             sha256,

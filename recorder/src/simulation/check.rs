@@ -105,6 +105,8 @@ fn after_a_crash(id: &RecordingId, truth: &Truth, close: &Close, numbers: &[u64]
     let counts = &close.counts;
     assert!(counts.seen.packets <= truth.given.seen.packets, "{id}: more was seen than there was");
     assert!(counts.filtered.packets <= truth.given.filtered.packets, "{id}: more was filtered than there was");
+    let lost = truth.packets.iter().filter(|(_, is_taken)| !is_taken).count() as u64;
+    assert!(counts.dropped.disk.packets <= lost, "{id}: more was lost on the disk than there was");
     if truth.power_cut || is_excused {
         return;
     }
