@@ -37,6 +37,9 @@ impl Store {
         let options = std::env::vars_os()
             .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
             .filter(|(name, _)| OPTION_PREFIXES.iter().any(|prefix| name.starts_with(prefix)));
+        // Who writes http:// wants it so: without this only https:// would be allowed.
+        let plain = (url.scheme() == "http").then(|| ("allow_http".to_owned(), "true".to_owned()));
+        let options = options.chain(plain);
         let (objects, prefix) =
             object_store::parse_url_opts(&url, options).map_err(|error| refused(error.to_string()))?;
         Ok(Self { objects: objects.into(), prefix, shown: store.trim_end_matches('/').to_owned() })

@@ -67,6 +67,10 @@ impl Store {
         if target.write_only {
             options.push(("aws_checksum_algorithm".to_owned(), "sha256".to_owned()));
         }
+        // Who writes http:// wants it so: without this only https:// would be allowed.
+        if target.url.url().scheme() == "http" {
+            options.push(("allow_http".to_owned(), "true".to_owned()));
+        }
         let (objects, prefix) = object_store::parse_url_opts(target.url.url(), options)
             .map_err(|source| UploadError::Store { store: shown.clone(), source })?;
         Ok(Self {
