@@ -163,7 +163,13 @@ impl Sender {
         };
         // Looked for first: behind a close no segment follows, so what waits now is all there will be.
         let is_closed = self.spool.disk().exists(&self.spool.path(id, &FileName::Close));
-        for sequence in self.spool.waiting(id).map_err(in_spool)? {
+        let waiting = self.spool.waiting(id).map_err(in_spool)?;
+        if is_closed || !waiting.is_empty() {
+            // Renamed into place is not there to stay: a power cut must not take back what the store has seen, for
+            // what is then written in its place would be something else.
+            self.spool.disk().sync_folder(&folder).map_err(in_spool)?;
+        }
+        for sequence in waiting {
             self.in_transit.set(Some((id.clone(), sequence)));
             self.send_segment(id, sequence, &store).await?;
         }
