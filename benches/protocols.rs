@@ -23,6 +23,8 @@ impl Sink for Nowhere {
             last_packet: 1,
             bytes: span.len() as u64,
             damaged: false,
+            begin_unseen: false,
+            end_unseen: false,
         }
     }
     fn row(&mut self, call: &Call, row: Row<'_>) {

@@ -10,7 +10,7 @@ mod record;
 use crate::inputs::Capture;
 use anyhow::bail;
 use anywhere::{Anywhere, Opened};
-use dissect::read::{CaptureReader, Frame, Interface, LinkType, Stretch};
+use dissect::read::{CaptureReader, Frame, Heard, Interface, LinkType, Stretch};
 use record::Format;
 use std::fs::File;
 use std::io::{self, BufReader, BufWriter, Read, Seek, Write};
@@ -144,6 +144,8 @@ impl Carver {
                 wire_bytes: packet.wire_bytes,
                 link: interface.link.unwrap_or(LinkType(0)),
                 interface: packet.interface,
+                // Its options say it, and they are copied.
+                heard: Heard::Unknown,
                 file_offset: packet.file_offset,
             };
             self.packet(capture, &frame, Some(interface), &stretch)?;

@@ -32,6 +32,7 @@ fn recording() -> BTreeMap<String, Vec<u8>> {
             written,
             snapped_bytes: 77,
             filtered: volume(20, 0),
+            sampled: volume(0, 0),
             dropped: Dropped { kernel_packets: 11, ring: volume(10, 1000), disk: volume(9, 900), spool: volume(0, 0) },
         };
         let counts = if sequence == 1 { first } else { Counts { seen: written, written, ..Counts::default() } };
