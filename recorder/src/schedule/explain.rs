@@ -239,7 +239,7 @@ window nightly: cron 30 2 * * * in Europe/Berlin, for 10m
         let text = explain(&config.unwrap(), &view);
         let want = "\
 cluster prod, node node-1
-spool /var/lib/remora/spool, at most 2 GiB, stops recording when full, gives up what waits longer than 168h
+spool /var/lib/remora/spool, at most 2 GiB, stops recording when full, gives up what waits longer than 7d
   holds      34m 8s of 1 MiB a second, uncompressed
 
 window incident: on demand, for 10m
