@@ -41,5 +41,14 @@ pub fn is_there(program: &str) -> bool {
 
 /// The cargo that runs us.
 pub fn cargo() -> Command {
-    Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
+    let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    // What it says of our own package would have build scripts of others run anew, and most crates built behind them:
+    // so would each change between this and a cargo typed by hand.
+    for (name, _) in std::env::vars_os() {
+        let ours = |prefix: &str| name.to_str().is_some_and(|name| name.starts_with(prefix));
+        if ["CARGO_PKG_", "CARGO_MANIFEST_", "CARGO_BIN_NAME", "CARGO_CRATE_NAME"].into_iter().any(ours) {
+            cargo.env_remove(&name);
+        }
+    }
+    cargo
 }

@@ -16,7 +16,7 @@ pub fn run() -> anyhow::Result<()> {
     let seed = ("PROPTEST_RNG_SEED", "20261126");
     let runner: &[&str] = if is_there("cargo-nextest") { &["nextest", "run"] } else { &["test"] };
     let mut tests = cargo();
-    tests.args(runner).args(["--workspace", "--locked"]);
+    tests.args(runner).args(["--workspace", "--locked", "--no-fail-fast"]);
     run::run(tests.env("REMORA_TEST_WEED", &seaweed).env("REMORA_TEST_PYTHON", &python).env(seed.0, seed.1))?;
     run::run(cargo().args([
         "clippy",
