@@ -126,8 +126,11 @@ fn a_connection_is_one_where_its_directions_are_tagged_differently() {
 const SENT_BY_CLIENT: [(u32, u32); 4] = [(0, 2), (2, 5), (2, 2), (1, 5)];
 const SENT_BY_SERVER: [(u32, u32); 4] = [(1, 2), (2, 5), (2, 2), (0, 5)];
 
+/// A frame, and where it was seen: interface and `epb_flags`, in the order of time.
+type Sighting = (Vec<u8>, [(u32, u32); 4]);
+
 /// A recording of frames seen in two pods, and by the host between them.
-fn recording(frames: &[(Vec<u8>, [(u32, u32); 4])]) -> Vec<u8> {
+fn recording(frames: &[Sighting]) -> Vec<u8> {
     use formats::pcapng::{Point, Target};
     use pcap_file::pcapng::PcapNgWriter;
     use pcap_file::pcapng::blocks::enhanced_packet::{EnhancedPacketBlock, EnhancedPacketOption};
