@@ -6,6 +6,10 @@ mod cli;
 mod inputs;
 mod snapshot;
 
+/// Rows come and go by the million, on all threads.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> std::process::ExitCode {
     cli::main()
 }
