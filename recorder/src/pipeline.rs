@@ -7,28 +7,29 @@
 //! Every arrow between threads is a channel of fixed length: who is slow makes the one before wait, back to the
 //! ring, where the kernel counts what it drops.
 
+mod tap;
+
+pub(crate) use tap::Tap;
+
 use crate::budget::{CpuMeter, ThreadClock};
-use crate::capture::{CaptureError, RingOptions, Selection, Urgency, hurry};
+use crate::capture::{CaptureError, Urgency, hurry};
 use crate::clock::{Clock, Deadline, SystemClock};
 use crate::disk::Disk;
-use crate::filter::{Expression, FilterError};
-use crate::limits;
+use crate::filter::FilterError;
 use crate::observe::{Observer, Pulse};
 use crate::orders::Orders;
-use crate::rotate::{Batch, Compression, OpenSegment, Pump, SegmentOptions, Sieve, Untold, Writer};
+use crate::rotate::{Batch, Compression, OpenSegment, Pump, SegmentOptions, Untold, Writer};
 use crate::schedule::{Recording, Window};
 use crate::seal::{Chain, SealingError};
 use crate::spool::Spool;
-use crate::targets::{Change, Scout};
 use crate::upload::{Bound, Room};
 use formats::seal::{Close, EndReason, Seal, Volume};
 use jiff::Timestamp;
 use rustix::thread::{CpuSet, sched_setaffinity};
 use std::io;
-use std::num::NonZero;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::time::Instant;
 
 /// Why a recording failed. What was sealed before stays, and what was open is recovered at the next start.
@@ -94,52 +95,6 @@ pub fn record(
     let reason = captured.as_ref().map_or(EndReason::Failure, EndReason::clone);
     let close = close(&mut chain, untold, reason, clock.now().wall)?;
     Ok(captured.map(|_| close)?)
-}
-
-/// The rings of a window, open, with what reads them and the ends of the channels around it.
-pub(crate) struct Tap {
-    scout: Scout,
-    tell: Sender<Change>,
-    closed: Receiver<u64>,
-    pump: Pump,
-    batches: Receiver<Batch>,
-    buffers: SyncSender<Vec<u8>>,
-    pulse: Pulse,
-}
-
-impl Tap {
-    /// Opens the rings of the targets there are.
-    pub(crate) fn open(recording: &Recording, settings: &Settings) -> Result<Self, RecordError> {
-        let window = &recording.window;
-        let length = recording.ends.duration_since(Timestamp::now());
-        settings.observer.expect(window.name.as_str(), length.try_into().unwrap_or_default());
-        let names: Vec<String> = window.interfaces.iter().map(|name| name.as_str().to_owned()).collect();
-        let filter = window.filter.as_deref().map(str::parse::<Expression>).transpose()?;
-        let mut scout = Scout::new(
-            &window.targets,
-            &window.exclude,
-            RingOptions {
-                selection: Selection::new(&names)?,
-                filter,
-                snap_bytes: window.snap_length,
-                ring_bytes: settings.ring_bytes,
-                promiscuous: settings.promiscuous,
-                must_exist: true,
-            },
-        );
-        let (tell, changes) = channel();
-        scout.begin(&tell)?;
-        let pulse = settings.observer.open(window.name.as_str());
-        let (tell_closed, closed) = channel();
-        let (buffers, to_fill) = sync_channel(limits::BATCHES);
-        let (to_write, batches) = sync_channel(limits::BATCHES);
-        for _ in 0..limits::BATCHES {
-            buffers.send(Vec::new()).expect("the channel has room for all, and its other end is here");
-        }
-        let sieve = Sieve::new(window.rate.packets_per_second.map(NonZero::get), scout.follows());
-        let pump = Pump::new((changes, tell_closed), (to_write, to_fill), sieve)?;
-        Ok(Self { scout, tell, closed, pump, batches, buffers, pulse })
-    }
 }
 
 /// How the segments of a window are written: into `folder`, numbered behind `last_sequence`.

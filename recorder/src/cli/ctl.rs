@@ -1,7 +1,6 @@
 //! `remora-recorder ctl`: asks the recorder that runs on this node.
 
 use anyhow::bail;
-use formats::store::Name;
 use recorder::control::{self, Answer, Request, Status, WindowStatus};
 use recorder::schedule::ByteSize;
 use std::io::Write;
@@ -24,38 +23,7 @@ pub struct CtlArgs {
     #[arg(long, global = true, env = "REMORA_JSON")]
     json: bool,
     #[command(subcommand)]
-    what: What,
-}
-
-#[derive(clap::Subcommand)]
-enum What {
-    /// Keep a recording of the spool on this node until it is unpinned: a legal hold.
-    Pin {
-        /// Its place in the store: cluster/window/start/node.
-        recording: String,
-    },
-    /// Record a run of a window now, whatever its schedule says.
-    Start {
-        /// Name of the window.
-        window: Name,
-    },
-    /// Say what is recorded, what comes next, and how full the spool is.
-    Status,
-    /// End the runs of a window that are going on; the next begins when its schedule says.
-    Stop {
-        /// Name of the window.
-        window: Name,
-    },
-    /// Make a recording of what a window on demand keeps ready, and go on; begin a run, where it keeps nothing.
-    Trigger {
-        /// Name of the window.
-        window: Name,
-    },
-    /// Leave a recording to the spool's policies again.
-    Unpin {
-        /// Its place in the store: cluster/window/start/node.
-        recording: String,
-    },
+    request: Request,
 }
 
 /// What is meant.
@@ -67,15 +35,7 @@ pub struct CtlPlan {
 
 impl CtlArgs {
     pub fn resolve(self) -> CtlPlan {
-        let request = match self.what {
-            What::Pin { recording } => Request::Pin { recording },
-            What::Start { window } => Request::Start { window },
-            What::Status => Request::Status,
-            What::Stop { window } => Request::Stop { window },
-            What::Trigger { window } => Request::Trigger { window },
-            What::Unpin { recording } => Request::Unpin { recording },
-        };
-        CtlPlan { control: self.control, json: self.json, request }
+        CtlPlan { control: self.control, json: self.json, request: self.request }
     }
 }
 

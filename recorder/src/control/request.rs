@@ -5,35 +5,35 @@ use formats::store::{Name, RecordingId};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-/// What somebody asks for: `{"command":"start","window":"incident"}`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+/// What somebody asks for: `{"command":"start","window":"incident"}`, typed as `ctl start incident`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, clap::Subcommand)]
 #[serde(tag = "command", rename_all = "snake_case", deny_unknown_fields)]
 pub enum Request {
-    /// Keep a recording of the spool on the node until it is unpinned, whatever the policies say.
+    /// Keep a recording of the spool on this node until it is unpinned: a legal hold.
     Pin {
-        /// Its place in the store: `cluster/window/start/node`.
+        /// Its place in the store: cluster/window/start/node.
         recording: String,
     },
     /// Record a run of a window now, whatever its schedule says.
     Start {
-        /// Which.
+        /// Name of the window.
         window: Name,
     },
-    /// Say how things are.
+    /// Say what is recorded, what comes next, and how full the spool is.
     Status,
-    /// End the runs of a window that are going on.
+    /// End the runs of a window that are going on; the next begins when its schedule says.
     Stop {
-        /// Which.
+        /// Name of the window.
         window: Name,
     },
     /// Make a recording of what a window on demand keeps ready, and go on; begin a run, where it keeps nothing.
     Trigger {
-        /// Which.
+        /// Name of the window.
         window: Name,
     },
-    /// Leave a recording to the policies again.
+    /// Leave a recording to the spool's policies again.
     Unpin {
-        /// Its place in the store.
+        /// Its place in the store: cluster/window/start/node.
         recording: String,
     },
 }

@@ -3,8 +3,9 @@
 //! In a folder every `*.yaml` and `*.yml` counts, in order of names; names that begin with a dot do not, so
 //! that a mounted ConfigMap reads as it looks. A setting stands in one file, windows may stand in any.
 
-use super::config::{Config, ConfigError, Defaults, Observe, Spool, Window, WindowFile, invalid};
+use super::config::{Config, ConfigError, Observe, Spool, invalid};
 use super::values::StoreUrl;
+use super::window::{Defaults, Window, WindowFile};
 use crate::limits;
 use formats::hash::Hash256;
 use formats::store::Name;

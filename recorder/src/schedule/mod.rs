@@ -15,17 +15,17 @@ mod keys;
 mod targets;
 mod values;
 mod when;
+mod window;
 
 pub use agenda::{Agenda, Decision, SkipReason, StartError};
-pub use config::{
-    Budget, Config, ConfigError, Missed, Observe, Overlap, Rate, SegmentLimits, Spool, SpoolFull, StoreTarget, Window,
-};
+pub use config::{Config, ConfigError, Observe, Spool, SpoolFull};
 pub use explain::{View, explain};
 pub use files::FilesError;
 pub use keys::{EXAMPLE, explain_keys};
 pub use targets::{Glob, Place, Selector};
 pub use values::{ByteSize, Interface, Percent, Period, StoreUrl};
 pub use when::When;
+pub use window::{Budget, Missed, Overlap, Rate, SegmentLimits, StoreTarget, Window};
 
 use formats::hash::Hash256;
 use formats::store::RecordingId;

@@ -1,0 +1,59 @@
+//! The front of a recording: everything is open when it leaves here, and nothing runs yet.
+
+use super::{RecordError, Settings};
+use crate::capture::{RingOptions, Selection};
+use crate::filter::Expression;
+use crate::limits;
+use crate::observe::Pulse;
+use crate::rotate::{Batch, Pump, Sieve};
+use crate::schedule::Recording;
+use crate::targets::{Change, Scout};
+use jiff::Timestamp;
+use std::num::NonZero;
+use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
+
+/// The rings of a window, open, with what reads them and the ends of the channels around it.
+pub(crate) struct Tap {
+    pub(super) scout: Scout,
+    pub(super) tell: Sender<Change>,
+    pub(super) closed: Receiver<u64>,
+    pub(super) pump: Pump,
+    pub(super) batches: Receiver<Batch>,
+    pub(super) buffers: SyncSender<Vec<u8>>,
+    pub(super) pulse: Pulse,
+}
+
+impl Tap {
+    /// Opens the rings of the targets there are.
+    pub(crate) fn open(recording: &Recording, settings: &Settings) -> Result<Self, RecordError> {
+        let window = &recording.window;
+        let length = recording.ends.duration_since(Timestamp::now());
+        settings.observer.expect(window.name.as_str(), length.try_into().unwrap_or_default());
+        let names: Vec<String> = window.interfaces.iter().map(|name| name.as_str().to_owned()).collect();
+        let filter = window.filter.as_deref().map(str::parse::<Expression>).transpose()?;
+        let mut scout = Scout::new(
+            &window.targets,
+            &window.exclude,
+            RingOptions {
+                selection: Selection::new(&names)?,
+                filter,
+                snap_bytes: window.snap_length,
+                ring_bytes: settings.ring_bytes,
+                promiscuous: settings.promiscuous,
+                must_exist: true,
+            },
+        );
+        let (tell, changes) = channel();
+        scout.begin(&tell)?;
+        let pulse = settings.observer.open(window.name.as_str());
+        let (tell_closed, closed) = channel();
+        let (buffers, to_fill) = sync_channel(limits::BATCHES);
+        let (to_write, batches) = sync_channel(limits::BATCHES);
+        for _ in 0..limits::BATCHES {
+            buffers.send(Vec::new()).expect("the channel has room for all, and its other end is here");
+        }
+        let sieve = Sieve::new(window.rate.packets_per_second.map(NonZero::get), scout.follows());
+        let pump = Pump::new((changes, tell_closed), (to_write, to_fill), sieve)?;
+        Ok(Self { scout, tell, closed, pump, batches, buffers, pulse })
+    }
+}
