@@ -2,6 +2,7 @@
 //! capture that lost some of it. The same bytes at every run.
 
 use etherparse::{IpHeaders, IpNumber, Ipv4Header, PacketBuilder, TcpHeader};
+use formats::pcapng::write;
 use std::process::ExitCode;
 
 const CLIENT: usize = 0;
@@ -180,23 +181,14 @@ fn play(wire: &mut Wire) {
     );
 }
 
-/// A block of pcapng, its length in front and behind (draft-ietf-opsawg-pcapng §3.1).
-fn block(kind: u32, body: &[u8]) -> Vec<u8> {
-    let padding = vec![0; body.len().next_multiple_of(4) - body.len()];
-    let length = (12 + body.len() + padding.len()) as u32;
-    [&kind.to_le_bytes()[..], &length.to_le_bytes(), body, &padding, &length.to_le_bytes()].concat()
-}
-
 fn capture(wire: &Wire) -> Vec<u8> {
-    // Section header: byte order, version 1.0, length not known.
-    let section = [&0x1a2b_3c4d_u32.to_le_bytes()[..], &[1, 0, 0, 0], &[0xff; 8]].concat();
-    // Interface: Ethernet, no snap length, times in nanoseconds.
-    let interface = [&[1, 0, 0, 0, 0, 0, 0, 0][..], &[9, 0, 1, 0, 9, 0, 0, 0], &[0; 4]].concat();
-    let mut capture = [block(0x0a0d_0d0a, &section), block(1, &interface)].concat();
-    for (ns, frame) in (START_NS..).step_by(STEP_NS as usize).zip(&wire.0) {
-        let length = (frame.len() as u32).to_le_bytes();
-        let time = [((ns >> 32) as u32).to_le_bytes(), (ns as u32).to_le_bytes()].concat();
-        capture.extend(block(6, &[&[0; 4][..], &time, &length, &length, frame].concat()));
+    const ETHERNET: u16 = 1;
+    let mut capture = Vec::new();
+    write::section_header(&mut capture, &[]);
+    write::interface(&mut capture, ETHERNET, 0, &[]);
+    for (time_ns, frame) in (START_NS..).step_by(STEP_NS as usize).zip(&wire.0) {
+        let head = write::PacketHead { interface: 0, time_ns, wire_bytes: frame.len() as u32 };
+        write::enhanced_packet(&mut capture, head, [frame, &[]], |_| ());
     }
     capture
 }

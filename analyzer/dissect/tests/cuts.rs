@@ -9,6 +9,8 @@ use arrow::array::{Array, ArrayRef, AsArray};
 use arrow::datatypes::{Int64Type, TimestampMicrosecondType};
 use arrow::util::display::{ArrayFormatter, FormatOptions};
 use dissect::{Input, Origin, Plan, Unit};
+use formats::pcapng::kind;
+use formats::pcapng::read::{Block, Order};
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use rayon::prelude::*;
 use std::collections::{BTreeMap, BTreeSet};
@@ -143,15 +145,13 @@ fn mix(seed: u64) -> u64 {
     mixed ^ (mixed >> 31)
 }
 
-/// The blocks of a pcapng file, and which of them are packets (draft-ietf-opsawg-pcapng §3.1, §4.3).
+/// The blocks of a pcapng file, and which of them are packets.
 fn blocks(capture: &[u8]) -> Vec<(bool, &[u8])> {
-    let word = |bytes: &[u8]| u32::from_le_bytes(bytes.try_into().unwrap());
-    assert_eq!(word(&capture[8..12]), 0x1a2b_3c4d, "a case is written by our recorder, lowest byte first");
     let (mut rest, mut found) = (capture, Vec::new());
     while !rest.is_empty() {
-        let (block, after) = rest.split_at(word(&rest[4..8]) as usize);
-        found.push((matches!(word(&block[..4]), 2 | 3 | 6), block));
-        rest = after;
+        let block = Block::read(rest, Order::Little).expect("a case is written by our recorder, lowest byte first");
+        found.push((kind::has_packet(block.kind), block.bytes));
+        rest = &rest[block.bytes.len()..];
     }
     found
 }

@@ -4,6 +4,7 @@
 //! them, are decompressed a frame at a time. Others (gzip, lz4, one long frame) have no place to begin in but the first.
 
 use crate::inputs::{Capture, Stored};
+use formats::pcapng::kind;
 use std::io::{self, Read};
 use std::path::Path;
 
@@ -109,7 +110,9 @@ impl Anywhere {
 fn is_capture(front: &[u8]) -> bool {
     let pcap = [0xa1b2_c3d4_u32, 0xa1b2_3c4d, 0xa1b2_cd34];
     let magic = front.first_chunk().map(|magic| u32::from_be_bytes(*magic));
-    magic.is_some_and(|magic| pcap.contains(&magic) || pcap.contains(&magic.swap_bytes()) || magic == 0x0a0d_0d0a)
+    magic.is_some_and(|magic| {
+        pcap.contains(&magic) || pcap.contains(&magic.swap_bytes()) || magic == kind::SECTION_HEADER
+    })
 }
 
 /// The frames of a file; none where one does not say how long it is, or is cut.

@@ -2,12 +2,12 @@
 
 use super::Wanted;
 use dissect::limits::STRETCH_BYTES;
+use formats::pcapng::kind;
 
 /// Where the captured length stands in blocks that have one, and the data in blocks of each type
 /// (draft-ietf-opsawg-pcapng §4.3, §4.4, A.1).
 const CAPTURED_AT: usize = 20;
-const BLOCKS: [(u32, usize); 3] = [(SIMPLE_PACKET, 12), (2, 28), (6, 28)];
-const SIMPLE_PACKET: u32 = 3;
+const BLOCKS: [(u32, usize); 3] = [(kind::SIMPLE_PACKET, 12), (kind::PACKET, 28), (kind::ENHANCED_PACKET, 28)];
 
 /// The longest head of a record, its tail, and room for options: most packets have those of flags alone.
 const OTHER_BYTES: u64 = 28 + 4 + 128;
@@ -58,7 +58,7 @@ impl Format {
                 let length = if is_little { u32::from_le_bytes(word(4)?) } else { u32::from_be_bytes(word(4)?) };
                 let bytes = (length as usize).checked_next_multiple_of(4)?;
                 let fits = (data_at + captured as usize..=STRETCH_BYTES).contains(&bytes);
-                let same = kind == SIMPLE_PACKET || is(CAPTURED_AT, captured);
+                let same = kind == kind::SIMPLE_PACKET || is(CAPTURED_AT, captured);
                 (fits && same).then_some(Record { data_at: data_at as u32, bytes })
             }
         }

@@ -1,6 +1,7 @@
 //! The command line's one test binary: linking is what costs.
 
 mod client_log;
+#[allow(dead_code, reason = "the recorder's tests ask more of it")]
 #[path = "../../../recorder/tests/it/seaweed.rs"]
 mod seaweed;
 

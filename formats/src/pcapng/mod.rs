@@ -1,5 +1,11 @@
-//! What our pcapng blocks say beside the standard (draft-ietf-opsawg-pcapng; drawn in FORMATS.md).
+//! pcapng blocks (draft-ietf-opsawg-pcapng), read and written, and what ours say beside the standard (FORMATS.md).
 
+pub mod kind;
+pub mod option;
+pub mod read;
 mod target;
+#[cfg(test)]
+mod tests;
+pub mod write;
 
 pub use target::{Labels, Point, Target};

@@ -2,7 +2,8 @@
 
 use crate::limits;
 use crate::rotate::Compression;
-use formats::bytes::Reader;
+use formats::pcapng::read::{Block, EnhancedPacket, Fields, Order, Statistics};
+use formats::pcapng::{kind, option};
 use formats::seal::{Counts, Volume};
 use jiff::Timestamp;
 use sha2::{Digest, Sha256};
@@ -92,53 +93,45 @@ struct Found {
     delivered: u64,
 }
 
-const INTERFACE_STATISTICS: u32 = 5;
-const ENHANCED_PACKET: u32 = 6;
-
 impl Found {
     /// Reads whole blocks; how many bytes they have.
     fn read(&mut self, blocks: &[u8]) -> usize {
-        let mut input = Reader::new(blocks);
-        loop {
-            let mut ahead = input;
-            let Some((kind, body)) = block(&mut ahead) else { return input.at() };
-            match kind {
-                ENHANCED_PACKET if self.packet(body).is_none() => return input.at(),
-                INTERFACE_STATISTICS => drop(self.statistics(body)),
+        let mut at = 0;
+        while let Ok(block) = Block::read(blocks.get(at..).unwrap_or_default(), Order::Little) {
+            match block.kind {
+                kind::ENHANCED_PACKET if self.packet(block.body).is_none() => break,
+                kind::INTERFACE_STATISTICS => drop(self.statistics(block.body)),
                 _ => {}
             }
-            input = ahead;
+            at += block.bytes.len();
         }
+        at
     }
 
-    fn packet(&mut self, mut body: Reader<'_>) -> Option<()> {
-        body.skip(4).ok()?;
-        let time_ns = time(&mut body)?;
-        let (kept, wire) = (body.u32_le().ok()?, body.u32_le().ok()?);
-        body.skip(kept as usize).ok()?;
-        self.written += Volume { packets: 1, bytes: kept.into() };
-        self.wire_bytes += u64::from(wire.max(kept));
+    fn packet(&mut self, body: Fields<'_>) -> Option<()> {
+        let packet = EnhancedPacket::read(body).ok()?;
+        let (time_ns, kept) = (packet.ticks, packet.data.len() as u64);
+        self.written += Volume { packets: 1, bytes: kept };
+        self.wire_bytes += u64::from(packet.wire_bytes).max(kept);
         self.first_ns = Some(self.first_ns.unwrap_or(time_ns).min(time_ns));
         self.last_ns = self.last_ns.max(Some(time_ns));
         Some(())
     }
 
     /// Counts since the segment began: the last ones hold.
-    fn statistics(&mut self, mut body: Reader<'_>) -> Option<()> {
-        body.skip(4).ok()?;
-        self.alive_until_ns = Some(time(&mut body)?);
-        loop {
-            let (code, bytes) = (body.u16_le().ok()?, usize::from(body.u16_le().ok()?));
-            let mut value = body.sub(bytes).ok()?;
-            body.skip(bytes.next_multiple_of(4) - bytes).ok()?;
+    fn statistics(&mut self, body: Fields<'_>) -> Option<()> {
+        let statistics = Statistics::read(body).ok()?;
+        self.alive_until_ns = Some(statistics.ticks);
+        for (code, mut value) in statistics.options.options() {
             match code {
-                4 => self.seen = value.u64_le().ok()?,
-                6 => self.passed = value.u64_le().ok()?,
-                7 => self.dropped = value.u64_le().ok()?,
-                8 => self.delivered = value.u64_le().ok()?,
+                option::ISB_IFRECV => self.seen = value.u64().ok()?,
+                option::ISB_FILTERACCEPT => self.passed = value.u64().ok()?,
+                option::ISB_OSDROP => self.dropped = value.u64().ok()?,
+                option::ISB_USRDELIV => self.delivered = value.u64().ok()?,
                 _ => {}
             }
         }
+        Some(())
     }
 
     fn finish(self, bytes: u64, sha256: [u8; 32]) -> Scanned {
@@ -165,19 +158,6 @@ impl Found {
             alive_until: time(self.alive_until_ns),
         }
     }
-}
-
-fn time(body: &mut Reader<'_>) -> Option<u64> {
-    let (high, low) = (body.u32_le().ok()?, body.u32_le().ok()?);
-    Some(u64::from(high) << 32 | u64::from(low))
-}
-
-/// The block at the front: kind and body, if it is whole.
-fn block<'a>(input: &mut Reader<'a>) -> Option<(u32, Reader<'a>)> {
-    const AROUND_BYTES: u32 = 12; // Kind, length, and length again.
-    let (kind, length) = (input.u32_le().ok()?, input.u32_le().ok()?);
-    let body = input.sub(length.checked_sub(AROUND_BYTES)? as usize).ok()?;
-    (length.is_multiple_of(4) && input.u32_le().ok()? == length).then_some((kind, body))
 }
 
 /// Entries for the fuzzer.

@@ -1,18 +1,14 @@
-//! pcapng blocks, written straight from the ring (draft-ietf-opsawg-pcapng §4). Little endian.
+//! What the recorder says in pcapng blocks, straight from the ring.
 
 use crate::capture::{Interface, Packet};
 use crate::link::Framing;
+use formats::pcapng::{option, write};
 use formats::seal::Counts;
 
 /// Appends a section header: everything behind it, up to the next one, is one capture.
 pub fn section_header(out: &mut Vec<u8>) {
-    let block = Block::begin(out, 0x0a0d_0d0a);
-    block.out.extend_from_slice(&0x1a2b_3c4du32.to_le_bytes()); // Says that we write little endian.
-    block.out.extend_from_slice(&[1, 0, 0, 0]); // Version 1.0.
-    block.out.extend_from_slice(&u64::MAX.to_le_bytes()); // Length of the section: not known.
-    option(block.out, 3, b"Linux");
-    option(block.out, 4, concat!("remora-recorder ", env!("CARGO_PKG_VERSION")).as_bytes());
-    block.end_options();
+    let program = concat!("remora-recorder ", env!("CARGO_PKG_VERSION"));
+    write::section_header(out, &[(option::SHB_OS, b"Linux"), (option::SHB_USERAPPL, program.as_bytes())]);
 }
 
 /// Appends the description of an interface; its number is how many were described before it.
@@ -22,17 +18,11 @@ pub fn interface_description(out: &mut Vec<u8>, interface: &Interface, snap_byte
         Framing::Ethernet => 1, // LINKTYPE_ETHERNET
         Framing::Ip => 101,     // LINKTYPE_RAW
     };
-    let block = Block::begin(out, 1);
-    block.out.extend_from_slice(&link_type.to_le_bytes());
-    block.out.extend_from_slice(&[0, 0]);
-    block.out.extend_from_slice(&snap_bytes.to_le_bytes());
-    option(block.out, 2, interface.point.name().as_bytes());
-    option(block.out, 3, interface.point.description().as_bytes());
-    option(block.out, 9, &[9]); // Times in units of 10⁻⁹ s.
-    if let Some(filter) = filter {
-        option(block.out, 11, &[&[0], filter.as_bytes()].concat()); // 0: an expression as text.
-    }
-    block.end_options();
+    let (name, description) = (interface.point.name(), interface.point.description());
+    let filter = filter.map(|filter| [&[0], filter.as_bytes()].concat()); // 0: an expression as text.
+    let mut options = vec![(option::IF_NAME, name.as_bytes()), (option::IF_DESCRIPTION, description.as_bytes())];
+    options.extend(filter.as_deref().map(|filter| (option::IF_FILTER, filter)));
+    write::interface(out, link_type, snap_bytes, &options);
 }
 
 /// Bytes of a packet as written: kept, and on the wire. The tag the kernel took out counts in both.
@@ -77,30 +67,18 @@ pub fn enhanced_packet(out: &mut Vec<u8>, number: u32, packet: &Packet<'_>, rema
             (Framing::Ethernet, ..) => (&[], packet.frame, packet.wire_bytes),
             (Framing::Ip, ..) => (&[], inner, inner_wire),
         };
-    let kept = head.len() + body.len();
-    let padding = kept.next_multiple_of(4) - kept;
-    let remark_bytes = 12 * (usize::from(dropped > 0) + usize::from(id.is_some()));
-    let block_bytes = (28 + kept + padding + 8 + remark_bytes + 4 + 4) as u32;
-    let start: [[u8; 4]; 7] =
-        [6, block_bytes, number, (packet.time_ns >> 32) as u32, packet.time_ns as u32, kept as u32, wire]
-            .map(u32::to_le_bytes);
-    out.extend_from_slice(start.as_flattened());
-    out.extend_from_slice(head);
-    out.extend_from_slice(body);
-    out.extend_from_slice(&[0; 3][..padding]);
-    out.extend_from_slice(&[2, 0, 4, 0]); // epb_flags
-    out.extend_from_slice(&flags(packet).to_le_bytes());
-    if dropped > 0 {
-        out.extend_from_slice(&[4, 0, 8, 0]); // epb_dropcount
-        out.extend_from_slice(&dropped.to_le_bytes());
-    }
-    if let Some(id) = id {
-        out.extend_from_slice(&[5, 0, 8, 0]); // epb_packetid
-        out.extend_from_slice(&id.to_le_bytes());
-    }
-    out.extend_from_slice(&[0; 4]);
-    out.extend_from_slice(&block_bytes.to_le_bytes());
-    PacketBytes { kept: kept as u32, wire }
+    let at = write::PacketHead { interface: number, time_ns: packet.time_ns, wire_bytes: wire };
+    write::enhanced_packet(out, at, [head, body], |out| {
+        write::option(out, option::EPB_FLAGS, &flags(packet).to_le_bytes());
+        if dropped > 0 {
+            write::option(out, option::EPB_DROPCOUNT, &dropped.to_le_bytes());
+        }
+        if let Some(id) = id {
+            write::option(out, option::EPB_PACKETID, &id.to_le_bytes());
+        }
+        write::end_of_options(out);
+    });
+    PacketBytes { kept: (head.len() + body.len()) as u32, wire }
 }
 
 /// Two Ethernet addresses.
@@ -147,61 +125,19 @@ const TP_STATUS_GSO_TCP: u32 = 1 << 8;
 /// A ring counts for all its interfaces: where there are several, the first carries the counts of all. Where packets
 /// were dropped, the next packet of the same ring says how many.
 pub fn interface_statistics(out: &mut Vec<u8>, counts: &Counts, interfaces: usize, time_ns: u64) {
-    let block = Block::begin(out, 5);
-    block.out.extend_from_slice(&0u32.to_le_bytes());
-    let time = |out: &mut Vec<u8>| {
-        out.extend_from_slice(&((time_ns >> 32) as u32).to_le_bytes());
-        out.extend_from_slice(&(time_ns as u32).to_le_bytes());
-    };
-    time(block.out);
-    if interfaces > 1 {
-        option(block.out, 1, b"counts of all interfaces of this section together");
-    }
-    let ended = block.out.len() + 4;
-    option(block.out, 3, &[0; 8]); // isb_endtime
-    let mut end = Vec::with_capacity(8);
-    time(&mut end);
-    block.out[ended..ended + 8].copy_from_slice(&end);
     let left_out = counts.filtered.packets + counts.sampled.packets;
     let passed = counts.seen.packets - left_out.min(counts.seen.packets);
-    for (code, count) in [
-        (4, counts.seen.packets),           // isb_ifrecv
-        (6, passed),                        // isb_filteraccept
-        (7, counts.dropped.kernel_packets), // isb_osdrop
-        (8, counts.written.packets),        // isb_usrdeliv
-    ] {
-        option(block.out, code, &count.to_le_bytes());
-    }
-    block.end_options();
-}
-
-/// A block whose length is not known yet.
-struct Block<'a> {
-    out: &'a mut Vec<u8>,
-    start: usize,
-}
-
-impl<'a> Block<'a> {
-    fn begin(out: &'a mut Vec<u8>, kind: u32) -> Self {
-        let start = out.len();
-        out.extend_from_slice(&kind.to_le_bytes());
-        out.extend_from_slice(&[0; 4]);
-        Self { out, start }
-    }
-
-    fn end_options(self) {
-        self.out.extend_from_slice(&[0; 4]); // opt_endofopt
-        let length = ((self.out.len() + 4 - self.start) as u32).to_le_bytes();
-        self.out[self.start + 4..self.start + 8].copy_from_slice(&length);
-        self.out.extend_from_slice(&length);
-    }
-}
-
-fn option(out: &mut Vec<u8>, code: u16, value: &[u8]) {
-    // Longer values than an option can have are cut: names and filters are far shorter.
-    let value = &value[..value.len().min(u16::MAX.into())];
-    out.extend_from_slice(&code.to_le_bytes());
-    out.extend_from_slice(&(value.len() as u16).to_le_bytes());
-    out.extend_from_slice(value);
-    out.resize(out.len() + (value.len().next_multiple_of(4) - value.len()), 0);
+    let [seen, passed, dropped, written] =
+        [counts.seen.packets, passed, counts.dropped.kernel_packets, counts.written.packets].map(u64::to_le_bytes);
+    let end = write::ticks(time_ns);
+    let remark = (option::COMMENT, &b"counts of all interfaces of this section together"[..]);
+    let options = [
+        remark,
+        (option::ISB_ENDTIME, &end),
+        (option::ISB_IFRECV, &seen),
+        (option::ISB_FILTERACCEPT, &passed),
+        (option::ISB_OSDROP, &dropped),
+        (option::ISB_USRDELIV, &written),
+    ];
+    write::statistics(out, 0, time_ns, &options[usize::from(interfaces <= 1)..]);
 }

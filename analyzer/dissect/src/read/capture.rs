@@ -5,7 +5,8 @@ use super::pcapng::{self, Block, Section};
 use super::source::{Source, read_full};
 use super::{Frame, Heard, Interface, Points, Stretch, Summary};
 use crate::limits::{POINTS_MAX, STRETCH_BYTES};
-use formats::pcapng::Point;
+use formats::pcapng::read::NotWhole;
+use formats::pcapng::{Point, kind};
 use std::io::{self, Read};
 use std::sync::Arc;
 
@@ -66,8 +67,6 @@ fn known_as(magic: u32) -> &'static str {
 pub enum Step<T> {
     /// Nothing that can be; and why.
     Bad(&'static str, String),
-    /// A head whose body is longer than what is there.
-    Partly(T),
     /// Too little to tell.
     Short,
     /// A whole one.
@@ -245,7 +244,7 @@ impl CaptureReader {
                     return stretch.bytes.len();
                 }
                 Step::Short if at > 0 => return at,
-                Step::Short | Step::Partly(_) => at += self.lost(rest, at, "record_too_long", String::new()),
+                Step::Short => at += self.lost(rest, at, "record_too_long", String::new()),
                 Step::Bad(kind, detail) => at += self.lost(rest, at, kind, detail),
             }
         }
@@ -298,12 +297,12 @@ impl CaptureReader {
                     Step::Whole((Some(frame), length))
                 }
                 Step::Bad(kind, detail) => Step::Bad(kind, detail),
-                Step::Short | Step::Partly(_) => Step::Short,
+                Step::Short => Step::Short,
             },
             Format::Pcapng(section) => match section.frame(rest) {
-                Step::Whole((kind, length)) => {
-                    let block = rest.get(..length as usize).unwrap_or_default();
-                    match section.block(kind, block, &mut self.summary) {
+                Ok(whole) => {
+                    let length = whole.bytes.len();
+                    match section.block(&whole, &mut self.summary) {
                         Ok(Block::Packet(packet)) => {
                             self.summary.frame(packet.ts_ns, packet.captured_bytes);
                             self.last_ns = packet.ts_ns.or(self.last_ns);
@@ -318,37 +317,33 @@ impl CaptureReader {
                                 heard: packet.heard,
                                 file_offset,
                             };
-                            Step::Whole((Some(frame), length as usize))
+                            Step::Whole((Some(frame), length))
                         }
-                        Ok(Block::Other) => Step::Whole((None, length as usize)),
-                        Ok(Block::Unknown) if Section::has_frames(kind) => {
+                        Ok(Block::Other) => Step::Whole((None, length)),
+                        Ok(Block::Unknown) if kind::has_packet(whole.kind) => {
                             Step::Bad("block_bad", "packet of an interface nobody described".into())
                         }
                         Ok(Block::Unknown) => {
                             self.summary.skipped_blocks += 1;
-                            Step::Whole((None, length as usize))
+                            Step::Whole((None, length))
                         }
                         Err(short) => Step::Bad(
                             "block_bad",
-                            format!("block of type {kind:#x} is shorter than its content: {short}"),
+                            format!("block of type {:#x} is shorter than its content: {short}", whole.kind),
                         ),
                     }
                 }
-                Step::Partly((kind, length))
-                    if !self.at_end
-                        && length as usize > STRETCH_BYTES
-                        && !Section::has_frames(kind)
-                        && Section::is_known(kind) =>
-                {
-                    self.summary.skipped_blocks += 1;
-                    self.skip_bytes = length.into();
-                    Step::Whole((None, 0))
+                Err(NotWhole::Partly { kind, bytes }) if bytes as usize > STRETCH_BYTES => {
+                    if !self.at_end && kind::is_known(kind) && !kind::has_packet(kind) {
+                        self.summary.skipped_blocks += 1;
+                        self.skip_bytes = bytes.into();
+                        Step::Whole((None, 0))
+                    } else {
+                        Step::Bad("record_too_long", format!("claims {bytes} bytes"))
+                    }
                 }
-                Step::Partly((_, length)) if length as usize > STRETCH_BYTES => {
-                    Step::Bad("record_too_long", format!("claims {length} bytes"))
-                }
-                Step::Bad(kind, detail) => Step::Bad(kind, detail),
-                Step::Short | Step::Partly(_) => Step::Short,
+                Err(NotWhole::Short | NotWhole::Partly { .. }) => Step::Short,
+                Err(bad) => Step::Bad("block_bad", bad.to_string()),
             },
         }
     }

@@ -1,29 +1,12 @@
 //! pcapng blocks, as far as reading frames needs them (draft-ietf-opsawg-pcapng).
 
-use super::capture::Step;
 use super::{Heard, Interface, LinkType, Summary};
-use formats::bytes::{Reader, Short};
-
-const SECTION_HEADER: u32 = 0x0a0d_0d0a;
-const INTERFACE: u32 = 1;
-const PACKET: u32 = 2;
-const SIMPLE_PACKET: u32 = 3;
-const NAME_RESOLUTION: u32 = 4;
-const INTERFACE_STATISTICS: u32 = 5;
-const ENHANCED_PACKET: u32 = 6;
-const SYSTEMD_JOURNAL: u32 = 9;
-const DECRYPTION_SECRETS: u32 = 10;
-const CUSTOM: u32 = 0xbad;
-const CUSTOM_NOT_COPIED: u32 = 0x4000_0bad;
+use formats::bytes::Short;
+use formats::pcapng::read::{self, EnhancedPacket, Fields, NotWhole, Order, Statistics};
+use formats::pcapng::{kind, option};
 
 /// Interfaces a capture may have: a hostile one names millions in a few bytes each.
 const INTERFACES_MAX: usize = 1 << 16;
-
-/// The longest option text kept.
-const TEXT_BYTES_MAX: usize = 4096;
-
-/// Bytes around the body of a block.
-const FRAME_BYTES: usize = 12;
 
 #[derive(Debug, Clone, Copy)]
 struct Clock {
@@ -37,7 +20,7 @@ struct Clock {
 /// State of the section being read.
 #[derive(Debug, Default)]
 pub struct Section {
-    big_endian: bool,
+    order: Order,
     interfaces: Vec<Clock>,
     /// Interfaces of the sections before.
     earlier: u32,
@@ -66,43 +49,6 @@ pub enum Block {
     Unknown,
 }
 
-/// A cursor in the byte order of the section.
-#[derive(Clone, Copy)]
-struct Fields<'a> {
-    reader: Reader<'a>,
-    big_endian: bool,
-}
-
-impl<'a> Fields<'a> {
-    fn u16(&mut self) -> Result<u16, Short> {
-        if self.big_endian { self.reader.u16_be() } else { self.reader.u16_le() }
-    }
-    fn u32(&mut self) -> Result<u32, Short> {
-        if self.big_endian { self.reader.u32_be() } else { self.reader.u32_le() }
-    }
-    fn u64(&mut self) -> Result<u64, Short> {
-        if self.big_endian { self.reader.u64_be() } else { self.reader.u64_le() }
-    }
-
-    /// The options, until their end or the first that is cut.
-    fn options(mut self) -> impl Iterator<Item = (u16, Fields<'a>)> {
-        std::iter::from_fn(move || {
-            let code = self.u16().ok().filter(|&code| code != 0)?;
-            let length = self.u16().ok()?;
-            let value = self.reader.sub(length.into()).ok()?;
-            self.reader.skip_up_to(u64::from(length.wrapping_neg() % 4));
-            Some((code, Fields { reader: value, ..self }))
-        })
-    }
-
-    fn text(&self) -> String {
-        let bytes = self.reader.rest();
-        String::from_utf8_lossy(bytes.get(..bytes.len().min(TEXT_BYTES_MAX)).unwrap_or_default())
-            .trim_end_matches('\0')
-            .to_owned()
-    }
-}
-
 /// `epb_flags`: direction in its lowest two bits, and how it was addressed in the three above.
 fn of_flags(flags: u32) -> Heard {
     const DIRECTION: u32 = 0b11;
@@ -115,94 +61,46 @@ fn of_flags(flags: u32) -> Heard {
 
 /// Whether a capture that begins so is pcapng.
 pub fn is_pcapng(bytes: &[u8]) -> bool {
-    byte_order(bytes).is_some()
-}
-
-/// The byte order of the section header at the front, where there is one.
-fn byte_order(bytes: &[u8]) -> Option<bool> {
-    let mut reader = Reader::new(bytes);
-    (reader.u32_be().ok()? == SECTION_HEADER).then_some(())?;
-    reader.skip(4).ok()?;
-    match reader.u32_be().ok()? {
-        0x1a2b_3c4d => Some(true),
-        0x4d3c_2b1a => Some(false),
-        _ => None,
-    }
+    Order::of_section(bytes).is_some()
 }
 
 impl Section {
-    /// Kind and length of the block at the front; the length is checked, its second copy too where it is there.
-    pub fn frame(&self, bytes: &[u8]) -> Step<(u32, u32)> {
-        let big_endian = byte_order(bytes).unwrap_or(self.big_endian);
-        let mut fields = Fields { reader: Reader::new(bytes), big_endian };
-        let (Ok(kind), Ok(length)) = (fields.u32(), fields.u32()) else { return Step::Short };
-        if kind == SECTION_HEADER && bytes.len() >= FRAME_BYTES && byte_order(bytes).is_none() {
-            return Step::Bad("block_bad", "section header without a byte order".into());
-        }
-        // Some writers forgot the padding in the length (and wrote it): up to the next word, as other readers do.
-        let said = length;
-        let length = length.checked_next_multiple_of(4).unwrap_or(0);
-        if (length as usize) < FRAME_BYTES {
-            return Step::Bad("block_bad", format!("block of type {kind:#x} claims {said} bytes"));
-        }
-        let Some(block) = bytes.get(..length as usize) else { return Step::Partly((kind, length)) };
-        let mut last = Fields { reader: Reader::new(block), big_endian };
-        if last.reader.skip(block.len() - 4).is_err() || last.u32() != Ok(said) {
-            return Step::Bad(
-                "block_bad",
-                format!("block of type {kind:#x} says {said} bytes and ends with another length"),
-            );
-        }
-        Step::Whole((kind, length))
+    /// The block at the front.
+    pub fn frame<'a>(&self, bytes: &'a [u8]) -> Result<read::Block<'a>, NotWhole> {
+        read::Block::read(bytes, self.order)
     }
 
-    /// Whether a block of this kind may be dropped unread when it is longer than a stretch.
-    pub fn is_known(kind: u32) -> bool {
-        (INTERFACE..=ENHANCED_PACKET).contains(&kind)
-            || [SECTION_HEADER, SYSTEMD_JOURNAL, DECRYPTION_SECRETS, CUSTOM, CUSTOM_NOT_COPIED].contains(&kind)
-    }
-
-    /// Whether blocks of this kind carry frames.
-    pub fn has_frames(kind: u32) -> bool {
-        [PACKET, SIMPLE_PACKET, ENHANCED_PACKET].contains(&kind)
-    }
-
-    /// The next position, by words, where a whole block of a known kind stands.
+    /// The next position, by words, where a whole block of a known type stands.
     pub fn resync(&self, bytes: &[u8]) -> Option<usize> {
-        (4..bytes.len().saturating_sub(FRAME_BYTES)).step_by(4).find(|&at| {
-            let rest = bytes.get(at..).unwrap_or_default();
-            matches!(self.frame(rest), Step::Whole((kind, _)) if Self::is_known(kind))
-        })
+        read::Block::find(bytes, self.order)
     }
 
     /// Reads a whole block.
-    pub fn block(&mut self, kind: u32, block: &[u8], summary: &mut Summary) -> Result<Block, Short> {
-        if kind == SECTION_HEADER {
-            self.big_endian = byte_order(block).unwrap_or(self.big_endian);
-            self.earlier += self.interfaces.len() as u32;
-            self.interfaces.clear();
-        }
-        let mut reader = Reader::new(block);
-        reader.skip(8)?;
-        let body = reader.sub(block.len().saturating_sub(FRAME_BYTES))?;
-        let fields = Fields { reader: body, big_endian: self.big_endian };
-        match kind {
-            SECTION_HEADER => self.section_header(fields, summary)?,
-            INTERFACE => self.interface(fields, summary)?,
-            ENHANCED_PACKET => return self.enhanced(fields, summary),
-            PACKET => return self.old_packet(fields),
-            SIMPLE_PACKET => return self.simple(fields),
-            INTERFACE_STATISTICS => self.statistics(fields, summary)?,
-            NAME_RESOLUTION | SYSTEMD_JOURNAL | DECRYPTION_SECRETS | CUSTOM | CUSTOM_NOT_COPIED => {}
+    pub fn block(&mut self, block: &read::Block<'_>, summary: &mut Summary) -> Result<Block, Short> {
+        let fields = block.body;
+        match block.kind {
+            kind::SECTION_HEADER => self.section_header(fields, summary)?,
+            kind::INTERFACE => self.interface(fields, summary)?,
+            kind::ENHANCED_PACKET => return self.enhanced(fields, summary),
+            kind::PACKET => return self.old_packet(fields),
+            kind::SIMPLE_PACKET => return self.simple(fields),
+            kind::INTERFACE_STATISTICS => self.statistics(fields, summary)?,
+            other if kind::is_known(other) => {}
             _ => return Ok(Block::Unknown),
         }
         Ok(Block::Other)
     }
 
     fn section_header(&mut self, mut fields: Fields<'_>, summary: &mut Summary) -> Result<(), Short> {
+        self.order = fields.order;
+        self.earlier += self.interfaces.len() as u32;
+        self.interfaces.clear();
         fields.reader.skip(16)?;
-        let said: Vec<String> =
-            fields.options().filter(|(code, _)| (2..=4).contains(code)).map(|(_, value)| value.text()).collect();
+        let said: Vec<String> = fields
+            .options()
+            .filter(|(code, _)| (option::SHB_HARDWARE..=option::SHB_USERAPPL).contains(code))
+            .map(|(_, value)| value.text())
+            .collect();
         if summary.source.is_none() && !said.is_empty() {
             summary.source = Some(said.join(", "));
         }
@@ -216,10 +114,10 @@ impl Section {
         let mut interface = Interface { link: Some(link), ..Interface::default() };
         for (code, mut value) in fields.options() {
             match code {
-                2 => interface.name = Some(value.text()),
-                3 => interface.description = Some(value.text()),
-                9 => clock.resolution = value.reader.u8().unwrap_or(6),
-                14 => clock.offset_s = value.u64().unwrap_or_default() as i64,
+                option::IF_NAME => interface.name = Some(value.text()),
+                option::IF_DESCRIPTION => interface.description = Some(value.text()),
+                option::IF_TSRESOL => clock.resolution = value.reader.u8().unwrap_or(6),
+                option::IF_TSOFFSET => clock.offset_s = value.u64().unwrap_or_default() as i64,
                 _ => {}
             }
         }
@@ -230,21 +128,19 @@ impl Section {
         Ok(())
     }
 
-    fn enhanced(&mut self, mut fields: Fields<'_>, summary: &mut Summary) -> Result<Block, Short> {
-        let interface = fields.u32()?;
-        let ticks = u64::from(fields.u32()?) << 32 | u64::from(fields.u32()?);
-        let (captured_bytes, wire_bytes) = (fields.u32()?, fields.u32()?);
-        fields.reader.skip(captured_bytes as usize)?;
-        fields.reader.skip_up_to(u64::from(captured_bytes.wrapping_neg() % 4));
+    fn enhanced(&mut self, fields: Fields<'_>, summary: &mut Summary) -> Result<Block, Short> {
+        let packet = EnhancedPacket::read(fields)?;
         let mut heard = Heard::Unknown;
-        for (code, mut value) in fields.options() {
+        for (code, mut value) in packet.options.options() {
             match code {
-                2 => heard = value.u32().map_or(heard, of_flags),
-                4 => *summary.dropped.get_or_insert(0) += value.u64().unwrap_or_default(),
+                option::EPB_FLAGS => heard = value.u32().map_or(heard, of_flags),
+                option::EPB_DROPCOUNT => *summary.dropped.get_or_insert(0) += value.u64().unwrap_or_default(),
                 _ => {}
             }
         }
-        let mut block = self.packet(interface, Some(ticks), captured_bytes, wire_bytes, 28);
+        let captured_bytes = packet.data.len() as u32;
+        let at = EnhancedPacket::DATA_AT;
+        let mut block = self.packet(packet.interface, Some(packet.ticks), captured_bytes, packet.wire_bytes, at);
         if let Block::Packet(packet) = &mut block {
             packet.heard = heard;
         }
@@ -254,7 +150,7 @@ impl Section {
     fn old_packet(&self, mut fields: Fields<'_>) -> Result<Block, Short> {
         let interface = u32::from(fields.u16()?);
         fields.reader.skip(2)?;
-        let ticks = u64::from(fields.u32()?) << 32 | u64::from(fields.u32()?);
+        let ticks = fields.ticks()?;
         let (captured_bytes, wire_bytes) = (fields.u32()?, fields.u32()?);
         fields.reader.skip(captured_bytes as usize)?;
         Ok(self.packet(interface, Some(ticks), captured_bytes, wire_bytes, 28))
@@ -283,12 +179,13 @@ impl Section {
         })
     }
 
-    fn statistics(&mut self, mut fields: Fields<'_>, summary: &mut Summary) -> Result<(), Short> {
-        let interface = self.earlier + fields.u32()?;
-        fields.reader.skip(8)?;
-        let drops: Vec<u64> = fields
+    fn statistics(&mut self, fields: Fields<'_>, summary: &mut Summary) -> Result<(), Short> {
+        let statistics = Statistics::read(fields)?;
+        let interface = self.earlier + statistics.interface;
+        let drops: Vec<u64> = statistics
+            .options
             .options()
-            .filter(|(code, _)| matches!(code, 5 | 7))
+            .filter(|(code, _)| matches!(*code, option::ISB_IFDROP | option::ISB_OSDROP))
             .filter_map(|(_, mut value)| value.u64().ok())
             .collect();
         if !drops.is_empty() && (self.drops.len() < INTERFACES_MAX || self.drops.contains_key(&interface)) {
