@@ -2,8 +2,9 @@
 
 use super::pcap::{self, Header};
 use super::pcapng::{self, Block, Section};
+use super::snoop;
 use super::source::{Source, read_full};
-use super::{Frame, Heard, Interface, Points, Stretch, Summary};
+use super::{Frame, Heard, Interface, LinkType, Points, Stretch, Summary};
 use crate::limits::{POINTS_MAX, STRETCH_BYTES};
 use formats::pcapng::read::NotWhole;
 use formats::pcapng::{Point, kind};
@@ -39,7 +40,7 @@ pub enum ReadError {
     },
     /// It is something else.
     #[error(
-        "{name} begins with {magic:#010x}, {}; pcap and pcapng are read, plain or with gzip, zstd or lz4",
+        "{name} begins with {magic:#010x}, {}; pcap, pcapng and snoop are read, plain or with gzip, zstd or lz4",
         known_as(*magic)
     )]
     UnknownMagic {
@@ -53,7 +54,7 @@ pub enum ReadError {
 /// What else begins so, to say more than that it is not read.
 fn known_as(magic: u32) -> &'static str {
     match magic {
-        0x736e_6f6f => "as snoop captures do",
+        0x736e_6f6f => "as snoop captures do, and is not of version 2",
         0x474d_4255 => "as captures of Network Monitor do",
         0x5452_534e => "as captures of Network General's Sniffer do",
         0xfd37_7a58 => "as files compressed with xz do",
@@ -73,9 +74,13 @@ pub enum Step<T> {
     Whole(T),
 }
 
+/// Bytes of a stretch that are there before anything came.
+const FIRST_BYTES: usize = 64 << 10;
+
 enum Format {
     Pcap(Header),
     Pcapng(Section),
+    Snoop(snoop::Header),
 }
 
 /// Reads one capture.
@@ -114,6 +119,9 @@ impl CaptureReader {
             (Format::Pcap(header), Vec::new(), pcap::HEADER_BYTES as u64)
         } else if pcapng::is_pcapng(&front) {
             (Format::Pcapng(Section::default()), front, 0)
+        } else if let Some((header, header_bytes)) = snoop::Header::parse(&front) {
+            summary.interfaces.push(Interface { link: Some(header.link), ..Interface::default() });
+            (Format::Snoop(header), front.split_off(header_bytes), header_bytes as u64)
         } else if got == 0 {
             return Err(ReadError::Empty { name });
         } else if got < pcap::HEADER_BYTES {
@@ -187,16 +195,20 @@ impl CaptureReader {
         self.points.clone()
     }
 
+    /// Fills a stretch up to its bound or the end of the input: it grows with what comes, for most captures are small.
     fn read_more(&mut self, bytes: &mut Vec<u8>) {
         // What the stretch held before is written over: clearing it would cost a pass over memory.
-        bytes.resize(STRETCH_BYTES, 0);
         let mut filled = self.carry.len();
+        bytes.resize(bytes.len().max(filled), 0);
         if let Some(front) = bytes.get_mut(..filled) {
             front.copy_from_slice(&self.carry);
         }
         self.carry.clear();
-        while let Some(rest) = bytes.get_mut(filled..).filter(|rest| !rest.is_empty()) {
-            match self.source.read(rest) {
+        while filled < STRETCH_BYTES {
+            if bytes.len() == filled {
+                bytes.resize((filled * 2).clamp(FIRST_BYTES, STRETCH_BYTES), 0);
+            }
+            match self.source.read(bytes.get_mut(filled..).unwrap_or_default()) {
                 Ok(0) => {
                     self.at_end = true;
                     break;
@@ -255,6 +267,7 @@ impl CaptureReader {
         let next = match &self.format {
             Format::Pcap(header) => header.resync(rest, self.last_ns),
             Format::Pcapng(section) => section.resync(rest),
+            Format::Snoop(header) => header.resync(rest, self.last_ns),
         };
         // Nothing here: keep the last bytes, which may begin a record, unless nothing follows.
         let keep = if self.at_end { 0 } else { rest.len().min(64) & !3 };
@@ -265,36 +278,20 @@ impl CaptureReader {
 
     fn step(&mut self, rest: &[u8], at: usize) -> Step<(Option<Frame>, usize)> {
         let file_offset = self.offset + at as u64;
-        let (summary, last_ns) = (&mut self.summary, &mut self.last_ns);
-        let mut frame = |ts_ns: Option<i64>, captured_bytes: u32, wire_bytes: u32, link, interface, data_at: usize| {
-            summary.frame(ts_ns, captured_bytes);
-            *last_ns = ts_ns.or(*last_ns);
-            let (number, ts_ns) = (summary.packets, last_ns.unwrap_or_default());
-            Frame {
-                number,
-                ts_ns,
-                at: (at + data_at) as u32,
-                captured_bytes,
-                wire_bytes,
-                link,
-                interface,
-                heard: Heard::Unknown,
-                file_offset,
-            }
-        };
         match &mut self.format {
             Format::Pcap(header) => match header.record(rest) {
                 Step::Whole(record) => {
-                    let length = record.header_bytes + record.captured_bytes as usize;
-                    let frame = frame(
-                        Some(record.ts_ns),
-                        record.captured_bytes,
-                        record.wire_bytes,
-                        header.link,
-                        0,
-                        record.header_bytes,
-                    );
-                    Step::Whole((Some(frame), length))
+                    let link = header.link;
+                    Step::Whole((Some(self.frame(&record, link, at)), record.bytes))
+                }
+                Step::Bad(kind, detail) => Step::Bad(kind, detail),
+                Step::Short => Step::Short,
+            },
+            Format::Snoop(header) => match header.record(rest) {
+                Step::Whole((record, drops)) => {
+                    let link = header.link;
+                    self.summary.dropped = self.summary.dropped.max((drops > 0).then_some(drops.into()));
+                    Step::Whole((Some(self.frame(&record, link, at)), record.bytes))
                 }
                 Step::Bad(kind, detail) => Step::Bad(kind, detail),
                 Step::Short => Step::Short,
@@ -345,6 +342,23 @@ impl CaptureReader {
                 Err(NotWhole::Short | NotWhole::Partly { .. }) => Step::Short,
                 Err(bad) => Step::Bad("block_bad", bad.to_string()),
             },
+        }
+    }
+
+    /// The frame of a record that begins at `at` in the stretch.
+    fn frame(&mut self, record: &pcap::Record, link: LinkType, at: usize) -> Frame {
+        self.summary.frame(Some(record.ts_ns), record.captured_bytes);
+        self.last_ns = Some(record.ts_ns);
+        Frame {
+            number: self.summary.packets,
+            ts_ns: record.ts_ns,
+            at: (at + record.header_bytes) as u32,
+            captured_bytes: record.captured_bytes,
+            wire_bytes: record.wire_bytes,
+            link,
+            interface: 0,
+            heard: Heard::Unknown,
+            file_offset: self.offset + at as u64,
         }
     }
 }

@@ -42,6 +42,28 @@ pub struct Record {
     pub wire_bytes: u32,
     /// Bytes of its header.
     pub header_bytes: usize,
+    /// All of its bytes.
+    pub bytes: usize,
+}
+
+impl Record {
+    /// Whether it is near the time of the one before, and has a frame with a length that frames have.
+    pub fn is_likely(&self, last_ns: Option<i64>) -> bool {
+        let near = last_ns.is_none_or(|last| (self.ts_ns - last).abs() / 1_000_000_000 <= NEAR_S);
+        near && self.captured_bytes >= 14 && self.wire_bytes >= self.captured_bytes
+    }
+}
+
+/// The first position from 1 on where two records stand one behind the other; how long one is that can be believed,
+/// `believable` says.
+pub fn resync(bytes: &[u8], believable: impl Fn(&[u8]) -> Option<usize>) -> Option<usize> {
+    (1..bytes.len()).find(|&at| {
+        let rest = bytes.get(at..).unwrap_or_default();
+        believable(rest).is_some_and(|length| {
+            let next = rest.get(length..).unwrap_or_default();
+            next.is_empty() || believable(next).is_some()
+        })
+    })
 }
 
 impl Header {
@@ -88,29 +110,22 @@ impl Header {
         }
         let unit_ns = if self.nanoseconds { 1 } else { 1000 };
         let ts_ns = i64::from(seconds) * 1_000_000_000 + i64::from(fraction) * unit_ns;
-        Step::Whole(Record { ts_ns, captured_bytes, wire_bytes, header_bytes: self.record_bytes })
+        let header_bytes = self.record_bytes;
+        let bytes = header_bytes + captured_bytes as usize;
+        Step::Whole(Record { ts_ns, captured_bytes, wire_bytes, header_bytes, bytes })
     }
 
     /// The first position from 1 on where two records stand one behind the other, near the time of the last good one.
     pub fn resync(&self, bytes: &[u8], last_ns: Option<i64>) -> Option<usize> {
-        (1..bytes.len().saturating_sub(self.record_bytes)).find(|&at| {
-            let rest = bytes.get(at..).unwrap_or_default();
-            self.believable(rest, last_ns).is_some_and(|length| {
-                let next = rest.get(length..).unwrap_or_default();
-                next.is_empty() || self.believable(next, last_ns).is_some()
-            })
-        })
+        resync(bytes, |bytes| self.believable(bytes, last_ns))
     }
 
     fn believable(&self, bytes: &[u8], last_ns: Option<i64>) -> Option<usize> {
         let Step::Whole(record) = self.record(bytes) else { return None };
         let fraction = word(bytes, 4, self.big_endian)?;
         let fraction_max = if self.nanoseconds { 1_000_000_000 } else { 1_000_000 };
-        let near = last_ns.is_none_or(|last| (record.ts_ns - last).abs() / 1_000_000_000 <= NEAR_S);
-        let sized = record.captured_bytes >= 14
-            && record.wire_bytes >= record.captured_bytes
-            && record.wire_bytes <= self.captured_bytes_max;
-        (near && sized && fraction < fraction_max).then_some(record.header_bytes + record.captured_bytes as usize)
+        let sized = record.wire_bytes <= self.captured_bytes_max;
+        (record.is_likely(last_ns) && sized && fraction < fraction_max).then_some(record.bytes)
     }
 }
 

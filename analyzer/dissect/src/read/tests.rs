@@ -137,3 +137,37 @@ proptest! {
         fuzz::fuzz_read(&hostile);
     }
 }
+
+/// Records of a second each, and the drops each tells of.
+fn snoop(records: &[(&[u8], u32)]) -> Vec<u8> {
+    let mut bytes = [&b"snoop\0\0\0"[..], &2_u32.to_be_bytes(), &4_u32.to_be_bytes()].concat();
+    for (at, (data, drops)) in records.iter().enumerate() {
+        let padded = data.len().next_multiple_of(4);
+        let length = data.len() as u32;
+        let head = [length + 4, length, 24 + padded as u32, *drops, 1_000_000 + at as u32, 5].map(u32::to_be_bytes);
+        bytes.extend(head.as_flattened());
+        bytes.extend_from_slice(data);
+        bytes.resize(bytes.len() + padded - data.len(), 0);
+    }
+    bytes
+}
+
+#[test]
+fn snoop_is_read_over_its_padding_and_past_damage() {
+    let frames: [&[u8]; 4] = [&[1; 60], &[2; 61], &[3; 62], &[4; 63]];
+    let capture = snoop(&frames.map(|frame| (frame, 3)));
+    let at = |index: usize| ((1_000_000 + index as i64) * 1_000_000_000 + 5000, frames[index].to_vec());
+    let (found, damage) = read(Box::new(Cursor::new(capture.clone())));
+    assert_eq!((found, damage), ((0..4).map(at).collect(), vec![]));
+
+    let mut reader = CaptureReader::new("test", Box::new(Cursor::new(capture.clone()))).unwrap();
+    let mut stretch = Stretch::default();
+    while reader.fill(&mut stretch).unwrap() {}
+    assert_eq!(reader.summary().dropped, Some(3));
+
+    let mut broken = capture;
+    broken[16 + 24 + 60 + 4] = 0xff; // The kept length of the second.
+    let (found, damage) = read(Box::new(Cursor::new(broken)));
+    assert_eq!((found, damage), ([0, 2, 3].map(at).to_vec(), vec!["record_too_long"]));
+    assert_eq!(read(Box::new(Cursor::new(snoop(&[])))), (vec![], vec![]));
+}
