@@ -122,6 +122,32 @@ fn a_connection_is_one_where_its_directions_are_tagged_differently() {
     assert_eq!(rows(&seen_twice), (2, 2));
 }
 
+#[test]
+fn a_side_that_ends_before_anything_tells_what_it_speaks_has_ended() {
+    // Joined in the middle and over at once: what waits for segments sent before it is handed on at the end.
+    let frame = |ends: ([u8; 4], [u8; 4]), ports: (u16, u16), (seq, ack), fin: bool, payload: &[u8]| {
+        let tcp = PacketBuilder::ethernet2([1; 6], [2; 6]).ipv4(ends.0, ends.1, 9).tcp(ports.0, ports.1, seq, 999);
+        let tcp = if fin { tcp.ack(ack).fin() } else { tcp.ack(ack) };
+        let mut bytes = Vec::new();
+        tcp.write(&mut bytes, payload).unwrap();
+        bytes
+    };
+    let request = b"GET / HTTP/1.1\r\nHost: h\r\n\r\n";
+    let behind = 11 + request.len() as u32;
+    for (client, server) in [(CLIENT, SERVER), (SERVER, CLIENT)] {
+        let (asks, answers) = (((client, server), (4000, 80)), ((server, client), (80, 4000)));
+        let frames = [
+            frame(asks.0, asks.1, (11, 51), false, request),
+            frame(answers.0, answers.1, (51, behind), true, b""),
+            frame(asks.0, asks.1, (behind, 52), true, b""),
+        ];
+        let out = tempfile::tempdir().unwrap();
+        let report = dissect_bytes(capture(&frames), out.path(), 1);
+        let rows: BTreeMap<_, _> = report.rows.into_iter().collect();
+        assert_eq!((rows["flows"], rows["http"]), (1, 1));
+    }
+}
+
 /// How often and where frames were seen: interface, and `epb_flags`.
 const SENT_BY_CLIENT: [(u32, u32); 4] = [(0, 2), (2, 5), (2, 2), (1, 5)];
 const SENT_BY_SERVER: [(u32, u32); 4] = [(1, 2), (2, 5), (2, 2), (0, 5)];

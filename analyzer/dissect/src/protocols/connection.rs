@@ -145,7 +145,7 @@ impl Connection {
 
     fn bytes(&mut self, way: Way, bytes: &[u8], mark: Mark, cx: &mut Context<'_>) {
         let unread = &mut self.unread[way];
-        if unread.stopped || unread.ended {
+        if unread.stopped || unread.ended.is_some() {
             unread.consume(bytes.len());
             cx.tally.add(Stage::Protocol, "not looked at any more", 0, bytes.len() as u64);
             return;
@@ -264,17 +264,17 @@ impl Connection {
 
     fn gap(&mut self, way: Way, lost_bytes: u64, cx: &mut Context<'_>) {
         self.from_start = false;
-        if self.unread[way].stopped || self.unread[way].ended {
+        if self.unread[way].stopped || self.unread[way].ended.is_some() {
             return;
         }
         self.give_kept(way, cx, |dissector, side, kept, out| dissector.gap(side, kept, lost_bytes, out));
     }
 
     fn end_side(&mut self, way: Way, how: End, cx: &mut Context<'_>) {
-        if self.unread[way].ended {
+        if self.unread[way].ended.is_some() {
             return;
         }
-        self.unread[way].ended = true;
+        self.unread[way].ended = Some(how);
         self.give_kept(way, cx, |dissector, side, kept, out| dissector.end(side, kept, how, out));
     }
 
@@ -390,6 +390,12 @@ impl Connection {
             dissector.take_over(request);
         }
         self.state = State::Speaking { protocol, dissector, client };
+        // A side may have ended before anything told what it spoke; nobody would say so again.
+        for way in Way::BOTH {
+            if let Some(how) = self.unread[way].ended {
+                self.call(way, cx, |dissector, side, out| dissector.end(side, &[], how, out));
+            }
+        }
     }
 
     fn count_consumed(&mut self, way: Way, bytes: usize, protocol: &'static Protocol, cx: &mut Context<'_>) {

@@ -1,6 +1,6 @@
 //! The bytes of one side that a dissector has not consumed, and where they came from.
 
-use super::{Side, Stamp};
+use super::{End, Side, Stamp};
 use std::collections::VecDeque;
 use std::ops::Range;
 
@@ -33,8 +33,8 @@ pub struct Unread {
     marks: VecDeque<Mark>,
     /// Whether the dissector wants nothing more of it.
     pub stopped: bool,
-    /// Whether its end was handed on.
-    pub ended: bool,
+    /// How it ended, once its end was handed on.
+    pub ended: Option<End>,
 }
 
 impl Unread {
