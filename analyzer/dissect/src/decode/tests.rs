@@ -117,6 +117,7 @@ fn links_and_tunnels() {
             ip_over(47, &front(&[0x10, 0, 0x88, 0xbe, 0, 0, 0, 1, 0, 0, 0, 3, 0, 0, 0, 0], &plain)),
             "47:0>0 v0 None carrier, 17:7>53 v0 Erspan hi",
         ),
+        ("authenticated", 1, ip_over(51, &front(&[17, 1, 0, 0, 0, 0, 0, 1, 0, 0, 0, 1], &ip[20..])), want),
         ("ip in ip", 1, ip_over(4, &ip), "4:0>0 v0 None carrier, 17:7>53 v0 IpIp hi"),
         ("arp", 1, front(&[0; 12], &[8, 6, 0, 0]), ""),
         ("nothing", 1, vec![], ""),

@@ -2,7 +2,7 @@
 
 use super::packet::{Endpoint, FlowKey, IpProtocol, Packet, TcpHeader, Transport, Tunnel};
 use super::tunnel;
-use super::walk::{Packets, Turn, Walk, u16_at, u32_at};
+use super::walk::{Layer, Packets, Turn, Walk, u16_at, u32_at};
 use crate::read::Frame;
 
 const CUT: Turn = Turn::Refused("cut in the transport header");
@@ -35,6 +35,14 @@ pub fn transport(walk: &mut Walk<'_>, protocol: u8, unit: &Unit<'_>, packets: &m
             [kind, code, ..] => {
                 walk.skip(4);
                 finish(walk, unit, packets, IpProtocol(protocol), (0, 0), Transport::Icmp { kind, code })
+            }
+            _ => CUT,
+        },
+        // Authentication header over IPv4 (RFC 4302 §2.2): its length in words of four bytes, less two.
+        IpProtocol(51) => match *walk.rest() {
+            [next, words, ..] => {
+                walk.skip(usize::from(words) * 4 + 8);
+                Turn::Next(Layer::Transport(next))
             }
             _ => CUT,
         },
