@@ -74,7 +74,12 @@ fn detect(look: &Look<'_>) -> Detection {
         match over_tcp::front(look.bytes) {
             over_tcp::Front::Whole(message) => wire::looks_like_message(message, strict),
             over_tcp::Front::Part(part) if !strict && part.len() > wire::HEADER_BYTES => {
-                wire::looks_like_message(part, false)
+                let seen = wire::looks_like_message(part, false);
+                // Its question may go on in the next segment.
+                if seen.is_none() && wire::may_begin(part, usize::MAX) == Err(names::SHORT) {
+                    return Detection::More;
+                }
+                seen
             }
             over_tcp::Front::Part(_) => return Detection::More,
             over_tcp::Front::TooShort => return Detection::No,

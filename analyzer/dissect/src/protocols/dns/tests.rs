@@ -123,6 +123,18 @@ fn what_is_no_dns_is_not_taken() {
     assert_eq!(look(b"GET / HTTP/1.1\r\n\r\n", 53), Detection::No);
 }
 
+#[test]
+fn any_front_of_a_stream_is_worth_waiting_for() {
+    let stream = framed(query(1, "a.test"));
+    for port in [53, 4001] {
+        for end in 0..=stream.len() {
+            let found = detect(&Look { bytes: &stream[..end], datagram: false, from_port: 4000, to_port: port });
+            let whole = end == stream.len();
+            assert!(found == Detection::Yes(Some(Side::Client)) || found == Detection::More && !whole, "{end}");
+        }
+    }
+}
+
 proptest! {
     #[test]
     fn cutting_the_stream_elsewhere_changes_nothing(size in 1usize..40, junk: Vec<u8>, from_start: bool) {
