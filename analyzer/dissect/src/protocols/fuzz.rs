@@ -141,7 +141,7 @@ mod tests {
             assert!(names.insert(name), "{name} twice");
             assert!(!protocol.cites.is_empty(), "{name} cites nothing");
             assert!(protocol.over_tcp || protocol.over_udp, "{name} is spoken over nothing");
-            assert!((1..=1 << 20).contains(&protocol.unread_bytes_max), "{name} has no sensible bound");
+            assert!((1..=4 << 20).contains(&protocol.unread_bytes_max), "{name} has no sensible bound");
             assert!(!protocol.tables.is_empty(), "{name} has no table");
             for table in protocol.tables {
                 assert!(formats::tables::table(table).is_some(), "{name}: {table} is no table");

@@ -16,7 +16,7 @@ const BEFORE_LENGTH_BYTES: u64 = 12;
 /// The shortest message of format 0 behind its length.
 const LENGTH_MIN: u32 = 14;
 
-/// Records of one batch that become rows: of a crafted one, 8 MiB could hold millions.
+/// Records of one batch that become rows: of a crafted one, 16 MiB could hold millions.
 const RECORDS_MAX: u64 = 128 << 10;
 
 /// Bits of the attributes of format 2, and of format 1 for the first.

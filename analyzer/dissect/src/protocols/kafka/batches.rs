@@ -4,6 +4,9 @@ use super::batch::{self, FRONT_BYTES, Head, Record};
 use super::codec::Codec;
 use super::over_tcp::UNREAD_BYTES_MAX;
 
+/// The largest batch that is held as a whole where it need not be: brokers take no larger ones unless told otherwise.
+const HELD_BYTES_MAX: u64 = 1 << 20;
+
 /// A length in front of a record is not longer.
 const LENGTH_BYTES_MAX: usize = 10;
 
@@ -131,8 +134,22 @@ impl Batches {
         };
         // What a consumer asks for may end inside of a batch.
         let here = bytes.min(self.left);
+        let [.., format] = *front;
+        if here > HELD_BYTES_MAX && format == 2 {
+            let Some(head) = rest.get(..Head::BYTES) else { return Step::Wait(Head::BYTES as u64) };
+            match Head::read(&mut formats::bytes::Reader::new(head)) {
+                Ok(head) if head.codec() == Codec::None => {
+                    self.open = Some(Open { head, left: here });
+                    return Step::Over(Head::BYTES as u64);
+                }
+                Ok(head) if here == bytes && here > UNREAD_BYTES_MAX as u64 => self.records += u64::from(head.count),
+                _ => {}
+            }
+        }
+        // Compressed records come out of a batch that is there as a whole.
         if here > UNREAD_BYTES_MAX as u64 {
-            return self.large_batch(rest, front, bytes, found);
+            found(Found::Odd("kafka_batch_too_large", format!("a batch of {bytes} bytes is not read")));
+            return Step::Over(here);
         }
         let Some(batch) = rest.get(..here as usize) else { return Step::Wait(here) };
         let problem = self.whole_records(batch, found);
@@ -140,36 +157,6 @@ impl Batches {
             found(Found::Odd("kafka_records_incomplete", problem.to_owned()));
         }
         Step::Over(here)
-    }
-
-    fn large_batch(
-        &mut self,
-        rest: &[u8],
-        front: &[u8; FRONT_BYTES],
-        bytes: u64,
-        found: &mut dyn FnMut(Found<'_>),
-    ) -> Step {
-        let [.., format] = *front;
-        let here = bytes.min(self.left);
-        let unread = |found: &mut dyn FnMut(Found<'_>)| {
-            found(Found::Odd("kafka_batch_too_large", format!("a batch of {bytes} bytes is not read")));
-            Step::Over(here)
-        };
-        if format < 2 {
-            return unread(found);
-        }
-        let Some(head) = rest.get(..Head::BYTES) else { return Step::Wait(Head::BYTES as u64) };
-        match Head::read(&mut formats::bytes::Reader::new(head)) {
-            Ok(head) if head.codec() == Codec::None => {
-                self.open = Some(Open { head, left: here });
-                Step::Over(Head::BYTES as u64)
-            }
-            Ok(head) if here == bytes => {
-                self.records += u64::from(head.count);
-                unread(found)
-            }
-            _ => unread(found),
-        }
     }
 
     /// The record at the front of a batch that is not held as a whole.
@@ -187,7 +174,7 @@ impl Batches {
             }
             return Step::Over(left);
         };
-        let here = bytes.min(UNREAD_BYTES_MAX as u64);
+        let here = bytes.min(HELD_BYTES_MAX);
         let Some(record) = rest.get(before..here as usize) else {
             self.open = Some(open);
             return Step::Wait(here);

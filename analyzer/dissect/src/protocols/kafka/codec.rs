@@ -5,8 +5,8 @@ use formats::bytes::Reader;
 use std::io::Read;
 
 /// Most bytes that come out of one batch. Brokers take batches of 1 MiB unless told otherwise, and text shrinks
-/// about tenfold.
-pub const DECODED_BYTES_MAX: usize = 8 << 20;
+/// about tenfold; of the largest that are read it is four times their size. Held for as long as records are read.
+pub const DECODED_BYTES_MAX: usize = 16 << 20;
 
 /// The largest window of zstd, 32 MiB: level 20. Past it a decoder would hold up to 2 GiB.
 const ZSTD_WINDOW_LOG_MAX: u32 = 25;

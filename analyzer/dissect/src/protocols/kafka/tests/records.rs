@@ -174,10 +174,14 @@ fn large_batches_are_read_record_by_record() {
     let steps = [fetch(1), fetched(1, &records)];
     assert_eq!(records_of(&steps), lines.join(", "));
     assert_eq!(records_of(&cut(&steps, 100_000)), lines.join(", "));
-    // Compressed, it would have to be held.
+    // Compressed, it has to be held.
     let mixed = |n: u64| (n ^ n >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9) >> 40;
-    let noise = (1..2_000_000u64).map(|n| char::from(b' ' + (mixed(n.wrapping_mul(0x9e37_79b9_7f4a_7c15)) % 90) as u8));
+    let noise = (1..5_000_000u64).map(|n| char::from(b' ' + (mixed(n.wrapping_mul(0x9e37_79b9_7f4a_7c15)) % 90) as u8));
     let noise: String = noise.collect();
+    let held = batch(0, 2, &[(None, Some(&noise[..3_000_000]), &[])]);
+    assert!(held.len() > 2 << 20);
+    let lines = records_of(&cut(&[fetch(1), fetched(1, &held)], 1_000_000));
+    assert!(lines.contains("of 3000000") && lines.ends_with("complete Some(1)"), "{lines}");
     let large = batch(0, 2, &[(None, Some(&noise), &[])]);
     assert!(large.len() > PROTOCOL.unread_bytes_max);
     let records = [large, batch(9, 0, &[(None, Some("v"), &[])])].concat();
