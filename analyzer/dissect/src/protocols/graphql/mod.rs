@@ -1,21 +1,26 @@
-//! GraphQL over HTTP (GraphQL specification, October 2021; GraphQL over HTTP; GraphQL multipart request).
+//! GraphQL over HTTP (GraphQL specification, October 2021; GraphQL over HTTP; GraphQL multipart request), and over
+//! WebSocket in messages of its own.
 //!
-//! Enters: an HTTP exchange. Leaves: each operation that it asks for, with the errors of its result. Refused: a
+//! Enters: an HTTP exchange, or a text of a WebSocket. Leaves: each operation that it asks for, with the errors of its result. Refused: a
 //! request whose document is no GraphQL, whatever its other signs. JSON and GraphQL bodies are looked through up to
 //! [`GRAPHQL_BYTES_MAX`](crate::limits::GRAPHQL_BYTES_MAX) bytes, however little of bodies rows keep.
-//! `request.rs` finds what is asked, `document.rs` reads it.
+//! `request.rs` finds what is asked, `document.rs` reads it, `answer.rs` finds the errors of results.
 
+mod answer;
 mod document;
+mod multipart;
+mod over_websocket;
 mod request;
 #[cfg(test)]
 mod tests;
 
+pub use over_websocket::OverWebsocket;
 pub use request::may_carry;
 
 use super::http::Exchange;
 use super::json;
-use super::value::Value;
 use super::{Anomaly, Call, Row, Sink};
+use answer::Answer;
 use request::Asked;
 
 /// One operation.
@@ -60,7 +65,8 @@ pub fn hand_on(exchange: &Exchange, call: &Call, out: &mut dyn Sink) {
     let mut result = None;
     for asked in asked {
         let answer = result.get_or_insert_with(|| Answer::of(exchange));
-        match operation(asked, answer) {
+        let (error_count, errors) = answer.errors(asked.batch_index);
+        match operation(asked).map(|operation| Operation { error_count, errors, ..operation }) {
             Ok(operation) => out.row(call, Row::Graphql(&operation)),
             Err(error) if expected() => out.anomaly(0..0, Anomaly::with("graphql_not_read", error)),
             Err(_) => {}
@@ -69,24 +75,22 @@ pub fn hand_on(exchange: &Exchange, call: &Call, out: &mut dyn Sink) {
 }
 
 /// Whether a path says that GraphQL is spoken behind it: then what is none is worth a word.
-fn names_graphql(path: &[u8]) -> bool {
+pub fn names_graphql(path: &[u8]) -> bool {
     memchr::memmem::find(&path.to_ascii_lowercase(), b"graphql").is_some()
 }
 
-fn operation(asked: Asked<'_>, answer: &Answer) -> Result<Operation, String> {
+/// The operation that is asked for, before anything is known of its result.
+fn operation(asked: Asked<'_>) -> Result<Operation, String> {
     let named = asked.operation_name.as_deref();
     let selected = match asked.query.as_deref() {
         Some(query) => document::read(query, named)?,
         None => None,
     };
-    let (error_count, errors) = answer.errors(asked.batch_index);
     let mut operation = Operation {
         name: asked.operation_name,
         query: asked.query.map(Into::into),
         query_sha256: asked.query_sha256,
         variables: asked.variables,
-        error_count,
-        errors,
         batch_index: asked.batch_index,
         ..Operation::default()
     };
@@ -96,37 +100,6 @@ fn operation(asked: Asked<'_>, answer: &Answer) -> Result<Operation, String> {
         operation.root_fields = Some(selected.root_fields);
     }
     Ok(operation)
-}
-
-/// Errors of the results in a response, by their place in a batch.
-struct Answer {
-    results: Vec<(Option<usize>, Option<String>)>,
-}
-
-impl Answer {
-    fn of(exchange: &Exchange) -> Self {
-        let response = exchange.response.as_ref();
-        let text = response.map(|response| response.text()).unwrap_or_default();
-        let results = match json::parse(&text) {
-            Some(Value::List(batch)) => batch.iter().map(errors).collect(),
-            Some(one) => vec![errors(&one)],
-            None => Vec::new(),
-        };
-        Self { results }
-    }
-
-    fn errors(&self, batch_index: Option<usize>) -> (Option<usize>, Option<String>) {
-        self.results.get(batch_index.unwrap_or_default()).cloned().unwrap_or_default()
-    }
-}
-
-/// A result has data, errors, or both (GraphQL §7.1).
-fn errors(result: &Value<'_>) -> (Option<usize>, Option<String>) {
-    match result.get("errors") {
-        Some(errors @ Value::List(list)) if !list.is_empty() => (Some(list.len()), Some(errors.json())),
-        _ if result.get("data").is_some() => (Some(0), None),
-        _ => (None, None),
-    }
 }
 
 /// The entry for fuzzing.

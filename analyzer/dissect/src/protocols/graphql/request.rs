@@ -1,6 +1,7 @@
 //! Where a request says what it asks (GraphQL over HTTP "Request"): a body of JSON or of GraphQL, parameters of
 //! the query, or the first part of an upload.
 
+use super::multipart::Parts;
 use crate::protocols::http::{Exchange, parameter};
 use crate::protocols::json;
 use crate::protocols::value::Value;
@@ -24,17 +25,23 @@ pub struct Asked<'a> {
 
 /// What a content type says of a body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Kind {
+pub enum Kind {
+    /// Results as events of a stream.
+    Events,
     /// A document.
     Graphql,
     /// A request, or a list of them.
     Json,
+    /// Results in parts.
+    Mixed,
     /// Files, and a request before them.
     Multipart,
+    /// Anything else.
     Other,
 }
 
-fn kind(content_type: &[u8]) -> Kind {
+/// What that content type says.
+pub fn kind(content_type: &[u8]) -> Kind {
     let end = content_type.iter().position(|&byte| byte == b';').unwrap_or(content_type.len());
     let named = content_type.get(..end).unwrap_or_default().trim_ascii();
     let is = |name: &str| named.eq_ignore_ascii_case(name.as_bytes());
@@ -43,6 +50,8 @@ fn kind(content_type: &[u8]) -> Kind {
         () if is("application/graphql") => Kind::Graphql,
         () if is("application/json") || suffix.eq_ignore_ascii_case(b"+json") => Kind::Json,
         () if is("multipart/form-data") => Kind::Multipart,
+        () if is("multipart/mixed") => Kind::Mixed,
+        () if is("text/event-stream") => Kind::Events,
         () => Kind::Other,
     }
 }
@@ -64,7 +73,7 @@ pub fn asked<'a>(exchange: &Exchange, text: &'a [u8]) -> Vec<Asked<'a>> {
         }
         Kind::Json => of_json(text),
         Kind::Multipart => part(content_type, text, b"operations").map(of_json).unwrap_or_default(),
-        Kind::Other => Vec::new(),
+        Kind::Events | Kind::Mixed | Kind::Other => Vec::new(),
     }
 }
 
@@ -100,7 +109,8 @@ fn of_json(text: &[u8]) -> Vec<Asked<'_>> {
     }
 }
 
-fn of_object(object: Value<'_>) -> Option<Asked<'_>> {
+/// What an object of JSON asks for.
+pub fn of_object(object: Value<'_>) -> Option<Asked<'_>> {
     let mut asked = Asked {
         query_sha256: object.get("extensions").and_then(persisted),
         operation_name: object.get("operationName").and_then(Value::text).map(str::to_owned),
@@ -126,23 +136,9 @@ fn some(value: &Value<'_>) -> Option<String> {
     (*value != Value::Null).then(|| value.json())
 }
 
-/// The content of a form's part of that name (RFC 7578 §4.2), which ends before the next boundary.
+/// The content of a form's part of that name (RFC 7578 §4.2).
 fn part<'a>(content_type: &[u8], form: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
-    let at = memmem::find(&content_type.to_ascii_lowercase(), b"boundary=")? + b"boundary=".len();
-    let boundary = content_type.get(at..)?.split(|&byte| byte == b';').next()?.trim_ascii();
-    let boundary = boundary.strip_prefix(b"\"").and_then(|quoted| quoted.strip_suffix(b"\"")).unwrap_or(boundary);
-    let delimiter = [b"--", boundary].concat();
     let quoted = [b"name=\"", name, b"\""].concat();
-    let mut rest = form;
-    while let Some(begin) = memmem::find(rest, &delimiter) {
-        let part = rest.get(begin + delimiter.len()..)?;
-        let head = memmem::find(part, b"\r\n\r\n")?;
-        let (head, content) = (part.get(..head)?, part.get(head + 4..)?);
-        let end = memmem::find(content, &[b"\r\n", delimiter.as_slice()].concat())?;
-        if memmem::find(head, &quoted).is_some() {
-            return content.get(..end);
-        }
-        rest = content.get(end + 2..)?;
-    }
-    None
+    let mut parts = Parts::of(content_type, form)?;
+    parts.find(|(head, _)| memmem::find(head, &quoted).is_some()).map(|(_, content)| content)
 }

@@ -170,6 +170,48 @@ fn a_coded_result_is_read_whatever_rows_keep() {
     }
 }
 
+/// The response to a query, of that content type.
+fn answered_by(kind: &str, body: &str) -> Vec<Step> {
+    let head = format!("HTTP/1.1 200 OK\r\nContent-Type: {kind}\r\nContent-Length: {}\r\n\r\n", body.len());
+    vec![send("/q", JSON, r#"{"query":"{a}"}"#), server([head.as_bytes(), body.as_bytes()].concat())]
+}
+
+#[test]
+fn results_that_come_in_pieces() {
+    let mixed = "multipart/mixed; boundary=\"-\"; deferSpec=20220824";
+    let part = |json: &str| format!("\r\n---\r\nContent-Type: application/json\r\n\r\n{json}");
+    let first = part(r#"{"data":{"a":1},"hasNext":true}"#);
+    let later = part(r#"{"incremental":[{"data":{},"path":["a"],"errors":[{"message":"x"}]}],"hasNext":false}"#);
+    let enveloped = part(r#"{"payload":{"data":null,"errors":[{"message":"y"}]}}"#);
+    let end = "\r\n-----\r\n";
+    for (name, kind, body, want) in [
+        ("deferred", mixed, [&first, &later, end].concat(), r#"query [a] errors=1 [{"message":"x"}]"#),
+        (
+            "of a subscription",
+            mixed,
+            [&part("{}"), &enveloped, end].concat(),
+            r#"query [a] errors=1 [{"message":"y"}]"#,
+        ),
+        ("without its end", mixed, first.clone(), "query [a]"),
+        (
+            "events",
+            "text/event-stream",
+            ": hi\n\nevent: next\ndata: {\"data\":{\"a\":1}}\n\nevent: complete\n\n".to_owned(),
+            "query [a] errors=0",
+        ),
+        (
+            "events without their end",
+            "text/event-stream",
+            "event: next\ndata: {\"data\":1}\n\n".to_owned(),
+            "query [a]",
+        ),
+    ] {
+        for body_bytes_max in [0, 1 << 20] {
+            assert_eq!(play_with(body_bytes_max, &answered_by(kind, &body)), want, "{name}");
+        }
+    }
+}
+
 #[test]
 fn losses_invent_nothing() {
     let Step::Bytes(_, whole) = send("/q", JSON, r#"{"query":"query Q{a bc}","variables":{"i":12}}"#) else {

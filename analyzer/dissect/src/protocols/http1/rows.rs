@@ -99,7 +99,8 @@ pub struct Rows {
     pipelines: bool,
     /// Whether it was said that nothing can be paired any more.
     order_lost: bool,
-    /// The request that asked for HTTP/2, if it was granted: it is answered there (RFC 7540 §3.2).
+    /// The request that asked for HTTP/2, if it was granted: it is answered there (RFC 7540 §3.2). Of WebSocket, the
+    /// heads of both sides, which say what it is for.
     pub carried: Option<Box<Exchange>>,
 }
 
@@ -194,7 +195,7 @@ impl Rows {
         }
         let Some(open) = self.waiting.front_mut() else { return };
         if done.reason == Some(EndReason::Upgraded) {
-            self.carried = open.asked_for_http2();
+            self.carried = open.carried();
         }
         open.answered(done);
         if open.request_done {
@@ -278,12 +279,16 @@ impl Rows {
 }
 
 impl Open {
-    /// The request alone, if it asks for HTTP/2.
-    fn asked_for_http2(&self) -> Option<Box<Exchange>> {
-        let request = self.exchange.request.as_ref()?;
+    /// What the protocol that follows is told: the request alone, if it asks for HTTP/2; both heads of WebSocket.
+    fn carried(&self) -> Option<Box<Exchange>> {
         let asked = &self.exchange;
-        let mut named = request.headers.get("upgrade")?.split(|&byte| byte == b',').map(<[u8]>::trim_ascii);
-        named.any(|name| name.eq_ignore_ascii_case(b"h2c")).then(|| {
+        let (request, response) = (asked.request.as_ref(), asked.response.as_ref());
+        let names = |message: Option<&Message>, known: &str| {
+            let named = message.and_then(|message| message.headers.get("upgrade")).unwrap_or_default();
+            named.split(|&byte| byte == b',').any(|name| name.trim_ascii().eq_ignore_ascii_case(known.as_bytes()))
+        };
+        let websocket = names(response, "websocket");
+        (websocket || names(request, "h2c")).then(|| {
             Box::new(Exchange {
                 method: asked.method.clone(),
                 scheme: asked.scheme.clone(),
@@ -291,6 +296,7 @@ impl Open {
                 path: asked.path.clone(),
                 query: asked.query.clone(),
                 request: asked.request.clone(),
+                response: asked.response.clone().filter(|_| websocket),
                 ..Exchange::default()
             })
         })

@@ -1,12 +1,13 @@
 //! WebSocket (RFC 6455).
 //!
 //! Enters: what follows an Upgrade on a connection, or a connection joined in the middle at a text nobody would take
-//! for anything else. Leaves: no rows; frames are counted as covered, and what is odd about them, how it was closed
-//! among it, is an anomaly. Refused: nothing.
+//! for anything else. Leaves: rows of GraphQL where texts are of it, and no others; frames are counted as covered, and
+//! what is odd about them, how it was closed among it, is an anomaly. Refused: nothing.
 
 mod over_tcp;
 #[cfg(test)]
 mod tests;
+mod text;
 mod wire;
 
 use super::{Detection, Look, Protocol, Side};
@@ -14,12 +15,12 @@ use super::{Detection, Look, Protocol, Side};
 /// The registry entry.
 pub const PROTOCOL: Protocol = Protocol {
     name: "websocket",
-    cites: "RFC 6455 §5",
+    cites: "RFC 6455 §5, RFC 7692 §7",
     ports: &[],
     over_tcp: true,
     over_udp: false,
     unread_bytes_max: over_tcp::UNREAD_BYTES_MAX,
-    tables: &["anomalies"],
+    tables: &["anomalies", "graphql"],
     detect,
     start: |start| Box::new(over_tcp::OverTcp::new(start)),
 };

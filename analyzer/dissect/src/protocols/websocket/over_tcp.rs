@@ -3,10 +3,13 @@
 //!     Head ──▶ Payload ──its end──▶ Head        Head ──gap, or Payload ──gap past its end──▶ Seeking
 //!     Seeking ──a text at the begin of a segment──▶ Head
 //!
-//! A gap inside a payload is stepped over. Joined in the middle, each side is Seeking.
+//! A gap inside a payload is stepped over. Joined in the middle, each side is Seeking. Texts are put together where
+//! they may be of GraphQL.
 
+use super::text::{Texts, Wanted};
 use super::wire::{self, Head};
-use crate::protocols::{Anomaly, Dissector, End, PerSide, Progress, Side, Sink, Start};
+use crate::protocols::graphql::{self, OverWebsocket};
+use crate::protocols::{Anomaly, Dissector, End, PerSide, Progress, Side, Sink, Start, http};
 
 /// The head and payload of a frame that controls: all that is ever asked to be seen at once.
 pub const UNREAD_BYTES_MAX: usize = 14 + wire::CONTROL_BYTES_MAX as usize;
@@ -14,9 +17,15 @@ pub const UNREAD_BYTES_MAX: usize = 14 + wire::CONTROL_BYTES_MAX as usize;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum State {
     Head,
-    Payload { left: u64 },
+    /// In a payload of which so many bytes are left.
+    Payload {
+        left: u64,
+    },
     Seeking,
 }
+
+/// Protocols that speak GraphQL, by their names in `Sec-WebSocket-Protocol`.
+const GRAPHQL: [&str; 2] = ["graphql-transport-ws", "graphql-ws"];
 
 /// Whether a frame is odd in one way, before it is counted.
 type IsOdd = fn(&Reading, Side, &Head) -> bool;
@@ -46,12 +55,21 @@ struct Reading {
     messages: u64,
     /// Whether a message goes on in a further frame; not known after a loss.
     inside_message: Option<bool>,
+    /// Of the frame that passes: what its payload is masked with, how much of it passed, whether it is of a message,
+    /// and whether of its end.
+    mask: Option<[u8; 4]>,
+    payload_at: u64,
+    carries: bool,
+    last: bool,
     said: u8,
 }
 
 /// One connection.
 pub struct OverTcp {
     sides: PerSide<Reading>,
+    texts: PerSide<Texts>,
+    graphql: OverWebsocket,
+    ended: PerSide<bool>,
 }
 
 impl Dissector for OverTcp {
@@ -64,9 +82,17 @@ impl Dissector for OverTcp {
                 _ if rest.is_empty() => 1,
                 State::Payload { left } => {
                     let size = left.min(rest.len() as u64);
-                    out.stamp(at..at + size as usize);
+                    let stamp = out.stamp(at..at + size as usize);
                     at += size as usize;
+                    let texts = &mut self.texts[from];
+                    if texts.passes() && reading.carries {
+                        let payload = rest.get(..size as usize).unwrap_or_default();
+                        let payload: Vec<u8> = wire::unmask(payload, reading.mask, reading.payload_at).collect();
+                        texts.write(&payload, Some(stamp));
+                    }
+                    reading.payload_at += size;
                     reading.payload(left - size);
+                    self.frame_done(from, out);
                     continue;
                 }
                 State::Seeking if wire::evidence(rest).is_some() => {
@@ -88,9 +114,14 @@ impl Dissector for OverTcp {
 
     fn gap(&mut self, from: Side, unread: &[u8], lost_bytes: u64, out: &mut dyn Sink) {
         out.anomaly(0..unread.len(), Anomaly::with("websocket_gap", format!("{lost_bytes} bytes")));
+        self.texts[from].lose();
+        self.graphql.lose(from);
         let reading = &mut self.sides[from];
         match reading.state {
-            State::Payload { left } if left >= lost_bytes => reading.payload(left - lost_bytes),
+            State::Payload { left } if left >= lost_bytes => {
+                reading.payload_at += lost_bytes;
+                reading.payload(left - lost_bytes);
+            }
             _ => {
                 reading.state = State::Seeking;
                 reading.inside_message = None;
@@ -98,15 +129,33 @@ impl Dissector for OverTcp {
         }
     }
 
-    fn end(&mut self, from: Side, unread: &[u8], _: End, out: &mut dyn Sink) {
+    fn end(&mut self, from: Side, unread: &[u8], how: End, out: &mut dyn Sink) {
         if !unread.is_empty() {
             out.anomaly(0..unread.len(), Anomaly::new("websocket_unfinished"));
         }
         self.sides[from].state = State::Seeking;
+        self.texts[from].lose();
+        self.ended[from] = true;
+        if self.ended[from.other()] {
+            self.graphql.end(how, out);
+        }
+    }
+
+    /// What both sides agreed on says whether texts are worth reading.
+    fn take_over(&mut self, upgrade: Box<http::Exchange>) {
+        let Some(response) = &upgrade.response else { return };
+        let wanted = match response.headers.get("sec-websocket-protocol") {
+            Some(named) if GRAPHQL.iter().any(|known| known.as_bytes() == named.trim_ascii()) => Wanted::All,
+            Some(_) => Wanted::None,
+            None if graphql::names_graphql(upgrade.path.as_deref().unwrap_or_default()) => Wanted::All,
+            None => Wanted::Plain,
+        };
+        self.texts = PerSide { client: Texts::new(wanted), server: Texts::new(wanted) };
+        self.graphql.known = wanted == Wanted::All;
     }
 
     fn held_bytes(&self) -> usize {
-        0
+        self.texts.client.held_bytes() + self.texts.server.held_bytes() + self.graphql.held_bytes()
     }
 }
 
@@ -115,8 +164,35 @@ impl OverTcp {
     pub fn new(start: &Start) -> Self {
         let inside_message = start.from_start.then_some(false);
         let state = if start.from_start { State::Head } else { State::Seeking };
-        let reading = Reading { state, frames: 0, messages: 0, inside_message, said: 0 };
-        Self { sides: PerSide { client: reading, server: reading } }
+        let reading = Reading {
+            state,
+            frames: 0,
+            messages: 0,
+            inside_message,
+            mask: None,
+            payload_at: 0,
+            carries: false,
+            last: false,
+            said: 0,
+        };
+        let texts = || Texts::new(Wanted::Plain);
+        Self {
+            sides: PerSide { client: reading, server: reading },
+            texts: PerSide { client: texts(), server: texts() },
+            graphql: OverWebsocket::default(),
+            ended: PerSide::default(),
+        }
+    }
+
+    /// Where a frame is at its end, and the last of its message, the message is.
+    fn frame_done(&mut self, from: Side, out: &mut dyn Sink) {
+        let reading = &self.sides[from];
+        if reading.state != State::Head || !reading.carries || !reading.last {
+            return;
+        }
+        if let Some((text, stamp)) = self.texts[from].end() {
+            self.graphql.text(from, text, stamp, out);
+        }
     }
 
     /// Takes the head of a frame, with its payload where that is of a close; says how many bytes it took, or how many
@@ -127,7 +203,7 @@ impl OverTcp {
         let whole = head.bytes + if closes { head.payload_bytes as usize } else { 0 };
         let payload = rest.get(head.bytes..whole).ok_or(whole)?;
         let span = at..at + whole;
-        out.stamp(span.clone());
+        let stamp = out.stamp(span.clone());
         let reading = &mut self.sides[from];
         for (bit, (kind, is_odd)) in ODDITIES.into_iter().enumerate() {
             if is_odd(reading, from, &head) && reading.said & 1 << bit == 0 {
@@ -145,7 +221,15 @@ impl OverTcp {
                 );
             }
         } else {
+            (reading.mask, reading.payload_at) = (head.mask, 0);
+            (reading.carries, reading.last) = (head.carries(), head.last);
             reading.payload(head.payload_bytes);
+            match head.opcode {
+                wire::CONTINUATION => self.texts[from].write(&[], Some(stamp)),
+                wire::TEXT | wire::BINARY => self.texts[from].begin(&head, stamp),
+                _ => {}
+            }
+            self.frame_done(from, out);
         }
         Ok(whole)
     }

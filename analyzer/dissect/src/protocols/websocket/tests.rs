@@ -1,3 +1,5 @@
+mod graphql;
+
 use super::*;
 use crate::protocols::testing::{Step, client, cut, drive, server};
 use crate::protocols::{Options, Start, http1};
