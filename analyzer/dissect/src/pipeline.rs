@@ -10,7 +10,7 @@ use crate::limits;
 use crate::plan::{CaptureReport, Input, Plan, Progress, Report, Unit};
 use crate::read::{CaptureReader, ReadError, Stretch, Summary};
 use crate::shard::{Shard, shard_of};
-use crate::table::{CaptureFacts, Lot, PacketRow, TableError, Writer, captures, coverage, hex};
+use crate::table::{CaptureFacts, Lot, PacketRow, TableError, Topics, Writer, captures, coverage, hex};
 use crate::tally::{Stage, Tally};
 use rayon::prelude::*;
 use sha2::{Digest, Sha256};
@@ -56,6 +56,8 @@ struct Run {
     writer: Writer,
     facts: Vec<CaptureFacts>,
     tallies: Vec<Tally>,
+    /// What topics are called whose ids rows have.
+    topics: Topics,
 }
 
 impl Run {
@@ -63,7 +65,14 @@ impl Run {
         let origin = unit.inputs.first().map(|input| input.origin.clone()).unwrap_or_default();
         let writer = Writer::new(&plan.out, origin.node.as_deref());
         let shards = (0..limits::SHARDS).map(|_| Shard::new(plan, &origin)).collect();
-        Self { decoder: Decoder::default(), shards, writer, facts: Vec::new(), tallies: Vec::new() }
+        Self {
+            decoder: Decoder::default(),
+            shards,
+            writer,
+            facts: Vec::new(),
+            tallies: Vec::new(),
+            topics: Topics::default(),
+        }
     }
 
     fn all(mut self, unit: Unit, plan: &Plan, progress: &dyn Progress) -> Result<Report, DissectError> {
@@ -132,7 +141,11 @@ impl Run {
         if !all && rows < limits::ROWS_PER_PASS_MAX && bytes < limits::ROW_BYTES_PER_PASS_MAX {
             return Vec::new();
         }
-        self.shards.iter_mut().flat_map(|shard| shard.desk.rows.take()).collect()
+        let topics = &mut self.topics;
+        self.shards.iter_mut().for_each(|shard| topics.absorb(&mut shard.desk.rows.topics));
+        let mut lots: Vec<_> = self.shards.iter_mut().flat_map(|shard| shard.desk.rows.take()).collect();
+        self.topics.name(&mut lots);
+        lots
     }
 
     /// Closes the tally of the latest capture: what waits for the next one is said so, on both sides.

@@ -23,7 +23,7 @@ const COLUMNS: &[Column] = &[
         .null("the request was not seen, or says none")
         .source(GUIDE)
         .looked_up(),
-    column("topics", TextList, "Topics named in the request, then further ones of the response: names, or ids in base64 where the connection did not show the name; at most 256.")
+    column("topics", TextList, "Topics named in the request, then further ones of the response: names, or ids in base64 where nobody showed the name before the row was written; at most 256.")
         .null("not all of them are known: the request was not read to its end, or is about those its response names, which was not")
         .source(GUIDE),
     column("group_id", Text, "The first group named.").null("none is named").source(GUIDE).looked_up(),

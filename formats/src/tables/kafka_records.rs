@@ -11,10 +11,14 @@ const FORMAT: &str = "Kafka message format";
 
 const COLUMNS: &[Column] = &[
     column("direction", Text, "'produce' or 'fetch'.").source("Kafka protocol guide"),
-    column("topic", Text, "Topic: its name, or its id in base64 where the connection did not show the name.")
-        .null("a gap took it")
-        .source("Kafka protocol guide")
-        .looked_up(),
+    column(
+        "topic",
+        Text,
+        "Topic: its name, or its id in base64 where nobody showed the name before the row was written.",
+    )
+    .null("a gap took it")
+    .source("Kafka protocol guide")
+    .looked_up(),
     column("partition", Int, "Partition.").null("not seen").source("Kafka protocol guide"),
     column("offset", BigInt, "Offset in the partition.").null("produced: the broker gives it").source(FORMAT),
     column("record_ts", Timestamp, "Time of the record: of its creation, or of its arrival where the topic says so.")

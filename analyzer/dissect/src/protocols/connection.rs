@@ -20,6 +20,9 @@ pub trait Output {
 
     /// Something odd; `stamp` says where.
     fn anomaly(&mut self, flow: &Flow, stamp: &Stamp, anomaly: Anomaly);
+
+    /// The name behind the id of a topic of Kafka.
+    fn topic(&mut self, _id: [u8; 16], _name: &str) {}
 }
 
 /// What surrounds a connection while it takes in a chunk.
@@ -83,6 +86,10 @@ impl Sink for Spot<'_> {
         if *self.anomalies <= limits::ANOMALIES_PER_FLOW_MAX {
             self.out.anomaly(self.flow, &stamp, anomaly);
         }
+    }
+
+    fn topic(&mut self, id: [u8; 16], name: &str) {
+        self.out.topic(id, name);
     }
 }
 

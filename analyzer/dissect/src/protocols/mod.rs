@@ -112,6 +112,9 @@ pub trait Sink {
 
     /// Odd traffic at `span` of `unread`. Counts these bytes as covered.
     fn anomaly(&mut self, span: Range<usize>, anomaly: Anomaly);
+
+    /// The name behind the id of a topic of Kafka: rows of any connection may have the id alone.
+    fn topic(&mut self, _id: [u8; 16], _name: &str) {}
 }
 
 /// What detection may look at: the front of one side's unread bytes, or a datagram.

@@ -17,9 +17,11 @@ mod redis;
 mod rows;
 mod schema;
 mod tls;
+mod topics;
 mod writer;
 
 pub use facts::{CaptureFacts, captures, coverage, hex};
 pub use rows::{PacketRow, Rows};
 pub use schema::schema;
+pub use topics::Topics;
 pub use writer::{Lot, TableError, Writer};

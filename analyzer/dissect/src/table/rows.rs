@@ -12,6 +12,7 @@ use super::kafka::{KafkaRecordRows, KafkaRows};
 use super::redis::RedisRows;
 use super::schema::schema;
 use super::tls::TlsRows;
+use super::topics::Topics;
 use super::writer::Lot;
 use crate::decode::{Found, Packet, Transport};
 use crate::flow::{Flow, Way};
@@ -130,6 +131,8 @@ pub struct Rows {
     captures: Vec<String>,
     tables: Tables,
     bytes: usize,
+    /// Names of topics that rows may have by their ids.
+    pub topics: Topics,
 }
 
 /// What a row of any table costs, besides texts and bodies.
@@ -146,6 +149,7 @@ impl Rows {
             captures: Vec::new(),
             tables: Tables::default(),
             bytes: 0,
+            topics: Topics::default(),
         }
     }
 
@@ -295,6 +299,10 @@ impl Output for Rows {
         for (kind, detail) in redaction.told(&trace).chain(redaction.told(&of_messages)) {
             self.anomaly_in("redact", ids, Some(call::start_ns(flow, call)), kind, &detail, None);
         }
+    }
+
+    fn topic(&mut self, id: [u8; 16], name: &str) {
+        self.topics.learn(id, name);
     }
 
     fn anomaly(&mut self, flow: &Flow, stamp: &Stamp, anomaly: Anomaly) {

@@ -3,6 +3,7 @@
 use super::json::{self, Json};
 use super::schema::{self, Message, Role};
 use super::walk::{Event, Scalar, Walk};
+use crate::protocols::Sink;
 use formats::bytes::Reader;
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -21,6 +22,8 @@ const TOPIC_IDS_MAX: usize = 4096;
 pub struct TopicNames {
     names: HashMap<[u8; 16], String>,
     bytes: usize,
+    /// Ids whose names others were not told.
+    untold: Vec<[u8; 16]>,
 }
 
 impl TopicNames {
@@ -39,11 +42,24 @@ impl TopicNames {
         self.bytes
     }
 
+    /// Tells `out` what was learned since the last time.
+    pub fn tell(&mut self, out: &mut dyn Sink) {
+        for id in self.untold.drain(..) {
+            if let Some(name) = self.names.get(&id) {
+                out.topic(id, name);
+            }
+        }
+    }
+
     fn learn(&mut self, id: [u8; 16], name: &str) {
+        if self.get(&id) == Some(name) {
+            return;
+        }
         if self.names.len() < TOPIC_IDS_MAX || self.names.contains_key(&id) {
             let before = self.names.insert(id, name.to_owned());
             self.bytes += name.len() + 64;
             self.bytes -= before.map_or(0, |before| before.len() + 64);
+            self.untold.push(id);
         }
     }
 }

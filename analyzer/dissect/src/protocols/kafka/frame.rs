@@ -182,7 +182,10 @@ impl Frame {
                     input.at += reader.at();
                     return None;
                 }
-                Ok(event) => self.body.event(&event, &mut rows.names),
+                Ok(event) => {
+                    self.body.event(&event, &mut rows.names);
+                    rows.names.tell(out);
+                }
                 Err(Stuck::Wanted(missing)) => {
                     self.walk = Some(walk);
                     let left = rest.len() - reader.at();

@@ -27,6 +27,7 @@ use super::{Detection, Look, Protocol, Side};
 use wire::Probe;
 
 pub use batch::write_headers;
+pub use json::uuid as topic_id;
 
 /// A request, its response, or both.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -67,7 +68,7 @@ pub type Header<'a> = (Option<&'a [u8]>, Option<&'a [u8]>);
 pub struct Record<'a> {
     /// 'produce' or 'fetch'.
     pub direction: &'static str,
-    /// Its topic, or the id of it where the connection did not show the name.
+    /// Its topic, or the id of it where the connection did not show the name: another may.
     pub topic: Option<&'a str>,
     /// Its partition.
     pub partition: Option<i32>,
