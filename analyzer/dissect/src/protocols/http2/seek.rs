@@ -137,7 +137,7 @@ fn weigh(frame: &Frame, payload: &[u8]) -> Weight {
             None => Weight::Wanted,
         },
         kind::SETTINGS if frame.length > 0 => match whole {
-            Some(payload) if wire::settings(payload).all(known_setting) => Weight::Enough(None),
+            Some(payload) if known_settings(wire::settings(payload)) => Weight::Enough(None),
             Some(_) => Weight::None,
             None => Weight::Wanted,
         },
@@ -161,13 +161,25 @@ fn block(part: Option<&[u8]>, whole: bool, sender: Option<Side>) -> Weight {
     Weight::So(if outline.named || outline.response { 6 } else { 4 })
 }
 
-/// Whether a setting is registered and has a value it may have (§6.5.2, RFC 8701 for those meant to be ignored).
-fn known_setting((id, value): (u16, u32)) -> bool {
-    match id {
-        2 | 8 | 9 => value <= 1,
-        4 => value <= 0x7fff_ffff,
-        5 => (wire::FRAME_BYTES_DEFAULT..1 << 24).contains(&value),
-        1 | 3 | 6 => true,
-        _ => id & 0x0f0f == 0x0a0a,
+/// Whether these are settings: registered ones have values they may have (§6.5.2), and others, which anybody may add
+/// (§6.5.2, RFC 8701), are fewer: gRPC sends 0xfe03.
+fn known_settings(settings: impl Iterator<Item = (u16, u32)>) -> bool {
+    let (mut known, mut others) = (0, 0);
+    for (id, value) in settings {
+        let valid = match id {
+            2 | 8 | 9 => value <= 1,
+            4 => value <= 0x7fff_ffff,
+            5 => (wire::FRAME_BYTES_DEFAULT..1 << 24).contains(&value),
+            1 | 3 | 6 => true,
+            _ => {
+                others += 1;
+                continue;
+            }
+        };
+        if !valid {
+            return false;
+        }
+        known += 1;
     }
+    known > others
 }

@@ -16,6 +16,8 @@ fn detects() {
         ("HTTP/1", b"PRI * HTTP/1.1\r\n".to_vec(), Detection::No),
         ("settings", settings(&[(3, 100)]), either),
         ("the begin of settings", settings(&[(3, 100)])[..10].to_vec(), Detection::More),
+        ("settings, one of them of gRPC", settings(&[(4, 1 << 22), (5, 1 << 22), (0xfe03, 1)]), either),
+        ("settings of which one cannot be", settings(&[(4, 1 << 22), (5, 1), (3, 1)]), Detection::No),
         ("settings nobody has", settings(&[(0x103, 100)]), Detection::No),
         ("no settings", settings(&[]), either),
         ("a request", headers(END, 5, &[0x82, 0x87, 0xbe]), asks),
