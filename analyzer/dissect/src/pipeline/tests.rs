@@ -122,30 +122,55 @@ fn a_connection_is_one_where_its_directions_are_tagged_differently() {
     assert_eq!(rows(&seen_twice), (2, 2));
 }
 
+/// A segment of a connection to port 80: who sends it, where it stands, what it acknowledges, and whether it ends there.
+fn segment((from, to): ([u8; 4], [u8; 4]), asks: bool, (seq, ack): (u32, u32), flag: char, payload: &[u8]) -> Vec<u8> {
+    let ports = if asks { (4000, 80) } else { (80, 4000) };
+    let tcp = PacketBuilder::ethernet2([1; 6], [2; 6]).ipv4(from, to, 9).tcp(ports.0, ports.1, seq, 999);
+    let tcp = match flag {
+        'S' => tcp.syn(),
+        'F' => tcp.fin(),
+        _ => tcp,
+    };
+    let tcp = if ack > 0 { tcp.ack(ack) } else { tcp };
+    let mut bytes = Vec::new();
+    tcp.write(&mut bytes, payload).unwrap();
+    bytes
+}
+
 #[test]
 fn a_side_that_ends_before_anything_tells_what_it_speaks_has_ended() {
     // Joined in the middle and over at once: what waits for segments sent before it is handed on at the end.
-    let frame = |ends: ([u8; 4], [u8; 4]), ports: (u16, u16), (seq, ack), fin: bool, payload: &[u8]| {
-        let tcp = PacketBuilder::ethernet2([1; 6], [2; 6]).ipv4(ends.0, ends.1, 9).tcp(ports.0, ports.1, seq, 999);
-        let tcp = if fin { tcp.ack(ack).fin() } else { tcp.ack(ack) };
-        let mut bytes = Vec::new();
-        tcp.write(&mut bytes, payload).unwrap();
-        bytes
-    };
     let request = b"GET / HTTP/1.1\r\nHost: h\r\n\r\n";
     let behind = 11 + request.len() as u32;
     for (client, server) in [(CLIENT, SERVER), (SERVER, CLIENT)] {
-        let (asks, answers) = (((client, server), (4000, 80)), ((server, client), (80, 4000)));
         let frames = [
-            frame(asks.0, asks.1, (11, 51), false, request),
-            frame(answers.0, answers.1, (51, behind), true, b""),
-            frame(asks.0, asks.1, (behind, 52), true, b""),
+            segment((client, server), true, (11, 51), ' ', request),
+            segment((server, client), false, (51, behind), 'F', b""),
+            segment((client, server), true, (behind, 52), 'F', b""),
         ];
         let out = tempfile::tempdir().unwrap();
         let report = dissect_bytes(capture(&frames), out.path(), 1);
         let rows: BTreeMap<_, _> = report.rows.into_iter().collect();
         assert_eq!((rows["flows"], rows["http"]), (1, 1));
     }
+}
+
+#[test]
+fn what_a_proxy_puts_in_front_takes_no_request_along() {
+    let request =
+        b"PROXY TCP4 1.2.3.4 5.6.7.8 9 80\r\nGET /a HTTP/1.1\r\nHost: h\r\n\r\nGET /b HTTP/1.1\r\nHost: h\r\n\r\n";
+    let answers = b"HTTP/1.1 204 No Content\r\n\r\nHTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n";
+    let (asks, behind) = ((CLIENT, SERVER), 11 + request.len() as u32);
+    let frames = [
+        segment(asks, true, (10, 0), 'S', b""),
+        segment((SERVER, CLIENT), false, (50, 11), 'S', b""),
+        segment(asks, true, (11, 51), ' ', request),
+        segment((SERVER, CLIENT), false, (51, behind), ' ', answers),
+    ];
+    let out = tempfile::tempdir().unwrap();
+    let report = dissect_bytes(capture(&frames), out.path(), 1);
+    assert_eq!(texts(&report, "http", "path"), [Some("/a".to_owned()), Some("/b".to_owned())]);
+    assert_eq!(texts(&report, "http", "pair"), vec![Some("complete".to_owned()); 2]);
 }
 
 /// How often and where frames were seen: interface, and `epb_flags`.

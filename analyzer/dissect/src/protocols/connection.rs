@@ -6,7 +6,9 @@
 //! middle is found. What is not recognised is counted and let go.
 
 use super::unread::{Mark, Unread};
-use super::{Anomaly, Call, Detection, Dissector, End, Look, Options, Protocol, Row, Side, Sink, Stamp, Start, http};
+use super::{
+    Anomaly, Call, Detection, Dissector, End, Look, Options, Protocol, Row, Side, Sink, Stamp, Start, http, proxy,
+};
 use crate::flow::{Flow, PerWay, Way};
 use crate::limits;
 use crate::stream::Chunk;
@@ -185,6 +187,22 @@ impl Connection {
                 return at;
             }
             let State::Speaking { protocol, .. } = self.state else {
+                // Nothing was said before what a proxy says of the connection, and what follows begins it.
+                if self.unread[way].at == 0 {
+                    match proxy::front(rest) {
+                        proxy::Front::Whole(bytes) => {
+                            self.unread[way].consume(bytes);
+                            cx.tally.add(Stage::Protocol, "proxy header", 0, bytes as u64);
+                            at += bytes;
+                            continue;
+                        }
+                        proxy::Front::Part => {
+                            self.unread[way].wanted = rest.len() + 1;
+                            return at;
+                        }
+                        proxy::Front::Other => {}
+                    }
+                }
                 match self.look(way, rest, false, cx) {
                     found @ (Found::Nothing | Found::Perhaps) => {
                         let older = self.older(way, rest, found, cx);

@@ -18,6 +18,7 @@ pub mod http1;
 pub mod http2;
 pub mod json;
 pub mod kafka;
+mod proxy;
 pub mod redis;
 mod row;
 #[cfg(test)]

@@ -82,6 +82,7 @@ fn tls_is_found_behind_what_was_said_before() {
     let text = |side, text: &str| (side, text.as_bytes().to_vec());
     for (name, before) in [
         ("nothing", vec![]),
+        ("who asked a proxy", vec![text(Client, "PROXY TCP4 1.2.3.4 5.6.7.8 9 443\r\n")]),
         ("SMTP", vec![text(Server, "220 mx ESMTP\r\n"), text(Client, "STARTTLS\r\n"), text(Server, "220 go\r\n")]),
         (
             "XMPP, which has no line ends",
