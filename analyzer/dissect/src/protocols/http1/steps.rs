@@ -90,6 +90,10 @@ impl OverTcp {
         reading.odds = head.odds;
         reading.joined = true;
         reading.body = Body::of(&fields, self.options.body_bytes_max, head.codings);
+        if part == Some(EndReason::Gap) {
+            // What was lost of the head may have told of a body.
+            reading.body.doubt();
+        }
         let extent = match head.line {
             StartLine::Request { method, target, version } => {
                 let exchange = request(method, target, Exchange { version, ..Exchange::default() }, fields);

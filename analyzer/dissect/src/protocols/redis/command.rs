@@ -193,7 +193,9 @@ impl Command {
         if left_out > 0 {
             texts.push(format!("…({left_out} more)"));
         }
-        Self { name: Some(name), key, args: Some(texts), effect }
+        // A subcommand that was not seen leaves the command unknown.
+        let unseen = container.is_some() && sub.is_none() && is_unseen(args.first().copied(), left_out);
+        Self { name: Some(name).filter(|_| !unseen), key, args: Some(texts), effect }
     }
 
     /// Of a line: words as redis-cli would split them. `None` for an empty line.

@@ -147,3 +147,23 @@ fn joined_in_the_middle() {
         joined,
     );
 }
+
+#[test]
+fn a_head_that_was_not_seen_whole_tells_of_no_body() {
+    let lengths = |steps: &[Step]| {
+        play_from(true, steps, |_, row| {
+            let Row::Http(exchange) = row else { panic!("{row:?}") };
+            let length = |message: Option<&crate::protocols::http::Message>| {
+                message.map_or("-".into(), |seen| match seen.doubtful {
+                    true => "?".to_owned(),
+                    false => seen.body_bytes.to_string(),
+                })
+            };
+            format!("{} {}", length(exchange.request.as_ref()), length(exchange.response.as_ref()))
+        })
+    };
+    let half = "HTTP/1.1 200 OK\r\nServer: s\r\nContent-Le";
+    let gap = Step::Gap(Side::Server, 300);
+    assert_eq!(lengths(&[get("1"), server(half), gap.clone(), get("2"), server(OK)]), ["!http1_gap", "0 ?", "0 2"]);
+    assert_eq!(lengths(&[get("1"), server("HTTP/1.1 200 "), gap]), ["!http1_gap", "0 ?"]);
+}

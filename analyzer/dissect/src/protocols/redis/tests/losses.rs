@@ -118,6 +118,11 @@ fn losses() {
                 r#"!redis_gap, ? > bulk_string "b" response_only damaged, CLIENT REPLY ["SK…(4 bytes)"] cut damaged, GET key=a ["a"] cut, GET key=b ["b"] cut"#,
             ),
             (
+                "inside a subcommand",
+                vec![client("*2\r\n$6\r\nCONFIG\r\n$9\r\nRESET"), lost(asking, 6), server("+OK\r\n")],
+                r#"!redis_gap, ? ["(redacted)"] > simple_string "OK" damaged"#,
+            ),
+            (
                 "past an argument",
                 vec![
                     client("*3\r\n$3\r\nSET\r\n$1\r\na\r\n$4\r\nb"),
