@@ -4,6 +4,7 @@ use super::*;
 use crate::protocols::http::{Exchange, Message};
 use crate::protocols::{Call, Dissector as _, End, Pair, Row, Side};
 use flate2::{Compress, Compression, FlushCompress};
+use proptest::prelude::*;
 
 fn render(call: &Call, row: Row<'_>) -> String {
     let Row::Graphql(operation) = row else { panic!("{row:?}") };
@@ -177,4 +178,13 @@ fn compressed_texts_are_inflated_with_what_came_before() {
     let bomb = [&[0xc1, 126][..], &(bomb.len() as u16).to_be_bytes(), &bomb].concat();
     let steps = [asks(SUBSCRIBE), server(bomb), server(compressed(&[NEXT, COMPLETE]).concat())];
     assert_eq!(play(Some("graphql-ws"), &steps), "complete subscription S [tick] errors=0 timed");
+}
+
+proptest! {
+    #[test]
+    fn hostile_messages_are_read(frames in prop::collection::vec((any::<u8>(), prop::collection::vec(any::<u8>(), 0..100)), 0..20), size in 1usize..40) {
+        let bytes: Vec<u8> = frames.iter().flat_map(|(first, payload)| plain(first & 0xc2, payload)).collect();
+        let steps = [asks(SUBSCRIBE), server(&bytes), says(NEXT)];
+        prop_assert_eq!(play(Some("graphql-ws"), &cut(&steps, size)), play(Some("graphql-ws"), &steps));
+    }
 }
