@@ -31,6 +31,12 @@ pub fn link(walk: &mut Walk<'_>, link: LinkType) -> Turn {
         100 => Turn::Next(Layer::Llc),
         // OpenBSD's IPsec interface: family in the order of some machine, SPI, flags.
         109 => family(walk, u32_at(rest, 0), 12),
+        // IP over Fibre Channel (RFC 2625 §3): two addresses of eight bytes.
+        122 => {
+            walk.skip(16);
+            Turn::Next(Layer::Llc)
+        }
+        123 => sun_atm(walk),
         // Packet filter logs: the header says its own length, rounded up; the address family follows.
         117 => match rest {
             [length, family, ..] => {
@@ -42,14 +48,25 @@ pub fn link(walk: &mut Walk<'_>, link: LinkType) -> Turn {
         12 | 14 | 101 | 228 | 229 => Turn::Next(Layer::Ip),
         // Cisco HDLC: address, control, EtherType; 0x8035 is its keep-alive.
         104 => after(walk, 2),
+        205 => after(walk, 3),
         // Frame relay (RFC 2427): two or more address bytes, control 3, then NLPID or EtherType.
         107 => frame_relay(walk),
+        206 => {
+            walk.skip(1);
+            frame_relay(walk)
+        }
         105 | 119 | 127 | 163 => Turn::Refused("802.11"),
         113 => cooked(walk, 14, 16),
         276 => cooked(walk, 0, 20),
         192 => ppi(walk),
         219 => Turn::Next(Layer::Mpls),
         239 => nflog(walk),
+        // Hilscher's analyzers put four bytes in front of Ethernet, and may keep its preamble.
+        240 | 241 => {
+            walk.skip(if link.0 == 240 { 4 } else { 12 });
+            Turn::Next(Layer::Ethernet)
+        }
+        258 => pktap(walk),
         _ => Turn::Refused("unsupported link type"),
     }
 }
@@ -289,6 +306,32 @@ fn frame_relay(walk: &mut Walk<'_>) -> Turn {
         [_, _, ..] => after(walk, 0),
         _ => CUT,
     }
+}
+
+/// Of SunATM: direction and kind, path and channel; LAN emulation has two bytes more before its Ethernet.
+fn sun_atm(walk: &mut Walk<'_>) -> Turn {
+    match walk.take::<4>() {
+        None => CUT,
+        Some([kind, ..]) if kind & 0x0f == 1 => {
+            walk.skip(2);
+            Turn::Next(Layer::Ethernet)
+        }
+        Some([kind, ..]) if kind & 0x0f == 2 => Turn::Next(Layer::Llc),
+        Some(_) => Turn::Refused("not ip: atm"),
+    }
+}
+
+/// Of macOS: a header that says its length, and the link type of the packet behind it.
+fn pktap(walk: &mut Walk<'_>) -> Turn {
+    let Some([l0, l1, l2, l3, _, _, _, _, link_low, link_high, 0, 0]) = walk.rest().first_chunk::<12>().copied() else {
+        return if walk.rest().len() < 12 { CUT } else { Turn::Refused("unsupported link type") };
+    };
+    let link = u16::from_le_bytes([link_low, link_high]);
+    if link == 258 {
+        return Turn::Refused("unsupported link type");
+    }
+    walk.skip(u32::from_le_bytes([l0, l1, l2, l3]) as usize);
+    Turn::Next(Layer::Link(LinkType(link)))
 }
 
 /// Per-packet information: a header of its own length, then what its link type says.

@@ -26,7 +26,8 @@ pub mod fuzz {
     /// Decodes hostile bytes; the first picks the link type.
     pub fn fuzz_decode(data: &[u8]) {
         let Some((&kind, bytes)) = data.split_first() else { return };
-        const LINKS: [u16; 14] = [1, 0, 101, 113, 276, 9, 50, 104, 107, 108, 192, 219, 228, 239];
+        const LINKS: [u16; 19] =
+            [1, 0, 101, 113, 276, 9, 50, 104, 107, 108, 192, 219, 228, 239, 122, 123, 206, 241, 258];
         let link = LinkType(LINKS[kind as usize % LINKS.len()]);
         let (mut stretch, mut decoder) =
             (Stretch { bytes: bytes.to_vec(), ..Stretch::default() }, super::Decoder::default());

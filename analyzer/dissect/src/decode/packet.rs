@@ -37,6 +37,8 @@ pub enum Tunnel {
     /// No tunnel.
     #[default]
     None,
+    /// AYIYA (draft-massar-v6ops-ayiya-02).
+    Ayiya,
     /// ERSPAN (draft-foschiano-erspan-03). Its session is a point of capture, not a network.
     Erspan,
     /// Geneve network identifier (RFC 8926 §3.4).
@@ -49,8 +51,12 @@ pub enum Tunnel {
     IpIp,
     /// L2TP version 2 (RFC 2661). Tunnel and session differ by direction.
     L2tp,
+    /// Labels over IP or UDP (RFC 4023, 7510).
+    Mpls,
     /// IPv6 over UDP (RFC 4380).
     Teredo,
+    /// TZSP: frames as a sensor or switch mirrors them. As of ERSPAN, no network of its own.
+    Tzsp,
     /// VXLAN network identifier (RFC 7348 §5), also of its generic form.
     Vxlan(u32),
 }

@@ -130,7 +130,8 @@ fn packet(
     let from = Endpoint { ip: walk.source, port: from };
     let to = Endpoint { ip: walk.destination, port: to };
     // A mirrored frame is tagged or not by the direction it was mirrored in: no network of its own.
-    let vlan = if walk.tunnel == Tunnel::Erspan { 0 } else { walk.vlan };
+    let mirrored = matches!(walk.tunnel, Tunnel::Erspan | Tunnel::Tzsp);
+    let vlan = if mirrored { 0 } else { walk.vlan };
     let (key, from_low) = FlowKey::new(from, to, protocol, walk.ip_version, vlan, walk.tunnel);
     let payload_bytes = walk.rest().len() as u32;
     Packet {

@@ -8,11 +8,12 @@ const CUT: Turn = Turn::Refused("cut in a tunnel header");
 /// What an IP protocol carries, where it is a tunnel.
 pub fn over_ip(walk: &mut Walk<'_>, protocol: u8) -> Option<Turn> {
     match protocol {
-        // IP in IP, IPv6 in IP (RFC 2003, 2473, 4213).
-        4 | 41 => Some(enter(walk, Tunnel::IpIp, 0, Layer::Ip)),
+        // IP in IP, IPv6 in IP (RFC 2003, 2473, 4213); 94 is how it was called before.
+        4 | 41 | 94 => Some(enter(walk, Tunnel::IpIp, 0, Layer::Ip)),
         47 => gre(walk),
         // EtherIP (RFC 3378): two bytes of version.
         97 => Some(enter(walk, Tunnel::IpIp, 2, Layer::Ethernet)),
+        137 => Some(enter(walk, Tunnel::Mpls, 0, Layer::Mpls)),
         _ => None,
     }
 }
@@ -53,6 +54,14 @@ pub fn over_udp(walk: &mut Walk<'_>, ports: (u16, u16)) -> Option<Turn> {
         1701 => l2tp(walk),
         2152 => gtp(walk),
         3544 => teredo(walk),
+        5072 => ayiya(walk),
+        6635 => {
+            // A stack that ends, and IP behind it.
+            let bottom = rest.chunks_exact(4).position(|label| label.get(2).is_some_and(|byte| byte & 1 == 1))?;
+            let inner = rest.get(bottom * 4 + 4)? >> 4;
+            matches!(inner, 4 | 6).then(|| enter(walk, Tunnel::Mpls, 0, Layer::Mpls))
+        }
+        37008 => tzsp(walk),
         _ => None,
     })
 }
@@ -85,6 +94,11 @@ fn gre(walk: &mut Walk<'_>) -> Option<Turn> {
         0x22eb => {
             let platform = rest.get(header_bytes + 11).is_some_and(|byte| byte & 1 == 1);
             enter(walk, Tunnel::Erspan, header_bytes + if platform { 20 } else { 12 }, Layer::Ethernet)
+        }
+        // WCCP: IP, in its second version behind four bytes.
+        0x883e => {
+            let behind = rest.get(header_bytes).is_some_and(|byte| !matches!(byte >> 4, 4 | 6));
+            enter(walk, Tunnel::Gre, header_bytes + if behind { 4 } else { 0 }, Layer::Ip)
         }
         kind => enter(walk, Tunnel::Gre, header_bytes, Layer::EtherType(kind)),
     })
@@ -139,4 +153,31 @@ fn teredo(walk: &mut Walk<'_>) -> Option<Turn> {
     let whole = 40 + usize::from(u16_at(rest, at + 4)?);
     let fits = rest.len() - at == whole || walk.cut_bytes > 0;
     (rest.get(at)? >> 4 == 6 && fits).then(|| enter(walk, Tunnel::Teredo, at, Layer::Ip))
+}
+
+/// AYIYA (draft-massar-v6ops-ayiya-02 §3): lengths of identity and signature, an operation, what comes next, a time.
+fn ayiya(walk: &mut Walk<'_>) -> Option<Turn> {
+    const FORWARD: u8 = 1;
+    let [identity, signature, operation, next, ..] = *walk.rest() else { return None };
+    let header_bytes = 8 + (1 << (identity >> 4)) + usize::from(signature >> 4) * 4;
+    let version = walk.rest().get(header_bytes)? >> 4;
+    let ip = matches!((next, version), (4, 4) | (41, 6)) && operation & 0x0f == FORWARD;
+    ip.then(|| enter(walk, Tunnel::Ayiya, header_bytes, Layer::Ip))
+}
+
+/// TZSP: version, type, link, then tags until one says that the frame follows.
+fn tzsp(walk: &mut Walk<'_>) -> Option<Turn> {
+    const PADDING: u8 = 0;
+    const END: u8 = 1;
+    let rest = walk.rest();
+    // Version 1, a received or sent frame, of Ethernet.
+    let [1, 0 | 1, 0, 1, ..] = *rest else { return None };
+    let mut at = 4;
+    loop {
+        match *rest.get(at)? {
+            PADDING => at += 1,
+            END => return Some(enter(walk, Tunnel::Tzsp, at + 1, Layer::Ethernet)),
+            _ => at += 2 + usize::from(*rest.get(at + 1)?),
+        }
+    }
 }

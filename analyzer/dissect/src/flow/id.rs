@@ -22,6 +22,9 @@ pub fn flow_id(key: &FlowKey, start_ns: i64, reuse: u64) -> i64 {
         Tunnel::Vxlan(vni) => (6, vni),
         Tunnel::L2tp => (7, 0),
         Tunnel::Teredo => (8, 0),
+        Tunnel::Ayiya => (9, 0),
+        Tunnel::Mpls => (10, 0),
+        Tunnel::Tzsp => (11, 0),
     };
     let mut hash = Sha256::new();
     for end in [&key.low, &key.high] {

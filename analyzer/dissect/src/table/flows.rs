@@ -160,6 +160,9 @@ fn tunnel(tunnel: Tunnel) -> Option<String> {
         Tunnel::IpIp => "ipip".into(),
         Tunnel::L2tp => "l2tp".into(),
         Tunnel::Teredo => "teredo".into(),
+        Tunnel::Ayiya => "ayiya".into(),
+        Tunnel::Mpls => "mpls".into(),
+        Tunnel::Tzsp => "tzsp".into(),
         Tunnel::Vxlan(vni) => format!("vxlan:{vni}"),
     })
 }
