@@ -31,6 +31,13 @@ pub struct PerSide<T> {
     pub server: T,
 }
 
+impl<T> PerSide<T> {
+    /// What was one's becomes the other's.
+    pub fn swap(&mut self) {
+        std::mem::swap(&mut self.client, &mut self.server);
+    }
+}
+
 impl<T> Index<Side> for PerSide<T> {
     type Output = T;
     fn index(&self, side: Side) -> &T {

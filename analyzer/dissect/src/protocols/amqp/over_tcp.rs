@@ -180,6 +180,7 @@ impl OverTcp {
         } else {
             self.sides_known = true;
             self.swapped = true;
+            self.rows.swap_sides();
         }
     }
 

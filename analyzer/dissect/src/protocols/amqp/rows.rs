@@ -221,6 +221,20 @@ impl Rows {
         }
     }
 
+    /// The sides turned out to be the other way round: what was taken from one came from the other. That is little, for
+    /// most methods only one side sends.
+    pub fn swap_sides(&mut self) {
+        self.ended.swap();
+        self.waiting.swap_sides();
+        for channel in self.channels.values_mut() {
+            channel.contents.swap();
+            channel.stray_said.swap();
+            for content in [&mut channel.contents.client, &mut channel.contents.server].into_iter().flatten() {
+                content.message.sender = content.message.sender.other();
+            }
+        }
+    }
+
     /// This side ended; answers may still come from the other.
     pub fn end(&mut self, from: Side, how: End, out: &mut dyn Sink) {
         let channels: Vec<u16> = self.channels.keys().copied().collect();

@@ -527,6 +527,17 @@ fn the_sides_may_be_the_other_way_round() {
     let steps = vec![client(deliver(1, "x", 1, "m")), server(ack(1, 1, 0))];
     assert_eq!(play(false, &steps), "basic.deliver @x /k #1 m/1 <ack> complete, basic.ack #1 complete");
     assert!(play(true, &steps).starts_with("!amqp_wrong_sender, "));
+
+    // The one that was taken for the client asks, begins content and ends, before the other tells who it is.
+    let asked = [close(1, 20, 406, [50, 10]), header(2, 2)].concat();
+    let tells = [consume(1, "q", "x", 0), call(1, 20, 41, &[])].concat();
+    let steps = [client(&asked), Step::End(Side::Client, End::Closed), server(&tells)];
+    let want = "!amqp_content_unfinished, basic /2 cut, channel.close 406 WHY complete, channel.close-ok complete, \
+                basic.consume :q @x cut";
+    assert_eq!(play(false, &steps), want);
+    let steps = [client(&asked), server(&tells), client(frame(3, 2, b"hi"))];
+    let want = "channel.close 406 WHY complete, channel.close-ok complete, basic.consume :q @x cut, basic hi/2 cut";
+    assert_eq!(play(false, &steps), want);
 }
 
 #[test]

@@ -122,6 +122,27 @@ impl Waiting {
         before
     }
 
+    /// The sides turned out to be the other way round. Only requests may wait by then: publishes and deliveries tell.
+    pub fn swap_sides(&mut self) {
+        let swapped = |key: Key| {
+            let awaits = match key.awaits {
+                Awaits::ReplyOfServer => Awaits::ReplyOfClient,
+                Awaits::ReplyOfClient => Awaits::ReplyOfServer,
+                other => other,
+            };
+            Key { awaits, ..key }
+        };
+        self.entries = std::mem::take(&mut self.entries)
+            .into_iter()
+            .map(|(key, mut entry)| {
+                entry.message.sender = entry.message.sender.other();
+                entry.lost.swap();
+                (swapped(key), entry)
+            })
+            .collect();
+        self.arrivals.iter_mut().for_each(|(_, key)| *key = swapped(*key));
+    }
+
     /// A number for the next request: they are answered in order.
     pub fn next_number(&self) -> u64 {
         self.next
