@@ -1,5 +1,6 @@
 //! One capture, a stretch at a time.
 
+use super::erf::{self, Content};
 use super::pcap::{self, Header};
 use super::pcapng::{self, Block, Section};
 use super::snoop;
@@ -40,7 +41,7 @@ pub enum ReadError {
     },
     /// It is something else.
     #[error(
-        "{name} begins with {magic:#010x}, {}; pcap, pcapng and snoop are read, plain or with gzip, zstd or lz4",
+        "{name} begins with {magic:#010x}, {}; pcap, pcapng, snoop and ERF are read, plain or with gzip, zstd or lz4",
         known_as(*magic)
     )]
     UnknownMagic {
@@ -81,6 +82,7 @@ enum Format {
     Pcap(Header),
     Pcapng(Section),
     Snoop(snoop::Header),
+    Erf,
 }
 
 /// Reads one capture.
@@ -127,7 +129,12 @@ impl CaptureReader {
         } else if got < pcap::HEADER_BYTES {
             return Err(ReadError::ShortHeader { name, bytes: got });
         } else {
-            return Err(ReadError::UnknownMagic { name, magic });
+            // No format that says what it is: its first records tell, as far as they can be read.
+            let _ = source.by_ref().take((FIRST_BYTES - got) as u64).read_to_end(&mut front);
+            if !erf::is_erf(&front) {
+                return Err(ReadError::UnknownMagic { name, magic });
+            }
+            (Format::Erf, front, 0)
         };
         Ok(Self {
             name,
@@ -268,6 +275,7 @@ impl CaptureReader {
             Format::Pcap(header) => header.resync(rest, self.last_ns),
             Format::Pcapng(section) => section.resync(rest),
             Format::Snoop(header) => header.resync(rest, self.last_ns),
+            Format::Erf => erf::resync_to(rest, self.last_ns),
         };
         // Nothing here: keep the last bytes, which may begin a record, unless nothing follows.
         let keep = if self.at_end { 0 } else { rest.len().min(64) & !3 };
@@ -292,6 +300,24 @@ impl CaptureReader {
                     let link = header.link;
                     self.summary.dropped = self.summary.dropped.max((drops > 0).then_some(drops.into()));
                     Step::Whole((Some(self.frame(&record, link, at)), record.bytes))
+                }
+                Step::Bad(kind, detail) => Step::Bad(kind, detail),
+                Step::Short => Step::Short,
+            },
+            Format::Erf => match erf::record(rest) {
+                Step::Whole(Content::Packet { record, link, interface, lost }) => {
+                    let there = self.summary.interfaces.len();
+                    let missing = (interface as usize + 1).saturating_sub(there);
+                    let new = Interface { link: Some(link), ..Interface::default() };
+                    self.summary.interfaces.extend(std::iter::repeat_n(new, missing));
+                    if lost > 0 {
+                        *self.summary.dropped.get_or_insert(0) += u64::from(lost);
+                    }
+                    Step::Whole((Some(Frame { interface, ..self.frame(&record, link, at) }), record.bytes))
+                }
+                Step::Whole(Content::Other(bytes)) => {
+                    self.summary.skipped_blocks += 1;
+                    Step::Whole((None, bytes))
                 }
                 Step::Bad(kind, detail) => Step::Bad(kind, detail),
                 Step::Short => Step::Short,

@@ -171,3 +171,43 @@ fn snoop_is_read_over_its_padding_and_past_damage() {
     assert_eq!((found, damage), ([0, 2, 3].map(at).to_vec(), vec!["record_too_long"]));
     assert_eq!(read(Box::new(Cursor::new(snoop(&[])))), (vec![], vec![]));
 }
+
+/// Records of Ethernet frames, 1/4 s apart, from interface 1, each after the loss of a packet.
+fn erf(frames: &[Vec<u8>]) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    for (at, frame) in frames.iter().enumerate() {
+        let extension = at == 1;
+        let length = (16 + 8 * usize::from(extension) + 2 + frame.len()).next_multiple_of(8);
+        bytes.extend((1_700_000_000_u64 << 32 | (at as u64) << 30).to_le_bytes());
+        bytes.extend([2 | if extension { 0x80 } else { 0 }, 5]);
+        bytes.extend([length as u16, 1, frame.len() as u16].map(u16::to_be_bytes).as_flattened());
+        bytes.extend(&[3; 8][..8 * usize::from(extension)]);
+        bytes.extend([0, 0]);
+        bytes.extend(frame);
+        bytes.resize(bytes.len().next_multiple_of(8), 0);
+    }
+    bytes
+}
+
+#[test]
+fn erf_is_told_by_its_records() {
+    let frames: Vec<Vec<u8>> = (0..4).map(|at| vec![at; 60 + usize::from(at)]).collect();
+    let capture = erf(&frames);
+    let at = |index: usize| (1_700_000_000_000_000_000 + index as i64 * 250_000_000, frames[index].clone());
+    assert_eq!(read(Box::new(Cursor::new(capture.clone()))), ((0..4).map(at).collect(), vec![]));
+    let (found, damage) = read(Box::new(Cursor::new(capture[..150].to_vec())));
+    assert_eq!((found, damage), (vec![at(0)], vec!["record_cut"]));
+
+    let mut reader = CaptureReader::new("test", Box::new(Cursor::new(capture.clone()))).unwrap();
+    let mut stretch = Stretch::default();
+    while reader.fill(&mut stretch).unwrap() {}
+    let summary = reader.summary();
+    assert_eq!(
+        (summary.dropped, summary.interfaces.len(), summary.interfaces[1].link),
+        (Some(4), 2, Some(LinkType(1)))
+    );
+
+    let mut other = capture;
+    other[4..8].fill(0xff); // No such year.
+    assert!(matches!(CaptureReader::new("test", Box::new(Cursor::new(other))), Err(ReadError::UnknownMagic { .. })));
+}
