@@ -13,14 +13,14 @@ const NO_RESPONSE: &str = "the response was not seen";
 const NO_BODY: &str = "no body, bodies were not asked for, or its codings are not known";
 
 const COLUMNS: &[Column] = &[
-    column("version", Text, "'1.0', '1.1' or '2'; of HTTP/1 what the request says: servers answer 1.0 with 1.1.").null("HTTP/1, and the request was not seen, or cut before it").source("RFC 9112 §2.3, RFC 9110 §6.2"),
+    column("version", Text, "'0.9', '1.0', '1.1' or '2'; of HTTP/1 what the request says: servers answer 1.0 with 1.1.").null("HTTP/1, and the request was not seen, or cut before it").source("RFC 9112 §2.3, RFC 9110 §6.2"),
     column("stream_id", Int, "Stream of HTTP/2.").null("not HTTP/2").source("RFC 9113 §5.1.1"),
     column("method", Text, "Method.").null(NO_PART).source("RFC 9110 §9"),
     column("scheme", Text, "Scheme of an absolute target or of ':scheme'.").null("the request does not say").source("RFC 9110 §4.2"),
     column("host", Text, "Authority: of the target, else the Host field.").null("the request does not say").source("RFC 9110 §7.2").looked_up(),
     column("path", Text, "Path as sent, without the query.").null(NO_PART).source("RFC 9112 §3.2").looked_up(),
     column("query", Text, "Query as sent, without the question mark.").null("the target has none").source("RFC 9110 §4.1"),
-    column("status", Int, "Final status code.").null(NO_RESPONSE).source("RFC 9110 §15").looked_up(),
+    column("status", Int, "Final status code.").null("the response was not seen, or is of HTTP/0.9, which has none").source("RFC 9110 §15").looked_up(),
     column("reason", Text, "Reason phrase.").null("none sent").source("RFC 9112 §4"),
     column("request_headers", Pairs, "Fields of the request; of HTTP/2, those without a column. What the capture did not show of one is NULL in it.").null(NO_REQUEST).source("RFC 9110 §5, RFC 7541"),
     column("response_headers", Pairs, "Fields of the final response; of HTTP/2, those without a column. What the capture did not show of one is NULL in it.").null(NO_RESPONSE).source("RFC 9110 §5, RFC 7541"),

@@ -7,6 +7,8 @@ use std::borrow::Cow;
 /// Version of the protocol (RFC 9110 §2.5).
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Version {
+    /// HTTP/0.9: a line that asks, and a body that answers (RFC 1945 §4.1).
+    V09,
     /// HTTP/1.0.
     V10,
     /// HTTP/1.1.
@@ -20,6 +22,7 @@ impl Version {
     /// As the `http` table has it.
     pub fn name(self) -> &'static str {
         match self {
+            Version::V09 => "0.9",
             Version::V10 => "1.0",
             Version::V11 => "1.1",
             Version::V2 => "2",

@@ -1,8 +1,9 @@
-//! HTTP/1.0 and 1.1 (RFC 9110, RFC 9112).
+//! HTTP/1.0 and 1.1 (RFC 9110, RFC 9112), and the one before them (RFC 1945 §4.1).
 //!
 //! Enters: one connection that began, or is joined at, a message of either side. Leaves: an exchange for each
-//! request with its response, or the half of it that was seen. Refused: HTTP/0.9, which has no heads to know it
-//! by, and HTTP over datagrams (SSDP), which has no connections to pair in.
+//! request with its response, or the half of it that was seen. Refused: HTTP
+//! over datagrams (SSDP), which has no connections to pair in, and answers of HTTP/0.9 alone, which have no heads to
+//! know them by.
 //!
 //! `wire.rs` reads lines, `head.rs` what they mean for a message, `steps.rs` messages, `over_tcp.rs` a connection with
 //! its losses and its end, `rows.rs` pairs; `seek.rs` finds the next message where order was lost, `odd.rs` names what is odd.
@@ -42,6 +43,9 @@ fn detect(look: &Look<'_>) -> Detection {
     }
     if wire::status_begin(bytes).is_ok() {
         return Detection::Yes(Some(Side::Server));
+    }
+    if wire::simple_request(look.bytes).is_some() {
+        return Detection::Yes(Some(Side::Client));
     }
     match wire::start_line(bytes) {
         Ok((line, ..)) if line.kind() == Kind::Request => Detection::Yes(Some(Side::Client)),

@@ -15,7 +15,7 @@
 
 use super::head::Asked;
 use super::wire::Kind;
-use crate::protocols::http::{EndReason, Ended, Exchange, Fields, Message};
+use crate::protocols::http::{EndReason, Ended, Exchange, Fields, Message, Version};
 use crate::protocols::{Anomaly, Call, Sink, Stamp};
 use std::collections::VecDeque;
 
@@ -180,6 +180,21 @@ impl Rows {
         exchange.response = Some(Message { headers: answer.fields, ..Message::default() });
         exchange.interim_statuses = interim;
         open.asked
+    }
+
+    /// Whether the next response answers a request of HTTP/0.9.
+    pub fn awaits_simple(&self) -> bool {
+        let first = self.waiting.front();
+        first.is_some_and(|open| open.answer == Answer::Awaited && open.exchange.version == Some(Version::V09))
+    }
+
+    /// The begin of a response that has no head.
+    pub fn simple_response(&mut self, stamp: Stamp) {
+        if let Some(open) = self.waiting.front_mut() {
+            open.answer = Answer::Begun;
+            open.response = Some(stamp);
+            open.exchange.response = Some(Message::default());
+        }
     }
 
     /// The end of the response that began last.

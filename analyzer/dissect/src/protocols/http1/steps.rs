@@ -6,7 +6,7 @@ use super::over_tcp::{Chunk, HEAD, Input, Next, OverTcp, State};
 use super::rows::{Answered, Done, Missing};
 use super::seek::{self, Edge};
 use super::wire::{self, Kind, NotWhole, StartLine};
-use crate::protocols::http::{Body, EndReason, Exchange, Fields, Message, Target};
+use crate::protocols::http::{Body, Codings, EndReason, Exchange, Fields, Message, Target};
 use crate::protocols::{Anomaly, Side, Sink, Stamp, http2, websocket};
 use std::ops::Range;
 
@@ -37,6 +37,9 @@ impl OverTcp {
     }
 
     fn head(&mut self, from: Side, scanned: usize, damaged: bool, input: &mut Input<'_>, out: &mut dyn Sink) -> Next {
+        if let Some(next) = self.simple(from, input, out) {
+            return next;
+        }
         input.at += wire::empty_lines(input.rest());
         let rest = input.rest();
         let wait = Next::Wait(rest.len() + 1);
@@ -71,6 +74,38 @@ impl OverTcp {
         input.at += end;
         self.message(from, stamp, &head, fields, None, out);
         Next::Again
+    }
+
+    /// Takes a request of HTTP/0.9, which nothing stands before, or begins the response to it. Some servers answer
+    /// with a head all the same.
+    fn simple(&mut self, from: Side, input: &mut Input<'_>, out: &mut dyn Sink) -> Option<Next> {
+        const HEAD_BEGINS: &[u8] = b"HTTP/";
+        let rest = input.rest();
+        if self.asker.is_none()
+            && let Some(started) = wire::simple_request(rest)
+        {
+            let (_, end, _) = started;
+            let (head, fields) = Head::read(started, rest.get(..end).unwrap_or_default());
+            let stamp = out.stamp(input.at..input.at + end);
+            input.at += end;
+            self.message(from, stamp, &head, fields, None, out);
+            return Some(Next::Again);
+        }
+        let front = rest.get(..HEAD_BEGINS.len()).unwrap_or(rest);
+        if self.kind(from) == Kind::Request || !self.rows.awaits_simple() || front == HEAD_BEGINS {
+            return None;
+        }
+        if HEAD_BEGINS.starts_with(front) {
+            return Some(Next::Wait(rest.len() + 1));
+        }
+        let stamp = out.stamp(input.at..input.at);
+        self.rows.simple_response(stamp);
+        let reading = &mut self.sides[from];
+        reading.stamp = Some(stamp);
+        reading.joined = true;
+        reading.body = Body::new(self.options.body_bytes_max, Codings::default());
+        reading.state = State::Body { left: None };
+        Some(Next::Again)
     }
 
     /// Takes in the head of a message, or, with a reason, all that will be seen of it.

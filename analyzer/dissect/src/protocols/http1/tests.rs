@@ -240,7 +240,7 @@ fn detects() {
         ("DESCRIBE rtsp://h/ RTSP/1.0\r\n", Detection::No),
         ("CONNECT {\"verbose\":false}\r\n", Detection::No),
         ("ICY 200 OK\r\n", Detection::No),
-        ("GET /\r\n", Detection::No),
+        ("GET /\r\n", asks),
         ("EHLO example.org\r\n", Detection::No),
         ("*1\r\n$4\r\nPING\r\n", Detection::No),
         ("\x16\x03\x01", Detection::No),

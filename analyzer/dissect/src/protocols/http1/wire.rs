@@ -165,6 +165,17 @@ fn request_line<'a>(line: &'a [u8], odds: &mut Odds) -> Option<StartLine<'a>> {
     Some(StartLine::Request { method, target, version: Some(version) })
 }
 
+/// "GET /path", the whole of a request in HTTP/0.9 (RFC 1945 §5).
+pub fn simple_request(bytes: &[u8]) -> Option<Started<'_>> {
+    let (line, taken, bare) = line(bytes)?;
+    let target = line.strip_prefix(b"GET ")?;
+    let named = target.starts_with(b"/") || target.starts_with(b"http://");
+    let mut odds = Odds::default();
+    odds.add_if(bare, Odd::BareLf);
+    let request = StartLine::Request { method: b"GET", target, version: Some(Version::V09) };
+    (named && target.iter().all(u8::is_ascii_graphic)).then_some((request, taken, odds))
+}
+
 /// Whether a request line whose end is not there has begun to name its version: "HTT" at least, for a shorter
 /// word could be anything, and not in HTTP/2's preface (RFC 9113 §3.4).
 pub fn begins_version(bytes: &[u8]) -> bool {

@@ -207,3 +207,46 @@ fn changes_of_protocol() {
         play,
     );
 }
+
+#[test]
+fn before_there_were_versions() {
+    let bytes = client("GET /a?b\r\n");
+    check(
+        &[
+            (
+                "a line and a body",
+                with_end(vec![bytes.clone(), server("\r\n<p>HTTP/"), server("x")], End::Closed),
+                "GET /a?b complete r=\r\n<p>HTTP/x/11",
+            ),
+            (
+                "a body that begins as a head might",
+                with_end(vec![bytes.clone(), server("HTML")], End::Closed),
+                "GET /a?b complete r=HTML/4",
+            ),
+            ("a head all the same", vec![bytes.clone(), server(OK)], "GET /a?b 200 complete r=hi/2"),
+            ("no answer", with_end(vec![bytes.clone()], End::Closed), "GET /a?b request_only <Closed>"),
+            (
+                "an answer that goes on behind the capture",
+                vec![bytes, server("<p>")],
+                "GET /a?b cut r=<p>/3 <InputEnd>",
+            ),
+            (
+                "a line between other requests",
+                vec![get("1"), client("GET /a\r\n"), server(OK)],
+                "!http1_not_a_message, GET /1 200 complete r=hi/2",
+            ),
+        ],
+        play,
+    );
+    for (bytes, want) in [
+        ("GET /a\r\n", Detection::Yes(Some(Side::Client))),
+        ("GET /a\n", Detection::Yes(Some(Side::Client))),
+        ("GET a\r\n", Detection::No),
+        ("GET /a b\r\n", Detection::No),
+        ("get /a\r\n", Detection::No),
+        ("GET /a", Detection::More),
+    ] {
+        let look = Look { bytes: bytes.as_bytes(), datagram: false, from_port: 1, to_port: 2 };
+        assert_eq!(detect(&look), want, "{bytes}");
+    }
+}
