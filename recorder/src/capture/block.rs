@@ -161,8 +161,14 @@ pub(crate) mod tests {
     /// A block with the given frames, as the kernel lays it out: its header behind the status, and its content.
     /// All have the tag 802.1ad 123 taken out, came in on Ethernet interface 3, and were 9 bytes longer on the wire.
     pub fn block(frames: &[&[u8]]) -> (Vec<u8>, Vec<u8>) {
+        let times = (0..).map(|number| 7_000_000_000 + number);
+        block_at(&times.zip(frames.iter().copied()).collect::<Vec<_>>())
+    }
+
+    /// The same, of frames that were seen at these times [ns since the Unix epoch].
+    pub fn block_at(frames: &[(u64, &[u8])]) -> (Vec<u8>, Vec<u8>) {
         let mut content = vec![0; 16];
-        for (number, frame) in frames.iter().enumerate() {
+        for (number, (time_ns, frame)) in frames.iter().enumerate() {
             let mac = 82u16;
             let next =
                 if number + 1 == frames.len() { 0 } else { (usize::from(mac) + frame.len()).next_multiple_of(16) };
@@ -171,8 +177,8 @@ pub(crate) mod tests {
             let mut put =
                 |at: usize, bytes: &[u8]| content[start + at..start + at + bytes.len()].copy_from_slice(bytes);
             put(0, &(next as u32).to_ne_bytes());
-            put(4, &7u32.to_ne_bytes());
-            put(8, &(number as u32).to_ne_bytes());
+            put(4, &((time_ns / 1_000_000_000) as u32).to_ne_bytes());
+            put(8, &((time_ns % 1_000_000_000) as u32).to_ne_bytes());
             put(12, &(frame.len() as u32).to_ne_bytes());
             put(16, &(frame.len() as u32 + 9).to_ne_bytes());
             put(20, &(libc::TP_STATUS_VLAN_VALID | libc::TP_STATUS_VLAN_TPID_VALID).to_ne_bytes());
@@ -189,7 +195,10 @@ pub(crate) mod tests {
             content.resize(content.len().next_multiple_of(16), 0);
         }
         let first = (super::super::sys::BLOCK_HEADER_BYTES + 16) as u32;
-        ([(frames.len() as u32).to_ne_bytes(), first.to_ne_bytes()].concat(), content)
+        let last_ns = frames.last().map_or(0, |(time_ns, _)| *time_ns);
+        let last = [(last_ns / 1_000_000_000) as u32, (last_ns % 1_000_000_000) as u32];
+        let words = [frames.len() as u32, first, 0, 0, 0, 0, 0, last[0], last[1]];
+        (words.iter().flat_map(|word| word.to_ne_bytes()).collect(), content)
     }
 
     #[test]

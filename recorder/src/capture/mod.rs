@@ -7,18 +7,20 @@
 pub(crate) mod block;
 mod ends;
 mod interfaces;
-mod links;
+pub(crate) mod kernel;
+pub(crate) mod links;
 mod own;
 mod ring;
-mod sys;
+pub(crate) mod sys;
 
 pub use block::{Link, Packet, Packets, fuzz};
 pub use ends::Ends;
 pub use interfaces::{Interface, Interfaces, Numbers, Selection};
+pub use kernel::RingOptions;
 pub use links::Found as FoundLink;
 pub use own::OwnConnections;
-pub use ring::{Ring, RingOptions, Tally};
-pub use sys::{Poll, Ready, Urgency, enter_network, hurry, thread_work};
+pub use ring::{Ring, Tally};
+pub use sys::{Poll, Ready, Urgency, Wait, enter_network, hurry, thread_work};
 
 use std::io;
 

@@ -244,10 +244,20 @@ impl Poll {
         // SAFETY: `fd` is open, and nothing else owns it.
         Ok(Self(unsafe { OwnedFd::from_raw_fd(fd) }))
     }
+}
 
+/// Waits for many sockets at once.
+pub trait Wait: std::fmt::Debug + Send {
     /// Waits for `socket` too, and calls it `token`. With `news_only` it is told of when something more comes, and not
     /// because something is still there.
-    pub fn add(&self, socket: &Socket, token: u64, news_only: bool) -> io::Result<()> {
+    fn add(&self, socket: &Socket, token: u64, news_only: bool) -> io::Result<()>;
+
+    /// Waits until a socket has something to say, or `timeout` is over: tokens, and what they have to say.
+    fn wait(&self, timeout: Duration) -> io::Result<Vec<(u64, Ready)>>;
+}
+
+impl Wait for Poll {
+    fn add(&self, socket: &Socket, token: u64, news_only: bool) -> io::Result<()> {
         let how = libc::EPOLLIN | if news_only { libc::EPOLLET } else { 0 };
         let mut event = libc::epoll_event { events: how.cast_unsigned(), u64: token };
         // SAFETY: the kernel reads `event`, which lives until the call returns.
@@ -255,8 +265,7 @@ impl Poll {
             .map(drop)
     }
 
-    /// Waits until a socket has something to say, or `timeout` is over: tokens, and what they have to say.
-    pub fn wait(&self, timeout: Duration) -> io::Result<Vec<(u64, Ready)>> {
+    fn wait(&self, timeout: Duration) -> io::Result<Vec<(u64, Ready)>> {
         let mut events = [libc::epoll_event { events: 0, u64: 0 }; EVENTS];
         // Rounded up, or the last part of a millisecond is spent in asking again and again.
         let timeout_ms = i32::try_from(timeout.as_micros().div_ceil(1000)).unwrap_or(i32::MAX);

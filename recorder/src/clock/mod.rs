@@ -29,6 +29,11 @@ pub trait Clock: fmt::Debug + Send + Sync {
     /// The moment this is.
     fn now(&self) -> Moment;
 
+    /// The same, of the clock that only goes on.
+    fn steady(&self) -> Duration {
+        self.now().steady
+    }
+
     /// What is known of the time of day, without steps; none if it cannot be asked.
     fn state(&self) -> Option<seal::Clock>;
 }
@@ -54,6 +59,10 @@ impl Clock for SystemClock {
             }
         }
         best.1
+    }
+
+    fn steady(&self) -> Duration {
+        sys::steady()
     }
 
     fn state(&self) -> Option<seal::Clock> {

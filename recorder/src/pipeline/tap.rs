@@ -1,7 +1,8 @@
 //! The front of a recording: everything is open when it leaves here, and nothing runs yet.
 
 use super::{RecordError, Settings};
-use crate::capture::{RingOptions, Selection};
+use crate::capture::{CaptureError, Poll, RingOptions, Selection};
+use crate::clock::SystemClock;
 use crate::filter::Expression;
 use crate::limits;
 use crate::observe::Pulse;
@@ -10,6 +11,7 @@ use crate::schedule::Recording;
 use crate::targets::{Change, Scout};
 use jiff::Timestamp;
 use std::num::NonZero;
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
 
 /// The rings of a window, open, with what reads them and the ends of the channels around it.
@@ -53,7 +55,9 @@ impl Tap {
             buffers.send(Vec::new()).expect("the channel has room for all, and its other end is here");
         }
         let sieve = Sieve::new(window.rate.packets_per_second.map(NonZero::get), scout.follows());
-        let pump = Pump::new((changes, tell_closed), (to_write, to_fill), sieve)?;
+        let rings = Poll::new().map_err(|source| CaptureError::System { action: "wait for several rings", source })?;
+        let waits = (Box::new(rings) as _, Arc::new(SystemClock) as _);
+        let pump = Pump::new((changes, tell_closed), (to_write, to_fill), sieve, waits)?;
         Ok(Self { scout, tell, closed, pump, batches, buffers, pulse })
     }
 }

@@ -116,8 +116,8 @@ impl Filling {
         &self.counts
     }
 
-    /// Ends the batch, and begins the next one in `buffer`.
-    pub fn hand_over(&mut self, interfaces: &Interfaces, buffer: Vec<u8>) -> Batch {
+    /// Ends the batch, `until` then, and begins the next one in `buffer`.
+    pub fn hand_over(&mut self, interfaces: &Interfaces, until: Timestamp, buffer: Vec<u8>) -> Batch {
         let full = std::mem::replace(self, Self::new(buffer));
         Batch {
             blocks: full.blocks,
@@ -125,7 +125,7 @@ impl Filling {
             times_ns: full.times_ns,
             interfaces: interfaces.described().clone(),
             list: interfaces.list(),
-            until: Timestamp::now(),
+            until,
         }
     }
 }

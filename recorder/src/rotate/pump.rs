@@ -6,7 +6,8 @@
 
 use super::batch::{Batch, Filling, Took};
 use super::sieve::Sieve;
-use crate::capture::{CaptureError, Interfaces, Numbers, Poll, Ring, Tally};
+use crate::capture::{CaptureError, Interfaces, Numbers, Ring, Tally, Wait};
+use crate::clock::Clock;
 use crate::limits;
 use crate::targets::Change;
 use formats::pcapng::Target;
@@ -15,13 +16,14 @@ use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, SyncSender};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// Moves packets from rings into batches.
 #[derive(Debug)]
 pub struct Pump {
     stations: Vec<Station>,
-    poll: Poll,
+    rings: Box<dyn Wait>,
+    clock: Arc<dyn Clock>,
     tokens: u64,
     /// Rings that come, and targets that go.
     changes: Receiver<Change>,
@@ -33,8 +35,9 @@ pub struct Pump {
     handed_over: Volume,
     batches: SyncSender<Batch>,
     buffers: Receiver<Vec<u8>>,
-    /// When a batch was last handed over; none before the first, which is empty: it begins the first segment.
-    flushed: Option<Instant>,
+    /// When a batch was last handed over, on the steady clock; none before the first, which is empty: it begins the
+    /// first segment.
+    flushed: Option<Duration>,
     news: Vec<RingNews>,
 }
 
@@ -64,7 +67,7 @@ struct Station {
     /// The greatest part of the ring that was filled since that was last told.
     fill: f64,
     /// Set when its target is gone: by then all that is owed was handed over.
-    ends: Option<Instant>,
+    ends: Option<Duration>,
 }
 
 impl Station {
@@ -88,7 +91,7 @@ impl Station {
     }
 
     /// Whether nothing more is to come of a target that is gone.
-    fn is_over(&mut self, now: Instant) -> Result<bool, CaptureError> {
+    fn is_over(&mut self, now: Duration) -> Result<bool, CaptureError> {
         let Some(ends) = self.ends else { return Ok(false) };
         Ok(self.ring.filled_blocks() == 0 && (now >= ends || self.ring.left_packets()? == 0))
     }
@@ -96,7 +99,7 @@ impl Station {
 
 impl Pump {
     /// Sends what comes from the rings of `changes`, and what `sieve` leaves of it, to `batches`, in buffers from
-    /// `buffers`; tells `closed` of namespaces whose rings were closed.
+    /// `buffers`; tells `closed` of namespaces whose rings were closed. Waits in `rings`, and as `clock` says.
     ///
     /// # Errors
     /// Of the rings that are there from the start.
@@ -104,10 +107,12 @@ impl Pump {
         (changes, closed): (Receiver<Change>, Sender<u64>),
         (batches, buffers): (SyncSender<Batch>, Receiver<Vec<u8>>),
         sieve: Sieve,
+        (rings, clock): (Box<dyn Wait>, Arc<dyn Clock>),
     ) -> Result<Self, CaptureError> {
         let mut pump = Self {
             stations: Vec::new(),
-            poll: Poll::new().map_err(|source| CaptureError::System { action: "wait for several rings", source })?,
+            rings,
+            clock,
             tokens: 0,
             changes,
             closed,
@@ -131,7 +136,7 @@ impl Pump {
     /// # Errors
     /// When the last ring fails and no other will come.
     pub fn turn(&mut self) -> Result<bool, CaptureError> {
-        let is_due = self.flushed.is_none_or(|flushed| flushed.elapsed() >= limits::FLUSH);
+        let is_due = self.flushed.is_none_or(|flushed| self.since(flushed) >= limits::FLUSH);
         if is_due && !self.hand_over()? {
             return Ok(false);
         }
@@ -177,7 +182,7 @@ impl Pump {
                 let ring = *ring;
                 let token = self.tokens;
                 self.tokens += 2;
-                ring.wait_in(&self.poll, token)?;
+                ring.wait_in(self.rings.as_ref(), token)?;
                 let numbers = ring.numbers(target, &mut self.interfaces)?;
                 let (tally, dropped) = (Tally::default(), 0);
                 self.stations.push(Station {
@@ -196,11 +201,15 @@ impl Pump {
                 let gone = self.stations.iter_mut().find(|station| station.numbers.target().netns == netns);
                 if let Some(station) = gone.filter(|station| station.ends.is_none()) {
                     station.ring.shut()?;
-                    station.ends = Some(Instant::now() + 3 * limits::BLOCK_RETIRE);
+                    station.ends = Some(self.clock.steady() + 3 * limits::BLOCK_RETIRE);
                 }
             }
         }
         Ok(())
+    }
+
+    fn since(&self, moment: Duration) -> Duration {
+        self.clock.steady().saturating_sub(moment)
     }
 
     /// How long a block waits for those of other rings.
@@ -211,12 +220,12 @@ impl Pump {
     /// How long to wait for further blocks: until the first that was filled has waited long enough.
     fn patience(&self) -> Duration {
         let since = self.stations.iter().filter_map(|station| station.ring.waits_since()).min();
-        let left = since.map_or(limits::WAIT, |since| self.order_wait().saturating_sub(since.elapsed()));
+        let left = since.map_or(limits::WAIT, |since| self.order_wait().saturating_sub(self.since(since)));
         left.min(limits::WAIT)
     }
 
     fn wait(&mut self, patience: Duration) -> Result<(), CaptureError> {
-        let told = self.poll.wait(patience);
+        let told = self.rings.wait(patience);
         let told = told.map_err(|source| CaptureError::System { action: "wait for packets", source })?;
         for (token, ready) in told {
             let Some(at) = self.stations.iter().position(|station| station.token == token & !1) else { continue };
@@ -231,12 +240,12 @@ impl Pump {
 
     /// Takes what is due, in the order of time; false when nobody waits for it.
     fn take(&mut self, order_wait: Duration) -> Result<bool, CaptureError> {
-        let now = Instant::now();
+        let now = self.clock.steady();
         let mut horizon_ns = 0;
         for station in &mut self.stations {
             station.ring.notice(now);
             station.fill = station.fill.max(station.ring.fill());
-            let until = now.checked_sub(order_wait).unwrap_or(now);
+            let until = now.saturating_sub(order_wait);
             let (due_blocks, last_ns) = station.ring.due_blocks(until);
             station.due_blocks = due_blocks;
             horizon_ns = last_ns.max(horizon_ns);
@@ -304,8 +313,8 @@ impl Pump {
             station.ring.shut()?;
         }
         // A block that is not full is handed over when its time is up; after three of those nothing is owed.
-        let until = Instant::now() + 3 * limits::BLOCK_RETIRE;
-        while !self.is_settled()? && Instant::now() < until {
+        let until = self.clock.steady() + 3 * limits::BLOCK_RETIRE;
+        while !self.is_settled()? && self.clock.steady() < until {
             self.wait(limits::BLOCK_RETIRE)?;
         }
         // Only now, for what comes last from one ring may be earlier than what came first from another.
@@ -318,7 +327,7 @@ impl Pump {
 
     /// Whether all rings have handed over what is in them.
     fn is_settled(&mut self) -> Result<bool, CaptureError> {
-        let now = Instant::now();
+        let now = self.clock.steady();
         for station in &mut self.stations {
             station.ring.notice(now);
             if !station.ring.is_settled()? {
@@ -330,7 +339,7 @@ impl Pump {
 
     /// Closes the rings of targets that are gone, once they are empty.
     fn close_those_over(&mut self) -> Result<(), CaptureError> {
-        let now = Instant::now();
+        let now = self.clock.steady();
         let mut at = 0;
         while let Some(station) = self.stations.get_mut(at) {
             match station.is_over(now) {
@@ -359,6 +368,10 @@ impl Pump {
     /// Closes a ring, what is still in it is counted as lost; whether anybody looks for targets who may open it anew.
     fn close(&mut self, at: usize) -> bool {
         let mut station = self.stations.swap_remove(at);
+        // Or what comes between the questions below would be in none of the answers.
+        if let Err(error) = station.ring.shut() {
+            tracing::debug!(%error, "the ring cannot be shut");
+        }
         if let Err(error) = station.account(&mut self.filling) {
             tracing::debug!(%error, "the ring counts no more");
         }
@@ -386,11 +399,12 @@ impl Pump {
     fn send(&mut self) -> bool {
         let Ok(buffer) = self.buffers.recv() else { return false };
         self.handed_over += self.filling.counts().written;
-        let batch = self.filling.hand_over(&self.interfaces, buffer);
+        let now = self.clock.now();
+        let batch = self.filling.hand_over(&self.interfaces, now.wall, buffer);
         if self.interfaces.is_full() {
             self.interfaces.begin_list();
         }
-        self.flushed = Some(Instant::now());
+        self.flushed = Some(now.steady);
         self.batches.send(batch).is_ok()
     }
 }

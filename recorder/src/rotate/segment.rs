@@ -243,6 +243,12 @@ impl OpenSegment {
         })
     }
 
+    /// Its number.
+    #[cfg(test)]
+    pub fn sequence(&self) -> u32 {
+        self.name.sequence().expect("a segment has one")
+    }
+
     /// Packets in it.
     #[cfg(test)]
     pub fn packets(&self) -> u64 {

@@ -122,9 +122,7 @@ pub(crate) fn batch(interfaces: &mut Interfaces, frames: &[Vec<u8>], tally: Tall
         &mut 0,
     );
     assert_eq!(took, Took::All, "it is far from full");
-    let mut batch = filling.hand_over(interfaces, Vec::new());
-    batch.until = at(second);
-    batch
+    filling.hand_over(interfaces, at(second), Vec::new())
 }
 
 fn frames() -> impl Strategy<Value = Vec<Vec<u8>>> {

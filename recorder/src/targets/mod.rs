@@ -16,6 +16,8 @@ mod processes;
 mod scout;
 
 pub use cgroup::{Owner, fuzz};
+#[cfg(test)]
+pub(crate) use scout::Open;
 pub use scout::Scout;
 
 use crate::capture::Ring;

@@ -19,6 +19,7 @@ use std::time::{Duration, Instant};
 /// Looks for targets.
 pub struct Scout {
     sources: Vec<Box<dyn Source>>,
+    opener: Box<dyn Open>,
     chosen: Vec<Selector>,
     exclude: Vec<Selector>,
     /// What rings are like, but for their interfaces and size.
@@ -106,8 +107,19 @@ impl Scout {
         if all().any(|selector| selector.place() == Place::Processes || selector.asks_whose()) {
             sources.push(Box::new(Processes::new()));
         }
+        Self::over(sources, Box::new(Inside), (chosen, exclude), options)
+    }
+
+    /// The same with what `sources` know, and rings as `opener` opens them.
+    pub(crate) fn over(
+        sources: Vec<Box<dyn Source>>,
+        opener: Box<dyn Open>,
+        (chosen, exclude): (&[Selector], &[Selector]),
+        options: RingOptions,
+    ) -> Self {
         Self {
             sources,
+            opener,
             chosen: chosen.to_vec(),
             exclude: exclude.to_vec(),
             memory: Memory::new(options.ring_bytes),
@@ -162,7 +174,7 @@ impl Scout {
     }
 
     /// Opens rings of targets that appeared, and says which targets are gone; the work that it was to look.
-    fn compare(&mut self, tell: &Sender<Change>) -> Duration {
+    pub(crate) fn compare(&mut self, tell: &Sender<Change>) -> Duration {
         let work = || thread_work().unwrap_or_default();
         let begun = work();
         let chosen = self.look();
@@ -184,7 +196,8 @@ impl Scout {
         looked
     }
 
-    fn closed(&mut self, netns: u64) {
+    /// The ring of a target is closed: its memory is free.
+    pub(crate) fn closed(&mut self, netns: u64) {
         if let Some(opened) = self.open.remove(&netns) {
             self.memory.give_back(opened.ring_bytes);
         }
@@ -262,14 +275,29 @@ impl Scout {
             return Err(CaptureError::NoMemory { bytes: self.memory.bytes, rings: self.open.len() });
         };
         options.ring_bytes = ring_bytes;
-        let opened = match sighting.target.host {
-            true => Ring::open(options),
-            false => open_inside(&sighting.door, sighting.target.netns, options),
-        };
+        let opened = self.opener.open(sighting, options);
         if opened.is_err() {
             self.memory.give_back(ring_bytes);
         }
         Ok((opened?, ring_bytes))
+    }
+}
+
+/// Opens rings inside targets.
+pub(crate) trait Open: Send {
+    /// A ring inside a target, from here on it keeps packets.
+    fn open(&self, sighting: &Sighting, options: RingOptions) -> Result<Ring, CaptureError>;
+}
+
+/// Rings of the kernel.
+struct Inside;
+
+impl Open for Inside {
+    fn open(&self, sighting: &Sighting, options: RingOptions) -> Result<Ring, CaptureError> {
+        match sighting.target.host {
+            true => Ring::open(options),
+            false => open_inside(&sighting.door, sighting.target.netns, options),
+        }
     }
 }
 
