@@ -4,27 +4,26 @@ use super::folder::{
     EXPIRED, Expired, KEPT, Kept, MARK, Mark, REST, Remembered, mark, parts, read, read_kept, remove, steadily,
 };
 use crate::clock::Clock;
-use crate::disk::{Lock, SystemDisk};
+use crate::disk::{Disk, Entry, Lock};
 use crate::limits;
 use crate::orders::{Orders, Past, Trigger};
 use crate::recover;
 use crate::rotate::{Compression, Finished, OPEN};
 use crate::schedule::{Percent, Recording, Window};
 use crate::seal::{Chain, SealingError};
-use crate::spool::{Spool, sync_folder, write_durably};
+use crate::spool::Spool;
 use formats::hash::Hash256;
 use formats::seal::{self, Recovered, Volume};
 use formats::store::{FileName, RecordingId};
 use jiff::{SignedDuration, Timestamp};
 use std::collections::{BTreeSet, VecDeque};
-use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// What a window keeps ready.
 #[derive(Debug)]
-pub(super) struct Backlog {
+pub(crate) struct Backlog {
     spool: Spool,
     configuration_sha256: Hash256,
     recording: Option<Recording>,
@@ -41,7 +40,7 @@ pub(super) struct Backlog {
 
 /// A recording that was made of what had been kept.
 #[derive(Debug)]
-pub(super) struct Promoted {
+pub(crate) struct Promoted {
     pub chain: Chain,
     _lock: Lock,
 }
@@ -53,19 +52,20 @@ impl Backlog {
     /// Those of the disk; and when it was triggered, and its recording is not recovered yet.
     pub fn open(spool: &Spool, recording: &Recording, clock: Arc<dyn Clock>) -> io::Result<Self> {
         let folder = spool.ready_folder(&recording.window.name);
-        fs::create_dir_all(&folder)?;
+        let disk = spool.disk().as_ref();
+        disk.create_folders(&folder)?;
         let taken = || io::Error::other("another process keeps this window ready");
-        let lock = Lock::take(&folder)?.ok_or_else(taken)?;
-        if mark(&folder)?.is_some() {
+        let lock = disk.lock(&folder)?.ok_or_else(taken)?;
+        if mark(disk, &folder)?.is_some() {
             return Err(io::Error::other("it was triggered before a crash, and could not be recovered yet"));
         }
         let mut backlog = Self::load(spool, folder, lock, recording.configuration_sha256, clock)?;
         backlog.recording = Some(recording.clone());
         // Removed before a crash, and not counted yet.
-        let gone = backlog.kept.iter().take_while(|kept| !backlog.path(&kept.file.name).exists()).count();
+        let gone = backlog.kept.iter().take_while(|kept| !disk.exists(&backlog.path(&kept.file.name))).count();
         backlog.remove_oldest(gone)?;
         while let Some((open, name, compression)) = backlog.left_open()? {
-            let (segment, recovered) = recover::cut(&SystemDisk, &open, name, compression)?;
+            let (segment, recovered) = recover::cut(disk, &open, name, compression)?;
             backlog.keep(segment, Some(recovered))?;
         }
         Ok(backlog)
@@ -87,7 +87,7 @@ impl Backlog {
             recording: None,
             clock,
             kept: VecDeque::new(),
-            expired: read(&folder.join(EXPIRED))?.unwrap_or(nothing),
+            expired: read(spool.disk().as_ref(), &folder.join(EXPIRED))?.unwrap_or(nothing),
             open_since: now.wall,
             last_sequence: 0,
             promoted: None,
@@ -97,14 +97,19 @@ impl Backlog {
         for (sequence, suffix) in backlog.files()? {
             let path = backlog.folder.join(FileName::segment(sequence, &suffix).to_string());
             if sequence <= backlog.expired.through {
-                fs::remove_file(&path)?;
+                backlog.disk().remove(&path)?;
             } else if suffix == KEPT {
-                backlog.kept.extend(read_kept(&path, now)?);
+                let kept = read_kept(backlog.disk(), &path, now)?;
+                backlog.kept.extend(kept);
             }
             backlog.last_sequence = sequence;
         }
         backlog.last_sequence = backlog.last_sequence.max(backlog.expired.through);
         Ok(backlog)
+    }
+
+    fn disk(&self) -> &dyn Disk {
+        self.spool.disk().as_ref()
     }
 
     /// Where segments are written.
@@ -115,6 +120,12 @@ impl Backlog {
     /// Number of the newest segment.
     pub fn last_sequence(&self) -> u32 {
         self.last_sequence
+    }
+
+    /// Numbers of the segments that are kept, oldest first.
+    #[cfg(test)]
+    pub fn kept(&self) -> Vec<u32> {
+        self.kept.iter().filter_map(|kept| kept.file.name.sequence()).collect()
     }
 
     /// How much of the spool it may take.
@@ -171,7 +182,7 @@ impl Backlog {
             steps: segment.steps,
             finished: steadily(now, until),
         };
-        fs::rename(&segment.path, self.path(&kept.file.name))?;
+        self.disk().rename(&segment.path, &self.path(&kept.file.name))?;
         // Syncs the folder too, and with it the rename above.
         let (path, json) = (self.path(&FileName::segment(sequence, KEPT)), serde_json::to_vec(&kept)?);
         self.write_with_room(&path, &json)?;
@@ -220,8 +231,8 @@ impl Backlog {
         }
         // In this order a disk that is full has room for the count, and what a crash leaves is counted once: known with
         // its number behind the last that was counted, it is still to be; before it, it is only still to be removed.
-        removed.iter().try_for_each(|kept| remove(&self.path(&kept.file.name)))?;
-        write_durably(&self.folder.join(EXPIRED), &serde_json::to_vec(&self.expired)?)?;
+        removed.iter().try_for_each(|kept| remove(self.disk(), &self.path(&kept.file.name)))?;
+        self.disk().write_durably(&self.folder.join(EXPIRED), &serde_json::to_vec(&self.expired)?)?;
         removed.iter().try_for_each(|kept| self.remove_kept(kept))?;
         self.kept.drain(..count);
         Ok(())
@@ -229,11 +240,11 @@ impl Backlog {
 
     /// Writes durably. On a disk that is full, what is oldest makes room, once.
     fn write_with_room(&mut self, path: &Path, bytes: &[u8]) -> io::Result<()> {
-        match write_durably(path, bytes) {
+        match self.disk().write_durably(path, bytes) {
             Err(error) if matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded) => {
                 tracing::warn!(folder = %self.folder.display(), "the disk is full: the oldest of what is kept ready is removed");
                 self.make_room(limits::READY_ROOM_BYTES).map_err(io::Error::other)?;
-                write_durably(path, bytes)
+                self.disk().write_durably(path, bytes)
             }
             written => written,
         }
@@ -241,7 +252,7 @@ impl Backlog {
 
     fn remove_kept(&self, kept: &Kept) -> io::Result<()> {
         let known = FileName::segment(kept.file.name.sequence().unwrap_or(0), KEPT);
-        [&kept.file.name, &known].into_iter().try_for_each(|name| remove(&self.path(name)))
+        [&kept.file.name, &known].into_iter().try_for_each(|name| remove(self.disk(), &self.path(name)))
     }
 
     /// Makes a recording of everything that is kept, or has the one that was made go on for longer. Where that cannot
@@ -264,7 +275,7 @@ impl Backlog {
         let Some(recording) = self.recording.clone() else { return Err(self.error(io::ErrorKind::NotFound.into())) };
         let mut start = self.kept.front().map_or(self.open_since, |kept| kept.since);
         let mut id = RecordingId { start: start.into(), ..recording.id };
-        while self.spool.folder(&id).exists() {
+        while self.disk().exists(&self.spool.folder(&id)) {
             start = start.checked_add(SignedDuration::from_millis(1)).unwrap_or(at);
             id.start = start.into();
         }
@@ -276,10 +287,10 @@ impl Backlog {
         self.write_mark(&mark)?;
         if let Err(error) = self.promote_to(mark) {
             // As if it had not been triggered, since whoever did is told so.
-            fs::remove_file(self.folder.join(MARK)).map_err(|source| self.error(source))?;
+            self.disk().remove(&self.folder.join(MARK)).map_err(|source| self.error(source))?;
             return Err(error);
         }
-        if let Err(error) = remove(&self.folder.join(REST)) {
+        if let Err(error) = remove(self.disk(), &self.folder.join(REST)) {
             tracing::error!(window = %id.window, %error, "what a crash had ended before is begun again after the next one");
         }
         Ok(id)
@@ -301,12 +312,12 @@ impl Backlog {
     }
 
     /// Takes up the recording that is to be made, or was begun to be made before a crash.
-    pub fn promote_to(&mut self, mark: Mark) -> Result<(), SealingError> {
+    pub(super) fn promote_to(&mut self, mark: Mark) -> Result<(), SealingError> {
         let id = &mark.recording;
         let failed = |source| SealingError::Spool { folder: self.spool.folder(id), source };
-        fs::create_dir_all(self.spool.folder(id)).map_err(failed)?;
+        self.disk().create_folders(&self.spool.folder(id)).map_err(failed)?;
         let taken = || failed(io::Error::other("another process makes this recording"));
-        let lock = Lock::take(&self.spool.folder(id)).map_err(failed)?.ok_or_else(taken)?;
+        let lock = self.disk().lock(&self.spool.folder(id)).map_err(failed)?.ok_or_else(taken)?;
         self.spool.set_off(id, &mark.trigger, &mark.store).map_err(failed)?;
         let mut chain = Chain::resume(self.spool.clone(), id.clone())?;
         chain.made_with(self.configuration_sha256, Some(self.clock.clone()));
@@ -322,7 +333,7 @@ impl Backlog {
         let moved = chain.folder().join(FileName::segment(chain.next_sequence(), &suffix).to_string());
         let own = self.folder.join(kept.file.name.to_string());
         // Moved: a crash came before it was sealed. Neither: one came after that, and before it was forgotten here.
-        if let Some(path) = [own, moved].into_iter().find(|path| path.exists()) {
+        if let Some(path) = [own, moved].into_iter().find(|path| self.spool.disk().exists(path)) {
             chain.made_with(kept.configuration_sha256, Some(Arc::new(Remembered(kept.clock.clone()))));
             let segment = Finished {
                 path,
@@ -335,7 +346,7 @@ impl Backlog {
             self.seal(segment, kept.recovered.clone())?;
         }
         // For good, before the next one moves: what is known of one must not be taken for what is known of another.
-        let forgotten = self.remove_kept(&kept).and_then(|()| sync_folder(&self.folder));
+        let forgotten = self.remove_kept(&kept).and_then(|()| self.disk().sync_folder(&self.folder));
         forgotten.map_err(|source| self.error(source))?;
         self.kept.pop_front();
         Ok(true)
@@ -354,6 +365,16 @@ impl Backlog {
         let Some((Promoted { chain, .. }, _)) = &mut self.promoted else { return Ok(()) };
         if let Some((_, suffix)) = parts(&segment.file.name) {
             segment.file.name = FileName::segment(chain.next_sequence(), &suffix);
+        }
+        let moved = chain.folder().join(segment.file.name.to_string());
+        if segment.path != moved {
+            // Out of the one folder for good before it is sealed in the other: a power cut must not bring it back, to be
+            // sealed once more.
+            let disk = self.spool.disk();
+            let moves = disk.rename(&segment.path, &moved).and_then(|()| disk.sync_folder(&chain.folder()));
+            let failed = |source| SealingError::Spool { folder: self.folder.clone(), source };
+            moves.and_then(|()| disk.sync_folder(&self.folder)).map_err(failed)?;
+            segment.path = moved;
         }
         let seal = chain.seal(segment, recovered)?;
         tracing::info!(recording = %chain.id(), segment = seal.sequence, packets = seal.counts.written.packets, "segment sealed");
@@ -386,18 +407,18 @@ impl Backlog {
         while self.promote_oldest()? {}
         let Some((promoted, _)) = self.promoted else { return Ok(None) };
         let failed = |source| SealingError::Spool { folder: self.folder.clone(), source };
+        let disk = self.spool.disk().as_ref();
         for name in [EXPIRED, MARK] {
-            remove(&self.folder.join(name)).map_err(failed)?;
+            remove(disk, &self.folder.join(name)).map_err(failed)?;
         }
-        sync_folder(&self.folder).map_err(failed)?;
+        disk.sync_folder(&self.folder).map_err(failed)?;
         Ok(Some(promoted))
     }
 
     /// Numbered files, in order, with their suffixes.
     fn files(&self) -> io::Result<BTreeSet<(u32, String)>> {
         let mut files = BTreeSet::new();
-        for entry in fs::read_dir(&self.folder)? {
-            let name = entry?.file_name();
+        for Entry { name, .. } in self.disk().list(&self.folder)? {
             files.extend(name.to_str().and_then(|name| parts(&name.parse().ok()?)));
         }
         Ok(files)

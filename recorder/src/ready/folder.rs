@@ -1,15 +1,15 @@
 //! What stands in the folder of a window that is kept ready.
 
 use crate::clock::{Clock, Moment};
+use crate::disk::{Disk, Entry};
 use crate::schedule::StoreTarget;
-use crate::spool::{Spool, write_durably};
+use crate::spool::Spool;
 use formats::hash::Hash256;
 use formats::seal::{self, ClockStep, Counts, Recovered, SealedFile, Volume};
 use formats::store::{FileName, Name, RecordingId};
 use jiff::{SignedDuration, Timestamp};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
-use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -85,12 +85,12 @@ pub(super) fn steadily(now: Moment, wall: Timestamp) -> SignedDuration {
 
 /// What is known of a segment that is kept. Where the disk has lost that, the segment is read anew, as one that
 /// was left open.
-pub(super) fn read_kept(path: &Path, now: Moment) -> io::Result<Option<Kept>> {
-    match read::<Kept>(path) {
+pub(super) fn read_kept(disk: &dyn Disk, path: &Path, now: Moment) -> io::Result<Option<Kept>> {
+    match read::<Kept>(disk, path) {
         Ok(kept) => Ok(kept.map(|kept| Kept { finished: steadily(now, kept.until), ..kept })),
         Err(error) if matches!(error.kind(), io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof) => {
             tracing::error!(file = %path.display(), %error, "damaged in the spool: its segment is read anew");
-            fs::remove_file(path)?;
+            disk.remove(path)?;
             Ok(None)
         }
         Err(error) => Err(error),
@@ -98,8 +98,8 @@ pub(super) fn read_kept(path: &Path, now: Moment) -> io::Result<Option<Kept>> {
 }
 
 /// What a folder was triggered to, if it was.
-pub(super) fn mark(folder: &Path) -> io::Result<Option<Mark>> {
-    read(&folder.join(MARK))
+pub(super) fn mark(disk: &dyn Disk, folder: &Path) -> io::Result<Option<Mark>> {
+    read(disk, &folder.join(MARK))
 }
 
 /// Number and suffix of a segment's file.
@@ -111,29 +111,29 @@ pub(super) fn parts(name: &FileName) -> Option<(u32, String)> {
 }
 
 /// Until when a recording was to go on that a crash ended, if it was not begun again.
-pub(super) fn rest(folder: &Path, now: Timestamp) -> io::Result<Option<Timestamp>> {
-    let ends = read(&folder.join(REST))?.filter(|ends| *ends > now);
+pub(super) fn rest(disk: &dyn Disk, folder: &Path, now: Timestamp) -> io::Result<Option<Timestamp>> {
+    let ends = read(disk, &folder.join(REST))?.filter(|ends| *ends > now);
     if ends.is_none() {
-        remove(&folder.join(REST))?;
+        remove(disk, &folder.join(REST))?;
     }
     Ok(ends)
 }
 
 /// Notes until when a recording was to go on.
-pub(super) fn note_rest(folder: &Path, ends: Timestamp) -> io::Result<()> {
-    write_durably(&folder.join(REST), &serde_json::to_vec(&ends)?)
+pub(super) fn note_rest(disk: &dyn Disk, folder: &Path, ends: Timestamp) -> io::Result<()> {
+    disk.write_durably(&folder.join(REST), &serde_json::to_vec(&ends)?)
 }
 
 /// Removes a file, if it is there.
-pub(super) fn remove(path: &Path) -> io::Result<()> {
-    match fs::remove_file(path) {
+pub(super) fn remove(disk: &dyn Disk, path: &Path) -> io::Result<()> {
+    match disk.remove(path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
         _ => Ok(()),
     }
 }
 
-pub(super) fn read<T: DeserializeOwned>(path: &Path) -> io::Result<Option<T>> {
-    match fs::read(path) {
+pub(super) fn read<T: DeserializeOwned>(disk: &dyn Disk, path: &Path) -> io::Result<Option<T>> {
+    match disk.read(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         bytes => Ok(Some(serde_json::from_slice(&bytes?)?)),
     }
@@ -142,16 +142,15 @@ pub(super) fn read<T: DeserializeOwned>(path: &Path) -> io::Result<Option<T>> {
 /// Folders of windows that are kept ready, or were.
 pub(super) fn folders(spool: &Spool) -> io::Result<Vec<(Name, PathBuf)>> {
     let root = spool.ready_root();
-    let entries = match fs::read_dir(&root) {
+    let entries = match spool.disk().list(&root) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
         entries => entries?,
     };
     let mut folders = Vec::new();
-    for entry in entries {
-        let entry = entry?;
+    for Entry { name, .. } in entries {
         // What is not ours to name is not ours to touch.
-        let name = entry.file_name().to_str().and_then(|name| name.parse().ok());
-        folders.extend(name.map(|name| (name, entry.path())));
+        let window = name.to_str().and_then(|name| name.parse().ok());
+        folders.extend(window.map(|window| (window, root.join(&name))));
     }
     Ok(folders)
 }

@@ -38,7 +38,7 @@ use crate::rotate::OpenSegment;
 use crate::schedule::Recording;
 use crate::spool::Spool;
 use crate::upload::{Bound, Room};
-use backlog::{Backlog, Promoted};
+pub(crate) use backlog::{Backlog, Promoted};
 use formats::seal::{Close, EndReason};
 use jiff::Timestamp;
 use std::sync::Arc;
@@ -86,28 +86,53 @@ fn keep(
     pulse: &Pulse,
 ) -> Result<Option<Promoted>, RecordError> {
     let mut clock = ThreadClock::new(orders);
-    let most_bytes = backlog.share().of(bound.bytes_max());
     orders.tell_past(backlog.past());
     loop {
-        // Once it is over, what asks for more is for the next one.
-        if !(orders.is_over() && backlog.is_triggered()) {
-            orders.take_triggers().into_iter().for_each(|trigger| backlog.trigger(trigger, orders));
-        }
-        // Whoever was triggered seals what is kept between two segments.
-        let wait = if backlog.promote_oldest()? { Duration::ZERO } else { limits::TRIGGER_WAIT };
+        let wait = if between(&mut backlog, orders)? { Duration::ZERO } else { limits::TRIGGER_WAIT };
         match segments.recv_timeout(wait) {
             Ok(segment) => {
-                backlog.take(segment.finish()?)?;
+                take(&mut backlog, segment, bound, orders)?;
                 pulse.segment_sealed();
-                make_room(&mut backlog, bound, orders)?;
             }
             Err(RecvTimeoutError::Timeout) => {}
             Err(RecvTimeoutError::Disconnected) => break,
         }
-        backlog.expire(most_bytes)?;
-        orders.tell_past(backlog.past());
+        expire(&mut backlog, bound, orders)?;
         clock.tick();
     }
+    end(backlog, orders)
+}
+
+/// What is done between two segments: triggers, and a step of sealing what is kept once there was one; false when there is
+/// nothing more to do.
+pub(crate) fn between(backlog: &mut Backlog, orders: &Orders) -> Result<bool, RecordError> {
+    // Once it is over, what asks for more is for the next one.
+    if !(orders.is_over() && backlog.is_triggered()) {
+        orders.take_triggers().into_iter().for_each(|trigger| backlog.trigger(trigger, orders));
+    }
+    Ok(backlog.promote_oldest()?)
+}
+
+/// Takes a segment that is written.
+pub(crate) fn take(
+    backlog: &mut Backlog,
+    segment: OpenSegment,
+    bound: &Bound,
+    orders: &Orders,
+) -> Result<(), RecordError> {
+    backlog.take(segment.finish()?)?;
+    make_room(backlog, bound, orders)
+}
+
+/// Removes what is too old, and tells what is kept.
+pub(crate) fn expire(backlog: &mut Backlog, bound: &Bound, orders: &Orders) -> Result<(), RecordError> {
+    backlog.expire(backlog.share().of(bound.bytes_max()))?;
+    orders.tell_past(backlog.past());
+    Ok(())
+}
+
+/// There are no more segments.
+pub(crate) fn end(mut backlog: Backlog, orders: &Orders) -> Result<Option<Promoted>, RecordError> {
     if !backlog.is_triggered() {
         orders.take_triggers().into_iter().for_each(|trigger| backlog.trigger(trigger, orders));
     }

@@ -2,14 +2,13 @@
 
 use super::backlog::Backlog;
 use super::folder::{self, Remembered};
-use crate::disk::{Lock, SystemDisk};
+use crate::disk::{Entry, Lock};
 use crate::recover;
 use crate::seal::SealingError;
 use crate::spool::Spool;
 use formats::seal::EndReason;
 use formats::store::Name;
 use jiff::Timestamp;
-use std::fs;
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
@@ -33,7 +32,7 @@ pub struct Rest {
 pub fn recover(spool: &Spool, now: Timestamp) -> io::Result<Vec<Rest>> {
     let mut rests = Vec::new();
     for (window, folder) in folder::folders(spool)? {
-        let Some(lock) = Lock::take(&folder)? else { continue };
+        let Some(lock) = spool.disk().lock(&folder)? else { continue };
         match recover_one(spool, &folder, lock, now) {
             Ok(None) => {}
             Ok(Some(ends)) => rests.push(Rest { window, ends }),
@@ -46,8 +45,9 @@ pub fn recover(spool: &Spool, now: Timestamp) -> io::Result<Vec<Rest>> {
 /// When it is to end, if it was triggered and did not come to its end.
 fn recover_one(spool: &Spool, folder: &Path, lock: Lock, now: Timestamp) -> Result<Option<Timestamp>, SealingError> {
     let failed = |source| SealingError::Spool { folder: folder.to_owned(), source };
-    let Some(mark) = folder::mark(folder).map_err(failed)? else {
-        return folder::rest(folder, now).map_err(failed);
+    let disk = spool.disk().as_ref();
+    let Some(mark) = folder::mark(disk, folder).map_err(failed)? else {
+        return folder::rest(disk, folder, now).map_err(failed);
     };
     let ends = mark.ends;
     // What was recorded before is not timed by the clock as it is now.
@@ -60,15 +60,15 @@ fn recover_one(spool: &Spool, folder: &Path, lock: Lock, now: Timestamp) -> Resu
     while let Some((open, name, compression)) =
         backlog.chain().map_or(Ok(None), |chain| recover::left_open(spool, chain)).map_err(failed)?
     {
-        let (segment, recovered) = recover::cut(&SystemDisk, &open, name, compression).map_err(failed)?;
+        let (segment, recovered) = recover::cut(disk, &open, name, compression).map_err(failed)?;
         backlog.seal_recovered(segment, recovered)?;
     }
     while let Some((open, name, compression)) = backlog.left_open().map_err(failed)? {
-        let (segment, recovered) = recover::cut(&SystemDisk, &open, name, compression).map_err(failed)?;
+        let (segment, recovered) = recover::cut(disk, &open, name, compression).map_err(failed)?;
         backlog.seal_recovered(segment, recovered)?;
     }
     // Before the mark goes: the next start may be killed too.
-    folder::note_rest(folder, ends).map_err(failed)?;
+    folder::note_rest(disk, folder, ends).map_err(failed)?;
     if let Some(promoted) = backlog.finish()? {
         let close = promoted.chain.close(EndReason::Crash, now)?;
         tracing::warn!(recording = %close.recording, packets = close.counts.written.packets, "recording was left behind after its trigger: recovered and closed");
@@ -83,16 +83,19 @@ fn recover_one(spool: &Spool, folder: &Path, lock: Lock, now: Timestamp) -> Resu
 pub fn remove_others(spool: &Spool, wanted: &[Name]) -> io::Result<()> {
     for (window, folder) in folder::folders(spool)?.into_iter().filter(|(window, _)| !wanted.contains(window)) {
         // Still worked on; or triggered, and to be recovered.
-        let Some(_lock) = Lock::take(&folder)? else { continue };
-        if folder::mark(&folder)?.is_none() {
-            let segments = fs::read_dir(&folder)?.flatten().filter(is_kept).count();
+        let disk = spool.disk().as_ref();
+        let Some(_lock) = disk.lock(&folder)? else { continue };
+        if folder::mark(disk, &folder)?.is_none() {
+            let files = disk.list(&folder)?;
+            let segments = files.iter().filter(|entry| is_kept(entry)).count();
             tracing::warn!(%window, segments, "window is gone: what was kept ready for it is removed");
-            fs::remove_dir_all(&folder)?;
+            files.iter().try_for_each(|entry| disk.remove(&folder.join(&entry.name)))?;
+            disk.remove_folder(&folder)?;
         }
     }
     Ok(())
 }
 
-fn is_kept(entry: &fs::DirEntry) -> bool {
-    entry.file_name().to_string_lossy().ends_with(folder::KEPT)
+fn is_kept(entry: &Entry) -> bool {
+    entry.name.to_string_lossy().ends_with(folder::KEPT)
 }

@@ -4,12 +4,14 @@ use super::backlog::Backlog;
 use super::folder::Mark;
 use super::{recover, remove_others};
 use crate::clock::{Clock, Moment};
-use crate::disk::SystemDisk;
+use crate::disk::{Disk, SystemDisk};
 use crate::orders::{Orders, Trigger};
 use crate::recover::recover as recover_recordings;
 use crate::rotate::{Compression, Finished, OpenSegment, SegmentOptions};
 use crate::schedule::{Config, Recording};
 use crate::seal::Chain;
+use crate::simulation::disk::SimDisk;
+use crate::simulation::random::Random;
 use crate::spool::Spool;
 use formats::chain::{Content, Found, Sound};
 use formats::hash::Hash256;
@@ -76,13 +78,17 @@ fn hand(second: i64) -> Arc<Hand> {
 
 /// A segment as the writer leaves it, with `packets` packets as far as its counts say.
 fn segment(folder: &Path, sequence: u32, packets: u64) -> Finished {
+    segment_on(&SystemDisk, folder, sequence, packets)
+}
+
+fn segment_on(disk: &dyn Disk, folder: &Path, sequence: u32, packets: u64) -> Finished {
     let options = SegmentOptions {
         folder: folder.to_owned(),
         compression: Compression::Zstd,
         last_sequence: sequence - 1,
         ..SegmentOptions::default()
     };
-    let mut segment = OpenSegment::begin(&SystemDisk, sequence, 0, Moment::default(), &options).unwrap();
+    let mut segment = OpenSegment::begin(disk, sequence, 0, Moment::default(), &options).unwrap();
     segment.add(counts(packets));
     segment.finish().unwrap()
 }
@@ -106,8 +112,10 @@ fn kept(spool: &Spool) -> (Backlog, Arc<Hand>) {
 fn verify(spool: &Spool) -> (Sound, Close) {
     let [id] = &spool.recordings().unwrap()[..] else { panic!("one recording") };
     let mut found = Vec::new();
-    for entry in fs::read_dir(spool.folder(id)).unwrap().flatten() {
-        let (name, bytes) = (entry.file_name().into_string().unwrap(), fs::read(entry.path()).unwrap());
+    let disk = spool.disk();
+    for entry in disk.list(&spool.folder(id)).unwrap() {
+        let bytes = disk.read(&spool.folder(id).join(&entry.name)).unwrap();
+        let name = entry.name.into_string().unwrap();
         if name.parse::<FileName>().is_err() {
             continue; // The spool's own, which is never stored.
         }
@@ -117,7 +125,7 @@ fn verify(spool: &Spool) -> (Sound, Close) {
         };
         found.push(Found { name, content });
     }
-    let close = Close::from_bytes(&fs::read(spool.path(id, &FileName::Close)).unwrap()).unwrap();
+    let close = Close::from_bytes(&disk.read(&spool.path(id, &FileName::Close)).unwrap()).unwrap();
     (formats::chain::verify(id, &found).unwrap(), close)
 }
 
@@ -332,4 +340,35 @@ fn what_is_ready_for_a_window_that_is_gone_is_removed() {
     assert!(ring.exists(), "it is wanted");
     remove_others(&spool, &[]).unwrap();
     assert!(!ring.exists());
+}
+
+/// Moved into the recording and sealed there: a power cut must not bring it back where it was, to be sealed once more.
+#[test]
+fn a_power_cut_brings_nothing_back_that_was_sealed() {
+    for seed in 0..50 {
+        let disk = SimDisk::new(Random::new(seed));
+        let spool = Spool::open_on(Arc::new(disk.clone()), Path::new("/spool")).unwrap();
+        let clock = hand(0);
+        let mut backlog = Backlog::open(&spool, &recording(), clock.clone()).unwrap();
+        let take = |backlog: &mut Backlog, sequence| {
+            let finished = segment_on(&disk, backlog.folder(), sequence, 10);
+            clock.set(60 * i64::from(sequence));
+            backlog.take(finished).unwrap();
+        };
+        (1..3).for_each(|sequence| take(&mut backlog, sequence));
+        let trigger = Trigger { at: at(130), by: "test".to_owned(), ends: at(1000), told: Box::new(|_| {}) };
+        backlog.trigger(trigger, &Orders::default());
+        // One that was kept is sealed; or both, and one that came since.
+        backlog.promote_oldest().unwrap();
+        if seed % 2 == 0 {
+            backlog.promote_oldest().unwrap();
+            take(&mut backlog, 3);
+        }
+        drop(backlog);
+        disk.cut_power();
+        recover(&spool, at(600)).unwrap();
+        recover_recordings(&spool, &EndReason::Crash, at(600)).unwrap();
+        let (sound, _) = verify(&spool);
+        assert_eq!(sound.counts, counts(if seed % 2 == 0 { 30 } else { 20 }), "seed {seed}");
+    }
 }

@@ -1,13 +1,14 @@
 //! What must be so at the end, whatever happened.
 
 use super::store;
-use super::world::{Truth, World, key, prefix};
+use super::truth::{Promise, Truth};
+use super::world::{World, key, prefix};
 use crate::rotate::tests::read;
 use formats::chain::{self, Content, Found, Sound};
 use formats::hash::Hash256;
 use formats::seal::{Close, Counts, EndReason, Seal, Volume};
 use formats::store::{FileName, RecordingId};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 /// How far the sum of steps may be from the truth: small ones are not told.
@@ -15,6 +16,11 @@ const STEP_MIN_NS: i128 = 5_000_000;
 
 pub fn world(world: &mut World) {
     assert_eq!(world.disk.files(), Vec::<PathBuf>::new(), "left in the spool");
+    // Triggered, and dead before anybody could be told.
+    for id in store::recordings(&world.store, &prefix()) {
+        let untold = || Truth { promise: Some(Promise::default()), ..Truth::default() };
+        world.truth.entry(id).or_insert_with(untold);
+    }
     for (id, truth) in &world.truth {
         let folder = id.folder().split('/').fold(prefix(), |path, part| path.join(part));
         let files: BTreeMap<String, Vec<u8>> = store::folder(&world.store, &folder).into_iter().collect();
@@ -27,6 +33,8 @@ pub fn world(world: &mut World) {
         world.deeds.recovered += sound.recovered.len() as u64;
         world.deeds.forgotten += sound.forgotten.len() as u64;
         world.deeds.packets += sound.counts.written.packets;
+        world.deeds.lost_by_kernel += sound.counts.dropped.kernel_packets;
+        world.deeds.lost_in_rings += sound.counts.dropped.ring.packets;
     }
 }
 
@@ -61,7 +69,7 @@ fn recording(id: &RecordingId, truth: &Truth, files: &BTreeMap<String, Vec<u8>>,
             (None, None) => {}
         }
     }
-    assert!(numbers.is_sorted_by(|a, b| a < b), "{id}: packets twice or in disorder: {numbers:?}");
+    in_order(id, &numbers);
     let highest = truth.sealed.keys().max().copied().unwrap_or(0);
     assert!(sound.segments >= highest, "{id}: a sealed segment is gone");
 
@@ -73,13 +81,39 @@ fn recording(id: &RecordingId, truth: &Truth, files: &BTreeMap<String, Vec<u8>>,
     told += sound.forgotten_at_close;
     assert_eq!(told, given_up, "{id}: {:?} were given up", sound.forgotten);
 
+    let is_excused = !sound.forgotten.is_empty() || is_disk_bad;
+    let numbers: BTreeSet<u64> = numbers.into_iter().collect();
     // One that died while it closed may have done it.
-    if truth.closed || Some(&close.reason) == truth.closing.as_ref() {
+    if let Some(promise) = &truth.promise {
+        as_promised(id, promise, &numbers, is_excused);
+    } else if truth.closed || Some(&close.reason) == truth.closing.as_ref() {
         as_it_should(id, truth, &close);
     } else {
-        after_a_crash(id, truth, &close, &numbers, !sound.forgotten.is_empty() || is_disk_bad);
+        after_a_crash(id, truth, &close, &numbers, is_excused);
     }
     sound
+}
+
+/// Each ring counts its packets, and comes at most once to each of them.
+fn in_order(id: &RecordingId, numbers: &[u64]) {
+    let mut rings: BTreeMap<u64, u64> = BTreeMap::new();
+    for number in numbers {
+        let before = rings.insert(number >> 32, *number);
+        assert!(before.is_none_or(|before| before < *number), "{id}: packets twice or in disorder: {numbers:x?}");
+    }
+}
+
+/// Triggered: what was kept then is there, and where nothing went wrong since, what came since, and nothing else.
+fn as_promised(id: &RecordingId, promise: &Promise, numbers: &BTreeSet<u64>, is_excused: bool) {
+    if is_excused {
+        return;
+    }
+    let missing: Vec<&u64> = promise.kept.difference(numbers).collect();
+    assert!(missing.is_empty(), "{id}: kept when it was triggered, and not there: {missing:x?}");
+    if promise.is_all && promise.is_ended {
+        let all: BTreeSet<u64> = promise.kept.union(&promise.since).copied().collect();
+        assert_eq!(*numbers, all, "{id}: other packets than it was to have");
+    }
 }
 
 /// Closed as it should be: the ledger is the truth.
@@ -91,6 +125,8 @@ fn as_it_should(id: &RecordingId, truth: &Truth, close: &Close) {
     assert_eq!(counts.dropped.disk.packets, truth.packets.len() as u64 - taken, "{id}: lost on the disk");
     assert_eq!((counts.seen, counts.filtered), (given.seen, given.filtered), "{id}: seen and filtered");
     assert_eq!(counts.dropped.kernel_packets, given.dropped.kernel_packets, "{id}: dropped by the kernel");
+    let (seen, told) = (&truth.seen, [counts.seen.packets, counts.filtered.packets, counts.dropped.kernel_packets]);
+    assert_eq!(told, [seen.shown, seen.refused, seen.dropped], "{id}: not what was on the wire");
     if let Some((first, last)) = truth.offsets {
         let steps = close.clock.iter().flat_map(|clock| &clock.steps);
         let told: i128 = steps.map(|step| i128::from(step.by_ns)).sum();
@@ -100,17 +136,20 @@ fn as_it_should(id: &RecordingId, truth: &Truth, close: &Close) {
 }
 
 /// Closed by a later life: of what was written nothing is missing, but what was never synced before a power cut.
-fn after_a_crash(id: &RecordingId, truth: &Truth, close: &Close, numbers: &[u64], is_excused: bool) {
+fn after_a_crash(id: &RecordingId, truth: &Truth, close: &Close, numbers: &BTreeSet<u64>, is_excused: bool) {
     assert!(matches!(close.reason, EndReason::Crash | EndReason::Failure), "{id}: {:?}", close.reason);
     let counts = &close.counts;
     assert!(counts.seen.packets <= truth.given.seen.packets, "{id}: more was seen than there was");
     assert!(counts.filtered.packets <= truth.given.filtered.packets, "{id}: more was filtered than there was");
     let lost = truth.packets.iter().filter(|(_, is_taken)| !is_taken).count() as u64;
-    assert!(counts.dropped.disk.packets <= lost, "{id}: more was lost on the disk than there was");
+    // What the file does not tell apart, recovery counts as lost on the disk.
+    let (told, lost) =
+        (counts.dropped.disk.packets + counts.dropped.ring.packets, lost + truth.given.dropped.ring.packets);
+    assert!(told <= lost, "{id}: more was lost than there was");
     if truth.power_cut || is_excused {
         return;
     }
-    let missing = truth.packets.iter().filter(|(number, taken)| *taken && numbers.binary_search(number).is_err());
+    let missing = truth.packets.iter().filter(|(number, taken)| *taken && !numbers.contains(number));
     let missing: Vec<u64> = missing.map(|(number, _)| *number).collect();
     assert!(missing.is_empty(), "{id}: written, and not recovered: {missing:?} of {:?}", truth.packets);
 }

@@ -1,21 +1,26 @@
-//! The recorder in a world where everything goes wrong: one thread, one seed, and the real rooms `rotate`, `seal`,
-//! `spool`, `upload` and `recover` over a disk, a clock and a store that are simulated.
+//! The recorder in a world where everything goes wrong: one thread, one seed, and the real rooms from `targets` to `upload`,
+//! `ready` and `recover` over a kernel, a disk, a clock and a store that are simulated.
 //!
-//!     source ──▶ Writer ──▶ Chain ──▶ spool ──▶ Sender ──▶ store        lives of one process after another
-//!       └────────── what is true ──────────▶ check ◀───────────┘        after the last one, in peace
+//!     rings ──▶ Pump ──▶ Writer ──▶ Chain or Backlog ──▶ spool ──▶ Sender ──▶ store     lives of one process after another
+//!       ▲ Scout                                                                 │
+//!     wire ─────────────────────── what is true ─────────▶ check ◀──────────────┘       after the last one, in peace
 //!
-//! Which of them goes on next is chance, as is what fails: the process dies in any operation on the disk or while it
-//! waits for the store, the power is cut, syncs fail or lie, the disk is full or read-only, the store is down, forbids,
-//! loses answers, and somebody sets the clock. Whatever happened, at the end every recording is in the store, whole,
+//! Which of them goes on next is chance, as is what happens: targets come and go, rings fill up and break down, what is kept
+//! ready is triggered, the process dies in any operation on the disk or while it waits for the store, the power is cut,
+//! syncs fail or lie, the disk is full or read-only, the store is down, forbids, loses answers, and somebody sets the clock. Whatever happened, at the end every recording is in the store, whole,
 //! signed and chained, its ledger balances packet for packet against the source, and the spool is empty.
 //!
 //! `REMORA_SIM_SEED=N` replays one seed; `REMORA_SIM_SEEDS=N` runs so many, `N..M` those.
 
 mod check;
 mod clock;
-mod disk;
-mod random;
+pub(crate) mod disk;
+mod front;
+pub(crate) mod random;
+mod ready;
+mod ring;
 mod store;
+mod truth;
 mod world;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -33,7 +38,7 @@ fn whatever_goes_wrong_the_ledger_balances() {
         (None, Some((from, to))) => number(from)..number(to),
         (None, None) => 0..SEEDS,
     };
-    let mut sums = world::Deeds::default();
+    let mut sums = truth::Deeds::default();
     let mut failed = Vec::new();
     for seed in seeds {
         match catch_unwind(AssertUnwindSafe(|| world::run(seed))) {

@@ -2,6 +2,7 @@
 
 use super::random::Random;
 use async_trait::async_trait;
+use formats::store::RecordingId;
 use futures::stream::{self, BoxStream};
 use futures::{FutureExt, StreamExt};
 use object_store::memory::InMemory;
@@ -10,6 +11,7 @@ use object_store::{
     CopyOptions, Error, GetOptions, GetResult, GetResultPayload, ListResult, MultipartUpload, ObjectMeta, ObjectStore,
     PutMultipartOptions, PutOptions, PutPayload, PutResult, Result,
 };
+use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Mutex;
 use std::task::Poll;
@@ -163,4 +165,15 @@ pub fn folder(store: &SimStore, folder: &Path) -> Vec<(String, Vec<u8>)> {
         (meta.location.filename().expect("a file").to_owned(), bytes.to_vec())
     };
     listed.into_iter().map(read).collect()
+}
+
+/// All recordings of which something is stored.
+pub fn recordings(store: &SimStore, prefix: &Path) -> BTreeSet<RecordingId> {
+    let listed: Vec<ObjectMeta> =
+        store.inside.list(Some(prefix)).map(|found| found.expect("memory")).collect().now_or_never().expect("memory");
+    let folder = |meta: &ObjectMeta| {
+        let parts: Vec<_> = meta.location.prefix_match(prefix)?.map(|part| part.as_ref().to_owned()).collect();
+        RecordingId::parse_folder(&parts.get(..4)?.join("/")).ok()
+    };
+    listed.iter().filter_map(folder).collect()
 }
