@@ -3,6 +3,7 @@
 mod client_log;
 #[allow(dead_code, reason = "the recorder's tests ask more of it")]
 #[path = "../../../recorder/tests/it/seaweed.rs"]
+#[expect(dead_code, reason = "its ordeals are for the recorder")]
 mod seaweed;
 
 mod asked;

@@ -3,7 +3,7 @@
 use crate::made;
 use crate::net::{Cable, wait_until};
 use crate::proxy::{Line, Proxy};
-use crate::seaweed::Seaweed;
+use crate::seaweed::{ORDEALS, Ordeal, Seaweed};
 use formats::seal::EndReason;
 use formats::store::{FileName, RecordingId};
 use jiff::Timestamp;
@@ -19,6 +19,9 @@ use std::time::Duration;
 
 /// Rounds, unless the environment wants more.
 const ROUNDS: u64 = 3;
+
+/// Recorders that may empty the spool in the end.
+const ATTEMPTS: u64 = 50;
 
 fn rounds() -> u64 {
     std::env::var("REMORA_TEST_KILL_ROUNDS").ok().and_then(|rounds| rounds.parse().ok()).unwrap_or(ROUNDS)
@@ -119,7 +122,7 @@ async fn killed_while_its_store_fails_it_loses_nothing_that_was_sealed() {
     if Cable::new().is_none() {
         return; // Not root: said aloud there.
     }
-    let Some(server) = Seaweed::start() else { return };
+    let Some(mut server) = Seaweed::start() else { return };
     let proxy = Proxy::start(server.port());
     let folder = tempfile::tempdir().unwrap();
     let spool_folder = folder.path().join("spool");
@@ -143,23 +146,32 @@ async fn killed_while_its_store_fails_it_loses_nothing_that_was_sealed() {
         let mut random = 0x2545_f491_4f6c_dd1du64;
         for round in 0..rounds() {
             random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-            proxy.set(Proxy::line(random >> 40));
+            let (line, ordeal) = (Proxy::line(random >> 40), ORDEALS[(round % ORDEALS.len() as u64) as usize]);
+            proxy.set(line);
             let mut recorder = record_loopback(&spool_folder, port, &options, &[]);
-            std::thread::sleep(Duration::from_millis(500 + (random >> 33) % 3000));
+            // In the middle of what goes on, for the server too.
+            std::thread::sleep(Duration::from_millis(500 + (random >> 33) % 2000));
+            server.suffer(ordeal);
+            std::thread::sleep(Duration::from_millis((random >> 45) % 2000));
             // Those of recordings that are stored by then are gone from here.
             sealed.extend(seals(&spool));
             recorder.kill().unwrap();
             recorder.wait().unwrap();
             sealed.extend(seals(&spool));
-            eprintln!("round {round}: {:?}, {} seals so far", Proxy::line(random >> 40), sealed.len());
+            eprintln!("round {round}: line {line:?}, server {ordeal:?}, {} seals so far", sealed.len());
         }
         proxy.set(Line::Good);
-        // Each stores also what the ones before left.
-        wait_until("everything is stored", || {
+        server.suffer(Ordeal::Well);
+        server.wait_until_up();
+        // Each stores also what the ones before left, for as long as it is given.
+        for _ in 0..ATTEMPTS {
             let mut last = record_loopback(&spool_folder, port, &options, &["--duration", "1s"]);
             last.wait().unwrap();
-            spool.recordings().unwrap().is_empty()
-        });
+            if spool.recordings().unwrap().is_empty() {
+                break;
+            }
+        }
+        assert!(spool.recordings().unwrap().is_empty(), "not everything is stored");
         over.store(true, Ordering::Relaxed);
     });
 
