@@ -22,8 +22,9 @@ fn capture(path: PathBuf, warnings: &mut Vec<String>) -> Capture {
     let name = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned();
     let origin = recorded(&path).map_or_else(Origin::default, |(id, file)| {
         let mut origin = seals::origin(&id);
-        let read = |name: FileName| read_ledger(&path.with_file_name(name.to_string()));
-        match seals::not_kept(&id, &file, read) {
+        let place = |name: &FileName| path.with_file_name(name.to_string());
+        let speakers = seals::speakers(&file, |name| place(name).exists());
+        match seals::not_kept(&id, speakers, |name| read_ledger(&place(&name))) {
             Ok(not_kept) => origin.not_kept = not_kept,
             Err(error) => warnings.push(format!("{}: {error}", path.display())),
         }

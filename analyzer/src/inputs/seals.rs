@@ -4,8 +4,12 @@
 
 use dissect::{NotKept, Origin};
 use formats::seal::{Close, Counts, Seal, SealError, Volume};
-use formats::store::{FileName, RecordingId};
+use formats::store::{FileName, PACKETS, RecordingId};
 use std::fmt::Display;
+use std::ops::RangeInclusive;
+
+/// Suffix of packets that are not compressed.
+const PLAIN_PACKETS: &str = "pcapng";
 
 /// Why nothing is known of what a segment lacks.
 #[derive(Debug, thiserror::Error)]
@@ -45,7 +49,22 @@ pub fn origin(id: &RecordingId) -> Origin {
     }
 }
 
-/// What the seal of a segment says did not come into it, and of the last what `close.json` adds.
+/// The numbers of the seals that speak for a segment: its own, those before it of segments whose packets are not there, for
+/// the spool gave them up or the disk never took them, and behind the last one those that follow. `is_there` says which
+/// files are beside it.
+pub fn speakers(file: &FileName, is_there: impl Fn(&FileName) -> bool) -> RangeInclusive<u32> {
+    let own = file.sequence().unwrap_or(0);
+    let has_packets =
+        |sequence| [PACKETS, PLAIN_PACKETS].iter().any(|suffix| is_there(&FileName::segment(sequence, suffix)));
+    let is_lost = |sequence: u32| is_there(&FileName::seal(sequence)) && !has_packets(sequence);
+    let first = (1..own).rev().take_while(|sequence| is_lost(*sequence)).last().unwrap_or(own);
+    let behind = (own.saturating_add(1)..=u32::MAX).take_while(|sequence| is_lost(*sequence)).last().unwrap_or(own);
+    // What stands before a further segment is for that one to say.
+    let is_last = !has_packets(behind.saturating_add(1));
+    first..=if is_last { behind } else { own }
+}
+
+/// What the seals of that numbers say did not come into a segment, and `close.json`, if the last of them ends the recording.
 ///
 /// `read` gives the bytes of a file beside the segment; none where there is none.
 ///
@@ -53,31 +72,35 @@ pub fn origin(id: &RecordingId) -> Origin {
 /// A seal that is not there or not what it should be. A recording without `close.json` has not ended.
 pub fn not_kept<E: Display>(
     id: &RecordingId,
-    file: &FileName,
+    speakers: RangeInclusive<u32>,
     mut read: impl FnMut(FileName) -> Result<Option<Vec<u8>>, E>,
 ) -> Result<Vec<NotKept>, LedgerError> {
-    let Some(sequence) = file.sequence() else { return Ok(Vec::new()) };
     let mut read = |name: &FileName| {
         let failed = |error: E| LedgerError::Read { name: name.clone(), error: error.to_string() };
         read(name.clone()).map_err(failed)
     };
-    let name = FileName::seal(sequence);
-    let bytes = read(&name)?.ok_or_else(|| LedgerError::Missing { name: name.clone() })?;
-    let content = |error| LedgerError::Content { name: name.clone(), error };
-    let seal = Seal::from_bytes(&bytes).map_err(content)?;
-    let mut not_kept = of_counts(&seal.counts);
-    if let Some(recovered) = seal.recovered.filter(|recovered| recovered.cut_bytes > 0) {
+    let (mut counts, mut cut_bytes) = (Counts::default(), 0u64);
+    for sequence in speakers.clone() {
+        let name = FileName::seal(sequence);
+        let bytes = read(&name)?.ok_or_else(|| LedgerError::Missing { name: name.clone() })?;
+        let seal = Seal::from_bytes(&bytes).map_err(|error| LedgerError::Content { name, error })?;
+        counts += seal.counts;
+        cut_bytes = cut_bytes.saturating_add(seal.recovered.map_or(0, |recovered| recovered.cut_bytes));
+    }
+    let mut not_kept = of_counts(&counts);
+    if cut_bytes > 0 {
         not_kept.push(NotKept {
             stage: "disk",
             reason: "end of a segment cut off after a crash, in bytes of the file",
             packets: 0,
-            bytes: Some(recovered.cut_bytes),
+            bytes: Some(cut_bytes),
         });
     }
     let name = FileName::Close;
     if let Some(bytes) = read(&name)? {
         let close = Close::from_bytes(&bytes).map_err(|error| LedgerError::Content { name, error })?;
-        if close.recording == *id && close.segments == sequence && close.forgotten_volume != Volume::default() {
+        let is_last = close.segments == *speakers.end();
+        if close.recording == *id && is_last && close.forgotten_volume != Volume::default() {
             not_kept.push(volume(
                 "upload",
                 "segments given up at the end, before they were stored",
@@ -112,4 +135,21 @@ fn of_counts(counts: &Counts) -> Vec<NotKept> {
 
 fn volume(stage: &'static str, reason: &'static str, volume: Volume) -> NotKept {
     NotKept { stage, reason, packets: volume.packets, bytes: Some(volume.bytes) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn seals_of_packets_that_are_not_there_are_spoken_for() {
+        // Segments 1 and 4 have packets, 2 and 3 were given up, 5 and 6 never got a file.
+        let is_there = |name: &FileName| match name {
+            FileName::Segment { sequence, suffix } if suffix == PACKETS => [1, 4].contains(sequence),
+            FileName::Segment { sequence, suffix } if suffix == "seal.json" => (1..=6).contains(sequence),
+            _ => false,
+        };
+        let of = |sequence| speakers(&FileName::segment(sequence, PACKETS), is_there);
+        assert_eq!((of(1), of(4)), (1..=1, 2..=6));
+    }
 }

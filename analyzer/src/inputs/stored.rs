@@ -141,18 +141,18 @@ async fn capture(store: &Store, meta: ObjectMeta, listed: &BTreeSet<StorePath>) 
     if let Some((id, file)) = recorded(Path::new(meta.location.as_ref())) {
         origin = seals::origin(&id);
         let place = |name: &FileName| folder(&meta.location).join(name.to_string());
-        let sequence = file.sequence().unwrap_or_default();
+        let speakers = seals::speakers(&file, |name| listed.contains(&place(name)));
         // What ends the recording has something to say of its last segment only.
-        let is_last = !listed.contains(&place(&FileName::seal(sequence.saturating_add(1))));
+        let is_last = !listed.contains(&place(&FileName::seal(speakers.end().saturating_add(1))));
         let mut ledgers = BTreeMap::new();
-        for name in [FileName::seal(sequence), FileName::Close] {
+        for name in speakers.clone().map(FileName::seal).chain([FileName::Close]) {
             let place = place(&name);
             if listed.contains(&place) && (name != FileName::Close || is_last) {
                 let bytes = store.head(&place, SEAL_BYTES_MAX as u64 + 1).await;
                 ledgers.insert(name, bytes.map(Some));
             }
         }
-        match seals::not_kept(&id, &file, |name| ledgers.remove(&name).unwrap_or(Ok(None))) {
+        match seals::not_kept(&id, speakers, |name| ledgers.remove(&name).unwrap_or(Ok(None))) {
             Ok(not_kept) => origin.not_kept = not_kept,
             Err(error) => warning = Some(format!("{}/{}: {error}", store.shown(), meta.location)),
         }
