@@ -35,20 +35,35 @@ pub struct CpuMeter {
     share: Percent,
     /// When it was looked, and how much work had been done; the last is the newest.
     samples: VecDeque<(Instant, Duration)>,
+    /// How many times half of the flows were left out.
+    halvings: u32,
+}
+
+/// What is to be done so that a recording keeps to its share of a processor.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Work {
+    /// So much that leaving out more flows would not help: the recording is to end.
+    Over,
+    /// Leave out flows, keep one of two to the power of that.
+    Keep {
+        /// How many times to halve them.
+        halvings: u32,
+    },
 }
 
 impl CpuMeter {
     /// Allows that share of one processor.
     pub fn new(share: Percent) -> Self {
-        Self { share, samples: VecDeque::new() }
+        Self { share, samples: VecDeque::new(), halvings: 0 }
     }
 
-    /// Whether more than the share was worked in the last [`limits::CPU_MEASURED`], up to `now`; never before as
-    /// much time has passed.
-    pub fn is_over(&mut self, now: Instant, work: Duration) -> bool {
+    /// What is to be done, when something else than before is: half of the flows are left out where more than the share was
+    /// worked in the last [`limits::CPU_MEASURED`], up to `now`, and come back where it was less than a third of it. Nothing
+    /// is, before as much time has passed with what was decided last.
+    pub fn look(&mut self, now: Instant, work: Duration) -> Option<Work> {
         let fresh = self.samples.back().is_some_and(|(at, _)| now.duration_since(*at) < limits::CPU_SAMPLE);
         if fresh {
-            return false;
+            return None;
         }
         self.samples.push_back((now, work));
         // The newest of those that are old enough is what is compared with.
@@ -56,8 +71,18 @@ impl CpuMeter {
         while self.samples.get(1).is_some_and(is_old) {
             self.samples.pop_front();
         }
-        let Some((at, before)) = self.samples.front().copied().filter(is_old) else { return false };
-        work.saturating_sub(before) > now.duration_since(at) * self.share.0 / 100
+        let (at, before) = self.samples.front().copied().filter(is_old)?;
+        let worked = work.saturating_sub(before);
+        let allowed = now.duration_since(at) * self.share.0 / 100;
+        self.halvings = match worked {
+            worked if worked > allowed && self.halvings == limits::CPU_HALVINGS_MAX => return Some(Work::Over),
+            worked if worked > allowed => self.halvings + 1,
+            worked if worked < allowed / 3 && self.halvings > 0 => self.halvings - 1,
+            _ => return None,
+        };
+        self.samples.clear();
+        self.samples.push_back((now, work));
+        Some(Work::Keep { halvings: self.halvings })
     }
 }
 
@@ -65,25 +90,36 @@ impl CpuMeter {
 mod tests {
     use super::*;
 
-    /// After how many seconds a recording is over its share that works so many milliseconds in each.
-    fn over_after(share: u32, work_ms: &[u64]) -> Option<usize> {
+    /// What is decided after how many seconds, of a recording that works so many milliseconds in each; what it works for
+    /// flows, half of it is saved with each halving.
+    fn decided(share: u32, work_ms: &[(u64, u64)]) -> Vec<(u64, Work)> {
         let begin = Instant::now();
         let mut meter = CpuMeter::new(Percent(share));
-        let mut work = Duration::ZERO;
-        (0..).zip(work_ms).position(|(second, &more)| {
-            let over = meter.is_over(begin + Duration::from_secs(second), work);
-            work += Duration::from_millis(more);
-            over
-        })
+        let (mut work, mut kept) = (Duration::ZERO, 0);
+        let mut decided = Vec::new();
+        for (second, (always_ms, flows_ms)) in (0..).zip(work_ms) {
+            if let Some(done) = meter.look(begin + Duration::from_secs(second), work) {
+                decided.push((second, done));
+                if let Work::Keep { halvings } = done {
+                    kept = halvings;
+                }
+            }
+            work += Duration::from_millis(always_ms + (flows_ms >> kept));
+        }
+        decided
     }
 
     #[test]
     fn shares() {
-        assert_eq!(over_after(50, &[500; 60]), None, "as much as is allowed");
-        assert_eq!(over_after(50, &[501; 60]), Some(10), "not before it was measured");
-        let burst: Vec<_> = (0..60).map(|second| if second % 10 < 4 { 1000 } else { 100 }).collect();
-        assert_eq!(over_after(50, &burst), None, "bursts that are over soon");
-        let late: Vec<_> = (0..60).map(|second| if second < 30 { 0 } else { 900 }).collect();
-        assert_eq!(over_after(50, &late), Some(36));
+        let keep = |halvings| Work::Keep { halvings };
+        assert_eq!(decided(50, &[(0, 500); 60]), [], "as much as is allowed");
+        assert_eq!(decided(50, &[(0, 501); 60]), [(10, keep(1))], "not before it was measured");
+        let burst: Vec<_> = (0..60).map(|second| (0, if second % 10 < 4 { 1000 } else { 100 })).collect();
+        assert_eq!(decided(50, &burst), [], "bursts that are over soon");
+        assert_eq!(decided(20, &[(100, 900); 60]), [(10, keep(1)), (20, keep(2)), (30, keep(3)), (40, keep(4))]);
+        let quiet: Vec<_> = (0..60).map(|second| (0, if second < 20 { 900 } else { 90 })).collect();
+        assert_eq!(decided(50, &quiet)[..2], [(10, keep(1)), (27, keep(0))], "they come back");
+        let hopeless = decided(10, &[(200, 0); 120]);
+        assert_eq!(hopeless.iter().find(|(_, done)| *done == Work::Over), Some(&(90, Work::Over)));
     }
 }

@@ -111,8 +111,12 @@ pub const PART_BYTES: usize = 5 << 20;
 /// behind it.
 pub const FRAME_BYTES_MAX: usize = BATCH_BYTES + (SNAP_BYTES_MAX as usize) + (1 << 20);
 
-/// Over this time the share of a processor is measured: a burst that is over sooner ends no recording.
+/// Over this time the share of a processor is measured: a burst that is over sooner costs no flows.
 pub const CPU_MEASURED: Duration = Duration::from_secs(10);
+
+/// How often half of the flows are left out at most, to keep to a share of a processor: one of 256 is kept. Who is over it
+/// even so spends it on packets that it does not keep.
+pub const CPU_HALVINGS_MAX: u32 = 8;
 
 /// How often it is looked at: eleven samples are kept.
 pub const CPU_SAMPLE: Duration = Duration::from_secs(1);

@@ -11,7 +11,7 @@ mod tap;
 
 pub(crate) use tap::Tap;
 
-use crate::budget::{CpuMeter, ThreadClock};
+use crate::budget::{CpuMeter, ThreadClock, Work};
 use crate::capture::{CaptureError, Urgency, hurry};
 use crate::clock::{Clock, Deadline, SystemClock};
 use crate::disk::Disk;
@@ -91,7 +91,14 @@ pub fn record(
     let options = segment_options(window, settings, folder, 0);
     let sealer = |to_seal, pulse: &Pulse| seal(chain, bound, window, orders, to_seal, pulse);
     let to_disk = (spool.disk().clone(), options);
-    let (captured, mut chain, untold) = run(tap, recording, settings, orders, to_disk, &clock, sealer)?;
+    let Ran { captured, sealed, untold } = run(tap, recording, settings, orders, to_disk, &clock, sealer)?;
+    let mut chain = match sealed {
+        Ok(chain) => chain,
+        Err(error) => {
+            spool.keep_untold(&spool.folder(&recording.id), untold);
+            return Err(error);
+        }
+    };
     let reason = captured.as_ref().map_or(EndReason::Failure, EndReason::clone);
     let close = close(&mut chain, untold, reason, clock.now().wall)?;
     Ok(captured.map(|_| close)?)
@@ -115,8 +122,17 @@ pub(crate) fn segment_options(
     }
 }
 
-/// Runs the three threads to their end: why it ended, what the sealer leaves, and what became of packets that no
-/// segment tells of.
+/// What the threads of a recording leave.
+pub(crate) struct Ran<T> {
+    /// Why it ended.
+    pub captured: Result<EndReason, CaptureError>,
+    /// What the sealer leaves.
+    pub sealed: Result<T, RecordError>,
+    /// What became of packets that no segment tells of.
+    pub untold: Untold,
+}
+
+/// Runs the three threads to their end.
 pub(crate) fn run<T: Send>(
     tap: Tap,
     recording: &Recording,
@@ -125,7 +141,7 @@ pub(crate) fn run<T: Send>(
     (disk, options): (Arc<dyn Disk>, SegmentOptions),
     clock: &Arc<dyn Clock>,
     sealer: impl FnOnce(Receiver<OpenSegment>, &Pulse) -> Result<T, RecordError> + Send,
-) -> Result<(Result<EndReason, CaptureError>, T, Untold), RecordError> {
+) -> io::Result<Ran<T>> {
     let Tap { scout, tell, closed, pump, batches, buffers, pulse } = tap;
     let writer = Writer::new(disk, options, clock.clone());
     std::thread::scope(|scope| {
@@ -144,8 +160,8 @@ pub(crate) fn run<T: Send>(
         pulse.rests();
         // The pump is gone, which ends the writer, which ends the sealer.
         let untold = writer.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
-        let sealed = sealer.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
-        Ok((captured, sealed, untold))
+        let sealed = sealer.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+        Ok(Ran { captured, sealed, untold })
     })
 }
 
@@ -201,12 +217,21 @@ fn capture(
             None if recording.window.pre_trigger.is_some() => free = written,
             None => {}
         }
+        let mut is_over_work = false;
+        match cpu.as_mut().and_then(|cpu| cpu.look(Instant::now(), orders.work())) {
+            None => {}
+            Some(Work::Over) => is_over_work = true,
+            Some(Work::Keep { halvings }) => {
+                tracing::warn!(halvings, "share of a processor: flows are left out");
+                pump.shed(halvings);
+            }
+        }
         let spent = Volume { packets: written.packets - free.packets, bytes: written.bytes - free.bytes };
         break Ok(match () {
             () if due.is_over(clock.now()) && orders.time_is_over(triggered_until) => EndReason::Duration,
             () if budget.packets.is_some_and(|most| spent.packets >= most) => EndReason::PacketBudget,
             () if budget.bytes.is_some_and(|most| spent.bytes >= most.0) => EndReason::ByteBudget,
-            () if cpu.as_mut().is_some_and(|cpu| cpu.is_over(Instant::now(), orders.work())) => EndReason::CpuBudget,
+            () if is_over_work => EndReason::CpuBudget,
             () => continue,
         });
     };
@@ -216,8 +241,8 @@ fn capture(
     ended.and_then(|reason| finished.map(|()| reason))
 }
 
-/// The writer thread: from batches into segments. Ends when there are no more batches, or nobody seals; what became of
-/// packets that no segment tells of.
+/// The writer thread: from batches into segments. Ends when there are no more batches; what became of packets that no segment
+/// tells of. Where nobody seals any more the recording is to end, and what comes until then is written or counted all the same.
 fn write(
     mut writer: Writer,
     orders: &Orders,
@@ -233,7 +258,7 @@ fn write(
         if let Some(over) = over
             && segments.send(over.written()).is_err()
         {
-            break; // The sealer says why.
+            orders.end(EndReason::Failure); // The sealer says why.
         }
         // After the last batch nobody waits for buffers.
         buffers.send(batch.blocks).ok();
@@ -290,8 +315,6 @@ pub(crate) fn close(
     reason: EndReason,
     ended: Timestamp,
 ) -> Result<Close, SealingError> {
-    if !untold.is_empty() {
-        chain.seal_untold(untold)?;
-    }
+    chain.seal_untold(untold)?;
     chain.close(reason, ended)
 }

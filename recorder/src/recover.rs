@@ -30,16 +30,16 @@ pub struct Found {
     pub seal: Option<Seal>,
 }
 
-/// Seals and closes every recording of the spool that nobody works on any more, with that `reason`:
+/// Seals and closes every recording of the spool that nobody works on any more, but those in `but`, with that `reason`:
 /// [`EndReason::Crash`] at a start, [`EndReason::Failure`] while other recordings go on.
 ///
 /// A recording that cannot be recovered is logged and left as it is, and does not keep back the others.
 ///
 /// # Errors
 /// When the spool itself cannot be read.
-pub fn recover(spool: &Spool, reason: &EndReason, now: Timestamp) -> io::Result<Vec<Found>> {
+pub fn recover(spool: &Spool, reason: &EndReason, now: Timestamp, but: &[RecordingId]) -> io::Result<Vec<Found>> {
     let mut found = Vec::new();
-    for id in spool.recordings()? {
+    for id in spool.recordings()?.into_iter().filter(|id| !but.contains(id)) {
         let folder = spool.folder(&id);
         let is_closed = spool.disk().exists(&spool.path(&id, &FileName::Close));
         if is_closed && spool.is_begun(&id) {
@@ -84,6 +84,7 @@ fn recover_one(
         last = Some(chain.seal(segment, Some(recovered))?);
     }
     remove_unfinished(spool.disk().as_ref(), &folder).map_err(failed)?;
+    chain.seal_untold(spool.take_untold(&folder))?;
     chain.close(reason, now)?;
     Ok(last)
 }

@@ -17,12 +17,13 @@
 //! Names that are none of these belong to who is still writing them.
 
 use crate::disk::{Disk, Entry, SystemDisk};
+use crate::rotate::Untold;
 use crate::schedule::StoreTarget;
 use formats::seal::{Close, Seal, SealError, Trigger, Volume};
 use formats::signature::SecretKey;
 use formats::store::{FileName, Name, RecordingId};
 use jiff::Timestamp;
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -50,6 +51,8 @@ pub struct Spool {
     signer: Option<Arc<SecretKey>>,
     /// Held while files are removed, and while a recording is pinned: what is pinned is there.
     pins: Arc<Mutex<()>>,
+    /// What failed recordings have lost and could not write down, by their folder: told once they are recovered.
+    untold: Arc<Mutex<HashMap<PathBuf, Untold>>>,
 }
 
 impl Spool {
@@ -61,7 +64,7 @@ impl Spool {
     /// The spool in `root` of that disk.
     pub fn open_on(disk: Arc<dyn Disk>, root: &Path) -> io::Result<Self> {
         disk.create_folders(root)?;
-        Ok(Self { root: root.to_owned(), disk, signer: None, pins: Arc::default() })
+        Ok(Self { root: root.to_owned(), disk, signer: None, pins: Arc::default(), untold: Arc::default() })
     }
 
     /// Where it lies.
@@ -72,6 +75,19 @@ impl Spool {
     /// Signs what is sealed and closed from here on.
     pub fn signed_by(self, signer: Option<SecretKey>) -> Self {
         Self { signer: signer.map(Arc::new), ..self }
+    }
+
+    /// Remembers what happened that is written down nowhere in a folder.
+    pub fn keep_untold(&self, folder: &Path, untold: Untold) {
+        if !untold.is_empty() {
+            let mut all = self.untold.lock().unwrap_or_else(PoisonError::into_inner);
+            *all.entry(folder.to_owned()).or_default() += untold;
+        }
+    }
+
+    /// What happened that is written down nowhere in a folder, to be written down now.
+    pub fn take_untold(&self, folder: &Path) -> Untold {
+        self.untold.lock().unwrap_or_else(PoisonError::into_inner).remove(folder).unwrap_or_default()
     }
 
     /// Its folder.

@@ -58,7 +58,7 @@ pub struct Ring {
     place: Option<Place>,
     tally: Tally,
     drops: Drops,
-    /// Packets taken from the ring since it was opened.
+    /// Packets of blocks that were begun since the ring was opened.
     taken_packets: u64,
     /// Packets the kernel put into the ring since it was opened, as far as it was asked.
     kept_packets: u64,
@@ -208,8 +208,14 @@ impl Ring {
         self.kernel.shut()
     }
 
-    /// Packets that the kernel put into the ring and that were not taken from it yet.
+    /// Packets that the kernel put into the ring and that were not read yet.
     pub fn left_packets(&mut self) -> Result<u64, CaptureError> {
+        let begun = self.place.map_or(0, Place::left);
+        Ok(self.untouched_packets()? + u64::from(begun))
+    }
+
+    /// The same without the block that was begun.
+    fn untouched_packets(&mut self) -> Result<u64, CaptureError> {
         self.ask()?;
         Ok(self.kept_packets.saturating_sub(self.taken_packets))
     }
@@ -218,7 +224,7 @@ impl Ring {
     pub fn is_settled(&mut self) -> Result<bool, CaptureError> {
         let begun = usize::from(self.place.is_some());
         let noticed: u64 = self.filled.iter().skip(begun).map(|block| u64::from(block.packets)).sum();
-        Ok(self.left_packets()? <= noticed)
+        Ok(self.untouched_packets()? <= noticed)
     }
 
     /// Asks the kernel for its counts, which it forgets in telling, and adds them to ours.
@@ -243,5 +249,32 @@ impl Ring {
         let blocks = self.kernel.blocks();
         let filled = |ahead: &usize| self.kernel.flags((self.next + ahead) % blocks) & libc::TP_STATUS_USER != 0;
         (0..blocks).take_while(filled).count()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::simulation::clock::SimClock;
+    use crate::simulation::ring::SimRing;
+
+    #[test]
+    fn what_is_left_is_also_the_rest_of_a_block_that_was_begun() {
+        let wire = SimRing::new(SimClock::new(), 4);
+        let mut ring = Ring::over(wire.kernel());
+        for _ in 0..10 {
+            assert_eq!(wire.arrive(vec![0; 60]), Some(true));
+        }
+        ring.notice(Duration::ZERO);
+        assert_eq!((ring.left_packets().unwrap(), ring.filled_blocks()), (10, 2));
+        ring.begin_block();
+        let mut packets = ring.packets().unwrap();
+        assert_eq!(packets.by_ref().take(2).count(), 2);
+        let place = packets.place();
+        ring.go_on(place);
+        assert_eq!(ring.left_packets().unwrap(), 8);
+        assert!(ring.is_settled().unwrap());
+        ring.end_block();
+        assert_eq!(ring.left_packets().unwrap(), 5);
     }
 }

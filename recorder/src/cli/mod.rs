@@ -13,12 +13,12 @@ use anyhow::Context;
 use clap::{Args, CommandFactory, Parser, Subcommand};
 use recorder::capture::Urgency;
 use recorder::limits;
-use recorder::observe::{self, Observer, Observing};
+use recorder::observe::{self, Door, Observer, Observing};
 use recorder::pipeline::Settings;
 use recorder::rotate::Compression;
 use recorder::schedule::{ByteSize, Observe, Period, Place, Selector, Window};
 use recorder::spool::Spool;
-use std::io::Write;
+use std::io::{IsTerminal, Write};
 use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -165,10 +165,10 @@ impl CapturePlan {
         Ok(())
     }
 
-    /// Begins to tell how it goes.
-    fn observe(&self, spool: &Spool, spool_bytes_max: u64) -> anyhow::Result<Observing> {
+    /// Begins to tell how it goes; windows can be triggered through `door`.
+    fn observe(&self, spool: (&Spool, u64), door: Option<Door>) -> anyhow::Result<Observing> {
         let listen = || self.listen.map(|address| address.to_string()).unwrap_or_default();
-        observe::start(&self.settings.observer, self.listen, spool, spool_bytes_max)
+        observe::start(&self.settings.observer, self.listen, spool, door)
             .with_context(|| format!("cannot listen on {}", listen()))
     }
 }
@@ -233,10 +233,15 @@ fn is_closed_pipe(error: &anyhow::Error) -> bool {
     error.chain().any(|cause| io_error(cause) == Some(std::io::ErrorKind::BrokenPipe))
 }
 
+/// object_store tells of each of its retries; what came of them is told once, by who sends.
+const DEFAULT_LOG: &str = "info,object_store=warn";
+
 fn start_log(common: &Common) {
     let filter = tracing_subscriber::EnvFilter::try_from_env("REMORA_LOG")
-        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new(if common.quiet { "error" } else { "info" }));
+        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new(if common.quiet { "error" } else { DEFAULT_LOG }));
     let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false);
+    // What reads them from a pipe or the journal wants no colours.
+    let log = log.with_ansi(std::io::stderr().is_terminal());
     match common.log_format {
         LogFormat::Json => {
             log.json().flatten_event(true).init();

@@ -11,7 +11,6 @@ use jiff::{SignedDuration, Timestamp};
 use recorder::orders::Orders;
 use recorder::pipeline;
 use recorder::ready;
-use recorder::recover;
 use recorder::schedule::{
     Budget, ByteSize, Interface, Missed, Observe, Overlap, Period, Rate, Recording, SegmentLimits, Selector, SpoolFull,
     StoreTarget, StoreUrl, When, Window,
@@ -171,9 +170,8 @@ pub fn run(mut plan: RecordPlan, out: &mut impl Write) -> anyhow::Result<ExitCod
     plan.capture.settle(&plan.spool, std::slice::from_ref(&plan.recording.window))?;
     let spool = Spool::open(&plan.spool).with_context(|| format!("spool {}", plan.spool.display()))?;
     let spool = spool.signed_by(plan.signer.take());
-    let _observing = plan.capture.observe(&spool, plan.spool_bytes_max)?;
-    ready::recover(&spool, Timestamp::now()).with_context(|| format!("spool {}", plan.spool.display()))?;
-    recover::recover(&spool, &EndReason::Crash, Timestamp::now())
+    let _observing = plan.capture.observe((&spool, plan.spool_bytes_max), None)?;
+    ready::recover_all(&spool, &EndReason::Crash, Timestamp::now())
         .with_context(|| format!("spool {}", plan.spool.display()))?;
     let (close, stored) = super::runtime()?.block_on(record_and_store(&plan, &spool))?;
     summarise(&plan.recording, &close, out)?;

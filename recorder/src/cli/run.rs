@@ -8,10 +8,10 @@ use formats::signature::SecretKey;
 use formats::store::{Name, RecordingId};
 use jiff::Timestamp;
 use recorder::control::{Ask, Begin, Desk, Ending, Listener, SOCKET};
+use recorder::observe::{Door, Token};
 use recorder::orders::Orders;
 use recorder::pipeline::{self, Settings};
 use recorder::ready;
-use recorder::recover;
 use recorder::schedule::{Config, Recording, Spool as Spooling};
 use recorder::spool::Spool;
 use recorder::upload::{Bound, Room, Sender};
@@ -43,6 +43,10 @@ pub struct RunArgs {
     /// Socket to be asked by, for its owner alone [default: control.sock in the spool].
     #[arg(long, env = "REMORA_CONTROL", value_name = "PATH")]
     control: Option<PathBuf>,
+    /// File with a secret of 16 characters or more: whoever sends it to --listen triggers a window on demand, by POST
+    /// /trigger/NAME [default: nobody can].
+    #[arg(long, env = "REMORA_TRIGGER_TOKEN", value_name = "FILE")]
+    trigger_token: Option<PathBuf>,
     #[command(flatten)]
     capture: CaptureArgs,
     #[command(flatten)]
@@ -57,6 +61,7 @@ pub struct RunPlan {
     grace: Duration,
     control: Option<PathBuf>,
     capture: CapturePlan,
+    trigger_token: Option<Token>,
     signer: Option<SecretKey>,
 }
 
@@ -73,7 +78,10 @@ impl RunArgs {
     pub fn resolve(self) -> anyhow::Result<RunPlan> {
         let config = Config::read(&self.config)?;
         let node = self.node.or_else(|| config.node.clone()).map_or_else(super::node_name, Ok)?;
+        let trigger_token = self.trigger_token.as_ref().or(config.observe.trigger_token.as_ref());
+        let read = |path: &PathBuf| Token::read(path).with_context(|| path.display().to_string());
         Ok(RunPlan {
+            trigger_token: trigger_token.map(read).transpose()?,
             capture: self.capture.resolve(&config.observe),
             config,
             config_path: self.config,
@@ -91,19 +99,28 @@ pub fn run(mut plan: RunPlan) -> anyhow::Result<ExitCode> {
     plan.capture.settle(folder, &plan.config.windows)?;
     let spool =
         Spool::open(folder).with_context(|| format!("spool {}", folder.display()))?.signed_by(plan.signer.take());
-    let _observing = plan.capture.observe(&spool, bytes_max.0)?;
-    let rests = ready::recover(&spool, Timestamp::now()).with_context(|| format!("spool {}", folder.display()))?;
-    recover::recover(&spool, &EndReason::Crash, Timestamp::now())
+    let (asks, asked) = mpsc::channel(1);
+    let door = plan.trigger_token.take().map(|token| Door { token, asks: asks.clone() });
+    if door.is_some() && plan.capture.listen.is_none() {
+        bail!("there is a secret for triggers over HTTP, and nobody listens for them: give --listen");
+    }
+    let _observing = plan.capture.observe((&spool, bytes_max.0), door)?;
+    let rests = ready::recover_all(&spool, &EndReason::Crash, Timestamp::now())
         .with_context(|| format!("spool {}", folder.display()))?;
     let runtime = super::runtime()?;
-    let ended = runtime.block_on(record_until_stopped(plan, spool, rests));
+    let ended = runtime.block_on(record_until_stopped(plan, spool, rests, (asks, asked)));
     runtime.shutdown_timeout(FAREWELL);
     ended
 }
 
-async fn record_until_stopped(plan: RunPlan, spool: Spool, rests: Vec<ready::Rest>) -> anyhow::Result<ExitCode> {
+async fn record_until_stopped(
+    plan: RunPlan,
+    spool: Spool,
+    rests: Vec<ready::Rest>,
+    (asks, asked): (mpsc::Sender<Ask>, mpsc::Receiver<Ask>),
+) -> anyhow::Result<ExitCode> {
     let mut stopped = super::stop::on_signal(|| {})?;
-    let asks = listen(&plan)?;
+    listen(&plan, asks)?;
     let age_max = plan.config.spool.age_max.map(|period| period.0);
     let sender = Sender::new(spool.clone()).with_age_max(age_max);
     plan.capture.settings.observer.follow(sender.progress());
@@ -112,7 +129,7 @@ async fn record_until_stopped(plan: RunPlan, spool: Spool, rests: Vec<ready::Res
     tokio::spawn(sender.run(stop_sender));
     let recorder = Recorder { spool: spool.clone(), bound, settings: plan.capture.settings };
     let desk = Desk::new(&plan.config, plan.node, spool.clone(), rests, Timestamp::now());
-    let recorded = follow(desk, recorder, &plan.config_path, asks, stopped.clone());
+    let recorded = follow(desk, recorder, &plan.config_path, asked, stopped.clone());
     let out_of_time = async {
         // Nobody can tell us to stop any more: then only the work itself ends.
         if stopped.wait_for(|stopped| *stopped).await.is_err() {
@@ -136,15 +153,14 @@ async fn record_until_stopped(plan: RunPlan, spool: Spool, rests: Vec<ready::Res
 }
 
 /// Makes the control socket. Without one recordings are made all the same, unless it was asked for.
-fn listen(plan: &RunPlan) -> anyhow::Result<mpsc::Receiver<Ask>> {
-    let (asks, asked) = mpsc::channel(1);
+fn listen(plan: &RunPlan, asks: mpsc::Sender<Ask>) -> anyhow::Result<()> {
     let path = plan.control.clone().unwrap_or_else(|| plan.config.spool.folder.join(SOCKET));
     match Listener::bind(&path) {
         Ok(listener) => drop(tokio::spawn(listener.serve(asks))),
         Err(error) if plan.control.is_some() => return Err(error.into()),
         Err(error) => tracing::warn!(%error, "nobody can ask this recorder"),
     }
-    Ok(asked)
+    Ok(())
 }
 
 /// What every recording needs.
@@ -258,9 +274,7 @@ fn record(recording: &Recording, orders: &Orders, recorder: &Recorder) -> Ending
 /// What failed recordings left open is sealed and closed now, not at the next start; or, while the disk does not take
 /// even that, when the next recording begins.
 fn close_failed(spool: &Spool) {
-    let now = Timestamp::now();
-    let recovered = ready::recover(spool, now).and_then(|_| recover::recover(spool, &EndReason::Failure, now));
-    if let Err(error) = recovered {
+    if let Err(error) = ready::recover_all(spool, &EndReason::Failure, Timestamp::now()) {
         tracing::error!(%error, "spool cannot be read");
     }
 }

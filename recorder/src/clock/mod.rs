@@ -6,7 +6,7 @@
 
 mod sys;
 
-use formats::seal::{self, ClockStep};
+use formats::seal::{self, CLOCK_STEPS_MAX, ClockStep};
 use jiff::{SignedDuration, Timestamp};
 use std::fmt;
 use std::time::Duration;
@@ -67,6 +67,16 @@ impl Clock for SystemClock {
 
     fn state(&self) -> Option<seal::Clock> {
         sys::state().inspect_err(|error| tracing::debug!(%error, "the kernel does not tell of its clock")).ok()
+    }
+}
+
+/// Notes a step with those before it. Behind [`CLOCK_STEPS_MAX`] it is added up with the last, as in a seal: who sets the
+/// clock again and again while a segment is open, or none can be begun, takes no more memory for that.
+pub fn note(steps: &mut Vec<ClockStep>, step: ClockStep) {
+    let is_full = steps.len() >= CLOCK_STEPS_MAX;
+    match steps.last_mut().filter(|_| is_full) {
+        Some(last) => last.by_ns = last.by_ns.saturating_add(step.by_ns),
+        None => steps.push(step),
     }
 }
 
@@ -147,6 +157,15 @@ mod tests {
         .map(|(wall, steady)| watch.look(moment(wall, steady)).map(|step| step.by_ns / 1_000_000))
         .into();
         assert_eq!(steps, [None, None, None, None, Some(-3_600_000), None, Some(10), Some(100_000)]);
+    }
+
+    #[test]
+    fn steps_are_noted_one_by_one_up_to_a_bound() {
+        let mut steps = Vec::new();
+        for second in 0..1000 {
+            note(&mut steps, ClockStep { at: moment(second, 0).wall, by_ns: 7 });
+        }
+        assert_eq!((steps.len(), steps.iter().map(|step| step.by_ns).sum::<i64>()), (CLOCK_STEPS_MAX, 7000));
     }
 
     #[test]

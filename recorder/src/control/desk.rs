@@ -235,15 +235,15 @@ impl Desk {
 
     /// Does what is asked for, and says so, at once or when it is done.
     pub fn serve(&mut self, ask: Ask, now: Timestamp) {
-        let Ask { request, answer } = ask;
+        let Ask { request, by, answer } = ask;
         // Whoever asked may be gone.
         let told: Told = Box::new(|said| drop(answer.send(said)));
         match request {
             Request::Pin { recording } => told(self.pin(&recording, now)),
-            Request::Start { window } => self.start(&window, now, told),
+            Request::Start { window } => self.start(&window, by, now, told),
             Request::Status => told(Answer::Status(Box::new(self.status()))),
             Request::Stop { window } => told(self.stop(&window)),
-            Request::Trigger { window } => self.trigger(&window, "control socket", now, told),
+            Request::Trigger { window } => self.trigger(&window, by, now, told),
             Request::Unpin { recording } => told(self.unpin(&recording)),
         }
     }
@@ -287,13 +287,13 @@ impl Desk {
                 told(Answer::refused(format!("{name} is not on demand: 'start' begins a run of it all the same")));
             }
             Some(window) if window.pre_trigger.is_some() => self.trigger_what_is_ready(&window, by, now, told),
-            _ => self.start(name, now, told),
+            _ => self.start(name, by, now, told),
         }
     }
 
-    fn start(&mut self, name: &Name, now: Timestamp, told: Told) {
+    fn start(&mut self, name: &Name, by: &str, now: Timestamp, told: Told) {
         if let Some(window) = self.window(name).filter(|window| window.pre_trigger.is_some()) {
-            return self.trigger_what_is_ready(&window, "control socket", now, told);
+            return self.trigger_what_is_ready(&window, by, now, told);
         }
         told(match self.agenda.start(name, now) {
             Ok(decisions) => Answer::done("recording begins", &self.carry_out(decisions, now)),

@@ -11,4 +11,5 @@ mod socket;
 
 pub use desk::{Begin, Desk, Ending};
 pub use request::{Answer, Reload, Request, RunStatus, SpoolStatus, Status, WindowStatus};
+pub(crate) use socket::hand_on;
 pub use socket::{Ask, ControlError, Listener, SOCKET, ask};

@@ -56,6 +56,8 @@ pub enum ControlError {
 pub struct Ask {
     /// What is asked for.
     pub request: Request,
+    /// By whom, in words.
+    pub by: &'static str,
     /// Where to.
     pub answer: oneshot::Sender<Answer>,
 }
@@ -134,7 +136,7 @@ async fn converse(stream: tokio::net::UnixStream, asks: &mpsc::Sender<Ask>) -> i
         let is_whole = line.ends_with(b"\n");
         let answer = match serde_json::from_slice(&line) {
             Err(error) => Answer::refused(format!("no request: {error}")),
-            Ok(request) => hand_on(request, asks).await,
+            Ok(request) => hand_on(request, "control socket", asks).await,
         };
         let mut answer = serde_json::to_vec(&answer)?;
         answer.push(b'\n');
@@ -145,9 +147,10 @@ async fn converse(stream: tokio::net::UnixStream, asks: &mpsc::Sender<Ask>) -> i
     }
 }
 
-async fn hand_on(request: Request, asks: &mpsc::Sender<Ask>) -> Answer {
+/// Hands a request on, and waits for its answer.
+pub(crate) async fn hand_on(request: Request, by: &'static str, asks: &mpsc::Sender<Ask>) -> Answer {
     let (answer, answered) = oneshot::channel();
-    let handed_on = asks.send(Ask { request, answer }).await.is_ok();
+    let handed_on = asks.send(Ask { request, by, answer }).await.is_ok();
     match (handed_on, answered.await) {
         (true, Ok(answer)) => answer,
         (true, Err(_)) => Answer::refused("it was not done, for the recording has ended: see the log"),

@@ -6,6 +6,7 @@
 //!
 //!     GET /metrics   OpenMetrics text, as Prometheus reads it
 //!     GET /healthz   200, or 503 with what is wrong: a capture has stalled, or the spool cannot be written
+//!     POST /trigger/NAME   with the secret: triggers a window, as the control socket does; only where there is a secret
 //!     GET /readyz    200, or 503 with what is missing: start-up is not over, or a recording that is due has no ring
 
 mod health;
@@ -15,6 +16,8 @@ mod server;
 mod state;
 #[cfg(test)]
 mod tests;
+mod trigger;
 
 pub use server::{Observing, start};
 pub use state::{Observer, Pulse};
+pub use trigger::{Door, Token, TokenError};

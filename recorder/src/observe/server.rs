@@ -3,11 +3,12 @@
 use super::look;
 use super::metrics;
 use super::state::{Observer, State, lock};
+use super::trigger::Door;
 use crate::limits;
 use crate::spool::Spool;
 use http_body_util::Full;
 use hyper::body::{Bytes, Incoming};
-use hyper::header::{CONTENT_TYPE, HeaderValue};
+use hyper::header::{CONTENT_TYPE, HeaderValue, WWW_AUTHENTICATE};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
@@ -33,15 +34,16 @@ impl Observing {
     }
 }
 
-/// Begins to watch for stalls, and to answer on `listen`, about this spool too, which may hold `spool_bytes_max`.
+/// Begins to watch for stalls, and to answer on `listen`, about this spool too, which may hold `spool_bytes_max`; windows can
+/// be triggered there through `door`.
 ///
 /// # Errors
 /// When the address is taken or not ours.
 pub fn start(
     observer: &Observer,
     listen: Option<SocketAddr>,
-    spool: &Spool,
-    spool_bytes_max: u64,
+    (spool, spool_bytes_max): (&Spool, u64),
+    door: Option<Door>,
 ) -> io::Result<Observing> {
     let state = observer.0.clone();
     let listener = listen.map(TcpListener::bind).transpose()?;
@@ -59,7 +61,7 @@ pub fn start(
             tokio::select! {
                 _ = stopped => {}
                 () = watch(&state) => {}
-                Err(error) = serve(listener, &state) => tracing::error!(%error, "nobody is answered any more"),
+                Err(error) = serve(listener, &state, door.map(Arc::new)) => tracing::error!(%error, "nobody is answered any more"),
             }
         });
     })?;
@@ -79,7 +81,7 @@ async fn watch(state: &State) {
 }
 
 /// Answers one request of each connection; a connection that takes its time is closed.
-async fn serve(listener: Option<TcpListener>, state: &Arc<State>) -> io::Result<Infallible> {
+async fn serve(listener: Option<TcpListener>, state: &Arc<State>, door: Option<Arc<Door>>) -> io::Result<Infallible> {
     let Some(listener) = listener else { return std::future::pending().await };
     let listener = tokio::net::TcpListener::from_std(listener)?;
     let room = Arc::new(Semaphore::new(limits::OBSERVERS));
@@ -95,11 +97,11 @@ async fn serve(listener: Option<TcpListener>, state: &Arc<State>) -> io::Result<
                 continue;
             }
         };
-        let state = state.clone();
+        let (state, door) = (state.clone(), door.clone());
         tokio::spawn(async move {
             let service = service_fn(|request| {
-                let answer = answer(&state, &request);
-                async move { Ok::<_, Infallible>(answer) }
+                let (state, door) = (state.clone(), door.clone());
+                async move { Ok::<_, Infallible>(answer(&state, door.as_deref(), &request).await) }
             });
             let mut http = http1::Builder::new();
             http.keep_alive(false).timer(TokioTimer::new()).header_read_timeout(limits::REQUEST).max_buf_size(8 << 10);
@@ -112,7 +114,7 @@ async fn serve(listener: Option<TcpListener>, state: &Arc<State>) -> io::Result<
     }
 }
 
-fn answer(state: &Arc<State>, request: &Request<Incoming>) -> Response<Full<Bytes>> {
+async fn answer(state: &Arc<State>, door: Option<&Door>, request: &Request<Incoming>) -> Response<Full<Bytes>> {
     let now = Instant::now();
     let (status, media_type, body) = match (request.method(), request.uri().path()) {
         (&Method::GET | &Method::HEAD, "/healthz") => verdict(&state.complaints(now)),
@@ -122,10 +124,19 @@ fn answer(state: &Arc<State>, request: &Request<Incoming>) -> Response<Full<Byte
             Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, PLAIN, format!("{error}\n")),
         },
         (_, "/healthz" | "/readyz" | "/metrics") => (StatusCode::METHOD_NOT_ALLOWED, PLAIN, "GET, please\n".to_owned()),
-        _ => (StatusCode::NOT_FOUND, PLAIN, "there are /metrics, /healthz and /readyz\n".to_owned()),
+        (method, path) => match (path.strip_prefix("/trigger/"), door) {
+            (Some(window), Some(door)) => {
+                let (status, said) = door.ask(method, request.headers(), window).await;
+                (status, PLAIN, said)
+            }
+            _ => (StatusCode::NOT_FOUND, PLAIN, "there are /metrics, /healthz and /readyz\n".to_owned()),
+        },
     };
     let mut response = Response::new(Full::new(Bytes::from(body)));
     *response.status_mut() = status;
+    if status == StatusCode::UNAUTHORIZED {
+        response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+    }
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(media_type));
     response
 }

@@ -8,7 +8,7 @@ use crate::disk::{Disk, Entry, Lock};
 use crate::limits;
 use crate::orders::{Orders, Past, Trigger};
 use crate::recover;
-use crate::rotate::{Compression, Finished, OPEN};
+use crate::rotate::{Compression, Finished, OPEN, Untold};
 use crate::schedule::{Percent, Recording, Window};
 use crate::seal::{Chain, SealingError};
 use crate::spool::Spool;
@@ -35,6 +35,8 @@ pub(crate) struct Backlog {
     open_since: Timestamp,
     last_sequence: u32,
     promoted: Option<(Promoted, Mark)>,
+    /// What happened while nothing could be kept: the next segment tells.
+    untold: Untold,
     _lock: Lock,
 }
 
@@ -61,6 +63,7 @@ impl Backlog {
         }
         let mut backlog = Self::load(spool, folder, lock, recording.configuration_sha256, clock)?;
         backlog.recording = Some(recording.clone());
+        backlog.untold = spool.take_untold(&backlog.folder);
         // Removed before a crash, and not counted yet.
         let gone = backlog.kept.iter().take_while(|kept| !disk.exists(&backlog.path(&kept.file.name))).count();
         backlog.remove_oldest(gone)?;
@@ -91,6 +94,7 @@ impl Backlog {
             open_since: now.wall,
             last_sequence: 0,
             promoted: None,
+            untold: Untold::default(),
             _lock: lock,
             folder,
         };
@@ -120,6 +124,12 @@ impl Backlog {
     /// Number of the newest segment.
     pub fn last_sequence(&self) -> u32 {
         self.last_sequence
+    }
+
+    /// Number of the last segment that was removed because it was too old, or for want of room.
+    #[cfg(test)]
+    pub fn expired_through(&self) -> u32 {
+        self.expired.through
     }
 
     /// Numbers of the segments that are kept, oldest first.
@@ -154,7 +164,10 @@ impl Backlog {
 
     /// Takes a finished segment. It is kept, too, while what came before it is: sealing that takes time, and the
     /// capture must not wait for it.
-    pub fn take(&mut self, segment: Finished) -> Result<(), SealingError> {
+    pub fn take(&mut self, mut segment: Finished) -> Result<(), SealingError> {
+        let Untold { counts, steps } = std::mem::take(&mut self.untold);
+        segment.counts += counts;
+        segment.steps.splice(0..0, steps);
         match &mut self.promoted {
             Some((Promoted { chain, .. }, _)) if self.kept.is_empty() => {
                 chain.made_with(self.configuration_sha256, Some(self.clock.clone()));
@@ -209,6 +222,9 @@ impl Backlog {
 
     /// Removes the oldest until that many bytes are free, or nothing is left.
     pub fn make_room(&mut self, bytes: u64) -> Result<(), SealingError> {
+        if bytes > 0 {
+            tracing::warn!(folder = %self.folder.display(), bytes, "no room: the oldest of what is kept ready is removed");
+        }
         let mut freed = 0;
         let wanted = self.kept.iter().take_while(|kept| {
             let more = freed < bytes;
@@ -241,8 +257,7 @@ impl Backlog {
     /// Writes durably. On a disk that is full, what is oldest makes room, once.
     fn write_with_room(&mut self, path: &Path, bytes: &[u8]) -> io::Result<()> {
         match self.disk().write_durably(path, bytes) {
-            Err(error) if matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded) => {
-                tracing::warn!(folder = %self.folder.display(), "the disk is full: the oldest of what is kept ready is removed");
+            Err(error) if is_full(&error) => {
                 self.make_room(limits::READY_ROOM_BYTES).map_err(io::Error::other)?;
                 self.disk().write_durably(path, bytes)
             }
@@ -272,19 +287,19 @@ impl Backlog {
 
     fn begin(&mut self, at: Timestamp, by: String, ends: Timestamp) -> Result<RecordingId, SealingError> {
         self.expire(u64::MAX)?;
-        let Some(recording) = self.recording.clone() else { return Err(self.error(io::ErrorKind::NotFound.into())) };
-        let mut start = self.kept.front().map_or(self.open_since, |kept| kept.since);
-        let mut id = RecordingId { start: start.into(), ..recording.id };
-        while self.disk().exists(&self.spool.folder(&id)) {
-            start = start.checked_add(SignedDuration::from_millis(1)).unwrap_or(at);
-            id.start = start.into();
+        let mut mark = self.new_mark(at, by, ends)?;
+        match self.write_mark(&mark) {
+            Err(error) if is_full(&error) => {
+                // What makes room for it is no part of the recording any more.
+                self.make_room(limits::READY_ROOM_BYTES)?;
+                mark = self.new_mark(at, mark.trigger.by, ends)?;
+                self.write_mark(&mark)
+            }
+            written => written,
         }
-        let Expired { since: ready_since, segments: expired_segments, volume: expired, .. } = self.expired;
-        let trigger = seal::Trigger { at, by, ready_since, expired, expired_segments };
-        let (store, configuration_sha256) = (recording.window.store.clone(), self.configuration_sha256);
-        let mark = Mark { recording: id.clone(), store, configuration_sha256, ends, trigger };
+        .map_err(|source| self.error(source))?;
+        let id = mark.recording.clone();
         tracing::info!(recording = %id, by = %mark.trigger.by, segments = self.kept.len(), "triggered: what was kept ready is recorded");
-        self.write_mark(&mark)?;
         if let Err(error) = self.promote_to(mark) {
             // As if it had not been triggered, since whoever did is told so.
             self.disk().remove(&self.folder.join(MARK)).map_err(|source| self.error(source))?;
@@ -296,16 +311,29 @@ impl Backlog {
         Ok(id)
     }
 
-    fn write_mark(&mut self, mark: &Mark) -> Result<(), SealingError> {
-        let json = serde_json::to_vec(mark).map_err(io::Error::from);
-        let written = json.and_then(|json| self.write_with_room(&self.folder.join(MARK), &json));
-        written.map_err(|source| self.error(source))
+    /// What is to be known of a recording of all that is kept now.
+    fn new_mark(&self, at: Timestamp, by: String, ends: Timestamp) -> Result<Mark, SealingError> {
+        let Some(recording) = self.recording.clone() else { return Err(self.error(io::ErrorKind::NotFound.into())) };
+        let mut start = self.kept.front().map_or(self.open_since, |kept| kept.since);
+        let mut id = RecordingId { start: start.into(), ..recording.id };
+        while self.disk().exists(&self.spool.folder(&id)) {
+            start = start.checked_add(SignedDuration::from_millis(1)).unwrap_or(at);
+            id.start = start.into();
+        }
+        let Expired { since: ready_since, segments: expired_segments, volume: expired, .. } = self.expired;
+        let trigger = seal::Trigger { at, by, ready_since, expired, expired_segments };
+        let (store, configuration_sha256) = (recording.window.store.clone(), self.configuration_sha256);
+        Ok(Mark { recording: id, store, configuration_sha256, ends, trigger })
+    }
+
+    fn write_mark(&self, mark: &Mark) -> io::Result<()> {
+        self.disk().write_durably(&self.folder.join(MARK), &serde_json::to_vec(mark)?)
     }
 
     fn go_on_until(&mut self, ends: Timestamp) -> Result<RecordingId, SealingError> {
         let Some((_, mark)) = &self.promoted else { return Err(self.error(io::ErrorKind::NotFound.into())) };
         let later = Mark { ends: mark.ends.max(ends), ..mark.clone() };
-        self.write_mark(&later)?;
+        self.write_mark(&later).map_err(|source| self.error(source))?;
         let id = later.recording.clone();
         self.promoted.iter_mut().for_each(|(_, mark)| mark.ends = later.ends);
         Ok(id)
@@ -431,4 +459,8 @@ impl Backlog {
     fn error(&self, source: io::Error) -> SealingError {
         SealingError::Spool { folder: self.folder.clone(), source }
     }
+}
+
+fn is_full(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
 }

@@ -26,14 +26,14 @@ mod recover;
 #[cfg(test)]
 mod tests;
 
-pub use recover::{Rest, recover, remove_others};
+pub use recover::{Rest, recover_all, remove_others};
 
 use crate::budget::ThreadClock;
 use crate::clock::{Clock, SystemClock};
 use crate::limits;
 use crate::observe::Pulse;
 use crate::orders::Orders;
-use crate::pipeline::{self, RecordError, Settings};
+use crate::pipeline::{self, Ran, RecordError, Settings};
 use crate::rotate::OpenSegment;
 use crate::schedule::Recording;
 use crate::spool::Spool;
@@ -66,11 +66,19 @@ pub fn keep_ready(
     let options = pipeline::segment_options(window, settings, backlog.folder().to_owned(), backlog.last_sequence());
     let sealer = |segments, pulse: &Pulse| keep(backlog, bound, orders, segments, pulse);
     let to_disk = (spool.disk().clone(), options);
-    let (captured, mut promoted, untold) = pipeline::run(tap, recording, settings, orders, to_disk, &clock, sealer)?;
+    let ran = pipeline::run(tap, recording, settings, orders, to_disk, &clock, sealer)?;
+    let Ran { captured, sealed, untold } = ran;
+    let mut promoted = match sealed {
+        Ok(promoted) => promoted,
+        Err(error) => {
+            spool.keep_untold(&spool.ready_folder(&window.name), untold);
+            return Err(error);
+        }
+    };
     match &mut promoted {
-        _ if untold.is_empty() => {}
-        Some(promoted) => drop(promoted.chain.seal_untold(untold)?),
-        None => tracing::error!(window = %window.name, ?untold, "packets lost: no segment could be begun"),
+        Some(promoted) => promoted.chain.seal_untold(untold)?,
+        // For whoever keeps the window ready next.
+        None => spool.keep_untold(&spool.ready_folder(&window.name), untold),
     }
     let reason = captured.as_ref().map_or(EndReason::Failure, EndReason::clone);
     let close = promoted.map(|promoted| promoted.chain.close(reason, Timestamp::now())).transpose()?;

@@ -22,14 +22,32 @@ pub struct Rest {
     pub ends: Timestamp,
 }
 
-/// Seals and closes every recording that was triggered and that nobody works on any more. To be called before
-/// [`recover::recover`], which would close them without what is still kept. What was not triggered stays.
+/// Seals and closes every recording of the spool that nobody works on any more, with that `reason`; first those that were
+/// triggered, with what is still kept of them. What was not triggered stays.
+///
+/// # Errors
+/// When the spool itself cannot be read.
+pub fn recover_all(spool: &Spool, reason: &EndReason, now: Timestamp) -> io::Result<Vec<Rest>> {
+    let rests = recover(spool, now)?;
+    // What could not be recovered with what is kept must not be closed without it.
+    let mut marked = Vec::new();
+    for (window, folder) in folder::folders(spool)? {
+        match folder::mark(spool.disk().as_ref(), &folder) {
+            Ok(mark) => marked.extend(mark.map(|mark| mark.recording)),
+            Err(error) => tracing::error!(%window, %error, "it is not known whether it was triggered"),
+        }
+    }
+    recover::recover(spool, reason, now, &marked)?;
+    Ok(rests)
+}
+
+/// Those that were triggered.
 ///
 /// A recording that cannot be recovered is logged and left as it is, and does not keep back the others.
 ///
 /// # Errors
 /// When the spool itself cannot be read.
-pub fn recover(spool: &Spool, now: Timestamp) -> io::Result<Vec<Rest>> {
+pub(super) fn recover(spool: &Spool, now: Timestamp) -> io::Result<Vec<Rest>> {
     let mut rests = Vec::new();
     for (window, folder) in folder::folders(spool)? {
         let Some(lock) = spool.disk().lock(&folder)? else { continue };
@@ -69,7 +87,8 @@ fn recover_one(spool: &Spool, folder: &Path, lock: Lock, now: Timestamp) -> Resu
     }
     // Before the mark goes: the next start may be killed too.
     folder::note_rest(disk, folder, ends).map_err(failed)?;
-    if let Some(promoted) = backlog.finish()? {
+    if let Some(mut promoted) = backlog.finish()? {
+        promoted.chain.seal_untold(spool.take_untold(folder))?;
         let close = promoted.chain.close(EndReason::Crash, now)?;
         tracing::warn!(recording = %close.recording, packets = close.counts.written.packets, "recording was left behind after its trigger: recovered and closed");
     }

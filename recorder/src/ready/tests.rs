@@ -2,11 +2,11 @@
 
 use super::backlog::Backlog;
 use super::folder::Mark;
-use super::{recover, remove_others};
+use super::recover::recover;
+use super::{recover_all, remove_others};
 use crate::clock::{Clock, Moment};
 use crate::disk::{Disk, SystemDisk};
 use crate::orders::{Orders, Trigger};
-use crate::recover::recover as recover_recordings;
 use crate::rotate::{Compression, Finished, OpenSegment, SegmentOptions};
 use crate::schedule::{Config, Recording};
 use crate::seal::Chain;
@@ -322,7 +322,7 @@ fn crashes_behind_the_trigger() {
         assert_eq!((close.reason, close.trigger), (EndReason::Crash, Some(mark.trigger)), "{case}");
         // Once more changes nothing: what is left of it is still to be recorded, until its time is over.
         assert_eq!((recover(&spool, now).unwrap(), files(&ring)), (rests, vec!["rest.json".to_owned()]), "{case}");
-        assert!(recover_recordings(&spool, &EndReason::Crash, now).unwrap().is_empty());
+        assert!(crate::recover::recover(&spool, &EndReason::Crash, now, &[]).unwrap().is_empty());
         assert!(recover(&spool, mark.ends).unwrap().is_empty() && files(&ring).is_empty(), "{case}");
     }
 }
@@ -366,8 +366,7 @@ fn a_power_cut_brings_nothing_back_that_was_sealed() {
         }
         drop(backlog);
         disk.cut_power();
-        recover(&spool, at(600)).unwrap();
-        recover_recordings(&spool, &EndReason::Crash, at(600)).unwrap();
+        recover_all(&spool, &EndReason::Crash, at(600)).unwrap();
         let (sound, _) = verify(&spool);
         assert_eq!(sound.counts, counts(if seed % 2 == 0 { 30 } else { 20 }), "seed {seed}");
     }

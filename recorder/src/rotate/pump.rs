@@ -160,6 +160,11 @@ impl Pump {
         written
     }
 
+    /// Keeps one flow of two to the power of `halvings` from now on.
+    pub fn shed(&mut self, halvings: u32) {
+        self.sieve.shed(halvings);
+    }
+
     /// What the rings did since this was last asked, told about twice a second and when one is closed.
     pub fn news(&mut self) -> impl Iterator<Item = RingNews> {
         self.news.drain(..)

@@ -4,7 +4,8 @@
 
 use super::batch::Batch;
 use super::blocks;
-use crate::clock::Moment;
+use super::writer::Untold;
+use crate::clock::{self, Moment};
 use crate::disk::{Disk, DiskFile};
 use crate::limits;
 use formats::hash::Hash256;
@@ -145,13 +146,20 @@ impl OpenSegment {
             || self.list != batch.list
     }
 
-    /// Writes a batch, and tells what became of its packets. What the disk does not take is counted as lost there,
-    /// and the segment stays whole.
-    pub fn write(&mut self, batch: &mut Batch, options: &SegmentOptions) -> Counts {
+    /// Writes a batch with what was `untold` until now, and tells what became of its packets. What the disk does not take is
+    /// lost and remains to be told, by another segment: in this one nothing of it is written down.
+    pub fn write(&mut self, batch: &mut Batch, untold: &mut Untold, options: &SegmentOptions) -> Counts {
+        if self.described == 0 && batch.interfaces.is_empty() {
+            // In the file counts stand beside an interface, and there was none yet.
+            untold.counts += batch.counts;
+            return batch.counts;
+        }
         let counts_before = self.counts;
+        self.counts += untold.counts;
         self.counts += batch.counts;
         match self.try_write(batch, options) {
             Ok(()) => {
+                std::mem::take(untold).steps.into_iter().for_each(|step| clock::note(&mut self.steps, step));
                 let times = [self.times_ns, batch.times_ns];
                 self.times_ns = times.into_iter().flatten().reduce(|a, b| (a.0.min(b.0), a.1.max(b.1)));
                 batch.counts
@@ -160,21 +168,17 @@ impl OpenSegment {
                 tracing::error!(file = %self.path.display(), packets = batch.counts.written.packets, %error, "packets lost: the disk did not take them");
                 self.counts = counts_before;
                 let lost = lost(&batch.counts);
-                self.add(lost);
+                untold.counts += lost;
                 self.failed = true;
                 lost
             }
         }
     }
 
-    /// Adds what became of packets that are not in this segment, and in none before it.
+    /// Adds what became of packets.
+    #[cfg(test)]
     pub fn add(&mut self, counts: Counts) {
         self.counts += counts;
-    }
-
-    /// The clock was set.
-    pub fn step(&mut self, step: ClockStep) {
-        self.steps.push(step);
     }
 
     fn try_write(&mut self, batch: &mut Batch, options: &SegmentOptions) -> io::Result<()> {
@@ -220,6 +224,15 @@ impl OpenSegment {
     /// When it was begun.
     pub fn opened(&self) -> Moment {
         self.opened
+    }
+
+    /// Tells in its seal what its file cannot tell, for it has no interface.
+    pub fn tell(&mut self, untold: &mut Untold) {
+        if self.described == 0 && !self.failed {
+            let Untold { counts, steps } = std::mem::take(untold);
+            self.counts += counts;
+            steps.into_iter().for_each(|step| clock::note(&mut self.steps, step));
+        }
     }
 
     /// Gives back the memory of what is written no more; the segment waits for its seal.

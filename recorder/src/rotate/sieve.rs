@@ -1,5 +1,5 @@
 //! What of the packets that came from the rings is not kept after all, and why: the recorder's own uploads, and flows
-//! that are too much. What is kept gets its id.
+//! that are too much, for the rate cap or for the share of a processor. What is kept gets its id.
 
 use super::identity::Identities;
 use crate::capture::{Ends, OwnConnections, Packet};
@@ -9,7 +9,7 @@ use crate::capture::{Ends, OwnConnections, Packet};
 pub enum LeftOut {
     /// It is of an upload of this recorder.
     Own,
-    /// Its flow is one of those that the rate cap leaves out.
+    /// Its flow is one of those that the rate cap leaves out, or the share of a processor.
     Sampled,
 }
 
@@ -18,6 +18,8 @@ pub enum LeftOut {
 pub struct Sieve {
     own: OwnConnections,
     cap: Option<RateCap>,
+    /// Flows are left out whose hash begins with fewer zeroes, for want of a processor.
+    halvings: u32,
     identities: Option<Identities>,
 }
 
@@ -26,7 +28,12 @@ impl Sieve {
     /// known again.
     pub fn new(packets_per_second: Option<u64>, several_points: bool) -> Self {
         let identities = several_points.then(Identities::default);
-        Self { own: OwnConnections::default(), cap: packets_per_second.map(RateCap::new), identities }
+        Self { own: OwnConnections::default(), cap: packets_per_second.map(RateCap::new), halvings: 0, identities }
+    }
+
+    /// Keeps one flow of two to the power of `halvings` from now on, the same on every node.
+    pub fn shed(&mut self, halvings: u32) {
+        self.halvings = halvings;
     }
 
     /// The id of a packet that is kept, seen at the interface of that number.
@@ -36,14 +43,16 @@ impl Sieve {
 
     /// Why a packet is left out; none if it is kept. `is_here`: it is of the recorder's own network namespace.
     pub fn look(&mut self, packet: &Packet<'_>, is_here: bool) -> Option<LeftOut> {
-        if !is_here && self.cap.is_none() {
+        if !is_here && self.cap.is_none() && self.halvings == 0 {
             return None;
         }
         let ends = Ends::of(packet)?;
         if is_here && self.own.has(&ends) {
             return Some(LeftOut::Own);
         }
-        let kept = self.cap.as_mut().is_none_or(|cap| cap.keeps(ends.flow_hash(), packet.time_ns));
+        let hash = ends.flow_hash();
+        let kept = hash.leading_zeros() >= self.halvings;
+        let kept = kept && self.cap.as_mut().is_none_or(|cap| cap.keeps(hash, packet.time_ns));
         (!kept).then_some(LeftOut::Sampled)
     }
 }

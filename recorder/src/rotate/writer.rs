@@ -2,7 +2,7 @@
 
 use super::batch::Batch;
 use super::segment::{OpenSegment, SegmentOptions, lost};
-use crate::clock::{Clock, Moment, Watch};
+use crate::clock::{self, Clock, Moment, Watch};
 use crate::disk::Disk;
 use formats::seal::{ClockStep, Counts};
 use std::sync::Arc;
@@ -16,14 +16,14 @@ pub struct Writer {
     watch: Watch,
     sequence: u32,
     open: Option<OpenSegment>,
-    /// What the next segment tells, because none could be begun.
+    /// What the next batch tells that the disk takes.
     untold: Untold,
     /// What became of the last batch.
     counts: Counts,
 }
 
-/// What happened while no segment could be begun.
-#[derive(Debug, Default)]
+/// What happened that no segment tells: while none could be begun, or the disk did not take it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Untold {
     /// What became of packets.
     pub counts: Counts,
@@ -35,6 +35,13 @@ impl Untold {
     /// Whether there is nothing to tell.
     pub fn is_empty(&self) -> bool {
         self.counts == Counts::default() && self.steps.is_empty()
+    }
+}
+
+impl std::ops::AddAssign for Untold {
+    fn add_assign(&mut self, other: Self) {
+        self.counts += other.counts;
+        other.steps.into_iter().for_each(|step| clock::note(&mut self.steps, step));
     }
 }
 
@@ -59,13 +66,13 @@ impl Writer {
         let over = self.open.take_if(|segment| segment.is_over(batch, now, &self.options));
         if let Some(step) = self.watch.look(now) {
             tracing::warn!(by_ns = step.by_ns, "the clock was set");
-            self.untold.steps.push(step);
+            clock::note(&mut self.untold.steps, step);
         }
         if self.open.is_none() {
             match OpenSegment::begin(self.disk.as_ref(), self.sequence + 1, batch.list, now, &self.options) {
                 Ok(segment) => {
                     self.sequence += 1;
-                    self.open.insert(segment).add(std::mem::take(&mut self.untold.counts));
+                    self.open = Some(segment);
                 }
                 Err(error) => {
                     tracing::error!(folder = %self.options.folder.display(), %error, "packets lost: no segment could be begun");
@@ -75,8 +82,7 @@ impl Writer {
             }
         }
         if let Some(segment) = &mut self.open {
-            std::mem::take(&mut self.untold.steps).into_iter().for_each(|step| segment.step(step));
-            self.counts = segment.write(batch, &self.options);
+            self.counts = segment.write(batch, &mut self.untold, &self.options);
         }
         over
     }
@@ -91,9 +97,11 @@ impl Writer {
         self.open.as_ref().map(OpenSegment::opened)
     }
 
-    /// What is open when there are no more batches; and what no segment tells, if none could be begun.
+    /// What is open when there are no more batches; and what no segment tells.
     pub fn take_rest(&mut self) -> (Option<OpenSegment>, Untold) {
-        (self.open.take(), std::mem::take(&mut self.untold))
+        let mut last = self.open.take();
+        last.iter_mut().for_each(|last| last.tell(&mut self.untold));
+        (last, std::mem::take(&mut self.untold))
     }
 
     /// Packets in the segment that is open.

@@ -99,13 +99,15 @@ pub enum SpoolFull {
 }
 
 /// Who may ask how it goes; flags come before it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Observe {
     /// Where `/metrics`, `/healthz` and `/readyz` are answered; nowhere unless it is said.
     pub listen: Option<SocketAddr>,
     /// A capture that has not turned for so long has stalled.
     pub stall: Option<Period>,
+    /// A file with the secret that lets whoever knows it trigger windows there; nobody can unless it is said.
+    pub trigger_token: Option<PathBuf>,
 }
 
 pub(super) fn invalid<T, R>(place: &Spanned<T>, what: impl ToString) -> Result<R, ConfigError> {
@@ -155,7 +157,7 @@ windows:
     pre_trigger: 5m
     trigger_file: /run/incident
   - {name: spread, cron: '@daily', duration: 1h, jitter: 30m, missed_deadline: 5m, overlap: replace, interfaces: [any]}
-observe: {listen: '[::1]:9477', stall: 30s}
+observe: {listen: '[::1]:9477', stall: 30s, trigger_token: /etc/remora/trigger.token}
 ";
 
     #[test]
@@ -163,7 +165,11 @@ observe: {listen: '[::1]:9477', stall: 30s}
         let config = Config::from_yaml(WHOLE).unwrap();
         assert_eq!((config.cluster.as_str(), config.spool.full), ("prod", SpoolFull::DropOldest));
         assert_eq!(config.spool.age_max, Some(Period(Duration::from_secs(7 * 24 * 3600))));
-        let observe = Observe { listen: "[::1]:9477".parse().ok(), stall: Some(Period(Duration::from_secs(30))) };
+        let observe = Observe {
+            listen: "[::1]:9477".parse().ok(),
+            stall: Some(Period(Duration::from_secs(30))),
+            trigger_token: Some("/etc/remora/trigger.token".into()),
+        };
         assert_eq!(config.observe, observe);
         assert_eq!(config.sha256, Hash256::of(WHOLE.as_bytes()));
         let [nightly, once, black_box, incident, spread] = &config.windows[..] else { panic!("five windows") };

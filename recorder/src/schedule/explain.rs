@@ -81,12 +81,14 @@ fn describe_window(window: &Window, out: &mut String) -> std::fmt::Result {
     writeln!(out, "  segments   of {} or {}", window.segment.bytes, window.segment.age)?;
     let budget = &window.budget;
     let spool = budget.spool.filter(|_| window.pre_trigger.is_none());
-    let shares = [(budget.cpu, "one processor"), (spool, "the spool")];
-    let shares = shares.into_iter().filter_map(|(share, of)| share.map(|share| format!("{share} of {of}")));
+    let share = spool.map(|share| format!("{share} of the spool"));
     let sums =
         [budget.bytes.map(|bytes| bytes.to_string()), budget.packets.map(|packets| format!("{packets} packets"))];
-    for bound in sums.into_iter().flatten().chain(shares) {
+    for bound in sums.into_iter().flatten().chain(share) {
         writeln!(out, "  ends at    {bound}")?;
+    }
+    if let Some(share) = budget.cpu {
+        writeln!(out, "  leaves out flows beyond {share} of one processor, and ends where that does not help")?;
     }
     if let Some(packets) = window.rate.packets_per_second {
         writeln!(out, "  leaves out flows beyond {packets} packets in a second")?;
@@ -208,7 +210,7 @@ window nightly: cron 30 2 * * * in Europe/Berlin, for 10m
   keeps      262144 bytes of a packet
   segments   of 64 MiB or 10s
   ends at    5 packets
-  ends at    50% of one processor
+  leaves out flows beyond 50% of one processor, and ends where that does not help
   stored at  s3://b/p, read back
   a run that begins before the last has ended is left out; one that is found running is recorded from then on
   size       at most 1.2 MiB a run before compression: its packets are used up, each as large as is kept

@@ -45,7 +45,7 @@ const WORD: &str = "word";
 const PATTERN: &str = "pattern";
 const ANY: &str = "any";
 
-pub(super) const KEYS: [Key; 50] = [
+pub(super) const KEYS: [Key; 51] = [
     key("cluster", NAME, Required, "prod", "The cluster this node is in; a folder of the store."),
     key("node", NAME, Words("the host's name"), "node-1", "This node; a folder of the store. --node comes before it."),
     key(
@@ -92,6 +92,14 @@ pub(super) const KEYS: [Key; 50] = [
         Words("10s"),
         "30s",
         "A capture that has not turned for that long has stalled: /healthz fails, and the log tells. --stall comes before it.",
+    ),
+    key(
+        "observe.trigger_token",
+        "path",
+        Words("nobody can trigger over HTTP"),
+        "/etc/remora/trigger.token",
+        "A file with a secret of 16 characters or more: whoever sends it along triggers a window on demand by POST \
+         /trigger/NAME. --trigger-token comes before it.",
     ),
     key("windows", "list", Words("nothing is recorded"), "[]", "What to record, and when."),
     key("windows[].name", NAME, Required, "nightly", "The window; a folder of the store. No two have the same."),
@@ -232,7 +240,8 @@ pub(super) const KEYS: [Key; 50] = [
         "percent [of one processor]",
         Words("no bound"),
         "50%",
-        "A run ends when it takes more, measured over ten seconds.",
+        "Half of the flows are left out when a run takes more, measured over ten seconds, and again, down to one of 256; \
+         coverage counts them. It ends when that does not help. They come back when it takes less than a third.",
     ),
     key(
         "windows[].budget.spool",

@@ -130,9 +130,19 @@ impl Chain {
         self.put(Some(segment), told, recovered)
     }
 
-    /// Seals what no segment could be begun for: one without files.
-    pub fn seal_untold(&mut self, untold: Untold) -> Result<Seal, SealingError> {
-        self.put(None, untold, None)
+    /// Seals what no segment tells, if there is anything: one without files. What cannot be sealed now the spool remembers, for
+    /// whoever recovers the recording.
+    pub fn seal_untold(&mut self, untold: Untold) -> Result<(), SealingError> {
+        if untold.is_empty() {
+            return Ok(());
+        }
+        let seal = FileName::seal(self.next_sequence());
+        self.put(None, untold.clone(), None).map(drop).inspect_err(|_| {
+            // In place, and only not known to be there to stay: it is told.
+            if !self.spool.disk().exists(&self.spool.path(&self.id, &seal)) {
+                self.spool.keep_untold(&self.folder(), untold);
+            }
+        })
     }
 
     fn put(

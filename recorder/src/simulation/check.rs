@@ -149,6 +149,9 @@ fn after_a_crash(id: &RecordingId, truth: &Truth, close: &Close, numbers: &BTree
     if truth.power_cut || is_excused {
         return;
     }
+    if truth.told {
+        assert_eq!(counts.seen.packets, truth.seen.shown, "{id}: failed, and not what was on the wire");
+    }
     let missing = truth.packets.iter().filter(|(number, taken)| *taken && !numbers.contains(number));
     let missing: Vec<u64> = missing.map(|(number, _)| *number).collect();
     assert!(missing.is_empty(), "{id}: written, and not recovered: {missing:?} of {:?}", truth.packets);

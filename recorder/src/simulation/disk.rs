@@ -213,6 +213,14 @@ impl State {
         if dies { Err(killed()) } else { Ok(()) }
     }
 
+    /// What was done in a folder is there to stay.
+    fn make_durable(&mut self, folder: &Path) {
+        let (synced, others): (Vec<_>, Vec<_>) =
+            std::mem::take(&mut self.pending).into_iter().partition(|(of, _)| of == folder);
+        self.pending = others;
+        synced.into_iter().for_each(|(_, names)| apply(&mut self.durable, names));
+    }
+
     fn file(&self, path: &Path) -> io::Result<u64> {
         self.alive()?;
         match self.live.get(path) {
@@ -338,6 +346,8 @@ impl Disk for SimDisk {
         for folder in missing.into_iter().rev() {
             if state.folder(&folder).is_err() {
                 let dies = state.change()?;
+                // The folder above is synced for it.
+                state.make_durable(folder.parent().unwrap_or(&folder));
                 state.live.insert(folder.clone(), Node::Folder);
                 state.durable.insert(folder, Node::Folder);
                 if dies {
@@ -362,10 +372,7 @@ impl Disk for SimDisk {
         if dies && state.random.chance(1, 2) {
             return Err(killed());
         }
-        let (synced, others) = std::mem::take(&mut state.pending).into_iter().partition(|(of, _)| of == folder);
-        state.pending = others;
-        let synced: Vec<_> = synced;
-        synced.into_iter().for_each(|(_, names)| apply(&mut state.durable, names));
+        state.make_durable(folder);
         if dies { Err(killed()) } else { Ok(()) }
     }
 

@@ -10,15 +10,15 @@
 //! syncs fail or lie, the disk is full or read-only, the store is down, forbids, loses answers, and somebody sets the clock. Whatever happened, at the end every recording is in the store, whole,
 //! signed and chained, its ledger balances packet for packet against the source, and the spool is empty.
 //!
-//! `REMORA_SIM_SEED=N` replays one seed; `REMORA_SIM_SEEDS=N` runs so many, `N..M` those.
+//! `REMORA_SIM_SEED=N` replays one seed and shows its log; `REMORA_SIM_SEEDS=N` runs so many, `N..M` those.
 
 mod check;
-mod clock;
+pub(crate) mod clock;
 pub(crate) mod disk;
 mod front;
 pub(crate) mod random;
 mod ready;
-mod ring;
+pub(crate) mod ring;
 mod store;
 mod truth;
 mod world;
@@ -33,6 +33,9 @@ fn whatever_goes_wrong_the_ledger_balances() {
     let number = |text: &str| text.parse::<u64>().expect("a number");
     let one = std::env::var("REMORA_SIM_SEED").ok().map(|seed| number(&seed));
     let many = std::env::var("REMORA_SIM_SEEDS").ok();
+    if one.is_some() {
+        tracing_subscriber::fmt().with_max_level(tracing::Level::DEBUG).with_test_writer().without_time().init();
+    }
     let seeds = match (one, many.as_deref().map(|many| many.split_once("..").unwrap_or(("0", many)))) {
         (Some(seed), _) => seed..seed + 1,
         (None, Some((from, to))) => number(from)..number(to),

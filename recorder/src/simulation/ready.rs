@@ -55,6 +55,8 @@ impl World {
         let before = recording(backlog);
         let between = ready::between(backlog, &running.orders);
         if let Some(id) = recording(backlog).filter(|_| before.is_none()) {
+            // On a disk that was full some of it made room.
+            let kept: Vec<u32> = kept.into_iter().filter(|sequence| *sequence > backlog.expired_through()).collect();
             self.promise(&id, &kept, finished);
         }
         between.map_err(drop)?;
@@ -104,10 +106,13 @@ impl World {
         let id = promoted.chain.id().clone();
         if before.is_none() {
             self.promise(&id, &kept, &finished);
+            if self.disk.faults().capacity.is_some() {
+                // It is not known any more what made room for that.
+                let truth = self.truth.get_mut(&id).expect("it was promised");
+                truth.promise = Some(Promise::default());
+            }
         }
-        if !untold.is_empty() {
-            promoted.chain.seal_untold(untold).map_err(drop)?;
-        }
+        promoted.chain.seal_untold(untold).map_err(drop)?;
         promoted.chain.close(reason, self.clock.now().wall).map_err(drop)?;
         let truth = self.truth.get_mut(&id).expect("it was promised");
         truth.promise.get_or_insert_default().is_ended = true;

@@ -26,6 +26,10 @@ pub struct Truth {
     pub power_cut: bool,
     /// How far the time of day was from the steady clock, when the writer first and last looked.
     pub offsets: Option<(SignedDuration, SignedDuration)>,
+    /// Whether it could not go on, in the life that goes on.
+    pub failed: bool,
+    /// Whether it was recovered in the life in which that was, which knows what was lost.
+    pub told: bool,
     /// What was kept when it was triggered, of recordings that were.
     pub promise: Option<Promise>,
 }

@@ -12,8 +12,7 @@ use crate::disk::{Disk, Lock};
 use crate::orders::Orders;
 use crate::pipeline;
 use crate::ready::{self, Backlog};
-use crate::recover::recover;
-use crate::rotate::{Compression, OpenSegment, SegmentOptions, Writer};
+use crate::rotate::{Compression, OpenSegment, SegmentOptions, Untold, Writer};
 use crate::schedule::{Config, SpoolFull, StoreTarget, Window};
 use crate::seal::Chain;
 use crate::spool::Spool;
@@ -21,7 +20,7 @@ use crate::upload::{Bound, Room, Sender, Store};
 use formats::hash::Hash256;
 use formats::seal::EndReason;
 use formats::signature::SecretKey;
-use formats::store::RecordingId;
+use formats::store::{FileName, RecordingId};
 use jiff::SignedDuration;
 use object_store::path::Path as StorePath;
 use std::collections::{BTreeMap, VecDeque};
@@ -59,6 +58,9 @@ pub(super) struct Running {
     pub to_seal: VecDeque<(OpenSegment, Vec<u64>)>,
     pub orders: Orders,
     pub sealer: Sealer,
+    /// Where its segments are written.
+    folder: PathBuf,
+    untold: Untold,
 }
 
 /// What becomes of segments.
@@ -148,8 +150,7 @@ impl World {
     /// A process starts, as `remora-recorder` does.
     fn start(&mut self) -> Option<Life> {
         let spool = Spool::open_on(Arc::new(self.disk.clone()), Path::new("/spool")).ok()?.signed_by(Some(key()));
-        ready::recover(&spool, self.clock.now().wall).ok();
-        recover(&spool, &EndReason::Crash, self.clock.now().wall).ok();
+        ready::recover_all(&spool, &EndReason::Crash, self.clock.now().wall).ok();
         let store = Store::over(self.store.clone(), prefix());
         let store = if self.store.write_only { store.write_only() } else { store };
         let mut sender = Sender::new(spool.clone()).with_store(target(), store);
@@ -184,6 +185,8 @@ impl World {
             }
         }
         self.deeds.deaths += u64::from(self.disk.is_dead());
+        // What was only remembered is gone.
+        self.truth.values_mut().for_each(|truth| truth.failed = false);
         if self.random.chance(1, 2) {
             self.deeds.power_cuts += 1;
             self.disk.cut_power();
@@ -268,8 +271,15 @@ impl World {
         let (bytes_max, age_max) = (1000 + self.random.below(4000), Duration::from_secs(2));
         let snap_bytes = 262_144;
         self.deeds.fronts += 1;
-        let options =
-            SegmentOptions { folder, last_sequence, bytes_max, age_max, compression, snap_bytes, filter: None };
+        let options = SegmentOptions {
+            folder: folder.clone(),
+            last_sequence,
+            bytes_max,
+            age_max,
+            compression,
+            snap_bytes,
+            filter: None,
+        };
         Running {
             id,
             front: Front::open(&self.clock, self.deeds.fronts, self.random.split()),
@@ -278,6 +288,8 @@ impl World {
             to_seal: VecDeque::new(),
             orders: Orders::default(),
             sealer,
+            folder,
+            untold: Untold::default(),
         }
     }
 
@@ -357,10 +369,12 @@ impl World {
             }
         }
         let (last, untold) = running.writer.take_rest();
+        running.untold = untold;
         if let Some(last) = last {
             let numbers = std::mem::take(&mut running.in_segment);
             self.seal_one(running, &life.bound, Some((last, numbers)))?;
         }
+        let untold = std::mem::take(&mut running.untold);
         let Sealer::Chain { chain, .. } = &mut running.sealer else {
             return self.end_ready(running, &life.bound, untold, reason);
         };
@@ -374,14 +388,31 @@ impl World {
 
     /// A recording cannot go on: what it left is recovered at once, as `remora-recorder run` does.
     fn fail(&mut self, life: &mut Life, at: usize) {
-        drop(life.running.remove(at));
+        let mut running = life.running.remove(at);
         self.deeds.failures += 1;
+        let mut is_over = false;
+        loop {
+            running.to_seal.clear(); // Nobody seals any more.
+            match running.front.has_next() {
+                true => self.write(&mut running),
+                false if is_over => break,
+                false => is_over = running.front.finish(),
+            }
+        }
+        let (_, untold) = running.writer.take_rest();
+        running.untold += untold;
+        life.spool.keep_untold(&running.folder, std::mem::take(&mut running.untold));
+        let truth = self.truth.get_mut(&running.id).expect("it was begun");
+        (truth.seen, truth.failed) = (running.front.seen, true);
+        drop(running);
         self.close_failed(&life.spool);
     }
 
-    pub(super) fn close_failed(&self, spool: &Spool) {
-        let now = self.clock.now().wall;
-        ready::recover(spool, now).and_then(|_| recover(spool, &EndReason::Failure, now)).ok();
+    pub(super) fn close_failed(&mut self, spool: &Spool) {
+        ready::recover_all(spool, &EndReason::Failure, self.clock.now().wall).ok();
+        for (id, truth) in self.truth.iter_mut().filter(|(_, truth)| truth.failed) {
+            truth.told |= self.disk.exists(&spool.path(id, &FileName::Close));
+        }
     }
 
     /// The last life: nothing fails any more, and everything is stored.

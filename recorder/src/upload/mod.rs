@@ -8,6 +8,7 @@
 //! ([`Bound`]); a restart goes on with what lies in the spool.
 
 mod bound;
+mod said;
 mod sender;
 mod store;
 
@@ -48,11 +49,11 @@ pub enum UploadError {
         source: io::Error,
     },
     /// The store did not do what was asked.
-    #[error("store {store}: {source}")]
+    #[error("store {store}: {said}")]
     Store {
         /// Which store.
         store: String,
-        /// What it said.
-        source: object_store::Error,
+        /// What it said, in one line.
+        said: String,
     },
 }

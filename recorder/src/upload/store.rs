@@ -1,6 +1,7 @@
 //! A store to send to: created, never overwritten, and proved.
 
 use super::UploadError;
+use super::said::said;
 use crate::disk::{Disk, SystemDisk};
 use crate::limits;
 use crate::schedule::StoreTarget;
@@ -72,7 +73,7 @@ impl Store {
             options.push(("allow_http".to_owned(), "true".to_owned()));
         }
         let (objects, prefix) = object_store::parse_url_opts(target.url.url(), options)
-            .map_err(|source| UploadError::Store { store: shown.clone(), source })?;
+            .map_err(|error| UploadError::Store { store: shown.clone(), said: said(&error) })?;
         Ok(Self {
             objects: objects.into(),
             prefix,
@@ -218,7 +219,7 @@ impl Store {
     }
 
     fn error(&self, source: object_store::Error) -> UploadError {
-        UploadError::Store { store: self.shown.clone(), source }
+        UploadError::Store { store: self.shown.clone(), said: said(&source) }
     }
 }
 

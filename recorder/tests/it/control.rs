@@ -198,3 +198,61 @@ fn what_is_pinned_stays_until_it_is_unpinned() {
     assert_eq!(cable.ctl(&["unpin", &recording]).unwrap_err(), format!("remora-recorder: {recording} is not pinned\n"));
     recorder.stop();
 }
+
+/// Status and body of a POST to the recorder of a cable.
+fn post(cable: &Cable, path: &str, headers: &[&str]) -> (u32, String) {
+    let url = format!("http://127.0.0.1:9477{path}");
+    let mut arguments = vec!["-s", "-m", "20", "-X", "POST", "-w", "\n%{http_code}", &url];
+    arguments.extend(headers.iter().flat_map(|header| ["-H", *header]));
+    let out = cable.in_b("curl", &arguments).output().expect("curl starts");
+    let said = String::from_utf8(out.stdout).expect("text");
+    let (body, status) = said.rsplit_once('\n').expect("a status");
+    (status.parse().expect("a number"), body.to_owned())
+}
+
+#[test]
+fn whoever_knows_the_secret_triggers_over_http() {
+    let Some(cable) = Cable::new() else { return };
+    let token = cable.folder.path().join("token");
+    std::fs::write(&token, "0123456789abcdef\n").unwrap();
+    let ready =
+        window("incident", "on_demand: true, duration: 1h, pre_trigger: 1h") + &window("nightly", "always: true");
+    let head = HEAD.replace("windows:", &format!("observe: {{trigger_token: {}}}\nwindows:", token.display()));
+    let recorder = cable.run_with(&format!("{head}{ready}"), &["--listen", "127.0.0.1:9477"]);
+    wait_until("it is ready", || cable.ctl(&["status"]).is_ok_and(|status| status.contains("  ready, since ")));
+    let secret = "Authorization: Bearer 0123456789abcdef";
+    for (path, headers, want) in [
+        ("/trigger/incident", &[][..], 401),
+        ("/trigger/incident", &["Authorization: Bearer 0123456789abcdeg"], 401),
+        ("/trigger/incident", &["Authorization: Basic 0123456789abcdef"], 401),
+        ("/trigger/", &[secret], 404),
+        ("/trigger/../incident", &[secret], 404),
+        ("/trigger/accident", &[secret], 409),
+        ("/trigger/nightly", &[secret], 409),
+        ("/metrics", &[secret], 405),
+    ] {
+        let (status, said) = post(&cable, path, headers);
+        assert_eq!(status, want, "{path} {headers:?}: {said}");
+    }
+    assert!(!cable.ctl(&["status"]).unwrap().contains("prod/incident/"), "nothing is triggered yet");
+    let (status, said) = post(&cable, "/trigger/incident", &[secret]);
+    assert!(status == 200 && said.starts_with("triggered\nprod/incident/"), "{status} {said}");
+    recorder.stop();
+    let stored = cable.stored();
+    let triggered = stored.iter().find_map(|stored| stored.close.trigger.as_ref()).expect("it was triggered");
+    assert_eq!(triggered.by, "HTTP");
+}
+
+#[test]
+fn nobody_triggers_over_http_where_there_is_no_secret() {
+    let Some(cable) = Cable::new() else { return };
+    let configuration = format!("{HEAD}{}", window("incident", "on_demand: true, duration: 1h"));
+    let recorder = cable.run_with(&configuration, &["--listen", "127.0.0.1:9477"]);
+    wait_until("it answers", || cable.ctl(&["status"]).is_ok() && post(&cable, "/metrics", &[]).0 == 405);
+    assert_eq!(post(&cable, "/trigger/incident", &["Authorization: Bearer "]).0, 404);
+    recorder.stop();
+    let short = cable.folder.path().join("token");
+    std::fs::write(&short, "too short").unwrap();
+    let said = cable.run_with(&configuration, &["--trigger-token", short.to_str().unwrap()]).failure();
+    assert!(said.contains("has 9 characters; a secret has 16 to 1024"), "{said}");
+}

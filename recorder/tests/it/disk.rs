@@ -7,10 +7,10 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// A small file system where the spool is. Gone when dropped.
-struct Disk(PathBuf);
+pub struct Disk(PathBuf);
 
 impl Disk {
-    fn mount(place: &Path, options: &str) -> Self {
+    pub fn mount(place: &Path, options: &str) -> Self {
         std::fs::create_dir_all(place).unwrap();
         let mount = Command::new("mount").args(["-t", "tmpfs", "-o", options, "remora-test"]).arg(place).status();
         assert!(mount.unwrap().success(), "root mounts");
@@ -18,7 +18,7 @@ impl Disk {
     }
 
     /// Takes all the room there is.
-    fn fill(&self) -> PathBuf {
+    pub fn fill(&self) -> PathBuf {
         let ballast = self.0.join("ballast");
         let mut file = std::fs::File::create(&ballast).unwrap();
         while file.write_all(&[0; 4096]).is_ok() {}

@@ -109,3 +109,15 @@ pub async fn verify(objects: &dyn ObjectStore, prefix: &Path, id: &RecordingId) 
     }
     formats::chain::verify(id, &found).map_err(|fault| fault.to_string())
 }
+
+/// All recordings of a store that have ended.
+pub async fn closes(objects: &dyn ObjectStore, prefix: &Path) -> Vec<Close> {
+    let mut closes = Vec::new();
+    for object in objects.list(Some(prefix)).try_collect::<Vec<_>>().await.unwrap() {
+        if object.location.filename() == Some("close.json") {
+            let bytes = objects.get(&object.location).await.unwrap().bytes().await.unwrap();
+            closes.push(Close::from_bytes(&bytes).unwrap());
+        }
+    }
+    closes
+}

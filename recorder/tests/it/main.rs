@@ -1,9 +1,11 @@
 //! The recorder's one test binary: linking is what costs.
 
+mod bad_day;
 mod capture;
 mod control;
 mod crash;
 mod disk;
+mod image;
 mod made;
 mod net;
 mod observe;

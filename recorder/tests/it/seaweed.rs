@@ -78,16 +78,20 @@ impl Seaweed {
             .stdout(Stdio::null());
         let server = spawn(&mut start, &folder);
         let (filer_port, s3_port, ordeal) = (filer, s3, Ordeal::Well);
-        let started = Self { start, server, filer_port, s3_port, folder, ordeal, slowed: None };
+        let mut started = Self { start, server, filer_port, s3_port, folder, ordeal, slowed: None };
         started.wait_until_up();
         Some(started)
     }
 
     /// Waits until all its parts answer.
-    pub fn wait_until_up(&self) {
+    pub fn wait_until_up(&mut self) {
         let up_by = Instant::now() + START_MAX;
         // A bucket is a folder of the filer; that it can be made, and S3 answers, means that all parts are up.
         while !(answers(self.filer_port, "POST /buckets/captures/") && answers(self.s3_port, "GET /")) {
+            // Who had not come up yet when it was to suffer again may not have lived through that.
+            if self.server.try_wait().expect("it is ours").is_some() {
+                self.server = spawn(&mut self.start, &self.folder);
+            }
             assert!(Instant::now() < up_by, "SeaweedFS did not come up in {START_MAX:?}: {}", self.log());
             std::thread::sleep(Duration::from_millis(200));
         }

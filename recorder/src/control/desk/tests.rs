@@ -12,7 +12,7 @@ fn desk(folder: &tempfile::TempDir, windows: &str) -> Desk {
 /// What is answered at once; none where the answer is still to come.
 fn ask(desk: &mut Desk, request: &str) -> Option<Answer> {
     let (answer, mut answered) = oneshot::channel();
-    desk.serve(Ask { request: serde_json::from_str(request).unwrap(), answer }, Timestamp::UNIX_EPOCH);
+    desk.serve(Ask { request: serde_json::from_str(request).unwrap(), by: "test", answer }, Timestamp::UNIX_EPOCH);
     answered.try_recv().ok()
 }
 

@@ -1,0 +1,84 @@
+//! What went wrong with a store, in one line: errors of object_store repeat on their way up what was asked, with its whole
+//! address, and end with what the server sent, which is XML.
+
+use std::error::Error;
+
+/// Longest line [characters].
+const SAID_MAX: usize = 300;
+
+/// What is at the bottom of an error, and what was tried.
+pub fn said(error: &object_store::Error) -> String {
+    let mut bottom: &dyn Error = error;
+    while let Some(below) = bottom.source() {
+        bottom = below;
+    }
+    let (all, text) = (error.to_string(), bottom.to_string());
+    let behind = |text: &str, mark: &str| text.split_once(mark).map(|(_, rest)| rest.to_owned());
+    let verb = behind(&all, "Error performing ").and_then(|rest| rest.split(' ').next().map(str::to_owned));
+    // Where the bottom repeats it too, what matters stands behind the dash.
+    let text = if text.contains("Error performing ") { behind(&text, " - ").unwrap_or(text) } else { text };
+    let retries =
+        behind(&all, ", after ").and_then(|rest| rest.split_once(" retries").map(|(count, _)| count.to_owned()));
+    let body = text.find('<').map_or("", |at| text.get(at..).unwrap_or_default());
+    let element = |name: &str| {
+        let inside = behind(body, &format!("<{name}>"))?;
+        Some(inside.split('<').next()?.trim().to_owned()).filter(|inside| !inside.is_empty())
+    };
+    let words = text.get(..text.len() - body.len()).unwrap_or(&text);
+    let words = words.lines().map(str::trim).filter(|line| !line.is_empty()).collect::<Vec<_>>().join(" ");
+    let mut line = verb.map(|verb| format!("{verb}: ")).unwrap_or_default();
+    line.push_str(words.trim_end_matches([' ', ':']));
+    for part in ["Code", "Message"].iter().filter_map(|name| element(name)) {
+        line.push_str(", ");
+        line.push_str(&part);
+    }
+    if let Some(retries) = retries.filter(|retries| retries != "0") {
+        line.push_str(&format!(", after {retries} retries"));
+    }
+    line.chars().filter(|letter| !letter.is_control()).take(SAID_MAX).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fmt;
+
+    /// An error above another, which says both.
+    #[derive(Debug)]
+    struct Above(&'static str, Option<Box<Above>>);
+
+    impl fmt::Display for Above {
+        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str(self.0)
+        }
+    }
+
+    impl Error for Above {
+        fn source(&self) -> Option<&(dyn Error + 'static)> {
+            self.1.as_deref().map(|below| below as _)
+        }
+    }
+
+    #[test]
+    fn one_line_with_what_matters() {
+        let url = "Error performing PUT http://127.0.0.1:9/captures/x/000001.pcapng.zst in 3.25s, after 10 retries, \
+                   max_retries: 10, retry_timeout: 180s  - HTTP error: error sending request";
+        let refused = Above("tcp connect error: Connection refused (os error 111)", None);
+        let sending = Above("HTTP error: error sending request", Some(Box::new(refused)));
+        let refused = Above(url, Some(Box::new(sending)));
+        let denied = "Error performing PUT http://127.0.0.1:9/captures/x in 5.1ms - Server returned non-2xx status code: \
+                      403 Forbidden: <?xml version=\"1.0\"?>\n<Error><Code>AccessDenied</Code><Message>Access Denied.\
+                      </Message><Resource>/captures/x</Resource></Error>";
+        for (source, want) in [
+            (refused, "PUT: tcp connect error: Connection refused (os error 111), after 10 retries"),
+            (
+                Above(denied, None),
+                "PUT: Server returned non-2xx status code: 403 Forbidden, AccessDenied, Access Denied.",
+            ),
+            (Above("no such bucket", None), "no such bucket"),
+        ] {
+            let error = object_store::Error::Generic { store: "S3", source: Box::new(source) };
+            assert_eq!(said(&error), want);
+        }
+    }
+}
