@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 /// Compression of a capture within compression: an archive of a compressed file, no deeper.
 const NESTED_MAX: usize = 2;
 
-/// Read buffers of decompressors and of the file: a read of 1 MiB costs no more than copying it.
+/// Read buffers of decompressors: a read of 1 MiB costs no more than copying it.
 const BUFFER_BYTES: usize = 1 << 20;
 
 /// Bytes hashed at a time: read into the processor's cache and hashed there.
@@ -49,13 +49,14 @@ impl Source {
             let mut magic = [0; 4];
             let got = read_full(&mut bytes, &mut magic)?;
             let front = Cursor::new(magic.get(..got).unwrap_or_default().to_vec());
-            let again = std::io::BufReader::with_capacity(BUFFER_BYTES, front.chain(bytes));
+            let again = front.chain(bytes);
+            let buffered = |bytes| std::io::BufReader::with_capacity(BUFFER_BYTES, bytes);
             bytes = match magic {
-                [0x1f, 0x8b, ..] => Box::new(flate2::bufread::MultiGzDecoder::new(again)),
+                [0x1f, 0x8b, ..] => Box::new(flate2::bufread::MultiGzDecoder::new(buffered(again))),
                 [0x28, 0xb5, 0x2f, 0xfd] | [0x50..=0x5f, 0x2a, 0x4d, 0x18] => {
-                    Box::new(zstd::stream::read::Decoder::with_buffer(again)?)
+                    Box::new(zstd::stream::read::Decoder::with_buffer(buffered(again))?)
                 }
-                [0x04, 0x22, 0x4d, 0x18] => Box::new(lz4_flex::frame::FrameDecoder::new(again)),
+                [0x04, 0x22, 0x4d, 0x18] => Box::new(lz4_flex::frame::FrameDecoder::new(buffered(again))),
                 _ => return Ok(Self { bytes: Box::new(again), hash }),
             };
         }

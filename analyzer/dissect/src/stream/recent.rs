@@ -23,6 +23,8 @@ struct Sent {
 #[derive(Debug)]
 pub struct Recent {
     segments: [Sent; SEGMENTS],
+    /// The oldest of them, which the next one replaces.
+    oldest: u8,
     /// The last bytes, and the place behind them.
     tail: [u8; TAIL_BYTES],
     tail_length: usize,
@@ -31,15 +33,15 @@ pub struct Recent {
 
 impl Default for Recent {
     fn default() -> Self {
-        Self { segments: Default::default(), tail: [0; TAIL_BYTES], tail_length: 0, tail_end: 0 }
+        Self { segments: Default::default(), oldest: 0, tail: [0; TAIL_BYTES], tail_length: 0, tail_end: 0 }
     }
 }
 
 impl Recent {
     /// Takes note of bytes that are handed on.
     pub fn remember(&mut self, place: u64, bytes: &[u8]) {
-        self.segments.rotate_right(1);
-        self.segments[0] = Sent { place, length: bytes.len(), digest: digest(bytes) };
+        self.segments[usize::from(self.oldest)] = Sent { place, length: bytes.len(), digest: digest(bytes) };
+        self.oldest = (self.oldest + 1) % SEGMENTS as u8;
         if place != self.tail_end {
             self.tail_length = 0;
         }

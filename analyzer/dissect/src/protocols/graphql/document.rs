@@ -2,7 +2,8 @@
 
 use apollo_parser::Parser;
 use apollo_parser::cst::{CstChildren, Definition, Document, OperationDefinition, Selection, SelectionSet};
-use std::collections::HashSet;
+use std::cell::RefCell;
+use std::collections::{HashSet, VecDeque};
 
 /// Selections inside each other. Servers refuse far fewer.
 const NESTED_MAX: usize = 100;
@@ -10,8 +11,15 @@ const NESTED_MAX: usize = 100;
 /// Tokens of a document, each some hundred bytes in the parser's tree.
 const TOKENS_MAX: usize = 30_000;
 
+/// Documents a thread remembers, to read them once: clients send the same few again and again, for what changes
+/// stands in their variables. About 256 KiB with what is known of them.
+const REMEMBERED_MAX: usize = 16;
+
+/// Longer ones are not remembered.
+const REMEMBERED_BYTES_MAX: usize = 8 << 10;
+
 /// The operation that is run.
-#[derive(Debug, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Selected {
     /// 'query', 'mutation' or 'subscription'.
     pub kind: &'static str,
@@ -27,6 +35,36 @@ pub struct Selected {
 /// # Errors
 /// Why it is no executable document.
 pub fn read(text: &str, named: Option<&str>) -> Result<Option<Selected>, String> {
+    if text.len() + named.map_or(0, str::len) > REMEMBERED_BYTES_MAX {
+        return parse(text, named);
+    }
+    REMEMBERED.with_borrow_mut(|remembered| {
+        let there = remembered.iter().position(|known| known.text == text && known.named.as_deref() == named);
+        let known = there.and_then(|at| remembered.remove(at)).unwrap_or_else(|| Known {
+            text: text.to_owned(),
+            named: named.map(str::to_owned),
+            selected: parse(text, named),
+        });
+        let selected = known.selected.clone();
+        remembered.truncate(REMEMBERED_MAX - 1);
+        remembered.push_front(known);
+        selected
+    })
+}
+
+/// A document that was read.
+struct Known {
+    text: String,
+    named: Option<String>,
+    selected: Result<Option<Selected>, String>,
+}
+
+thread_local! {
+    /// Those read last, the latest in front.
+    static REMEMBERED: RefCell<VecDeque<Known>> = const { RefCell::new(VecDeque::new()) };
+}
+
+fn parse(text: &str, named: Option<&str>) -> Result<Option<Selected>, String> {
     let tree = Parser::new(text).recursion_limit(NESTED_MAX).token_limit(TOKENS_MAX).parse();
     if let Some(error) = tree.errors().next() {
         return Err(error.message().to_owned());

@@ -244,7 +244,7 @@ fn guess(wire: Wire<'_>, depth: usize) -> Value<'_> {
         }
         Wire::Group(bytes) => nested(bytes, None, depth + 1).unwrap_or(Value::Bytes(bytes.into())),
         Wire::Bytes(bytes) => {
-            let text = std::str::from_utf8(bytes).ok().filter(|text| !text.contains(is_unusual));
+            let text = std::str::from_utf8(bytes).ok().filter(|text| !is_unusual(text));
             // The tags of the first three fields are control letters, one of them the end of a line.
             let begins_as_message = bytes.first().is_some_and(u8::is_ascii_control);
             match text {
@@ -255,8 +255,12 @@ fn guess(wire: Wire<'_>, depth: usize) -> Value<'_> {
     }
 }
 
-fn is_unusual(letter: char) -> bool {
-    letter.is_control() && !matches!(letter, '\t' | '\n' | '\r')
+/// Whether a text has control letters other than those of lines.
+fn is_unusual(text: &str) -> bool {
+    let unusual = |letter: char| letter.is_control() && !matches!(letter, '\t' | '\n' | '\r');
+    // Those beyond ASCII begin with this byte. One look at all bytes is enough for nearly every text.
+    let may_be = |byte: &u8| *byte == 0xc2 || unusual(char::from(*byte & 0x7f)) && byte.is_ascii();
+    text.as_bytes().iter().fold(false, |found, byte| found | may_be(byte)) && text.contains(unusual)
 }
 
 /// Between a millionth and a trillion: integers read as floating-point numbers are far outside.

@@ -8,6 +8,9 @@ use std::fmt::Write as _;
 /// Bytes that are shown of a value of bytes; of longer ones only the length is.
 const BINARY_BYTES_MAX: usize = 4 << 10;
 
+/// Bytes there is room for at first.
+const TEXT_BYTES: usize = 256;
+
 /// JSON text under construction: always an object, whole after [`Json::end`].
 #[derive(Debug)]
 pub struct Json {
@@ -23,7 +26,12 @@ pub struct Json {
 impl Json {
     /// An empty object of about `bytes_max` bytes at most; nothing at all where that is 0.
     pub fn new(bytes_max: usize) -> Self {
-        let text = if bytes_max > 0 { "{".to_owned() } else { String::new() };
+        let mut text = String::new();
+        if bytes_max > 0 {
+            // Most bodies fit.
+            text.reserve(TEXT_BYTES);
+            text.push('{');
+        }
         Self { text, bytes_max, open: vec!['}'], left_out: 0, cut: false }
     }
 
@@ -66,7 +74,7 @@ impl Json {
         };
         if self.room() {
             self.name(name);
-            self.text.push_str(&value.json());
+            value.write(&mut self.text);
         }
     }
 
@@ -117,7 +125,9 @@ impl Json {
             self.text.push(',');
         }
         if let Some(name) = name {
-            let _ = write!(self.text, "\"{name}\":");
+            self.text.push('"');
+            self.text.push_str(name);
+            self.text.push_str("\":");
         }
     }
 }

@@ -291,12 +291,14 @@ impl Walk {
 fn scalar<'a>(kind: &Kind, bytes: &mut Bytes<'a, '_>) -> Result<Scalar<'a>, Stuck> {
     Ok(match kind {
         Kind::Bool => Scalar::Bool(bytes.array::<1>()? != [0]),
-        Kind::Bytes | Kind::Records | Kind::String | Kind::Struct(_) => match bytes.length(*kind == Kind::String)? {
+        Kind::Bytes | Kind::Records | Kind::String | Kind::Struct(_) => match bytes
+            .length(matches!(kind, Kind::String))?
+        {
             None => Scalar::Null,
             Some(length) if length > VALUE_BYTES_MAX => Scalar::Long(length),
             Some(length) => {
                 let value = bytes.input.take(length as usize).map_err(|short| Stuck::Wanted(short.missing_bytes))?;
-                if *kind == Kind::String { Scalar::Text(value) } else { Scalar::Bytes(value) }
+                if matches!(kind, Kind::String) { Scalar::Text(value) } else { Scalar::Bytes(value) }
             }
         },
         Kind::Float64 => Scalar::Float(f64::from_be_bytes(bytes.array()?)),

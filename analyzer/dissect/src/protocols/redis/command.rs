@@ -226,6 +226,12 @@ impl Command {
         args + [&self.name, &self.key].into_iter().flatten().map(String::len).sum::<usize>()
     }
 
+    /// Its texts, for the row; what it does stays.
+    pub fn take_texts(&mut self) -> Self {
+        let effect = self.effect;
+        std::mem::replace(self, Self { effect, ..Self::default() })
+    }
+
     /// Gives up the arguments: too much waits for its answer.
     pub fn shed(&mut self) {
         if let Some(args) = self.args.as_mut().filter(|args| args.len() > 1) {

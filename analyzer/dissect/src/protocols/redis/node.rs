@@ -2,6 +2,7 @@
 
 use crate::protocols::value::Value;
 use std::borrow::Cow;
+use std::fmt::Write as _;
 
 /// A string, or the front of it.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -102,10 +103,11 @@ impl Str {
 
     /// The kept bytes; of a cut text without the part of a character at its end.
     fn kept(&self) -> &[u8] {
+        if !self.cut {
+            return &self.bytes;
+        }
         match str::from_utf8(&self.bytes) {
-            Err(error) if self.cut && error.error_len().is_none() => {
-                self.bytes.get(..error.valid_up_to()).unwrap_or_default()
-            }
+            Err(error) if error.error_len().is_none() => self.bytes.get(..error.valid_up_to()).unwrap_or_default(),
             _ => &self.bytes,
         }
     }
@@ -121,19 +123,27 @@ impl Str {
     /// As text: what is no UTF-8, control characters, and a backslash that would read as such an escape, are
     /// written `\xNN`, so nothing is lost; of a string that is cut the true length is added.
     pub fn text(&self) -> String {
-        let mut text = escape(self.kept());
-        if !self.is_whole() {
-            text.push_str(&format!("…({} bytes)", self.length));
+        if self.is_whole() {
+            return escape(&self.bytes);
         }
+        let mut text = String::with_capacity(self.bytes.len() + 32);
+        text.push_str(&escape(self.kept()));
+        // A string never refuses to be written to.
+        let _ = write!(text, "…({} bytes)", self.length);
         text
     }
 }
 
+/// Bytes of a text that are looked through at a time.
+const PIECE_BYTES: usize = 256;
+
 /// See [`Str::text`].
 pub fn escape(bytes: &[u8]) -> String {
-    let plain = |byte: &u8| matches!(byte, b'\t' | b'\n' | b'\r' | 0x20..=0x7e | 0x80..) && *byte != b'\\';
+    let odd = |byte: &u8| !matches!(byte, b'\t' | b'\n' | b'\r' | 0x20..=0x7e | 0x80..) || *byte == b'\\';
+    // All bytes of a piece are looked at at once.
+    let is_odd = |piece: &[u8]| piece.iter().fold(false, |found, byte| found | odd(byte));
     if let Ok(text) = str::from_utf8(bytes)
-        && bytes.iter().all(plain)
+        && !bytes.chunks(PIECE_BYTES).any(is_odd)
     {
         return text.to_owned();
     }

@@ -207,7 +207,7 @@ impl Rows {
         }
         let doubtful = open.doubt == Some(Missing::Lost);
         open.stamp.damaged |= doubtful;
-        let row = self.row(Some(&open), Some(&message));
+        let row = self.row(Some(&mut open), Some(&message));
         let call = Call::new(Some(open.stamp), Some(message.stamp));
         out.row(&if open.cut || message.cut { call.cut() } else { call }, Row::Redis(&row));
         if doubtful || message.cut {
@@ -280,8 +280,8 @@ impl Rows {
     }
 
     /// Hands on a command without a reply.
-    fn hand_on(&mut self, open: Open, cut: bool, out: &mut dyn Sink) {
-        let row = self.row(Some(&open), None);
+    fn hand_on(&mut self, mut open: Open, cut: bool, out: &mut dyn Sink) {
+        let row = self.row(Some(&mut open), None);
         let call = Call::new(Some(open.stamp), open.confirmed);
         let cut = open.cut || cut && open.confirmed.is_none();
         out.row(&if cut { call.cut() } else { call }, Row::Redis(&row));
@@ -356,16 +356,19 @@ impl Rows {
         out.row(&if message.cut { call.cut() } else { call }, Row::Redis(&row));
     }
 
-    fn row(&self, open: Option<&Open>, reply: Option<&Message<Node>>) -> Exchange {
+    /// The row of a command, whose texts it takes, and of its reply.
+    fn row(&self, mut open: Option<&mut Open>, reply: Option<&Message<Node>>) -> Exchange {
+        let texts = open.as_mut().map(|open| open.command.take_texts()).unwrap_or_default();
+        let open = open.as_deref();
         let node = reply.map(|reply| &reply.content);
         let error = node.and_then(Node::error);
         let shown = node.filter(|_| error.is_none());
         Exchange {
             // Of HELLO without its reply it is not known which version it left behind.
             resp_version: self.session.resp_version.filter(|_| node.is_some() || !open.is_some_and(Open::greets)),
-            command: open.and_then(|open| open.command.name.clone()),
-            key: open.and_then(|open| open.command.key.clone()),
-            args: open.and_then(|open| open.command.args.clone()),
+            command: texts.name,
+            key: texts.key,
+            args: texts.args,
             reply_type: node.map(Node::type_name),
             reply: shown.map(|node| node.value().json()),
             error,

@@ -148,6 +148,11 @@ impl Parser {
                 }
                 Open::String { kind, mut text, left } => {
                     let taken = rest.len().min(usize::try_from(left).unwrap_or(usize::MAX));
+                    // Where a third of it was seen, there is room for the rest at once: growing copies what is there.
+                    if left <= 2 * text.bytes.len() as u64 {
+                        let room = self.kept_bytes_max.saturating_sub(self.kept_bytes) as u64;
+                        text.bytes.reserve_exact(left.min(room) as usize);
+                    }
                     self.keep(&mut text, rest.get(..taken).unwrap_or_default());
                     at += taken;
                     self.open = match left - taken as u64 {

@@ -3,9 +3,9 @@
 //! Only of whole hellos: one of a part would be that of another client.
 
 use super::wire::{ClientHello, ServerHello};
-use formats::hash::Hash256;
+use crate::protocols::value::push_number;
+use formats::hash::{Hash256, hex};
 use md5::{Digest, Md5};
-use std::fmt::Write as _;
 
 /// Codes that clients name so that servers learn to ignore what they do not know (RFC 8701 §2).
 pub fn is_grease(code: u16) -> bool {
@@ -85,15 +85,16 @@ fn known(codes: &[u16]) -> impl Iterator<Item = u16> {
 
 fn push_decimal(text: &mut String, codes: impl Iterator<Item = u16>) {
     for (at, code) in codes.enumerate() {
-        // A string never refuses to be written to.
-        let _ = write!(text, "{}{code}", if at == 0 { "" } else { "-" });
+        text.push_str(if at == 0 { "" } else { "-" });
+        push_number(text, code.into());
     }
 }
 
 fn hexadecimal(codes: impl Iterator<Item = u16>) -> String {
     let mut text = String::new();
     for (at, code) in codes.enumerate() {
-        let _ = write!(text, "{}{code:04x}", if at == 0 { "" } else { "," });
+        text.push_str(if at == 0 { "" } else { "," });
+        text.push_str(&hex(&code.to_be_bytes()));
     }
     text
 }
@@ -109,10 +110,7 @@ fn short_hash(text: &str) -> String {
 }
 
 fn md5(text: &str) -> String {
-    Md5::digest(text).iter().fold(String::with_capacity(32), |mut hash, byte| {
-        let _ = write!(hash, "{byte:02x}");
-        hash
-    })
+    hex(&Md5::digest(text))
 }
 
 #[cfg(test)]
