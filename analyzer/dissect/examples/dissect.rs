@@ -6,6 +6,10 @@ use std::fs::File;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+/// As `remora` has it: what is measured here is measured there.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     let mut words: Vec<String> = std::env::args().skip(1).filter(|word| word != "dissect" && word != "-o").collect();
     let threads = words.iter().position(|word| word == "--threads").and_then(|at| {

@@ -92,6 +92,9 @@ pub const ROW_BYTES_PER_PASS_MAX: usize = 8 << 20;
 /// At most half of what the writer has waits, however dense the traffic.
 pub const ROWS_WAIT_NS: i64 = 2_000_000_000;
 
+/// Passes whose rows are kept as they came while some of them wait, 4 × 8 MiB: those that wait longer are copied.
+pub const ROWS_WAIT_PASSES: u64 = 4;
+
 /// Rows of a row group.
 pub const ROWS_PER_GROUP_MAX: usize = 128 << 10;
 

@@ -10,10 +10,12 @@ use crate::limits;
 use crate::plan::{CaptureReport, Input, Plan, Progress, Report, Unit};
 use crate::read::{CaptureReader, ReadError, Stretch, Summary};
 use crate::shard::{Shard, shard_of};
-use crate::table::{CaptureFacts, Lot, PacketRow, TableError, Topics, Writer, captures, coverage, hex};
+use crate::table::{CaptureFacts, Lot, PacketRow, Rows, TableError, Topics, Writer, captures, coverage, first_rank};
 use crate::tally::{Stage, Tally};
+use formats::hash::hex;
 use rayon::prelude::*;
 use sha2::{Digest, Sha256};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// Why a unit could not be dissected. Damage of a capture is none: it is counted.
 #[derive(Debug, thiserror::Error)]
@@ -53,6 +55,8 @@ pub fn dissect(unit: Unit, plan: &Plan, progress: &dyn Progress) -> Result<Repor
 struct Run {
     decoder: Decoder,
     shards: Vec<Shard>,
+    /// The rows each thread made, and after them those of frames that are in no flow.
+    rows: Vec<Mutex<Rows>>,
     writer: Writer,
     facts: Vec<CaptureFacts>,
     tallies: Vec<Tally>,
@@ -64,10 +68,16 @@ impl Run {
     fn new(unit: &Unit, plan: &Plan) -> Self {
         let origin = unit.inputs.first().map(|input| input.origin.clone()).unwrap_or_default();
         let writer = Writer::new(&plan.out, origin.node.as_deref());
-        let shards = (0..limits::SHARDS).map(|_| Shard::new(plan, &origin)).collect();
+        let shards = (0..limits::SHARDS).map(|number| Shard::new(number, plan)).collect();
+        let mut rows = Vec::new();
+        rows.resize_with(rayon::current_num_threads() + 1, || Mutex::new(Rows::new(plan, &origin)));
+        if let Some(frames) = rows.last_mut() {
+            of(frames).rank = first_rank(limits::SHARDS);
+        }
         Self {
             decoder: Decoder::default(),
             shards,
+            rows,
             writer,
             facts: Vec::new(),
             tallies: Vec::new(),
@@ -83,7 +93,8 @@ impl Run {
             }
         }
         self.decoder.end();
-        self.shards.par_iter_mut().for_each(Shard::finish);
+        let rows = &self.rows;
+        self.shards.par_iter_mut().for_each(|shard| shard.finish(&mut mine(rows)));
         let lots = self.take_rows(true);
         self.writer.write(lots)?;
         self.end_of_tally(true);
@@ -108,16 +119,17 @@ impl Run {
             Err(error) => return Ok(Err(error)),
         };
         let index = self.facts.len() as u32 - 1;
-        self.shards.iter_mut().for_each(|shard| shard.begin_capture(reader.name(), index));
+        self.shards.iter_mut().for_each(|shard| shard.begin_capture(index));
+        self.rows.iter_mut().for_each(|rows| of(rows).begin_capture(reader.name()));
         let mut said_bytes = 0;
         let (mut current, mut next, mut lots) = (Batch::default(), Batch::default(), Vec::new());
         next.read(&mut reader, &mut self.decoder);
         while next.full {
             std::mem::swap(&mut current, &mut next);
-            let (shards, decoder, writer, reader) =
-                (&mut self.shards, &mut self.decoder, &mut self.writer, &mut reader);
+            let (shards, rows, decoder, writer, reader) =
+                (&mut self.shards, &mut self.rows, &mut self.decoder, &mut self.writer, &mut reader);
             let (_, (_, written)) = rayon::join(
-                || current.dissect(shards, plan),
+                || current.dissect(shards, rows, plan),
                 || rayon::join(|| next.read(reader, decoder), || writer.write(std::mem::take(&mut lots))),
             );
             written?;
@@ -132,18 +144,19 @@ impl Run {
         Ok(Ok(()))
     }
 
-    /// The rows of all shards, once they are worth writing.
+    /// The rows of all threads, once they are worth writing.
     fn take_rows(&mut self, all: bool) -> Vec<Lot> {
         let (rows, bytes) = self
-            .shards
-            .iter()
-            .fold((0, 0), |(rows, bytes), shard| (rows + shard.desk.rows.len(), bytes + shard.desk.rows.bytes()));
+            .rows
+            .iter_mut()
+            .map(of)
+            .fold((0, 0), |(rows, bytes), of_thread| (rows + of_thread.len(), bytes + of_thread.bytes()));
         if !all && rows < limits::ROWS_PER_PASS_MAX && bytes < limits::ROW_BYTES_PER_PASS_MAX {
             return Vec::new();
         }
         let topics = &mut self.topics;
-        self.shards.iter_mut().for_each(|shard| topics.absorb(&mut shard.desk.rows.topics));
-        let mut lots: Vec<_> = self.shards.iter_mut().flat_map(|shard| shard.desk.rows.take()).collect();
+        self.rows.iter_mut().for_each(|rows| topics.absorb(&mut of(rows).topics));
+        let mut lots: Vec<_> = self.rows.iter_mut().flat_map(|rows| of(rows).take()).collect();
         self.topics.name(&mut lots);
         lots
     }
@@ -153,7 +166,7 @@ impl Run {
         let several = self.tallies.len() > 1;
         let Some((tally, facts)) = self.tallies.last_mut().zip(self.facts.last()) else { return };
         tally.absorb(&self.decoder.take_tally());
-        self.shards.iter_mut().for_each(|shard| tally.absorb(&std::mem::take(&mut shard.desk.tally)));
+        self.shards.iter_mut().for_each(|shard| tally.absorb(&std::mem::take(&mut shard.tally)));
         let total = tally.total();
         debug_assert!(
             !last
@@ -201,6 +214,17 @@ fn open(input: Input) -> Result<(CaptureReader, crate::plan::Origin), ReadError>
     Ok((CaptureReader::new(&input.name, source)?, input.origin))
 }
 
+/// The rows of the thread this runs on. A shard has its turn on one thread from begin to end, and no other thread
+/// waits for these.
+fn mine(rows: &[Mutex<Rows>]) -> MutexGuard<'_, Rows> {
+    let thread = rayon::current_thread_index().unwrap_or_default();
+    rows[thread].lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn of(rows: &mut Mutex<Rows>) -> &mut Rows {
+    rows.get_mut().unwrap_or_else(PoisonError::into_inner)
+}
+
 impl Batch {
     /// Reads and decodes the next stretch.
     fn read(&mut self, reader: &mut CaptureReader, decoder: &mut Decoder) {
@@ -218,9 +242,10 @@ impl Batch {
     }
 
     /// Has every shard take in its packets.
-    fn dissect(&self, shards: &mut [Shard], plan: &Plan) {
+    fn dissect(&self, shards: &mut [Shard], rows: &mut [Mutex<Rows>], plan: &Plan) {
         let with_packets = plan.tables.contains("packets");
         let frames = if with_packets { self.frames() } else { Vec::new() };
+        let of_threads = &*rows;
         shards.par_iter_mut().zip(&self.dealt).for_each(|(shard, dealt)| {
             let packets = dealt.iter().filter_map(|&at| {
                 let frame = frames
@@ -230,15 +255,15 @@ impl Batch {
                     .and_then(|frame: u32| self.stretch.frames.get(frame as usize));
                 self.packets.get(at as usize).map(|packet| (packet, frame))
             });
-            shard.process(&self.stretch, packets);
+            shard.process(&self.stretch, packets, &mut mine(of_threads));
         });
-        let Some(shard) = shards.first_mut() else { return };
-        self.found.iter().for_each(|found| shard.desk.rows.found(found));
+        let Some(rows) = rows.last_mut().map(of) else { return };
+        self.found.iter().for_each(|found| rows.found(found));
         if with_packets {
             let mut in_flow = vec![false; self.stretch.frames.len()];
             frames.iter().flatten().for_each(|&frame| in_flow[frame as usize] = true);
             for (frame, _) in self.stretch.frames.iter().zip(in_flow).filter(|(_, in_flow)| !in_flow) {
-                shard.desk.rows.packet(&PacketRow { frame, packet: None });
+                rows.packet(&PacketRow { frame, packet: None });
             }
         }
     }

@@ -5,22 +5,22 @@ mod conversation;
 use crate::decode::{FlowKey, Packet, Transport};
 use crate::flow::{Flow, FlowTable, Place, Queue, flow_id};
 use crate::limits;
-use crate::plan::{Origin, Plan};
+use crate::plan::Plan;
 use crate::protocols::{Options, Protocol, REGISTRY};
 use crate::read::{Frame, Stretch};
-use crate::table::{PacketRow, Rows};
+use crate::table::{PacketRow, Rows, first_rank};
 use crate::tally::Tally;
 use conversation::Conversation;
 use std::collections::HashSet;
 
 /// What the conversations of a shard share.
-pub struct Desk {
-    protocols: Vec<&'static Protocol>,
+pub struct Desk<'a> {
+    protocols: &'a [&'static Protocol],
     options: Options,
-    /// Its rows.
-    pub rows: Rows,
+    /// The rows of the thread it has its turn on.
+    pub rows: &'a mut Rows,
     /// What became of its packets since the last capture ended.
-    pub tally: Tally,
+    pub tally: &'a mut Tally,
 }
 
 /// One shard.
@@ -34,13 +34,24 @@ pub struct Shard {
     /// Ids of flows that are gone, so that a later one on the same ports gets another.
     used_ids: HashSet<i64>,
     with_packets: bool,
-    /// What comes of its conversations.
-    pub desk: Desk,
+    protocols: Vec<&'static Protocol>,
+    options: Options,
+    /// Rank of its next row.
+    rank: u64,
+    /// What became of its packets since the last capture ended.
+    pub tally: Tally,
+}
+
+/// What stands on the desk of a shard while it has its turn.
+macro_rules! desk {
+    ($shard:ident, $rows:ident) => {
+        &mut Desk { protocols: &$shard.protocols, options: $shard.options, rows: &mut *$rows, tally: &mut $shard.tally }
+    };
 }
 
 impl Shard {
-    /// Nothing seen yet.
-    pub fn new(plan: &Plan, origin: &Origin) -> Self {
+    /// The shard of that number, of which nothing was seen yet.
+    pub fn new(number: usize, plan: &Plan) -> Self {
         // Flows say what was spoken, so they need every protocol; a table of one protocol needs that one.
         let needed = |protocol: &&Protocol| {
             ["flows", "anomalies", "coverage"].iter().any(|table| plan.tables.contains(table))
@@ -54,25 +65,28 @@ impl Shard {
             quiet_evictions: 0,
             used_ids: HashSet::new(),
             with_packets: plan.tables.contains("packets"),
-            desk: Desk {
-                protocols: REGISTRY.iter().filter(needed).collect(),
-                options: Options { body_bytes_max: plan.body_bytes_max },
-                rows: Rows::new(plan, origin),
-                tally: Tally::default(),
-            },
+            protocols: REGISTRY.iter().filter(needed).collect(),
+            options: Options { body_bytes_max: plan.body_bytes_max },
+            rank: first_rank(number),
+            tally: Tally::default(),
         }
     }
 
     /// A further input begins.
-    pub fn begin_capture(&mut self, name: &str, index: u32) {
+    pub fn begin_capture(&mut self, index: u32) {
         self.capture = index;
-        self.desk.rows.begin_capture(name);
     }
 
     /// Takes in packets of this shard, in order. `frame_of` gives the frame of a packet that stands for it in `packets`.
-    pub fn process<'a>(&mut self, stretch: &Stretch, packets: impl Iterator<Item = (&'a Packet, Option<&'a Frame>)>) {
+    pub fn process<'a>(
+        &mut self,
+        stretch: &Stretch,
+        packets: impl Iterator<Item = (&'a Packet, Option<&'a Frame>)>,
+        rows: &mut Rows,
+    ) {
+        rows.rank = self.rank;
         for (packet, frame) in packets {
-            self.packet(stretch, packet, frame);
+            self.packet(stretch, packet, frame, rows);
         }
         for (queue, idle_ns) in
             [(Queue::Closed, limits::CLOSED_IDLE_NS), (Queue::Conversations, limits::DATAGRAM_IDLE_NS)]
@@ -80,45 +94,48 @@ impl Shard {
             while let Some((at, last_ns)) = self.conversations.oldest(queue)
                 && self.now_ns.saturating_sub(last_ns) > idle_ns
             {
-                self.close(at);
+                self.close(at, rows);
             }
         }
+        self.rank = rows.rank;
     }
 
     /// The input ended: every conversation becomes a row.
-    pub fn finish(&mut self) {
+    pub fn finish(&mut self, rows: &mut Rows) {
+        rows.rank = self.rank;
         for queue in Queue::ALL {
             while let Some((at, _)) = self.conversations.oldest(queue) {
-                self.close(at);
+                self.close(at, rows);
             }
         }
         if self.quiet_evictions > 0 {
             let detail = format!("{} flows in which nothing was open made room", self.quiet_evictions);
-            self.desk.rows.anomaly_of("flow", None, Some(self.now_ns), "evicted", &detail, None);
+            rows.anomaly_of("flow", None, Some(self.now_ns), "evicted", &detail, None);
         }
+        self.rank = rows.rank;
     }
 
-    fn packet(&mut self, stretch: &Stretch, packet: &Packet, frame: Option<&Frame>) {
+    fn packet(&mut self, stretch: &Stretch, packet: &Packet, frame: Option<&Frame>, rows: &mut Rows) {
         self.now_ns = self.now_ns.max(packet.ts_ns);
-        let at = self.place(packet);
+        let at = self.place(packet, rows);
         let Some(conversation) = self.conversations.touch(at, packet.ts_ns) else { return };
         let (held_bytes, queue) = (conversation.held_bytes(), conversation.queue());
-        conversation.packet(stretch, packet, &mut self.desk);
+        conversation.packet(stretch, packet, desk!(self, rows));
         self.held_bytes = self.held_bytes - held_bytes + conversation.held_bytes();
         if self.with_packets
             && let Some(frame) = frame
         {
-            self.desk.rows.packet(&PacketRow { frame, packet: Some((packet, &conversation.flow)) });
+            rows.packet(&PacketRow { frame, packet: Some((packet, &conversation.flow)) });
         }
         let moved = conversation.queue();
         if moved != queue {
             self.conversations.move_to(at, moved);
         }
-        self.make_room();
+        self.make_room(rows);
     }
 
     /// Where the conversation of a packet stands; a new one where it begins one.
-    fn place(&mut self, packet: &Packet) -> Place {
+    fn place(&mut self, packet: &Packet, rows: &mut Rows) -> Place {
         let known = self.conversations.find(&packet.key).or_else(|| self.in_another_network(packet));
         let mut begins_anew = false;
         if let Some(at) = known {
@@ -126,7 +143,7 @@ impl Shard {
             if !begins_anew {
                 return at;
             }
-            self.close(at);
+            self.close(at, rows);
         }
         let mut id = flow_id(&packet.key, packet.ts_ns, 0);
         if begins_anew || self.used_ids.contains(&id) {
@@ -147,18 +164,18 @@ impl Shard {
         self.conversations.get_mut(at)?.goes_on_in(packet).then_some(at)
     }
 
-    fn close(&mut self, at: Place) {
+    fn close(&mut self, at: Place, rows: &mut Rows) {
         let Some(mut conversation) = self.conversations.remove(at) else { return };
         self.held_bytes -= conversation.held_bytes();
-        conversation.end(&mut self.desk);
+        conversation.end(desk!(self, rows));
         if self.used_ids.len() < limits::USED_IDS_PER_SHARD_MAX {
             self.used_ids.insert(conversation.flow.id);
         }
-        self.desk.rows.flow(&conversation.flow);
+        rows.flow(&conversation.flow);
     }
 
     /// Ends the conversations that were quiet longest, until the bounds hold again.
-    fn make_room(&mut self) {
+    fn make_room(&mut self, rows: &mut Rows) {
         loop {
             let too_many = self.conversations.len() > limits::FLOWS_PER_SHARD_MAX;
             if !too_many && self.held_bytes <= limits::HELD_BYTES_PER_SHARD_MAX {
@@ -174,12 +191,12 @@ impl Shard {
             match self.conversations.get(at) {
                 Some(gone) if gone.is_open() && gone.queue() != Queue::Closed => {
                     let detail = if too_many { "too many flows" } else { "too many bytes held" };
-                    self.desk.rows.anomaly_of("flow", Some(&gone.flow), Some(self.now_ns), "evicted", detail, None);
+                    rows.anomaly_of("flow", Some(&gone.flow), Some(self.now_ns), "evicted", detail, None);
                 }
                 Some(gone) => self.quiet_evictions += u64::from(gone.queue() != Queue::Closed),
                 None => {}
             }
-            self.close(at);
+            self.close(at, rows);
         }
     }
 }

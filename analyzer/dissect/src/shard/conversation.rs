@@ -46,8 +46,8 @@ pub struct Conversation {
 }
 
 /// What a room hands to the next for one packet.
-fn context<'a>(desk: &'a mut Desk, flow: &'a mut Flow) -> Context<'a> {
-    Context { flow, protocols: &desk.protocols, options: desk.options, tally: &mut desk.tally, out: &mut desk.rows }
+fn context<'a>(desk: &'a mut Desk<'_>, flow: &'a mut Flow) -> Context<'a> {
+    Context { flow, protocols: desk.protocols, options: desk.options, tally: desk.tally, out: desk.rows }
 }
 
 impl Conversation {
@@ -99,7 +99,7 @@ impl Conversation {
     }
 
     /// Takes a packet in.
-    pub fn packet(&mut self, stretch: &Stretch, packet: &Packet, desk: &mut Desk) {
+    pub fn packet(&mut self, stretch: &Stretch, packet: &Packet, desk: &mut Desk<'_>) {
         self.flow.whose.learn(packet, &stretch.points);
         let from = packet.payload_at as usize;
         let bytes = stretch.bytes.get(from..from + packet.payload_bytes as usize).unwrap_or_default();
@@ -130,7 +130,7 @@ impl Conversation {
     }
 
     /// Nothing more comes: what is open becomes rows.
-    pub fn end(&mut self, desk: &mut Desk) {
+    pub fn end(&mut self, desk: &mut Desk<'_>) {
         let reset = self.flow.tcp.is_some_and(|tcp| tcp.resets > 0);
         self.let_go(if reset { End::Reset } else { End::Cut }, desk);
         self.held_bytes = 0;
@@ -146,7 +146,7 @@ impl Conversation {
         self.flow.packet(packet);
     }
 
-    fn datagram(&mut self, packet: &Packet, bytes: &[u8], desk: &mut Desk) {
+    fn datagram(&mut self, packet: &Packet, bytes: &[u8], desk: &mut Desk<'_>) {
         let way = Way::of(packet.from_low);
         self.flow.counters[way].payload_bytes += bytes.len() as u64;
         if bytes.is_empty() {
@@ -158,7 +158,7 @@ impl Conversation {
         streams.connection.datagram(way, bytes, packet.ts_ns, packet.number, &mut cx);
     }
 
-    fn segment(&mut self, packet: &Packet, bytes: &[u8], desk: &mut Desk) {
+    fn segment(&mut self, packet: &Packet, bytes: &[u8], desk: &mut Desk<'_>) {
         let Transport::Tcp(header) = packet.transport else { return };
         let way = Way::of(packet.from_low);
         if self.over {
@@ -198,7 +198,7 @@ impl Conversation {
     }
 
     /// What a segment brought, in the numbers of its flow.
-    fn note(&mut self, packet: &Packet, outcome: &Outcome, desk: &mut Desk) {
+    fn note(&mut self, packet: &Packet, outcome: &Outcome, desk: &mut Desk<'_>) {
         let way = Way::of(packet.from_low);
         self.flow.counters[way].payload_bytes += outcome.new_bytes;
         let mut repeated = false;
@@ -223,7 +223,7 @@ impl Conversation {
     }
 
     /// Ends the streams; what is open becomes rows.
-    fn let_go(&mut self, how: End, desk: &mut Desk) {
+    fn let_go(&mut self, how: End, desk: &mut Desk<'_>) {
         let Some(mut streams) = self.streams.take() else { return };
         let Streams { pair, connection } = streams.as_mut();
         let mut cx = context(desk, &mut self.flow);

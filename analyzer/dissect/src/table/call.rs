@@ -1,9 +1,8 @@
 //! The columns every call begins with.
 
-use super::builders::{BigInt, Boolean, Double, Int, Text, Time, columns, groups, ms};
+use super::builders::{BigInt, Boolean, Double, Int, Text, Time, append_ip, columns, groups, ms};
 use crate::flow::{Flow, Way, call_id};
 use crate::protocols::{Call, Side};
-use std::fmt::Write as _;
 
 columns! {
     /// Ids and times of calls.
@@ -53,9 +52,7 @@ impl EndColumns {
         ];
         for (ips, ports, way) in ends {
             let (ip, port) = flow.end(way);
-            // Written in place: no text of its own for each row. A string never refuses to be written to.
-            let _ = write!(ips, "{ip}");
-            ips.append_value("");
+            append_ip(ips, ip);
             ports.append_option(has_ports.then_some(port.into()));
         }
         let whose = [

@@ -1,10 +1,12 @@
 //! The tables `captures` and `coverage`: what was read, and where it went.
 
 use super::builders::{BigInt, Text, TextList, Time, columns};
-use super::writer::{Lot, TableError, whole};
+use super::waiting::Lot;
+use super::writer::{TableError, whole};
 use crate::plan::Origin;
 use crate::read::{LinkType, Summary};
 use crate::tally::{Count, Stage, Tally};
+use formats::hash::hex;
 
 columns! {
     /// Rows of `captures`.
@@ -111,11 +113,6 @@ pub fn coverage(tallies: &[(&CaptureFacts, Tally)]) -> Result<Lot, TableError> {
         }
     }
     whole("coverage", to.build(), order)
-}
-
-/// Lower-case hex.
-pub fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 fn damage(summary: &Summary) -> String {

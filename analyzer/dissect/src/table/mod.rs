@@ -18,10 +18,12 @@ mod rows;
 mod schema;
 mod tls;
 mod topics;
+mod waiting;
 mod writer;
 
-pub use facts::{CaptureFacts, captures, coverage, hex};
-pub use rows::{PacketRow, Rows};
+pub use facts::{CaptureFacts, captures, coverage};
+pub use rows::{Order, PacketRow, Rows, first_rank};
 pub use schema::schema;
 pub use topics::Topics;
-pub use writer::{Lot, TableError, Writer};
+pub use waiting::Lot;
+pub use writer::{TableError, Writer};

@@ -1,4 +1,4 @@
-//! The rows of one shard, until the writer takes them.
+//! The rows that one thread makes, of all shards it has a turn with, until the writer takes them.
 
 use super::amqp::AmqpRows;
 use super::builders::{BigInt, Int, Text, Time, columns};
@@ -10,10 +10,10 @@ use super::grpc::GrpcRows;
 use super::http::HttpRows;
 use super::kafka::{KafkaRecordRows, KafkaRows};
 use super::redis::RedisRows;
-use super::schema::schema;
+use super::schema::schema_of_views;
 use super::tls::TlsRows;
 use super::topics::Topics;
-use super::writer::Lot;
+use super::waiting::Lot;
 use crate::decode::{Found, Packet, Transport};
 use crate::flow::{Flow, Way};
 use crate::plan::{Origin, Plan};
@@ -22,7 +22,6 @@ use crate::protocols::{Anomaly, Call, Output, Row, Stamp};
 use crate::read::Frame;
 use crate::redact::{REDACTED, Redaction, Trace};
 use arrow::array::ArrayRef;
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
 columns! {
@@ -75,19 +74,45 @@ pub struct PacketRow<'a> {
     pub packet: Option<(&'a Packet, &'a Flow)>,
 }
 
-/// Rows of one table, with the time each is ordered by.
+/// Where a row belongs: by its time [ns], then by its rank.
+pub type Order = (i64, u64);
+
+/// Rank of the first row of a shard among those of the same time; each row that the shard makes has the next one. So
+/// it does not matter which thread makes them.
+pub fn first_rank(shard: usize) -> u64 {
+    (shard as u64) << 48
+}
+
+/// Rows of one table, with their order.
 #[derive(Default)]
 struct Table<T> {
     rows: T,
-    order: Vec<i64>,
+    order: Vec<Order>,
 }
 
-/// Declares the tables of a shard, by name: each grows by a row at a time.
+impl<T> Table<T> {
+    /// Notes where the row that was appended belongs.
+    fn place(&mut self, ts_ns: i64, rank: &mut u64) {
+        self.order.push((ts_ns, *rank));
+        *rank += 1;
+    }
+}
+
+/// Declares the tables, by name: each grows by a row at a time.
 macro_rules! tables {
     ($($table:ident: $rows:ty),* $(,)?) => {
         /// The tables under construction.
         #[derive(Default)]
         struct Tables { $($table: Table<$rows>),* }
+
+        /// Which of them are made.
+        struct Wanted { $($table: bool),* }
+
+        impl Wanted {
+            fn of(plan: &Plan) -> Self {
+                Self { $($table: plan.tables.contains(stringify!($table))),* }
+            }
+        }
 
         impl Tables {
             fn len(&self) -> usize {
@@ -122,9 +147,11 @@ tables! {
     spans: SpanColumns,
 }
 
-/// The rows of a shard.
+/// Rows of all tables.
 pub struct Rows {
-    wanted: BTreeSet<&'static str>,
+    /// Rank of the next row.
+    pub rank: u64,
+    wanted: Wanted,
     origin: Origin,
     protos: Option<Protos>,
     redaction: Option<Arc<Redaction>>,
@@ -142,7 +169,8 @@ impl Rows {
     /// No rows yet, of the tables the plan wants.
     pub fn new(plan: &Plan, origin: &Origin) -> Self {
         Self {
-            wanted: plan.tables.clone(),
+            rank: 0,
+            wanted: Wanted::of(plan),
             origin: origin.clone(),
             protos: plan.protos.clone(),
             redaction: plan.redaction.clone(),
@@ -175,16 +203,19 @@ impl Rows {
 
     /// A flow that is over.
     pub fn flow(&mut self, flow: &Flow) {
-        if self.wanted.contains("flows") {
+        if self.wanted.flows {
             let capture = self.captures.get(flow.capture as usize).map_or("", String::as_str);
             let ts_ns = self.tables.flows.rows.append(flow, self.origin.node.as_deref(), capture);
-            self.tables.flows.order.push(ts_ns);
+            self.tables.flows.place(ts_ns, &mut self.rank);
             self.bytes += ROW_BYTES;
         }
     }
 
     /// A frame.
     pub fn packet(&mut self, row: &PacketRow<'_>) {
+        if !self.wanted.packets {
+            return;
+        }
         let (frame, to) = (row.frame, &mut self.tables.packets.rows);
         to.packet.append_value(frame.number as i64);
         to.ts.append_ns(frame.ts_ns);
@@ -206,7 +237,7 @@ impl Rows {
         to.tcp_seq.append_option(tcp.map(|header| header.seq.into()));
         to.payload_bytes.append_option(row.packet.map(|(packet, _)| packet.payload_bytes.into()));
         to.interface.append_value(frame.interface as i32);
-        self.tables.packets.order.push(frame.ts_ns);
+        self.tables.packets.place(frame.ts_ns, &mut self.rank);
         self.bytes += ROW_BYTES / 2;
     }
 
@@ -215,13 +246,13 @@ impl Rows {
         let stamps = || [&call.request, &call.response].into_iter().flatten();
         let first_ns = stamps().map(|stamp| stamp.first_ns).min();
         let last_ns = stamps().map(|stamp| stamp.last_ns).max();
-        let Some((first_ns, last_ns)) = first_ns.zip(last_ns).filter(|_| self.wanted.contains("spans")) else { return };
+        let Some((first_ns, last_ns)) = first_ns.zip(last_ns).filter(|_| self.wanted.spans) else { return };
         let to = &mut self.tables.spans.rows;
         to.call_id.append_value(call::id(flow, client, call));
         to.flow_id.append_value(flow.id);
         to.first_ts_ns.append_value(first_ns);
         to.last_ts_ns.append_value(last_ns);
-        self.tables.spans.order.push(first_ns);
+        self.tables.spans.place(first_ns, &mut self.rank);
         self.bytes += ROW_BYTES / 4;
     }
 
@@ -248,7 +279,7 @@ impl Rows {
         detail: &str,
         bytes: Option<u64>,
     ) {
-        if !self.wanted.contains("anomalies") {
+        if !self.wanted.anomalies {
             return;
         }
         let to = &mut self.tables.anomalies.rows;
@@ -259,7 +290,7 @@ impl Rows {
         to.kind.append_value(kind);
         to.detail.append_option((!detail.is_empty()).then_some(detail));
         to.bytes.append_option(bytes.map(|bytes| bytes as i64));
-        self.tables.anomalies.order.push(ts_ns.unwrap_or_default());
+        self.tables.anomalies.place(ts_ns.unwrap_or_default(), &mut self.rank);
         self.bytes += ROW_BYTES / 2;
     }
 
@@ -280,7 +311,7 @@ impl Output for Rows {
         self.span(flow, client, call);
         let Some(redaction) = self.redaction.clone() else { return self.append(flow, client, call, row, None) };
         // What was hidden is told whether its table is made or not, as other anomalies are.
-        if !self.wanted.contains("anomalies") && !self.wants(&row) {
+        if !self.wanted.anomalies && !self.wants(&row) {
             return;
         }
         let (mut trace, mut of_messages) = (Trace::default(), Trace::default());
@@ -316,75 +347,74 @@ impl Output for Rows {
 impl Rows {
     /// Whether a row is one of a table that is made.
     fn wants(&self, row: &Row<'_>) -> bool {
-        let table = match row {
-            Row::Amqp(_) => "amqp",
-            Row::Dns(_) => "dns",
-            Row::Graphql(_) => "graphql",
-            Row::Grpc(_) => "grpc",
-            Row::Http(_) => "http",
-            Row::Kafka(_) => "kafka",
-            Row::KafkaRecord(_) => "kafka_records",
-            Row::Redis(_) => "redis",
-            Row::Tls(_) => "tls",
+        match row {
+            Row::Amqp(_) => self.wanted.amqp,
+            Row::Dns(_) => self.wanted.dns,
+            Row::Graphql(_) => self.wanted.graphql,
+            Row::Grpc(_) => self.wanted.grpc,
+            Row::Http(_) => self.wanted.http,
+            Row::Kafka(_) => self.wanted.kafka,
+            Row::KafkaRecord(_) => self.wanted.kafka_records,
+            Row::Redis(_) => self.wanted.redis,
+            Row::Tls(_) => self.wanted.tls,
             #[cfg(test)]
-            Row::Echo(_) => "echo",
-        };
-        self.wanted.contains(table)
+            Row::Echo(_) => false,
+        }
     }
 
     /// Appends a row to its table. `messages` are those of a gRPC call as JSON, where they are not as sent.
     fn append(&mut self, flow: &Flow, client: Way, call: &Call, row: Row<'_>, messages: Option<[Option<String>; 2]>) {
         let node = self.origin.node.as_deref();
         match row {
-            Row::Amqp(message) if self.wanted.contains("amqp") => {
+            Row::Amqp(message) if self.wanted.amqp => {
                 let ts_ns = self.tables.amqp.rows.append(flow, client, call, message, node);
-                self.tables.amqp.order.push(ts_ns);
+                self.tables.amqp.place(ts_ns, &mut self.rank);
                 self.bytes += ROW_BYTES + message.held_bytes();
             }
-            Row::Dns(exchange) if self.wanted.contains("dns") => {
+            Row::Dns(exchange) if self.wanted.dns => {
                 let ts_ns = self.tables.dns.rows.append(flow, client, call, exchange, node);
-                self.tables.dns.order.push(ts_ns);
+                self.tables.dns.place(ts_ns, &mut self.rank);
                 self.bytes += ROW_BYTES;
             }
-            Row::Graphql(operation) if self.wanted.contains("graphql") => {
+            Row::Graphql(operation) if self.wanted.graphql => {
                 let ts_ns = self.tables.graphql.rows.append(flow, client, call, operation, node);
-                self.tables.graphql.order.push(ts_ns);
+                self.tables.graphql.place(ts_ns, &mut self.rank);
                 let texts = [&operation.query, &operation.variables, &operation.errors];
                 self.bytes += ROW_BYTES + texts.into_iter().flatten().map(String::len).sum::<usize>();
             }
-            Row::Grpc(carried) if self.wanted.contains("grpc") => {
+            Row::Grpc(carried) if self.wanted.grpc => {
                 let json = messages.unwrap_or_else(|| carried.json(self.protos.as_ref()));
                 self.bytes += ROW_BYTES + json.iter().flatten().map(String::len).sum::<usize>();
                 let ts_ns = self.tables.grpc.rows.append(flow, client, call, carried, json, node);
-                self.tables.grpc.order.push(ts_ns);
+                self.tables.grpc.place(ts_ns, &mut self.rank);
             }
-            Row::Http(exchange) if self.wanted.contains("http") => {
+            Row::Http(exchange) if self.wanted.http => {
                 let ts_ns = self.tables.http.rows.append(flow, client, call, exchange, node);
-                self.tables.http.order.push(ts_ns);
+                self.tables.http.place(ts_ns, &mut self.rank);
                 let messages = [&exchange.request, &exchange.response].into_iter().flatten();
                 self.bytes += ROW_BYTES
                     + messages.map(|message| message.body.len() + message.headers.held_bytes()).sum::<usize>();
             }
-            Row::Kafka(exchange) if self.wanted.contains("kafka") => {
+            Row::Kafka(exchange) if self.wanted.kafka => {
                 let ts_ns = self.tables.kafka.rows.append(flow, client, call, exchange, node);
-                self.tables.kafka.order.push(ts_ns);
+                self.tables.kafka.place(ts_ns, &mut self.rank);
                 let texts = [&exchange.request, &exchange.response].into_iter().flatten();
                 self.bytes += ROW_BYTES + texts.map(String::len).sum::<usize>();
             }
-            Row::KafkaRecord(record) if self.wanted.contains("kafka_records") => {
+            Row::KafkaRecord(record) if self.wanted.kafka_records => {
                 let ts_ns = self.tables.kafka_records.rows.append(flow, client, call, record, node);
-                self.tables.kafka_records.order.push(ts_ns);
+                self.tables.kafka_records.place(ts_ns, &mut self.rank);
                 let blobs = [record.key, record.value].into_iter().flatten();
                 self.bytes += ROW_BYTES + blobs.map(<[u8]>::len).sum::<usize>();
             }
-            Row::Redis(exchange) if self.wanted.contains("redis") => {
+            Row::Redis(exchange) if self.wanted.redis => {
                 let ts_ns = self.tables.redis.rows.append(flow, client, call, exchange, node);
-                self.tables.redis.order.push(ts_ns);
+                self.tables.redis.place(ts_ns, &mut self.rank);
                 self.bytes += ROW_BYTES + exchange.held_bytes();
             }
-            Row::Tls(handshake) if self.wanted.contains("tls") => {
+            Row::Tls(handshake) if self.wanted.tls => {
                 let ts_ns = self.tables.tls.rows.append(flow, client, call, handshake, node);
-                self.tables.tls.order.push(ts_ns);
+                self.tables.tls.place(ts_ns, &mut self.rank);
                 self.bytes += ROW_BYTES + handshake.held_bytes();
             }
             _ => {}
@@ -392,11 +422,11 @@ impl Rows {
     }
 }
 
-fn lot(table: &'static str, order: &mut Vec<i64>, columns: Vec<ArrayRef>) -> Option<Lot> {
+fn lot(table: &'static str, order: &mut Vec<Order>, columns: Vec<ArrayRef>) -> Option<Lot> {
     if order.is_empty() {
         return None;
     }
-    let schema = schema(formats::tables::table(table)?);
+    let schema = schema_of_views(formats::tables::table(table)?);
     let batch = arrow::record_batch::RecordBatch::try_new(schema, columns);
     let batch = batch.unwrap_or_else(|error| unreachable!("{table}: columns differ from the contract: {error}"));
     Some(Lot { table, batch, order: std::mem::take(order) })

@@ -1,8 +1,8 @@
 //! Topics of Kafka that rows have by their ids get the names that any connection showed, until the rows are written.
 
-use super::writer::Lot;
+use super::waiting::Lot;
 use crate::protocols::kafka;
-use arrow::array::{Array, ArrayRef, AsArray, ListArray, RecordBatch, StringArray};
+use arrow::array::{Array, ArrayRef, AsArray, ListArray, RecordBatch, StringViewArray};
 use arrow::datatypes::DataType;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -60,7 +60,7 @@ impl Topics {
         let Some((at, field)) = lot.batch.schema_ref().column_with_name(name) else { return };
         let column = match field.data_type() {
             DataType::List(_) => self.lists(lot.batch.column(at).as_list::<i32>()),
-            _ => self.texts(lot.batch.column(at).as_string::<i32>()).map(|texts| Arc::new(texts) as ArrayRef),
+            _ => self.texts(lot.batch.column(at).as_string_view()).map(|texts| Arc::new(texts) as ArrayRef),
         };
         if let Some(column) = column {
             let mut columns = lot.batch.columns().to_vec();
@@ -72,12 +72,12 @@ impl Topics {
 
     fn lists(&self, lists: &ListArray) -> Option<ArrayRef> {
         let DataType::List(field) = lists.data_type() else { return None };
-        let texts = self.texts(lists.values().as_string::<i32>())?;
+        let texts = self.texts(lists.values().as_string_view())?;
         Some(Arc::new(ListArray::new(field.clone(), lists.offsets().clone(), Arc::new(texts), lists.nulls().cloned())))
     }
 
     /// The same with names, where there are any.
-    fn texts(&self, texts: &StringArray) -> Option<StringArray> {
+    fn texts(&self, texts: &StringViewArray) -> Option<StringViewArray> {
         let name = |text: &str| self.names.get(text).map(String::as_str);
         texts.iter().flatten().any(|text| name(text).is_some()).then_some(())?;
         Some(texts.iter().map(|text| text.map(|text| name(text).unwrap_or(text))).collect())
@@ -87,7 +87,7 @@ impl Topics {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use arrow::array::{Int32Array, ListBuilder, StringBuilder};
+    use arrow::array::{Int32Array, ListBuilder, StringViewBuilder};
 
     fn lot(table: &'static str, column: &str, values: ArrayRef) -> Lot {
         let other = Arc::new(Int32Array::from_iter_values(0..values.len() as i32)) as ArrayRef;
@@ -103,8 +103,8 @@ mod tests {
         topics.learn([8; 16], "a");
         topics.absorb(&mut elsewhere);
         let [orders, unknown] = [[7; 16], [9; 16]].map(|id| kafka::topic_id(&id));
-        let texts = StringArray::from(vec![Some(orders.as_str()), None, Some(unknown.as_str()), Some("orders")]);
-        let mut lists = ListBuilder::new(StringBuilder::new());
+        let texts = StringViewArray::from(vec![Some(orders.as_str()), None, Some(unknown.as_str()), Some("orders")]);
+        let mut lists = ListBuilder::new(StringViewBuilder::new());
         lists.append_value([Some("x"), Some(orders.as_str())]);
         lists.append_null();
         let mut lots = [
@@ -113,12 +113,12 @@ mod tests {
             lot("redis", "topic", Arc::new(texts)),
         ];
         topics.name(&mut lots);
-        let named: Vec<_> = lots[0].batch.column(1).as_string::<i32>().iter().collect();
+        let named: Vec<_> = lots[0].batch.column(1).as_string_view().iter().collect();
         assert_eq!(named, [Some("orders"), None, Some(unknown.as_str()), Some("orders")]);
         let lists = lots[1].batch.column(1).as_list::<i32>();
-        assert_eq!(lists.value(0).as_string::<i32>().iter().collect::<Vec<_>>(), [Some("x"), Some("orders")]);
+        assert_eq!(lists.value(0).as_string_view().iter().collect::<Vec<_>>(), [Some("x"), Some("orders")]);
         assert!(lists.is_null(1));
-        assert_eq!(lots[2].batch.column(1).as_string::<i32>().value(0), orders);
+        assert_eq!(lots[2].batch.column(1).as_string_view().value(0), orders);
         assert_eq!(topics.names[&kafka::topic_id(&[8; 16])], "a");
     }
 

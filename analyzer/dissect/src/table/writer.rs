@@ -1,11 +1,13 @@
 //! Rows of all shards, ordered by time, to Parquet.
 
+use super::schema::{schema, schema_of_views};
+use super::waiting::{Lot, Waiting};
 use crate::limits;
-use arrow::array::{ArrayRef, RecordBatch, UInt32Array};
-use arrow::compute::{interleave_record_batch, take_record_batch};
+use arrow::array::{ArrayRef, RecordBatch};
 use arrow::error::ArrowError;
 use formats::tables;
-use parquet::arrow::ArrowWriter;
+use parquet::arrow::arrow_writer::ArrowWriterOptions;
+use parquet::arrow::{ArrowWriter, add_encoded_arrow_schema_to_metadata};
 use parquet::basic::{Compression, Encoding, ZstdLevel};
 use parquet::errors::ParquetError;
 use parquet::file::properties::{EnabledStatistics, WriterProperties};
@@ -15,8 +17,6 @@ use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
-
-const DAY_NS: i64 = 86_400_000_000_000;
 
 /// How Hive spells NULL as a folder; engines read it as such.
 const NO_NODE: &str = "__HIVE_DEFAULT_PARTITION__";
@@ -52,16 +52,6 @@ pub enum TableError {
     },
 }
 
-/// Rows of one table from one shard, and the time each is ordered by [ns].
-pub struct Lot {
-    /// The table.
-    pub table: &'static str,
-    /// The rows.
-    pub batch: RecordBatch,
-    /// Their times.
-    pub order: Vec<i64>,
-}
-
 struct Open {
     writer: ArrowWriter<File>,
     temporary: PathBuf,
@@ -76,8 +66,7 @@ struct TableFiles {
     rows: u64,
     open: BTreeMap<i64, Open>,
     parts: BTreeMap<i64, u32>,
-    /// Rows that others may belong in front of.
-    waiting: Option<Lot>,
+    waiting: Waiting,
     /// Closed files: where they are, and where they go.
     done: Vec<(PathBuf, i64, u32)>,
     clock: u64,
@@ -169,7 +158,7 @@ impl TableFiles {
             rows: 0,
             open: BTreeMap::new(),
             parts: BTreeMap::new(),
-            waiting: None,
+            waiting: Waiting::default(),
             done: Vec::new(),
             clock: 0,
         }
@@ -177,29 +166,9 @@ impl TableFiles {
 
     /// `last` where no rows follow.
     fn write(&mut self, lots: Vec<Lot>, last: bool, out: &Path, node: &str) -> Result<(), TableError> {
-        let lots: Vec<Lot> = self.waiting.take().into_iter().chain(lots).collect();
-        let mut places: Vec<(i64, usize, usize)> = Vec::with_capacity(lots.iter().map(|lot| lot.order.len()).sum());
-        for (at, lot) in lots.iter().enumerate() {
-            places.extend(lot.order.iter().enumerate().map(|(row, &ts_ns)| (ts_ns, at, row)));
-        }
-        places.sort_unstable();
-        let Some(&(newest_ns, ..)) = places.last() else { return Ok(()) };
-        let settled_ns = newest_ns.saturating_sub(limits::ROWS_WAIT_NS);
-        let settled = places.partition_point(|place| place.0 <= settled_ns).max(places.len() / 2);
-        let (now, later) = places.split_at(if last { places.len() } else { settled });
-        let gather = |places| gather(&lots, places).map_err(|error| TableError::Arrow { table: self.table, error });
-        if !later.is_empty() {
-            let order = later.iter().map(|place| place.0).collect();
-            self.waiting = Some(Lot { table: self.table, batch: gather(later)?, order });
-        }
-        let days = now.chunk_by(|a, b| a.0.div_euclid(DAY_NS) == b.0.div_euclid(DAY_NS));
-        let batches = days.filter_map(|day| Some((day.first()?.0.div_euclid(DAY_NS), gather(day))));
-        let batches: Vec<_> = batches.collect();
-        drop(lots);
-        for (day, rows) in batches {
-            self.append(day, &rows?, out, node)?;
-        }
-        Ok(())
+        let settled = self.waiting.settle(lots, last);
+        let settled = settled.map_err(|error| TableError::Arrow { table: self.table, error })?;
+        settled.iter().try_for_each(|(day, rows)| self.append(*day, rows, out, node))
     }
 
     fn append(&mut self, day: i64, rows: &RecordBatch, out: &Path, node: &str) -> Result<(), TableError> {
@@ -262,7 +231,13 @@ impl Open {
         fs::create_dir_all(&folder).map_err(|error| TableError::Io { path: folder.clone(), error })?;
         let named = tempfile_name(&folder, part);
         let file = File::create(&named).map_err(|error| TableError::Io { path: named.clone(), error })?;
-        let writer = ArrowWriter::try_new(file, rows.schema(), Some(properties(table, rows.num_rows())))
+        // Views are of no use in a file: its schema is the contract's.
+        let mut properties = properties(table, rows.num_rows());
+        if let Some(contract) = tables::table(table) {
+            add_encoded_arrow_schema_to_metadata(&schema(contract), &mut properties);
+        }
+        let options = ArrowWriterOptions::new().with_properties(properties).with_skip_arrow_metadata(true);
+        let writer = ArrowWriter::try_new_with_options(file, rows.schema(), options)
             .map_err(|error| TableError::Parquet { path: named.clone(), error })?;
         Ok(Self { writer, temporary: named, part, used: 0 })
     }
@@ -274,17 +249,6 @@ fn tempfile_name(folder: &Path, part: u32) -> PathBuf {
         .map(|n| folder.join(format!(".{}-{part}-{n}.tmp", std::process::id())))
         .find(|path| !path.exists())
         .unwrap_or_default()
-}
-
-/// Rows in the order of `places`.
-fn gather(lots: &[Lot], places: &[(i64, usize, usize)]) -> Result<RecordBatch, ArrowError> {
-    if let [one] = lots {
-        let rows: UInt32Array = places.iter().map(|&(_, _, row)| row as u32).collect();
-        return take_record_batch(&one.batch, &rows);
-    }
-    let batches: Vec<&RecordBatch> = lots.iter().map(|lot| &lot.batch).collect();
-    let places: Vec<(usize, usize)> = places.iter().map(|&(_, shard, row)| (shard, row)).collect();
-    interleave_record_batch(&batches, &places)
 }
 
 /// `rows` are those of the first pass: a group has some more, a small file has no others.
@@ -355,9 +319,9 @@ fn folder_name(name: &str) -> String {
 /// The columns of a table that are all there at once.
 pub fn whole(table: &'static str, columns: Vec<ArrayRef>, order: Vec<i64>) -> Result<Lot, TableError> {
     let Some(contract) = tables::table(table) else { unreachable!("{table} is in the contract") };
-    let batch = RecordBatch::try_new(super::schema::schema(contract), columns)
-        .map_err(|error| TableError::Arrow { table, error })?;
-    Ok(Lot { table, batch, order })
+    let batch =
+        RecordBatch::try_new(schema_of_views(contract), columns).map_err(|error| TableError::Arrow { table, error })?;
+    Ok(Lot { table, batch, order: order.into_iter().zip(0..).collect() })
 }
 
 #[cfg(test)]
