@@ -43,10 +43,7 @@ impl Value<'_> {
         match self {
             Value::Null => to.push_str("null"),
             Value::Bool(truth) => to.push_str(if *truth { "true" } else { "false" }),
-            Value::Int(number) => {
-                to.push_str(if *number < 0 { "-" } else { "" });
-                push_number(to, number.unsigned_abs());
-            }
+            Value::Int(number) => push_integer(to, *number),
             Value::UInt(number) => push_number(to, *number),
             Value::Float(number) => match serde_json::Number::from_f64(*number) {
                 // A string never refuses to be written to.
@@ -54,14 +51,7 @@ impl Value<'_> {
                 None => drop(write!(to, "\"{number}\"")),
             },
             Value::Text(text) => string(to, text),
-            Value::Bytes(bytes) => match str::from_utf8(bytes) {
-                Ok(text) => string(to, text),
-                Err(_) => {
-                    to.push_str("{\"$binary\":\"");
-                    base64::engine::general_purpose::STANDARD.encode_string(bytes, to);
-                    to.push_str("\"}");
-                }
-            },
+            Value::Bytes(bytes) => push_bytes(to, bytes),
             Value::List(values) => {
                 to.push('[');
                 for (at, value) in values.iter().enumerate() {
@@ -88,7 +78,25 @@ impl Value<'_> {
     }
 }
 
+/// Appends bytes: a text where they are UTF-8, else `{"$binary":"<base64>"}`.
+pub fn push_bytes(to: &mut String, bytes: &[u8]) {
+    match str::from_utf8(bytes) {
+        Ok(text) => string(to, text),
+        Err(_) => {
+            to.push_str("{\"$binary\":\"");
+            base64::engine::general_purpose::STANDARD.encode_string(bytes, to);
+            to.push_str("\"}");
+        }
+    }
+}
+
 /// Appends a number in decimal digits.
+pub fn push_integer(to: &mut String, number: i64) {
+    to.push_str(if number < 0 { "-" } else { "" });
+    push_number(to, number.unsigned_abs());
+}
+
+/// The same, of one without a sign.
 pub fn push_number(to: &mut String, mut number: u64) {
     /// 2⁶⁴ has as many digits.
     const DIGITS_MAX: usize = 20;

@@ -86,7 +86,8 @@ pub(crate) use groups;
 
 /// Text as the wire has it: what is no UTF-8 is replaced.
 pub fn text(bytes: &[u8]) -> Cow<'_, str> {
-    String::from_utf8_lossy(bytes)
+    // Nearly all is, and that is seen in many bytes at once.
+    str::from_utf8(bytes).map_or_else(|_| String::from_utf8_lossy(bytes), Cow::Borrowed)
 }
 
 /// Appends text as the wire has it, or NULL.

@@ -113,10 +113,14 @@ impl Writer {
     /// What the disk says.
     pub fn finish(mut self, name: &str) -> Result<Finished, TableError> {
         let name = folder_name(name);
+        let (out, node) = (&self.out, &self.node);
+        let close = |files: &mut TableFiles| {
+            files.write(Vec::new(), true, out, node)?;
+            files.close_all()
+        };
+        self.files.par_iter_mut().try_for_each(|(_, files)| close(files))?;
         let (mut rows, mut files) = (Vec::new(), Vec::new());
-        for (table, mut table_files) in std::mem::take(&mut self.files) {
-            table_files.write(Vec::new(), true, &self.out, &self.node)?;
-            table_files.close_all()?;
+        for (table, table_files) in std::mem::take(&mut self.files) {
             rows.push((table, table_files.rows));
             for (temporary, day, part) in &table_files.done {
                 let part = if *part == 0 { String::new() } else { format!("-{part}") };

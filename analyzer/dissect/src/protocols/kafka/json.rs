@@ -1,7 +1,7 @@
 //! JSON text of a body, written as the body passes, up to a bound.
 
 use super::walk::Scalar;
-use crate::protocols::value::Value;
+use crate::protocols::value::{Value, push_bytes, push_integer};
 use base64::Engine as _;
 use std::fmt::Write as _;
 
@@ -62,19 +62,22 @@ impl Json {
 
     /// Writes a value.
     pub fn value(&mut self, name: Option<&str>, value: Scalar<'_>) {
-        let value = match value {
-            Scalar::Bool(truth) => Value::Bool(truth),
+        match value {
             Scalar::Bytes(bytes) if bytes.len() > BINARY_BYTES_MAX => return self.length(name, bytes.len() as u64),
-            Scalar::Bytes(bytes) | Scalar::Text(bytes) => Value::from(bytes),
-            Scalar::Float(number) => Value::Float(number),
-            Scalar::Int(number) => Value::Int(number),
             Scalar::Long(bytes) => return self.length(name, bytes),
-            Scalar::Null => Value::Null,
-            Scalar::Uuid(id) => Value::Text(uuid(&id).into()),
-        };
-        if self.room() {
-            self.name(name);
-            value.write(&mut self.text);
+            _ => {}
+        }
+        if !self.room() {
+            return;
+        }
+        self.name(name);
+        match value {
+            Scalar::Bytes(bytes) | Scalar::Text(bytes) => push_bytes(&mut self.text, bytes),
+            Scalar::Int(number) => push_integer(&mut self.text, number),
+            Scalar::Bool(truth) => Value::Bool(truth).write(&mut self.text),
+            Scalar::Float(number) => Value::Float(number).write(&mut self.text),
+            Scalar::Uuid(id) => Value::Text(uuid(&id).into()).write(&mut self.text),
+            Scalar::Long(_) | Scalar::Null => Value::Null.write(&mut self.text),
         }
     }
 
