@@ -189,6 +189,8 @@ async fn the_store_is_down() {
     let Some(analyzer) = Analyzer::new(server.options("all")) else { return };
     let outage = std::env::var("REMORA_TEST_OUTAGE_S").ok().and_then(|seconds| seconds.parse().ok());
     let outage = Duration::from_secs(outage.unwrap_or(OUTAGE_S));
+    // As many segments, however long it is.
+    let age = (outage / 60).max(Duration::from_secs(1));
     let folder = tempfile::tempdir().unwrap();
     let spool = folder.path().join("spool");
     let sink = UdpSocket::bind(("127.0.0.1", 0)).unwrap();
@@ -196,8 +198,9 @@ async fn the_store_is_down() {
     let config = folder.path().join("recorder.yaml");
     let configuration = format!(
         "cluster: prod\nnode: node-1\nstore: s3://captures/outage\nspool: {{folder: {}}}\nwindows:\n  \
-         - {{name: all-day, always: true, interfaces: [lo], filter: udp dst port {port}, segment: {{age: 1s}}}}\n",
-        spool.display()
+         - {{name: all-day, always: true, interfaces: [lo], filter: udp dst port {port}, segment: {{age: {}s}}}}\n",
+        spool.display(),
+        age.as_secs()
     );
     std::fs::write(&config, configuration).unwrap();
     let mut command = Command::new(env!("CARGO_BIN_EXE_remora-recorder"));
@@ -221,10 +224,10 @@ async fn the_store_is_down() {
             }
             sent
         });
-        std::thread::sleep(Duration::from_secs(2));
+        std::thread::sleep(2 * age);
         server.suffer(Ordeal::Dead);
         std::thread::sleep(outage);
-        assert!(waiting() as u64 >= outage.as_secs() / 2, "{} segments wait", waiting());
+        assert!(waiting() as u64 >= outage.as_secs() / age.as_secs() / 2, "{} segments wait", waiting());
         server.suffer(Ordeal::Well);
         server.wait_until_up();
         // The sender looks again after a minute at most, and object_store tries for three before it says that it failed.
