@@ -9,7 +9,7 @@ use std::io::{Cursor, Read};
 use std::path::{Path, PathBuf};
 
 /// The cases benched.
-pub const CASES: &[&str] = &["http1-dns-loopback"];
+pub const CASES: &[&str] = &["http1-dns-loopback", "http2-grpc", "kafka-tansu", "redis-resp"];
 
 /// Times a case is read over: small cases would measure the begin and end of a run.
 const REPEATS: usize = 200;
