@@ -157,6 +157,8 @@ fn conversations() -> [Vec<(bool, String)>; 2] {
         (command(&["SET", "user:1", SECRET]), "+OK\r\n".to_owned()),
         (command(&["GET", "user:1"]), format!("${}\r\n{SECRET}\r\n", SECRET.len())),
         (command(&["GET", &format!("hidden:{SECRET}")]), "$-1\r\n".to_owned()),
+        (command(&["SET", "doc:1", &format!(r#"{{"a":{{"pin":"{SECRET}"}}}}"#)]), "+OK\r\n".to_owned()),
+        (command(&["GET", "doc:1"]), format!("${}\r\n{{\"pin\":\"{SECRET}\"}}\r\n", 10 + SECRET.len())),
         (command(&["KEYS", "*"]), format!("*1\r\n${}\r\nhidden:{SECRET}\r\n", 7 + SECRET.len())),
     ];
     let said = |pairs: &[(String, String)]| {

@@ -1,5 +1,6 @@
-//! Redis commands, by their keys. Secrets of AUTH, HELLO and their like never come as far as here.
+//! Redis commands, by their keys, and by the fields of values that are JSON. Secrets of AUTH, HELLO and their like never come as far as here.
 
+use super::json::Outcome;
 use super::pattern::Pattern;
 use super::{REDACTED, Redaction, Trace};
 use crate::protocols::json;
@@ -19,9 +20,74 @@ enum Hides {
 /// Commands whose reply or text is of other commands, which rules cannot know.
 const OF_OTHERS: [&str; 3] = ["EXEC", "MONITOR", "SLOWLOG GET"];
 
+/// Replies that quote commands, their arguments in part.
+const QUOTES: [&str; 2] = ["MONITOR", "SLOWLOG GET"];
+
 impl Redaction {
     /// Redacts a command with its reply.
     pub(super) fn redis(&self, exchange: &mut Exchange, trace: &mut Trace) {
+        self.by_keys(exchange, trace);
+        if !self.json.is_empty() {
+            self.json_args(exchange, trace);
+            self.json_reply(exchange, trace);
+        }
+    }
+
+    /// Redacts values that are JSON; what is cut is left out.
+    fn json_args(&self, exchange: &mut Exchange, trace: &mut Trace) {
+        for arg in exchange.args.iter_mut().flatten().filter(|arg| may_be_json(arg)) {
+            match self.json_text(arg.as_bytes(), None, "redis.args", trace) {
+                Outcome::Changed(text) => *arg = String::from_utf8_lossy(&text).into_owned(),
+                Outcome::Unsure if front(arg).is_some() => {
+                    REDACTED.clone_into(arg);
+                    trace.left_out(self.first_of_json(), "redis.args");
+                }
+                Outcome::Same | Outcome::Unsure => {}
+            }
+        }
+    }
+
+    fn json_reply(&self, exchange: &mut Exchange, trace: &mut Trace) {
+        let Some(reply) = exchange.reply.as_deref() else { return };
+        let quotes = exchange.command.as_deref().is_some_and(|command| QUOTES.contains(&command));
+        let value = json::parse(reply.as_bytes()).filter(|_| !quotes || !reply.contains(['{', '[']));
+        let changed = match value {
+            Some(mut value) => {
+                let cut = self.cut_json(&mut value, trace);
+                (self.value(&mut value, None, false, "redis.reply", trace) || cut).then(|| value.json())
+            }
+            None => {
+                trace.left_out(self.first_of_json(), "redis.reply");
+                Some(Value::from(REDACTED).json())
+            }
+        };
+        exchange.reply = changed.or(exchange.reply.take());
+    }
+
+    /// Leaves out texts that are cut and begin as JSON does; says whether there were any.
+    fn cut_json(&self, value: &mut Value<'_>, trace: &mut Trace) -> bool {
+        match value {
+            Value::List(values) => {
+                // All of them, not up to the first.
+                values.iter_mut().map(|value| self.cut_json(value, trace)).fold(false, |changed, now| changed | now)
+            }
+            Value::Map(entries) => {
+                let cut =
+                    |(name, value): &(Cow<'_, str>, Value<'_>)| name == "$cut" && value.text().is_some_and(may_be_json);
+                if entries.iter().any(cut) {
+                    *value = Value::from(REDACTED);
+                    trace.left_out(self.first_of_json(), "redis.reply");
+                    return true;
+                }
+                let values = entries.iter_mut().map(|(_, value)| self.cut_json(value, trace));
+                values.fold(false, |changed, now| changed | now)
+            }
+            _ => false,
+        }
+    }
+
+    /// Redacts a command by its keys.
+    fn by_keys(&self, exchange: &mut Exchange, trace: &mut Trace) {
         let Some(first) = self.redis_keys.first().or(self.redis_values.first()).map(|(rule, _)| *rule) else { return };
         let keys = || exchange.key.iter().chain(exchange.args.iter().flatten());
         let by_key = keys().find_map(|key| self.of_key(key));
@@ -95,8 +161,7 @@ impl Redaction {
 
     /// The rule for a key. Of one that is cut, the front has to do.
     fn of_key(&self, key: &str) -> Option<(usize, Hides)> {
-        let front = key.strip_suffix(" bytes)").and_then(|key| key.rsplit_once("…(")).map(|(front, _)| front);
-        let fits = |pattern: &Pattern| match front {
+        let fits = |pattern: &Pattern| match front(key) {
             Some(front) => pattern.may_match(front.as_bytes()),
             None => pattern.matches(key.as_bytes()),
         };
@@ -104,6 +169,15 @@ impl Redaction {
         let all = rule(&self.redis_keys).map(|rule| (rule, Hides::All));
         all.or_else(|| rule(&self.redis_values).map(|rule| (rule, Hides::Values)))
     }
+}
+
+/// What is shown of an argument that is cut.
+fn front(arg: &str) -> Option<&str> {
+    arg.strip_suffix(" bytes)").and_then(|arg| arg.rsplit_once("…(")).map(|(front, _)| front)
+}
+
+fn may_be_json(text: &str) -> bool {
+    text.trim_start().starts_with(['{', '['])
 }
 
 fn hide<'a>(texts: impl Iterator<Item = &'a mut String>, rule: usize, place: &'static str, trace: &mut Trace) {

@@ -195,6 +195,32 @@ fn redis_commands_are_hidden_by_their_keys() {
 }
 
 #[test]
+fn redis_values_that_are_json_are_looked_into() {
+    let rules = rules("rules: [{name: j, json: ['card.number', '**.pin']}]");
+    let cut = r#"{"card":{"number":"12…(90 bytes)"#;
+    for (exchange, want) in [
+        (
+            command("SET", "a", &["a", r#"{"card":{"number": 1, "x": 2}}"#], "\"OK\""),
+            r#"a,{"card":{"number":"[redacted]","x":2}} "OK""#,
+        ),
+        (command("SET", "a", &["a", r#"{ "x": 2 }"#], "\"OK\""), r#"a,{ "x": 2 } "OK""#),
+        (command("SET", "a", &["a", cut], "\"OK\""), r#"a,[redacted] "OK""#),
+        (command("KEYS", "", &["[ab]*"], "[]"), "[ab]* []"),
+        (command("GET", "a", &["a"], r#""{\"pin\":7}""#), r#"a "{\"pin\":\"[redacted]\"}""#),
+        (command("MGET", "a", &["a"], r#"[null,"{\"pin\":7}",7]"#), r#"a [null,"{\"pin\":\"[redacted]\"}",7]"#),
+        (command("HGETALL", "a", &["a"], r#"{"pin":"7","b":"8"}"#), r#"a {"pin":"[redacted]","b":"8"}"#),
+        (command("GET", "a", &["a"], r#"{"$cut":"{\"pi","bytes":99}"#), r#"a "[redacted]""#),
+        (command("GET", "a", &["a"], r#"{"$cut":"text","bytes":99}"#), r#"a {"$cut":"text","bytes":99}"#),
+        (command("MONITOR", "", &[], r#""1.2 [0 ::1] \"SET\" \"a\"""#), r#" "[redacted]""#),
+        (command("EXEC", "", &[], r#"["{\"pin\":7}"]"#), r#" ["{\"pin\":\"[redacted]\"}"]"#),
+    ] {
+        let mut exchange = exchange;
+        rules.redis(&mut exchange, &mut Trace::default());
+        assert_eq!(format!("{} {}", exchange.args.unwrap_or_default().join(","), exchange.reply.unwrap()), want);
+    }
+}
+
+#[test]
 fn what_http_carries_is_hidden_too() {
     let rules = rules("rules: [{name: j, json: ['variables.card', '**.pin']}]");
     let mut operation = Operation {
