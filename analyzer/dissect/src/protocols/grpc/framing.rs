@@ -5,6 +5,8 @@
 //! gRPC over HTTP2 "Length-Prefixed-Message"; PROTOCOL-WEB.md for the frame of trailers and for base64.
 
 use crate::protocols::http::Fields;
+use base64::Engine as _;
+use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig};
 
 /// Bytes before each message.
 pub const PREFIX_BYTES: usize = 5;
@@ -85,43 +87,33 @@ pub fn base64(text: &[u8]) -> Vec<u8> {
 /// Base64 by four letters, each group perhaps padded (RFC 4648 §4).
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 struct Quads {
-    bits: u32,
-    letters: u8,
-    padding: u8,
+    letters: [u8; 4],
+    have: u8,
+    /// Something else came: nothing behind it is read.
     broken: bool,
 }
 
 impl Quads {
     /// Three bytes, and how many of them count, once a group is whole.
     fn push(&mut self, letter: u8) -> Option<([u8; 3], usize)> {
-        let value = match letter {
-            b'A'..=b'Z' => letter - b'A',
-            b'a'..=b'z' => letter - b'a' + 26,
-            b'0'..=b'9' => letter - b'0' + 52,
-            b'+' => 62,
-            b'/' => 63,
-            b'=' if self.letters >= 2 => {
-                self.padding += 1;
-                0
-            }
-            b'\r' | b'\n' => return None,
-            _ => {
-                self.broken = true;
-                return None;
-            }
-        };
-        self.broken |= self.padding > 0 && letter != b'=';
-        self.bits = self.bits << 6 | u32::from(value);
-        self.letters += 1;
-        if self.letters < 4 || self.broken {
+        if self.broken || matches!(letter, b'\r' | b'\n') {
             return None;
         }
-        let [_, three @ ..] = self.bits.to_be_bytes();
-        let count = 3 - usize::from(self.padding);
-        *self = Self::default();
-        Some((three, count))
+        *self.letters.get_mut(usize::from(self.have))? = letter;
+        self.have += 1;
+        if self.have < 4 {
+            return None;
+        }
+        let mut three = [0; 3];
+        let decoded = LENIENT.decode_slice(self.letters, &mut three);
+        *self = Self { broken: decoded.is_err(), ..Self::default() };
+        Some((three, decoded.ok()?))
     }
 }
+
+/// Some leave bits behind the last byte.
+const LENIENT: GeneralPurpose =
+    GeneralPurpose::new(&base64::alphabet::STANDARD, GeneralPurposeConfig::new().with_decode_allow_trailing_bits(true));
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum State {

@@ -349,3 +349,13 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn what_is_no_base64_is_left_alone() {
+    let mut counter = Counter::new(Framing::WebText);
+    counter.write(&[b'+'; 6]);
+    counter.write(&[b'"'; 600]);
+    counter.write(&text64(&[0; 5]));
+    let counted = counter.end(true);
+    assert_eq!((counted.messages, counted.odd), (None, Some(Odd::BadPrefix)));
+}
