@@ -28,12 +28,16 @@ class Client:
         path, _, query = path.partition("?")
         row = dict(version="2" if self.http2 else "1.1", method=method, path=path, query=query or None)
         log("http", **row, status=got.status_code, response_body_sha256=hashlib.sha256(got.content).hexdigest())
-        results = got.json() if got.headers["content-type"].startswith("application/") else {}
+        if got.headers["content-type"].startswith("text/event-stream"):
+            # A result an event; the operation has the errors of all.
+            events = [json.loads(line[6:]) for line in got.text.splitlines() if line.startswith("data: {")]
+            results = {"errors": [error for event in events for error in event.get("errors", [])] or None}
+        else:
+            results = got.json() if got.headers["content-type"].startswith("application/") else {}
         for operation in operations:
             at = operation.setdefault("batch_index", None)
             result = results if at is None else results[at]
             errors = result.get("errors")
-            # Of events no one is the result.
             count = len(errors or []) if result else None
             log("graphql", **operation, error_count=count, errors=errors)
 
