@@ -104,7 +104,13 @@ impl Row {
 
     /// What it is told from others by: a call may have several rows in a table.
     fn key(&self) -> Vec<&str> {
-        ["flow_id", "call_id", "batch_index", "topic", "partition", "offset"].map(|column| self.get(column)).into()
+        ["flow_id", "call_id", "batch_index", "partition", "offset"].map(|column| self.get(column)).into()
+    }
+
+    /// Whether this row of a part may be about the topic of that row of the whole.
+    fn shares_topic(&self, whole: &Row) -> bool {
+        let topic = self.get("topic");
+        topic == whole.get("topic") || is_topic_id(topic)
     }
 
     fn is_whole(&self) -> bool {
@@ -114,6 +120,12 @@ impl Row {
     fn ends(&self) -> BTreeSet<(&str, &str)> {
         [(ENDS[0], ENDS[1]), (ENDS[2], ENDS[3])].map(|(ip, port)| (self.get(ip), self.get(port))).into()
     }
+}
+
+/// Whether this stands for a topic of Kafka whose name the part does not show: 128 bits in URL-safe base64.
+fn is_topic_id(text: &str) -> bool {
+    let is_letter = |letter: u8| letter.is_ascii_alphanumeric() || matches!(letter, b'-' | b'_');
+    text.len() == 22 && text.bytes().all(is_letter) && text.ends_with(['A', 'Q', 'g', 'w'])
 }
 
 /// How a capture is cut.
@@ -298,6 +310,8 @@ impl Relation {
                 || part_of_body(column, held)
                 || counted_so_far(column, held)
                 || first_messages(column, held)
+                || column == "topic" && is_topic_id(held)
+                || column == "topics" && held.trim_matches(['[', ']']).split(", ").all(is_topic_id)
                 || held.contains('␀') && is_known_of(held, whole.get(column))
                 || !part.is_whole() && begins(held, whole.get(column))
         };
@@ -344,7 +358,8 @@ fn compare(whole: &Tables, part: &Tables, recall: &mut BTreeMap<String, Recall>)
         }
         for row in part {
             let flow = flows.get(row.get("flow_id"));
-            let mut candidates: Vec<_> = whole.iter().filter(|other| other.key() == row.key()).collect();
+            let mut candidates: Vec<_> =
+                whole.iter().filter(|other| other.key() == row.key() && row.shares_topic(other)).collect();
             let relation = Relation {
                 begins_elsewhere: candidates.is_empty(),
                 flow_renamed: flow.is_none(),
