@@ -41,8 +41,10 @@ pub fn of(catalogue: &Catalogue, sql: &str, recorders_lost: Option<u64>) -> Opti
         said.push(format!("the capturing systems lost {dropped} packets (captures.dropped)"));
     }
     let damaged = number("select count(*) from captures where damage is not null");
-    if damaged > 0 {
-        said.push(format!("{damaged} captures are damaged (captures.damage)"));
+    match damaged {
+        0 => {}
+        1 => said.push("a capture is damaged (captures.damage)".to_owned()),
+        more => said.push(format!("{more} captures are damaged (captures.damage)")),
     }
     (!said.is_empty()).then(|| said.join("; "))
 }

@@ -124,7 +124,7 @@ fn of_counts(counts: &Counts) -> Vec<NotKept> {
         volume("upload", "segments given up before they were stored", dropped.spool),
     ];
     if !counts.sampled.is_nothing() {
-        rows.push(volume("filter", "flows beyond the rate", counts.sampled));
+        rows.push(volume("filter", "flows beyond the rate, or the share of a processor", counts.sampled));
     }
     if counts.snapped_bytes > 0 {
         let bytes = Some(counts.snapped_bytes);

@@ -40,11 +40,11 @@ pub enum SnapshotError {
         reason: String,
     },
     /// The store did not do what was asked.
-    #[error("store {store}: {source}")]
+    #[error("store {store}: {said}")]
     Store {
         /// Which store.
         store: String,
         /// What it said.
-        source: object_store::Error,
+        said: String,
     },
 }

@@ -1,6 +1,7 @@
 //! A store to read from.
 
 use super::SnapshotError;
+use formats::said::said;
 use futures::{StreamExt, TryStreamExt};
 use object_store::path::Path as StorePath;
 use object_store::{GetOptions, GetRange, GetResultPayload, ListResult, ObjectMeta, ObjectStore};
@@ -136,7 +137,7 @@ impl Store {
     }
 
     fn error(&self, source: object_store::Error) -> SnapshotError {
-        SnapshotError::Store { store: self.shown.clone(), source }
+        SnapshotError::Store { store: self.shown.clone(), said: said(&source) }
     }
 }
 

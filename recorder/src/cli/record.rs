@@ -232,7 +232,11 @@ fn summarise(recording: &Recording, close: &Close, out: &mut impl Write) -> anyh
     writeln!(out, "bytes      {} written of {} seen", counts.written.bytes, counts.seen.bytes)?;
     writeln!(out, "filtered   {} packets", counts.filtered.packets)?;
     if counts.sampled.packets > 0 {
-        writeln!(out, "left out   {} packets of flows beyond the rate", counts.sampled.packets)?;
+        writeln!(
+            out,
+            "left out   {} packets of flows beyond the rate, or the share of a processor",
+            counts.sampled.packets
+        )?;
     }
     writeln!(
         out,

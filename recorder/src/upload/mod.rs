@@ -8,7 +8,6 @@
 //! ([`Bound`]); a restart goes on with what lies in the spool.
 
 mod bound;
-mod said;
 mod sender;
 mod store;
 

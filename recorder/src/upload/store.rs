@@ -1,12 +1,12 @@
 //! A store to send to: created, never overwritten, and proved.
 
 use super::UploadError;
-use super::said::said;
 use crate::disk::{Disk, SystemDisk};
 use crate::limits;
 use crate::schedule::StoreTarget;
 use bytes::Bytes;
 use formats::hash::Hash256;
+use formats::said::said;
 use futures::TryStreamExt;
 use object_store::path::Path as StorePath;
 use object_store::{GetOptions, MultipartUpload, ObjectStore, ObjectStoreExt, PutMode, PutOptions, PutPayload};
