@@ -77,7 +77,7 @@ impl Shard {
         self.capture = index;
     }
 
-    /// Takes in packets of this shard, in order. `frame_of` gives the frame of a packet that stands for it in `packets`.
+    /// Takes in packets of this shard, in order, each with its frame where the table `packets` is made.
     pub fn process<'a>(
         &mut self,
         stretch: &Stretch,

@@ -43,7 +43,7 @@ impl Value<'_> {
         match self {
             Value::Null => to.push_str("null"),
             Value::Bool(truth) => to.push_str(if *truth { "true" } else { "false" }),
-            Value::Int(number) => push_integer(to, *number),
+            Value::Int(number) => push_number(to, *number),
             Value::UInt(number) => push_number(to, *number),
             Value::Float(number) => match serde_json::Number::from_f64(*number) {
                 // A string never refuses to be written to.
@@ -91,26 +91,8 @@ pub fn push_bytes(to: &mut String, bytes: &[u8]) {
 }
 
 /// Appends a number in decimal digits.
-pub fn push_integer(to: &mut String, number: i64) {
-    to.push_str(if number < 0 { "-" } else { "" });
-    push_number(to, number.unsigned_abs());
-}
-
-/// The same, of one without a sign.
-pub fn push_number(to: &mut String, mut number: u64) {
-    /// 2⁶⁴ has as many digits.
-    const DIGITS_MAX: usize = 20;
-    let mut digits = [b'0'; DIGITS_MAX];
-    let mut first = DIGITS_MAX;
-    for digit in digits.iter_mut().rev() {
-        *digit += (number % 10) as u8;
-        number /= 10;
-        first -= 1;
-        if number == 0 {
-            break;
-        }
-    }
-    to.push_str(digits.get(first..).and_then(|digits| str::from_utf8(digits).ok()).unwrap_or_default());
+pub fn push_number(to: &mut String, number: impl itoa::Integer) {
+    to.push_str(itoa::Buffer::new().format(number));
 }
 
 /// Appends a text in quotes.

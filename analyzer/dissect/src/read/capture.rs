@@ -1,69 +1,18 @@
 //! One capture, a stretch at a time.
 
 use super::erf::{self, Content};
+use super::error::ReadError;
 use super::pcap::{self, Header};
 use super::pcapng::{self, Block, Section};
 use super::snoop;
 use super::source::{Source, read_full};
 use super::{Frame, Heard, Interface, LinkType, Points, Stretch, Summary};
 use crate::limits::{POINTS_MAX, STRETCH_BYTES};
-use formats::pcapng::read::NotWhole;
+use formats::bytes::Short;
+use formats::pcapng::read::{self, NotWhole};
 use formats::pcapng::{Point, kind};
 use std::io::{self, Read};
 use std::sync::Arc;
-
-/// Why an input cannot be read at all.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum ReadError {
-    /// Nothing in it.
-    #[error("{name} is empty: 0 bytes, not even the header of a capture")]
-    Empty {
-        /// The input.
-        name: String,
-    },
-    /// The system failed.
-    #[error("{name} cannot be read: {error}")]
-    Io {
-        /// The input.
-        name: String,
-        /// What the system says.
-        #[source]
-        error: io::Error,
-    },
-    /// It ends within the header.
-    #[error("{name} ends within its header, after {bytes} bytes")]
-    ShortHeader {
-        /// The input.
-        name: String,
-        /// Its length.
-        bytes: usize,
-    },
-    /// It is something else.
-    #[error(
-        "{name} begins with {magic:#010x}, {}; pcap, pcapng, snoop and ERF are read, plain or with gzip, zstd or lz4",
-        known_as(*magic)
-    )]
-    UnknownMagic {
-        /// The input.
-        name: String,
-        /// Its first four bytes.
-        magic: u32,
-    },
-}
-
-/// What else begins so, to say more than that it is not read.
-fn known_as(magic: u32) -> &'static str {
-    match magic {
-        0x736e_6f6f => "as snoop captures do, and is not of version 2",
-        0x474d_4255 => "as captures of Network Monitor do",
-        0x5452_534e => "as captures of Network General's Sniffer do",
-        0xfd37_7a58 => "as files compressed with xz do",
-        0x425a_6831..=0x425a_6839 => "as files compressed with bzip2 do",
-        0x504b_0304 => "as zip archives do",
-        _ => "which is no capture format",
-    }
-}
 
 /// What stands at the front of some bytes.
 pub enum Step<T> {
@@ -73,6 +22,30 @@ pub enum Step<T> {
     Short,
     /// A whole one.
     Whole(T),
+}
+
+impl<T> Step<T> {
+    /// The same, with what `then` makes of a whole one.
+    fn map<U>(self, then: impl FnOnce(T) -> U) -> Step<U> {
+        match self {
+            Step::Bad(kind, detail) => Step::Bad(kind, detail),
+            Step::Short => Step::Short,
+            Step::Whole(whole) => Step::Whole(then(whole)),
+        }
+    }
+}
+
+/// What a record or block says of the frame in it.
+pub struct Packet {
+    pub ts_ns: Option<i64>,
+    pub captured_bytes: u32,
+    pub wire_bytes: u32,
+    pub link: LinkType,
+    pub interface: u32,
+    /// Whether the interface sent or received it.
+    pub heard: Heard,
+    /// Where the frame begins in the record or block.
+    pub at: usize,
 }
 
 /// Bytes of a stretch that are there before anything came.
@@ -284,77 +257,25 @@ impl CaptureReader {
         lost
     }
 
+    /// What stands at the front of `rest`, which is at `at` in the stretch: its frame, where it has one, and its length.
     fn step(&mut self, rest: &[u8], at: usize) -> Step<(Option<Frame>, usize)> {
-        let file_offset = self.offset + at as u64;
         match &mut self.format {
-            Format::Pcap(header) => match header.record(rest) {
-                Step::Whole(record) => {
-                    let link = header.link;
-                    Step::Whole((Some(self.frame(&record, link, at)), record.bytes))
-                }
-                Step::Bad(kind, detail) => Step::Bad(kind, detail),
-                Step::Short => Step::Short,
-            },
-            Format::Snoop(header) => match header.record(rest) {
-                Step::Whole((record, drops)) => {
-                    let link = header.link;
+            Format::Pcap(header) => {
+                let link = header.link;
+                header.record(rest).map(|record| (Some(self.frame(record.packet(link), at)), record.bytes))
+            }
+            Format::Snoop(header) => {
+                let link = header.link;
+                header.record(rest).map(|(record, drops)| {
                     self.summary.dropped = self.summary.dropped.max((drops > 0).then_some(drops.into()));
-                    Step::Whole((Some(self.frame(&record, link, at)), record.bytes))
-                }
-                Step::Bad(kind, detail) => Step::Bad(kind, detail),
-                Step::Short => Step::Short,
-            },
-            Format::Erf => match erf::record(rest) {
-                Step::Whole(Content::Packet { record, link, interface, lost }) => {
-                    let there = self.summary.interfaces.len();
-                    let missing = (interface as usize + 1).saturating_sub(there);
-                    let new = Interface { link: Some(link), ..Interface::default() };
-                    self.summary.interfaces.extend(std::iter::repeat_n(new, missing));
-                    if lost > 0 {
-                        *self.summary.dropped.get_or_insert(0) += u64::from(lost);
-                    }
-                    Step::Whole((Some(Frame { interface, ..self.frame(&record, link, at) }), record.bytes))
-                }
-                Step::Whole(Content::Other(bytes)) => {
-                    self.summary.skipped_blocks += 1;
-                    Step::Whole((None, bytes))
-                }
-                Step::Bad(kind, detail) => Step::Bad(kind, detail),
-                Step::Short => Step::Short,
-            },
+                    (Some(self.frame(record.packet(link), at)), record.bytes)
+                })
+            }
+            Format::Erf => erf::record(rest).map(|content| self.erf(content, at)),
             Format::Pcapng(section) => match section.frame(rest) {
                 Ok(whole) => {
-                    let length = whole.bytes.len();
-                    match section.block(&whole, &mut self.summary) {
-                        Ok(Block::Packet(packet)) => {
-                            self.summary.frame(packet.ts_ns, packet.captured_bytes);
-                            self.last_ns = packet.ts_ns.or(self.last_ns);
-                            let frame = Frame {
-                                number: self.summary.packets,
-                                ts_ns: self.last_ns.unwrap_or_default(),
-                                at: (at + packet.at) as u32,
-                                captured_bytes: packet.captured_bytes,
-                                wire_bytes: packet.wire_bytes,
-                                link: packet.link,
-                                interface: packet.interface,
-                                heard: packet.heard,
-                                file_offset,
-                            };
-                            Step::Whole((Some(frame), length))
-                        }
-                        Ok(Block::Other) => Step::Whole((None, length)),
-                        Ok(Block::Unknown) if kind::has_packet(whole.kind) => {
-                            Step::Bad("block_bad", "packet of an interface nobody described".into())
-                        }
-                        Ok(Block::Unknown) => {
-                            self.summary.skipped_blocks += 1;
-                            Step::Whole((None, length))
-                        }
-                        Err(short) => Step::Bad(
-                            "block_bad",
-                            format!("block of type {:#x} is shorter than its content: {short}", whole.kind),
-                        ),
-                    }
+                    let found = section.block(&whole, &mut self.summary);
+                    self.block(&whole, found, at)
                 }
                 Err(NotWhole::Partly { kind, bytes }) if bytes as usize > STRETCH_BYTES => {
                     if !self.at_end && kind::is_known(kind) && !kind::has_packet(kind) {
@@ -371,19 +292,61 @@ impl CaptureReader {
         }
     }
 
-    /// The frame of a record that begins at `at` in the stretch.
-    fn frame(&mut self, record: &pcap::Record, link: LinkType, at: usize) -> Frame {
-        self.summary.frame(Some(record.ts_ns), record.captured_bytes);
-        self.last_ns = Some(record.ts_ns);
+    fn erf(&mut self, content: Content, at: usize) -> (Option<Frame>, usize) {
+        match content {
+            Content::Packet { record, link, interface, lost } => {
+                let missing = (interface as usize + 1).saturating_sub(self.summary.interfaces.len());
+                let new = Interface { link: Some(link), ..Interface::default() };
+                self.summary.interfaces.extend(std::iter::repeat_n(new, missing));
+                if lost > 0 {
+                    *self.summary.dropped.get_or_insert(0) += u64::from(lost);
+                }
+                (Some(self.frame(Packet { interface, ..record.packet(link) }, at)), record.bytes)
+            }
+            Content::Other(bytes) => {
+                self.summary.skipped_blocks += 1;
+                (None, bytes)
+            }
+        }
+    }
+
+    fn block(
+        &mut self,
+        block: &read::Block<'_>,
+        found: Result<Block, Short>,
+        at: usize,
+    ) -> Step<(Option<Frame>, usize)> {
+        let length = block.bytes.len();
+        match found {
+            Ok(Block::Packet(packet)) => Step::Whole((Some(self.frame(packet, at)), length)),
+            Ok(Block::Other) => Step::Whole((None, length)),
+            Ok(Block::Unknown) if kind::has_packet(block.kind) => {
+                Step::Bad("block_bad", "packet of an interface nobody described".into())
+            }
+            Ok(Block::Unknown) => {
+                self.summary.skipped_blocks += 1;
+                Step::Whole((None, length))
+            }
+            Err(short) => {
+                let why = format!("block of type {:#x} is shorter than its content: {short}", block.kind);
+                Step::Bad("block_bad", why)
+            }
+        }
+    }
+
+    /// The frame of a packet whose record or block begins at `at` in the stretch.
+    fn frame(&mut self, packet: Packet, at: usize) -> Frame {
+        self.summary.frame(packet.ts_ns, packet.captured_bytes);
+        self.last_ns = packet.ts_ns.or(self.last_ns);
         Frame {
             number: self.summary.packets,
-            ts_ns: record.ts_ns,
-            at: (at + record.header_bytes) as u32,
-            captured_bytes: record.captured_bytes,
-            wire_bytes: record.wire_bytes,
-            link,
-            interface: 0,
-            heard: Heard::Unknown,
+            ts_ns: self.last_ns.unwrap_or_default(),
+            at: (at + packet.at) as u32,
+            captured_bytes: packet.captured_bytes,
+            wire_bytes: packet.wire_bytes,
+            link: packet.link,
+            interface: packet.interface,
+            heard: packet.heard,
             file_offset: self.offset + at as u64,
         }
     }

@@ -7,6 +7,7 @@
 mod capture;
 mod damage;
 mod erf;
+mod error;
 mod pcap;
 mod pcapng;
 mod snoop;
@@ -16,8 +17,9 @@ mod summary;
 #[cfg(test)]
 mod tests;
 
-pub use capture::{CaptureReader, ReadError};
+pub use capture::CaptureReader;
 pub use damage::Damage;
+pub use error::ReadError;
 pub use stretch::{Frame, Heard, LinkType, Points, Stretch};
 pub use summary::{Interface, Summary};
 

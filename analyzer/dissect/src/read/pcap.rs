@@ -1,7 +1,7 @@
 //! pcap records: µs and ns, both byte orders, Kuznetsov's modified form (draft-ietf-opsawg-pcap).
 
-use super::LinkType;
-use super::capture::Step;
+use super::capture::{Packet, Step};
+use super::{Heard, LinkType};
 use formats::bytes::Reader;
 
 /// Longest record by libpcap's own bound (MAXIMUM_SNAPLEN), where the header does not allow more.
@@ -47,6 +47,19 @@ pub struct Record {
 }
 
 impl Record {
+    /// Its frame, of an interface of that link.
+    pub fn packet(&self, link: LinkType) -> Packet {
+        Packet {
+            ts_ns: Some(self.ts_ns),
+            captured_bytes: self.captured_bytes,
+            wire_bytes: self.wire_bytes,
+            link,
+            interface: 0,
+            heard: Heard::Unknown,
+            at: self.header_bytes,
+        }
+    }
+
     /// Whether it is near the time of the one before, and has a frame with a length that frames have.
     pub fn is_likely(&self, last_ns: Option<i64>) -> bool {
         let near = last_ns.is_none_or(|last| (self.ts_ns - last).abs() / 1_000_000_000 <= NEAR_S);

@@ -1,5 +1,6 @@
 //! pcapng blocks, as far as reading frames needs them (draft-ietf-opsawg-pcapng).
 
+use super::capture::Packet;
 use super::{Heard, Interface, LinkType, Summary};
 use formats::bytes::Short;
 use formats::pcapng::read::{self, EnhancedPacket, Fields, NotWhole, Order, Statistics};
@@ -26,19 +27,6 @@ pub struct Section {
     earlier: u32,
     /// Drops per interface that its statistics tell, the latest each.
     drops: std::collections::BTreeMap<u32, u64>,
-}
-
-/// A block with a frame.
-pub struct Packet {
-    pub ts_ns: Option<i64>,
-    pub captured_bytes: u32,
-    pub wire_bytes: u32,
-    pub link: LinkType,
-    pub interface: u32,
-    /// Whether the interface sent or received it.
-    pub heard: Heard,
-    /// Where the frame begins in the block.
-    pub at: usize,
 }
 
 /// What a block was.

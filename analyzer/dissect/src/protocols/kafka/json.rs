@@ -1,7 +1,7 @@
 //! JSON text of a body, written as the body passes, up to a bound.
 
 use super::walk::Scalar;
-use crate::protocols::value::{Value, push_bytes, push_integer};
+use crate::protocols::value::{Value, push_bytes, push_number};
 use base64::Engine as _;
 use std::fmt::Write as _;
 
@@ -73,7 +73,7 @@ impl Json {
         self.name(name);
         match value {
             Scalar::Bytes(bytes) | Scalar::Text(bytes) => push_bytes(&mut self.text, bytes),
-            Scalar::Int(number) => push_integer(&mut self.text, number),
+            Scalar::Int(number) => push_number(&mut self.text, number),
             Scalar::Bool(truth) => Value::Bool(truth).write(&mut self.text),
             Scalar::Float(number) => Value::Float(number).write(&mut self.text),
             Scalar::Uuid(id) => Value::Text(uuid(&id).into()).write(&mut self.text),

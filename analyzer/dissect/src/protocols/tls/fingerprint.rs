@@ -86,7 +86,7 @@ fn known(codes: &[u16]) -> impl Iterator<Item = u16> {
 fn push_decimal(text: &mut String, codes: impl Iterator<Item = u16>) {
     for (at, code) in codes.enumerate() {
         text.push_str(if at == 0 { "" } else { "-" });
-        push_number(text, code.into());
+        push_number(text, code);
     }
 }
 
