@@ -3,7 +3,6 @@
 use super::FOLDER;
 use crate::run;
 use anyhow::{Context, ensure};
-use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
@@ -15,6 +14,10 @@ const CASES: [&str; 7] =
 
 /// Time between two repeats [ns]: connections of four to ten of them are open at the same time.
 const STEP_NS: u64 = 1_000_000_000;
+
+/// Types of pcapng blocks (draft-ietf-opsawg-pcapng §4.2, §4.3).
+const INTERFACE: u32 = 1;
+const PACKET: u32 = 6;
 
 /// A packet block with its time since the case began.
 struct Packet {
@@ -63,24 +66,35 @@ pub fn write(remora: &Path, mib: u64) -> anyhow::Result<PathBuf> {
 
 /// The cases, begun at the same moment: section and interfaces, and the packets in order of time.
 fn once(remora: &Path) -> anyhow::Result<(Vec<u8>, Vec<Packet>)> {
-    let path = format!("{FOLDER}/once.pcapng");
-    let cases = CASES.map(|case| format!("testdata/pcaps/{case}/input.pcapng.zst"));
-    run::run(
-        Command::new(remora).arg("carve").args(cases).args(["--table", "packets", "--where", "true", "-o", &path]),
-    )?;
-    let bytes = fs::read(&path).with_context(|| path.clone())?;
-    let (mut head, mut packets, mut begins) = (Vec::new(), Vec::new(), BTreeMap::new());
-    let mut left = bytes.as_slice();
-    while let Some((block, rest)) = word(left, 4).and_then(|length| left.split_at_checked(length as usize)) {
-        left = rest;
-        if block.starts_with(&6_u32.to_le_bytes()) {
-            let begin_ns = *begins.entry(word(block, 8)).or_insert_with(|| time_ns(block));
-            packets.push(Packet { after_ns: time_ns(block).saturating_sub(begin_ns), block: block.to_vec() });
-        } else {
-            head.extend_from_slice(block);
-        }
-        if rest.is_empty() {
-            break;
+    let (mut head, mut packets, mut interfaces) = (Vec::new(), Vec::new(), 0);
+    for case in CASES {
+        let path = format!("{FOLDER}/once.pcapng");
+        let input = format!("testdata/pcaps/{case}/input.pcapng.zst");
+        run::run(Command::new(remora).args(["carve", &input, "--table", "packets", "--where", "true", "-o", &path]))?;
+        let bytes = fs::read(&path).with_context(|| path.clone())?;
+        let (first_interface, mut began_ns) = (interfaces, None);
+        let mut left = bytes.as_slice();
+        while let Some((block, rest)) = word(left, 4).and_then(|length| left.split_at_checked(length as usize)) {
+            left = rest;
+            match word(block, 0) {
+                Some(PACKET) => {
+                    let mut block = block.to_vec();
+                    let interface = first_interface + word(&block, 8).unwrap_or_default();
+                    block[8..12].copy_from_slice(&interface.to_le_bytes());
+                    let ns = time_ns(&block);
+                    packets.push(Packet { after_ns: ns.saturating_sub(*began_ns.get_or_insert(ns)), block });
+                }
+                Some(INTERFACE) => {
+                    interfaces += 1;
+                    head.extend_from_slice(block);
+                }
+                // One section has them all.
+                _ if head.is_empty() => head.extend_from_slice(block),
+                _ => {}
+            }
+            if rest.is_empty() {
+                break;
+            }
         }
     }
     packets.sort_by_key(|packet| packet.after_ns);
