@@ -95,7 +95,8 @@ pub fn dataset(
     plan.redaction.clone_from(&common.redaction);
     let mut report = dissect::pipeline::dissect(source.unit(&cache), &plan, progress)?;
     if !report.refused.is_empty() && report.captures.is_empty() {
-        return Err(report.refused.remove(0).into());
+        // It says by itself why.
+        bail!("{}", report.refused.remove(0));
     }
     if !report.refused.is_empty() {
         let lines: String = report.refused.iter().map(|refused| format!("{refused}\n")).collect();

@@ -8,6 +8,7 @@
 //! Whoever can write to the store and knows this format can forge a whole chain, unless it is signed
 //! ([`verify_signed`]). Everything less is named here.
 
+use crate::age::Recipient;
 use crate::hash::Hash256;
 use crate::seal::{Clock, Close, Counts, Seal, SealError, SealedFile, TlsCounts, Volume};
 use crate::signature::{self, PublicKey, SignatureError};
@@ -55,6 +56,8 @@ pub struct Sound {
     pub files: u64,
     /// Bytes of these files, as stored.
     pub bytes: u64,
+    /// Whose keys decrypt files of it; none where nothing is encrypted.
+    pub recipients: BTreeSet<Recipient>,
     /// Earliest packet.
     pub first_packet: Option<Timestamp>,
     /// Latest packet.
@@ -219,6 +222,8 @@ impl Sound {
         self.last_packet = self.last_packet.max(seal.last_packet);
         self.counts += seal.counts;
         self.tls += seal.tls;
+        self.recipients
+            .extend(seal.files.iter().filter_map(|file| file.encrypted.as_ref()).flat_map(|file| &file.recipients));
         Clock::follow(&mut self.clock, seal.clock.as_ref());
         if seal.recovered.is_some() {
             self.recovered.push(seal.sequence);
@@ -285,6 +290,8 @@ impl<'a> Folder<'a> {
         }
         for seal in folder.seals.values() {
             folder.forgotten.extend(&seal.forgotten);
+            let plain = seal.files.iter().filter_map(|file| file.encrypted.as_ref());
+            folder.sealed_as.extend(plain.map(|plain| (plain.sha256, plain.name.clone())));
             folder.sealed_as.extend(seal.files.iter().map(|file| (file.sha256, file.name.clone())));
         }
         folder.forgotten.extend(folder.close.iter().flat_map(|close| &close.forgotten));
@@ -343,21 +350,37 @@ impl<'a> Folder<'a> {
     }
 
     fn check_file(&self, sealed: &SealedFile, sequence: u32) -> Result<(), Fault> {
-        let fault = |wrong| Err(Fault::new(&sealed.name, wrong));
-        let (bytes, sha256) = match self.files.get(&sealed.name) {
+        let plain = sealed.encrypted.as_ref();
+        if let Some(plain) = plain.filter(|plain| self.files.contains_key(&plain.name)) {
+            // Somebody decrypted it: what is there beside it or in its place must be what was in it.
+            self.check_content((&plain.name, plain.bytes, plain.sha256), sequence)?;
+            if !self.files.contains_key(&sealed.name) {
+                return Ok(());
+            }
+        }
+        self.check_content((&sealed.name, sealed.bytes, sealed.sha256), sequence)
+    }
+
+    fn check_content(
+        &self,
+        (name, sealed_bytes, sealed): (&FileName, u64, Hash256),
+        sequence: u32,
+    ) -> Result<(), Fault> {
+        let fault = |wrong| Err(Fault::new(name, wrong));
+        let (bytes, sha256) = match self.files.get(name) {
             None if self.forgotten.contains(&sequence) => return Ok(()),
             None => return fault(Wrong::Missing),
             // Unreachable through `Seal::from_bytes`, which refuses seals of seals.
             Some(Content::Ledger(bytes)) => (bytes.len() as u64, Hash256::of(bytes)),
             Some(Content::Hashed { bytes, sha256 }) => (*bytes, *sha256),
         };
-        if sha256 == sealed.sha256 && bytes == sealed.bytes {
+        if sha256 == sealed && bytes == sealed_bytes {
             return Ok(());
         }
         match self.sealed_as.get(&sha256) {
-            Some(name) if *name != sealed.name => fault(Wrong::Swapped { sealed_as: name.clone() }),
-            _ if bytes != sealed.bytes => fault(Wrong::Size { found_bytes: bytes, sealed_bytes: sealed.bytes }),
-            _ => fault(Wrong::Changed { found: sha256, sealed: sealed.sha256 }),
+            Some(other) if other != name => fault(Wrong::Swapped { sealed_as: other.clone() }),
+            _ if bytes != sealed_bytes => fault(Wrong::Size { found_bytes: bytes, sealed_bytes }),
+            _ => fault(Wrong::Changed { found: sha256, sealed }),
         }
     }
 
@@ -369,8 +392,9 @@ impl<'a> Folder<'a> {
 
     /// Files that no seal names. Without `close.json`, files behind the last seal are on their way.
     fn check_nothing_else(&self, last: u32) -> Result<(), Fault> {
-        let sealed: BTreeSet<&FileName> =
-            self.seals.values().flat_map(|seal| &seal.files).map(|file| &file.name).collect();
+        let files = || self.seals.values().flat_map(|seal| &seal.files);
+        let plain = files().filter_map(|file| file.encrypted.as_ref()).map(|plain| &plain.name);
+        let sealed: BTreeSet<&FileName> = files().map(|file| &file.name).chain(plain).collect();
         let closed = self.files.contains_key(&FileName::Close);
         let is_signed = |name: &FileName| name.is_signature() && self.signs_something(name);
         let unknown = self.files.keys().filter(|name| !name.is_ledger() && !sealed.contains(name) && !is_signed(name));

@@ -2,6 +2,7 @@
 //! columns of its tables; and the line in which all of it say what went wrong with a store. Nothing here
 //! opens a file, a socket or a clock.
 
+pub mod age;
 pub mod bytes;
 pub mod chain;
 pub mod hash;

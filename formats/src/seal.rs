@@ -4,6 +4,7 @@
 //! byte is seen in the file itself; the chain from seal to seal and to `close.json` shows the rest.
 //! Seals are hashed as stored, never re-written: members a later version adds survive and are ignored.
 
+use crate::age::Recipient;
 use crate::hash::Hash256;
 use crate::store::{FileName, RecordingId};
 use jiff::Timestamp;
@@ -89,6 +90,22 @@ pub struct SealedFile {
     pub bytes: u64,
     /// Its SHA-256, as stored.
     pub sha256: Hash256,
+    /// What it is once decrypted; not there for files that are not encrypted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub encrypted: Option<Encrypted>,
+}
+
+/// What an encrypted file is once it is decrypted.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Encrypted {
+    /// Its name then.
+    pub name: FileName,
+    /// Its size then.
+    pub bytes: u64,
+    /// Its SHA-256 then.
+    pub sha256: Hash256,
+    /// Whose keys decrypt it.
+    pub recipients: Vec<Recipient>,
 }
 
 /// Packets and their bytes on the wire.
@@ -312,7 +329,11 @@ impl Seal {
         if !seal.files.iter().all(|file| is_of_it(&file.name)) {
             return impossible("it lists a file that is not of its segment");
         }
-        let mut names: Vec<_> = seal.files.iter().map(|file| &file.name).collect();
+        let plain = seal.files.iter().filter_map(|file| Some((&file.name, &file.encrypted.as_ref()?.name)));
+        if !plain.clone().all(|(name, plain)| *name == plain.encrypted()) {
+            return impossible("it lists a file that is not called as what is in it");
+        }
+        let mut names: Vec<_> = seal.files.iter().map(|file| &file.name).chain(plain.map(|(_, plain)| plain)).collect();
         names.sort_unstable();
         if names.windows(2).any(|pair| pair.first() == pair.last()) {
             return impossible("it lists a file twice");

@@ -268,6 +268,27 @@ impl FileName {
         matches!(self, Self::Segment { suffix, .. } if suffix == SEAL_SIGNATURE) || *self == Self::CloseSignature
     }
 
+    /// The same file, encrypted; ledgers and signatures are not.
+    pub fn encrypted(&self) -> Self {
+        match self {
+            Self::Segment { sequence, suffix } if !self.is_ledger() && !self.is_signature() => {
+                Self::segment(*sequence, &format!("{suffix}{}", crate::age::ENDING))
+            }
+            ledger => ledger.clone(),
+        }
+    }
+
+    /// The same file, decrypted; none for one that is not encrypted.
+    pub fn decrypted(&self) -> Option<Self> {
+        match self {
+            Self::Segment { sequence, suffix } => {
+                let plain = suffix.strip_suffix(crate::age::ENDING).filter(|plain| !plain.is_empty())?;
+                Some(Self::segment(*sequence, plain))
+            }
+            Self::Close | Self::CloseSignature => None,
+        }
+    }
+
     /// The signature of this seal, or of this `close.json`.
     pub fn signature(&self) -> Self {
         self.sequence().map_or(Self::CloseSignature, |sequence| Self::segment(sequence, SEAL_SIGNATURE))

@@ -84,6 +84,9 @@ pub const FILTER_DEPTH_MAX: u32 = 64;
 /// zstd level of segments: 1 is what leaves the second core to its owner.
 pub const ZSTD_LEVEL: i32 = 1;
 
+/// Read at once of a segment that is encrypted [bytes]: four of its pieces.
+pub const CIPHER_BYTES: usize = 256 << 10;
+
 /// A capture that has not turned for this time has stalled, unless the configuration says otherwise: twenty times
 /// what a turn takes with a disk that answers, and before a ring of a quiet node is full.
 pub const STALL_DEFAULT: Duration = Duration::from_secs(10);
@@ -157,14 +160,17 @@ pub const CONTROL_PAUSE: Duration = Duration::from_millis(100);
 /// Most memory that is resident with `recordings` at once [bytes], of which `kept_ready` keep a past ready.
 ///
 /// For each: its rings, its batches with room for the packet that is one too many, a compressed batch, and what zstd
-/// needs at [`ZSTD_LEVEL`]; where a past is kept ready, the list of its segments. Once: two parts on their way to a store, and the program.
+/// needs at [`ZSTD_LEVEL`]; what is being encrypted; where a past is kept ready, the list of its segments. Once: two parts on their way to a store, and the program.
 pub fn memory_bytes_max(recordings: usize, kept_ready: usize, ring_bytes: usize) -> usize {
     const ZSTD: usize = 2 << 20;
     const PROGRAM: usize = 11 << 20;
     const READY: usize = 400 * READY_SEGMENTS_MAX;
     let rings = ring_bytes.clamp(RING_BYTES_MIN, RING_BYTES_MAX);
     let batches = BATCHES * (BATCH_BYTES + SNAP_BYTES_MAX as usize);
-    recordings * (rings + batches + BATCH_BYTES + ZSTD) + kept_ready * READY + 2 * PART_BYTES + PROGRAM
+    recordings * (rings + batches + BATCH_BYTES + ZSTD + 2 * CIPHER_BYTES)
+        + kept_ready * READY
+        + 2 * PART_BYTES
+        + PROGRAM
 }
 
 #[cfg(test)]

@@ -127,7 +127,7 @@ pub(crate) fn cut(
     }
     file.set_len(bytes)?;
     file.sync()?;
-    let file = SealedFile { name, bytes, sha256: Hash256(sha256) };
+    let file = SealedFile { name, bytes, sha256: Hash256(sha256), encrypted: None };
     let steps = Vec::new();
     Ok((Finished { path: open.to_owned(), file, counts, first_packet, last_packet, steps }, recovered))
 }

@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// What tests run: program and the Debian package that has it.
-pub const TESTS: [(&str, &str); 9] = [
+pub const TESTS: [(&str, &str); 10] = [
+    ("age", "age"),
     ("gcc", "gcc"),
     ("tshark", "tshark"),
     ("tcpdump", "tcpdump"),

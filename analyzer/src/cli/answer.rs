@@ -90,7 +90,7 @@ impl Session {
     /// # Errors
     /// Inputs that are not there, or of which nothing can be read.
     pub fn open(inputs: &[String], tables: BTreeSet<&'static str>, common: &Common) -> anyhow::Result<Self> {
-        let mut found = inputs::find(inputs)?;
+        let mut found = inputs::find(inputs, &common.keys()?)?;
         refuse_datasets(&found, common)?;
         for warning in found.warnings.iter().filter(|_| !common.quiet) {
             eprintln!("remora: warning: {warning}");
@@ -155,20 +155,21 @@ fn catalogue(
 ) -> anyhow::Result<Catalogue> {
     let mut datasets = found.datasets.clone();
     let bar = Bar::new(common.quiet);
+    let several = found.sources.len() + found.datasets.len() > 1;
     let mut failed = None;
     for source in &found.sources {
         let (made, said) = match cache::dataset(source, tables, common, &bar) {
             Ok(made) => (Some(made.folder), made.refused),
             Err(error) => {
-                let said = format!("{error:#}");
+                // Of the only input it is the error of the command.
+                let said = several.then(|| format!("{error:#}")).into_iter().collect();
                 failed = Some(error);
-                (None, vec![said])
+                (None, said)
             }
         };
         datasets.extend(made.map(Dataset::Folder));
         for error in said {
-            // Of the only input it is the error of the command.
-            if found.sources.len() + found.datasets.len() > 1 && refused.insert(error.clone()) {
+            if refused.insert(error.clone()) {
                 bar.0.suspend(|| eprintln!("remora: {error}"));
             }
         }

@@ -83,7 +83,7 @@ impl CarveArgs {
         if self.table.is_none() && !common.quiet && !names(&self.r#where, table) {
             eprintln!("remora: note: the condition is read as one on '{table}' (--table says otherwise)");
         }
-        let found = inputs::find(&self.inputs)?;
+        let found = inputs::find(&self.inputs, &common.keys()?)?;
         if let Some(dataset) = found.datasets.first() {
             bail!("{dataset:?} is a dataset, which holds rows: name the captures it was made of");
         }

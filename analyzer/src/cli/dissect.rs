@@ -58,7 +58,7 @@ impl DissectArgs {
         plan.body_bytes_max = self.body_limit;
         plan.protos = protos(&common.protos)?;
         plan.threads = common.threads();
-        let found = inputs::find(&self.inputs)?;
+        let found = inputs::find(&self.inputs, &common.keys()?)?;
         if let Some(dataset) = found.datasets.first() {
             bail!("{dataset:?} is a dataset already");
         }

@@ -16,6 +16,8 @@ mod sql;
 pub use self::dissect::protos;
 use ::dissect::redact::Redaction;
 
+use crate::inputs::Keys;
+use anyhow::Context;
 use clap::{Args, CommandFactory, Parser, Subcommand};
 use std::io::Write;
 use std::path::PathBuf;
@@ -57,6 +59,9 @@ pub struct Common {
     /// Descriptor set or .proto file that names the fields of gRPC messages; may be given several times.
     #[arg(long, global = true, env = "REMORA_PROTOS", value_delimiter = ',', value_name = "FILE")]
     pub protos: Vec<PathBuf>,
+    /// File with a secret key of age, as `age-keygen` writes it, that decrypts captures; may be given several times.
+    #[arg(long, global = true, env = "REMORA_IDENTITY", value_delimiter = ',', value_name = "FILE")]
+    pub identity: Vec<PathBuf>,
     /// The rules of '--redact', which the commands that make rows take.
     #[arg(skip)]
     pub redaction: Option<Arc<Redaction>>,
@@ -78,6 +83,11 @@ pub enum LogFormat {
 }
 
 impl Common {
+    /// What decrypts captures.
+    pub fn keys(&self) -> anyhow::Result<Keys> {
+        Keys::read(&self.identity).context("--identity")
+    }
+
     /// Worker threads to use.
     pub fn threads(&self) -> usize {
         self.threads

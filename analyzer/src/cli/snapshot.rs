@@ -1,7 +1,7 @@
 //! `remora snapshot`: recordings of a store, listed, fetched, proved.
 
 use super::{Common, FAILED};
-use crate::snapshot::{self, Listing, Recorded, Selection, SnapshotError, Store};
+use crate::snapshot::{self, Listing, ProofKeys, Recorded, Selection, SnapshotError, Store};
 use anyhow::Context;
 use clap::{Args, Subcommand, ValueEnum};
 use formats::chain::{Fault, Sound};
@@ -113,7 +113,7 @@ fn time(text: &str) -> Result<Timestamp, String> {
 /// What is meant.
 pub struct SnapshotPlan {
     task: Task,
-    keys: Vec<PublicKey>,
+    keys: ProofKeys,
     stores: Vec<Store>,
     selection: Selection,
     format: Format,
@@ -138,7 +138,7 @@ impl SnapshotArgs {
         let (clusters, windows, nodes) = (wanted.cluster, wanted.window, wanted.node);
         Ok(SnapshotPlan {
             task,
-            keys,
+            keys: ProofKeys { public: keys, secret: common.keys()? },
             stores: wanted.stores.iter().map(|store| Store::open(store)).collect::<Result<_, _>>()?,
             selection: Selection { from: wanted.from, to: wanted.to, clusters, windows, nodes },
             format: wanted.format,
@@ -231,7 +231,7 @@ struct Report<'a, W: Write> {
 
 impl<'a, W: Write> Report<'a, W> {
     fn new(plan: &SnapshotPlan, out: &'a mut W) -> Self {
-        let signed = !plan.keys.is_empty();
+        let signed = !plan.keys.public.is_empty();
         Self { format: plan.format, signed, out, values: Vec::new(), all_good: true }
     }
 
@@ -274,6 +274,7 @@ impl<'a, W: Write> Report<'a, W> {
                 value["recovered"] = json!(sound.recovered);
                 value["forgotten"] = json!(sound.forgotten);
                 value["clock"] = json!(sound.clock);
+                value["recipients"] = json!(sound.recipients);
                 value["signatures"] = sound.signatures.into();
                 value["signatures_proved"] = self.signed.into();
             }
@@ -322,6 +323,9 @@ fn describe(sound: &Sound, signed: bool) -> String {
     if !steps.is_empty() {
         let by_ns = steps.iter().fold(0i64, |sum, step| sum.saturating_add(step.by_ns));
         words.push(format!("clock set {} times, by {:#} in all", steps.len(), SignedDuration::from_nanos(by_ns)));
+    }
+    if !sound.recipients.is_empty() {
+        words.push(format!("encrypted to {} keys", sound.recipients.len()));
     }
     match sound.signatures {
         _ if signed => words.push("signed".to_owned()),

@@ -1,9 +1,11 @@
 //! Captures, wherever they lie.
 
+use super::keys::Keys;
 use super::known::Known;
 use super::stored::Object;
 use anyhow::Context;
 use dissect::{Input, Origin, Unit};
+use formats::age::Recipient;
 use sha2::{Digest, Sha256};
 use std::fs::File;
 use std::io::{self, Read, Write};
@@ -19,6 +21,9 @@ pub struct Capture {
     pub name: String,
     /// What its store knows of it.
     pub origin: Origin,
+    /// Whose keys decrypt it, as its seal says.
+    pub(super) recipients: Vec<Recipient>,
+    pub(super) keys: Keys,
     pub(super) place: Place,
 }
 
@@ -34,18 +39,19 @@ pub(super) enum Place {
 impl Capture {
     /// Standard input.
     pub(super) fn stdin() -> Self {
-        Self { name: "stdin".to_owned(), origin: Origin::default(), place: Place::Stdin }
+        let (origin, recipients, keys) = (Origin::default(), Vec::new(), Keys::default());
+        Self { name: "stdin".to_owned(), origin, recipients, keys, place: Place::Stdin }
     }
 
-    /// Its bytes from the first on. Of a store they are fetched into an unnamed file of `spool` first, so that a
+    /// Its bytes from the first on, decrypted. Of a store they are fetched into an unnamed file of `spool` first, so that a
     /// line that breaks is an error and not a damaged capture.
     pub fn open(&self, spool: &Path) -> io::Result<Box<dyn Read + Send>> {
-        Ok(match &self.place {
-            Place::File(path) => Box::new(File::open(path)?),
-            Place::Object(object) => Box::new(object.fetch(spool)?),
-            Place::Spooled(file) => Box::new(file.reopen()?),
-            Place::Stdin => Box::new(io::stdin()),
-        })
+        match &self.place {
+            Place::File(path) => self.keys.open(File::open(path)?, &self.recipients),
+            Place::Object(object) => self.keys.open(object.fetch(spool)?, &self.recipients),
+            Place::Spooled(file) => self.keys.open(file.reopen()?, &self.recipients),
+            Place::Stdin => self.keys.open(io::stdin(), &self.recipients),
+        }
     }
 
     /// Its bytes as stored, from anywhere; none where they can be read once only.
@@ -72,6 +78,7 @@ impl Capture {
     /// Adds to `key` what tells its content from any other: all of it, or what a store says of its version.
     fn identify(&self, key: &mut Sha256, known: &Known) -> anyhow::Result<()> {
         key.update(format!("{:?}{:?}", self.name, self.origin));
+        self.keys.identify(key);
         match &self.place {
             Place::File(path) => {
                 let file = File::open(path).with_context(|| format!("{}: cannot be opened", path.display()))?;

@@ -1,6 +1,7 @@
 //! Captures on this machine: files, folders, globs.
 
 use super::capture::{Capture, Place};
+use super::keys::{Keys, is_decrypted};
 use super::{COMPRESSED, ENDINGS, Found, is_capture, recorded, seals};
 use anyhow::{Context, bail};
 use dissect::Origin;
@@ -20,17 +21,18 @@ pub fn find(input: &Path, found: &mut Found) -> anyhow::Result<()> {
 /// A capture with what lies beside it.
 fn capture(path: PathBuf, warnings: &mut Vec<String>) -> Capture {
     let name = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned();
+    let mut recipients = Vec::new();
     let origin = recorded(&path).map_or_else(Origin::default, |(id, file)| {
         let mut origin = seals::origin(&id);
         let place = |name: &FileName| path.with_file_name(name.to_string());
         let speakers = seals::speakers(&file, |name| place(name).exists());
-        match seals::not_kept(&id, speakers, |name| read_ledger(&place(&name))) {
-            Ok(not_kept) => origin.not_kept = not_kept,
+        match seals::told(&id, &file, speakers, |name| read_ledger(&place(&name))) {
+            Ok(told) => (origin.not_kept, recipients) = (told.not_kept, told.recipients),
             Err(error) => warnings.push(format!("{}: {error}", path.display())),
         }
         origin
     });
-    Capture { name, origin, place: Place::File(path) }
+    Capture { name, origin, recipients, keys: Keys::default(), place: Place::File(path) }
 }
 
 /// A seal or `close.json`, no more of it than one can be long; none where there is none.
@@ -49,6 +51,7 @@ fn paths(input: &Path) -> anyhow::Result<Vec<PathBuf>> {
     if input.is_dir() {
         let mut found = Vec::new();
         captures_in(input, &mut found).with_context(|| format!("{shown}: folder cannot be read"))?;
+        found.retain(|path| !is_decrypted(path, Path::exists));
         if found.is_empty() {
             bail!(
                 "{shown}: no capture in this folder (looked for {}, and with {})",
@@ -63,7 +66,10 @@ fn paths(input: &Path) -> anyhow::Result<Vec<PathBuf>> {
         return Ok(vec![input.to_owned()]);
     }
     let fit = glob::glob(&input.to_string_lossy());
-    let found: Vec<PathBuf> = fit.map(|fit| fit.flatten().filter(|path| path.is_file()).collect()).unwrap_or_default();
+    let mut found: Vec<PathBuf> =
+        fit.map(|fit| fit.flatten().filter(|path| path.is_file()).collect()).unwrap_or_default();
+    let all = found.clone();
+    found.retain(|path| !is_decrypted(path, |plain| all.iter().any(|other| other == plain)));
     if found.is_empty() {
         bail!("{shown}: no such file or folder, and no file fits it as a pattern");
     }

@@ -4,12 +4,14 @@
 //! [`Source`]s to dissect and the datasets to ask as they are. Refused: a word behind which there is nothing.
 
 mod capture;
+mod keys;
 mod known;
 mod local;
 mod seals;
 mod stored;
 
 pub use capture::{Capture, Source, Stored};
+pub use keys::{Keys, decrypted_name};
 
 use crate::snapshot::{SnapshotError, Store};
 use anyhow::bail;
@@ -32,6 +34,8 @@ pub struct Found {
     pub datasets: Vec<Dataset>,
     /// What could not be read beside a capture, and does not keep it from being read.
     pub warnings: Vec<String>,
+    /// What decrypts captures.
+    keys: Keys,
 }
 
 impl Found {
@@ -45,7 +49,8 @@ impl Found {
 
     /// Puts captures in the order they follow each other, the segments of a recording into one source.
     fn add(&mut self, captures: Vec<Capture>) {
-        for capture in captures {
+        for mut capture in captures {
+            capture.keys = self.keys.clone();
             let last = self.sources.last_mut().filter(|source| source.is_continued_by(&capture));
             match last {
                 Some(source) => source.captures.push(capture),
@@ -55,12 +60,12 @@ impl Found {
     }
 }
 
-/// Looks behind `inputs`.
+/// Looks behind `inputs`; captures that are encrypted are read with `keys`.
 ///
 /// # Errors
 /// An input that is not there or holds nothing, standard input asked for twice, or a store that fails.
-pub fn find(inputs: &[String]) -> anyhow::Result<Found> {
-    let mut found = Found::default();
+pub fn find(inputs: &[String], keys: &Keys) -> anyhow::Result<Found> {
+    let mut found = Found { keys: keys.clone(), ..Found::default() };
     if inputs.iter().filter(|input| *input == "-").count() > 1 {
         bail!("standard input can be read once: '-' stands there twice");
     }
@@ -100,7 +105,7 @@ fn kind(input: &str) -> Result<Kind, SnapshotError> {
 
 /// Whether a file looks like a capture by its name.
 fn is_capture(name: &str) -> bool {
-    let name = name.to_lowercase();
+    let name = decrypted_name(name).unwrap_or(name).to_lowercase();
     // Plaintext of TLS lies beside the packets, and is not read yet.
     !name.ends_with(&format!(".{TLS}"))
         && ENDINGS.iter().any(|ending| COMPRESSED.iter().any(|packed| name.ends_with(&format!("{ending}{packed}"))))
@@ -131,6 +136,10 @@ mod tests {
             ("000001.pcapng.zst", true),
             ("A.PCAP.GZ", true),
             ("000001.tls.pcapng.zst", false),
+            ("000001.tls.pcapng.zst.age", false),
+            ("000001.pcapng.zst.age", true),
+            ("a.pcap.AGE", true),
+            (".age", false),
             ("000001.seal.json", false),
             ("pcap", false),
         ] {

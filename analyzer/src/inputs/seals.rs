@@ -3,6 +3,7 @@
 //! Nothing is proved here; `remora snapshot verify` does.
 
 use dissect::{NotKept, Origin};
+use formats::age::Recipient;
 use formats::seal::{Close, Counts, Seal, SealError, Volume};
 use formats::store::{FileName, PACKETS, RecordingId};
 use std::fmt::Display;
@@ -54,8 +55,10 @@ pub fn origin(id: &RecordingId) -> Origin {
 /// files are beside it.
 pub fn speakers(file: &FileName, is_there: impl Fn(&FileName) -> bool) -> RangeInclusive<u32> {
     let own = file.sequence().unwrap_or(0);
-    let has_packets =
-        |sequence| [PACKETS, PLAIN_PACKETS].iter().any(|suffix| is_there(&FileName::segment(sequence, suffix)));
+    let has_packets = |sequence| {
+        let plain = [PACKETS, PLAIN_PACKETS].map(|suffix| FileName::segment(sequence, suffix));
+        plain.iter().any(|plain| is_there(plain) || is_there(&plain.encrypted()))
+    };
     let is_lost = |sequence: u32| is_there(&FileName::seal(sequence)) && !has_packets(sequence);
     let first = (1..own).rev().take_while(|sequence| is_lost(*sequence)).last().unwrap_or(own);
     let behind = (own.saturating_add(1)..=u32::MAX).take_while(|sequence| is_lost(*sequence)).last().unwrap_or(own);
@@ -64,27 +67,40 @@ pub fn speakers(file: &FileName, is_there: impl Fn(&FileName) -> bool) -> RangeI
     first..=if is_last { behind } else { own }
 }
 
-/// What the seals of that numbers say did not come into a segment, and `close.json`, if the last of them ends the recording.
+/// What is told of a segment.
+#[derive(Debug, Default)]
+pub struct Told {
+    /// What did not come into it.
+    pub not_kept: Vec<NotKept>,
+    /// Whose keys decrypt it.
+    pub recipients: Vec<Recipient>,
+}
+
+/// What the seals of that numbers say of a segment, whose packets are in `file`, and `close.json`, if the last of them ends the
+/// recording.
 ///
 /// `read` gives the bytes of a file beside the segment; none where there is none.
 ///
 /// # Errors
 /// A seal that is not there or not what it should be. A recording without `close.json` has not ended.
-pub fn not_kept<E: Display>(
+pub fn told<E: Display>(
     id: &RecordingId,
+    file: &FileName,
     speakers: RangeInclusive<u32>,
     mut read: impl FnMut(FileName) -> Result<Option<Vec<u8>>, E>,
-) -> Result<Vec<NotKept>, LedgerError> {
+) -> Result<Told, LedgerError> {
     let mut read = |name: &FileName| {
         let failed = |error: E| LedgerError::Read { name: name.clone(), error: error.to_string() };
         read(name.clone()).map_err(failed)
     };
-    let (mut counts, mut cut_bytes) = (Counts::default(), 0u64);
+    let (mut counts, mut cut_bytes, mut recipients) = (Counts::default(), 0u64, Vec::new());
     for sequence in speakers.clone() {
         let name = FileName::seal(sequence);
         let bytes = read(&name)?.ok_or_else(|| LedgerError::Missing { name: name.clone() })?;
         let seal = Seal::from_bytes(&bytes).map_err(|error| LedgerError::Content { name, error })?;
         counts += seal.counts;
+        let own = seal.files.into_iter().filter(|sealed| sealed.name == *file);
+        recipients.extend(own.filter_map(|sealed| sealed.encrypted).flat_map(|encrypted| encrypted.recipients));
         cut_bytes = cut_bytes.saturating_add(seal.recovered.map_or(0, |recovered| recovered.cut_bytes));
     }
     let mut not_kept = of_counts(&counts);
@@ -108,7 +124,7 @@ pub fn not_kept<E: Display>(
             ));
         }
     }
-    Ok(not_kept)
+    Ok(Told { not_kept, recipients })
 }
 
 /// A row for each stage, also where it lost nothing: zero is an answer, no row is none.
@@ -150,6 +166,13 @@ mod tests {
             _ => false,
         };
         let of = |sequence| speakers(&FileName::segment(sequence, PACKETS), is_there);
+        assert_eq!((of(1), of(4)), (1..=1, 2..=6));
+        let is_there = |name: &FileName| match name {
+            FileName::Segment { suffix, .. } if suffix == "pcapng.zst.age" => is_there(&name.decrypted().unwrap()),
+            FileName::Segment { suffix, .. } if suffix == PACKETS => false,
+            _ => is_there(name),
+        };
+        let of = |sequence| speakers(&FileName::segment(sequence, PACKETS).encrypted(), is_there);
         assert_eq!((of(1), of(4)), (1..=1, 2..=6));
     }
 }

@@ -1,6 +1,7 @@
 //! Captures and datasets in object stores.
 
 use super::capture::{Capture, Place};
+use super::keys::{Keys, is_decrypted};
 use super::{Found, is_capture, recorded, seals};
 use crate::snapshot::{FILES_AT_ONCE, SnapshotError, Store};
 use anyhow::{Context, bail};
@@ -102,6 +103,9 @@ pub fn find(url: &str, store: &Store, found: &mut Found) -> anyhow::Result<()> {
         }
         let listed = files.iter().map(|file| file.location.clone()).collect();
         files.retain(|file| file.location.filename().is_some_and(is_capture));
+        let all: BTreeSet<String> = files.iter().map(|file| file.location.to_string()).collect();
+        let is_there = |plain: &Path| plain.to_str().is_some_and(|plain| all.contains(plain));
+        files.retain(|file| !is_decrypted(Path::new(file.location.as_ref()), is_there));
         if files.is_empty() {
             bail!("{url}: no capture and no dataset there");
         }
@@ -137,7 +141,7 @@ async fn captures(
 
 async fn capture(store: &Store, meta: ObjectMeta, listed: &BTreeSet<StorePath>) -> (Capture, Option<String>) {
     let name = meta.location.filename().unwrap_or_default().to_owned();
-    let (mut origin, mut warning) = (Origin::default(), None);
+    let (mut origin, mut recipients, mut warning) = (Origin::default(), Vec::new(), None);
     if let Some((id, file)) = recorded(Path::new(meta.location.as_ref())) {
         origin = seals::origin(&id);
         let place = |name: &FileName| folder(&meta.location).join(name.to_string());
@@ -152,13 +156,13 @@ async fn capture(store: &Store, meta: ObjectMeta, listed: &BTreeSet<StorePath>) 
                 ledgers.insert(name, bytes.map(Some));
             }
         }
-        match seals::not_kept(&id, speakers, |name| ledgers.remove(&name).unwrap_or(Ok(None))) {
-            Ok(not_kept) => origin.not_kept = not_kept,
+        match seals::told(&id, &file, speakers, |name| ledgers.remove(&name).unwrap_or(Ok(None))) {
+            Ok(told) => (origin.not_kept, recipients) = (told.not_kept, told.recipients),
             Err(error) => warning = Some(format!("{}/{}: {error}", store.shown(), meta.location)),
         }
     }
     let object = Object { store: store.clone(), meta };
-    (Capture { name, origin, place: Place::Object(Arc::new(object)) }, warning)
+    (Capture { name, origin, recipients, keys: Keys::default(), place: Place::Object(Arc::new(object)) }, warning)
 }
 
 fn folder(file: &StorePath) -> StorePath {

@@ -4,12 +4,13 @@
 //! another name and are renamed when their hash is right; signatures come after their files, then seals, and
 //! `close.json` last, as they do from the recorder, so that an interrupted copy looks like a recording that has not ended.
 
-use super::verify::{ledger, prove};
+use super::plain::Along;
+use super::verify::{ProofKeys, ledger, prove};
 use super::{FILES_AT_ONCE, Recorded, SnapshotError};
+use crate::inputs::Keys;
 use formats::chain::{Content, Fault, Found, Sound};
 use formats::hash::Hash256;
 use formats::seal::{Seal, SealedFile};
-use formats::signature::PublicKey;
 use formats::store::FileName;
 use futures::{StreamExt, TryStreamExt, stream};
 use indicatif::ProgressBar;
@@ -34,15 +35,15 @@ pub struct Downloaded {
     pub kept_bytes: u64,
 }
 
-/// Copies a recording to its place below `into`, proving also its signatures if there are `keys`; what comes in is
-/// counted on `bar`.
+/// Copies a recording to its place below `into`, as it is stored, proving also its signatures and what is in its encrypted
+/// files if there are `keys`; what comes in is counted on `bar`.
 ///
 /// # Errors
 /// [`SnapshotError`] when the store or the disk fails. Started anew, it goes on where it ended.
 pub async fn download(
     recorded: &Recorded,
     into: &Path,
-    keys: &[PublicKey],
+    keys: &ProofKeys,
     bar: &ProgressBar,
 ) -> Result<Downloaded, SnapshotError> {
     // Made of checked names only.
@@ -55,20 +56,25 @@ pub async fn download(
     }
     let sealed = sealed_files(&ledgers);
     let others = recorded.files.iter().filter(|(name, _)| !Found::is_ledger(name)).cloned();
-    let fetched: Vec<Fetched> = stream::iter(others)
+    let fetched: Vec<(Fetched, Option<Found>)> = stream::iter(others)
         .map(|(name, bytes)| {
             let wanted = name.parse().ok().and_then(|name: FileName| sealed.get(&name).cloned());
-            let (recorded, folder, bar) = (recorded.clone(), folder.clone(), bar.clone());
-            tokio::spawn(async move { fetch(&recorded, &folder, name, bytes, wanted, &bar).await })
+            let (recorded, folder, bar, keys) = (recorded.clone(), folder.clone(), bar.clone(), keys.secret.clone());
+            tokio::spawn(async move {
+                let fetched = fetch(&recorded, &folder, name, bytes, wanted, &bar).await?;
+                let plain = tokio::task::block_in_place(|| plain(&folder, &fetched.found, &keys))?;
+                Ok((fetched, plain))
+            })
         })
         .buffered(FILES_AT_ONCE)
         .map(|joined| joined.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic())))
         .try_collect()
         .await?;
-    let fetched_bytes = fetched.iter().map(|file| file.fetched_bytes).sum();
-    let kept_bytes = fetched.iter().map(|file| file.kept_bytes).sum();
-    let found: Vec<Found> = fetched.into_iter().map(|file| file.found).chain(ledgers).collect();
-    let proof = prove(recorded, &found, keys);
+    let fetched_bytes = fetched.iter().map(|(file, _)| file.fetched_bytes).sum();
+    let kept_bytes = fetched.iter().map(|(file, _)| file.kept_bytes).sum();
+    let files = fetched.into_iter().flat_map(|(file, plain)| [Some(file.found), plain]);
+    let found: Vec<Found> = files.flatten().chain(ledgers).collect();
+    let proof = prove(recorded, &found, &keys.public);
     // By name: signatures, then seals in order, then `close.json`.
     for signatures in [true, false] {
         for file in &found {
@@ -95,6 +101,22 @@ struct Fetched {
     found: Found,
     fetched_bytes: u64,
     kept_bytes: u64,
+}
+
+/// What is in a file that was fetched, where it is encrypted and there is a key.
+fn plain(folder: &Path, file: &Found, keys: &Keys) -> Result<Option<Found>, SnapshotError> {
+    // A name that we would write ourselves stays in the folder.
+    let Ok(name) = file.name.parse::<FileName>() else { return Ok(None) };
+    let place = folder.join(name.to_string());
+    let Some(mut along) = Along::begin(&file.name, keys)?.filter(|_| place.exists()) else { return Ok(None) };
+    let mut stored = File::open(&place).map_err(local(&place))?;
+    let mut piece = vec![0; 1 << 20];
+    loop {
+        match stored.read(&mut piece).map_err(local(&place))? {
+            0 => return along.finish().map(Some),
+            bytes => along.add(piece.get(..bytes).unwrap_or_default())?,
+        }
+    }
 }
 
 /// Fetches one file, unless it is there.

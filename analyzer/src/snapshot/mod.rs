@@ -5,13 +5,14 @@
 
 mod download;
 mod list;
+mod plain;
 mod store;
 mod verify;
 
 pub use download::download;
 pub use list::{Listing, Recorded, Selection, list};
 pub use store::Store;
-pub use verify::verify;
+pub use verify::{ProofKeys, verify};
 
 use std::io;
 use std::path::PathBuf;
@@ -29,6 +30,14 @@ pub enum SnapshotError {
         /// The file or folder.
         path: PathBuf,
         /// What the system said.
+        source: io::Error,
+    },
+    /// An encrypted file cannot be decrypted.
+    #[error("{name} {source}")]
+    Locked {
+        /// The file.
+        name: String,
+        /// Why.
         source: io::Error,
     },
     /// Neither a folder nor a URL that we know.

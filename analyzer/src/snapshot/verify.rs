@@ -1,6 +1,8 @@
 //! Reads a recording through and proves it.
 
+use super::plain::Along;
 use super::{FILES_AT_ONCE, Recorded, SnapshotError};
+use crate::inputs::Keys;
 use formats::chain::{self, Content, Fault, Found, Sound};
 use formats::hash::Hash256;
 use formats::seal::SEAL_BYTES_MAX;
@@ -9,26 +11,36 @@ use futures::{StreamExt, TryStreamExt, stream};
 use indicatif::ProgressBar;
 use sha2::{Digest, Sha256};
 
-/// Proves a recording where it lies, and its signatures if there are `keys`; what is read is counted on `bar`.
+/// What proves more than the chain alone.
+#[derive(Debug, Default)]
+pub struct ProofKeys {
+    /// One of these signed every seal; nobody is asked for signatures where there is none.
+    pub public: Vec<PublicKey>,
+    /// These decrypt.
+    pub secret: Keys,
+}
+
+/// Proves a recording where it lies, its signatures and what is in its encrypted files if there are `keys`; what is read is
+/// counted on `bar`.
 ///
 /// # Errors
 /// Outside, that it could not be read; inside, the first thing that is wrong with it.
 pub async fn verify(
     recorded: &Recorded,
-    keys: &[PublicKey],
+    keys: &ProofKeys,
     bar: &ProgressBar,
 ) -> Result<Result<Sound, Fault>, SnapshotError> {
-    let found: Vec<Found> = stream::iter(recorded.files.clone())
+    let found: Vec<Vec<Found>> = stream::iter(recorded.files.clone())
         .map(|(name, bytes)| {
-            let (recorded, bar) = (recorded.clone(), bar.clone());
+            let (recorded, bar, keys) = (recorded.clone(), bar.clone(), keys.secret.clone());
             // Each on its own, so that they are hashed on all cores.
-            tokio::spawn(async move { found(&recorded, name, bytes, &bar).await })
+            tokio::spawn(async move { found(&recorded, name, bytes, &keys, &bar).await })
         })
         .buffered(FILES_AT_ONCE)
         .map(|joined| joined.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic())))
         .try_collect()
         .await?;
-    Ok(prove(recorded, &found, keys))
+    Ok(prove(recorded, &found.concat(), &keys.public))
 }
 
 /// Without a key nobody was asked for signatures.
@@ -39,7 +51,15 @@ pub(super) fn prove(recorded: &Recorded, found: &[Found], keys: &[PublicKey]) ->
     }
 }
 
-async fn found(recorded: &Recorded, name: String, bytes: u64, bar: &ProgressBar) -> Result<Found, SnapshotError> {
+/// A file, and what is in it where it is encrypted and there is a key.
+async fn found(
+    recorded: &Recorded,
+    name: String,
+    bytes: u64,
+    keys: &Keys,
+    bar: &ProgressBar,
+) -> Result<Vec<Found>, SnapshotError> {
+    let mut along = Along::begin(&name, keys)?;
     let location = recorded.location(&name);
     let content = if Found::is_ledger(&name) {
         bar.inc(bytes);
@@ -50,12 +70,13 @@ async fn found(recorded: &Recorded, name: String, bytes: u64, bar: &ProgressBar)
             bytes += piece.len() as u64;
             hasher.update(piece);
             bar.inc(piece.len() as u64);
-            Ok(())
+            along.as_mut().map_or(Ok(()), |along| along.add(piece))
         };
         recorded.store.read(&location, 0, hash).await?;
         Content::Hashed { bytes, sha256: Hash256(hasher.finalize().into()) }
     };
-    Ok(Found { name, content })
+    let plain = along.map(Along::finish).transpose()?;
+    Ok(std::iter::once(Found { name, content }).chain(plain).collect())
 }
 
 /// A seal, `close.json` or a signature, read no further than a seal can be long.

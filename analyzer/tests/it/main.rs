@@ -8,6 +8,7 @@ mod seaweed;
 
 mod asked;
 mod carve;
+mod encrypted;
 mod peers;
 mod redact;
 mod run;

@@ -34,7 +34,12 @@ fn recording(folder: &str, segments: u32, is_closed: bool) -> Files {
         let mut sealed = Vec::new();
         for (suffix, content) in contents {
             let name = FileName::segment(sequence, suffix);
-            sealed.push(SealedFile { name: name.clone(), bytes: content.len() as u64, sha256: Hash256::of(&content) });
+            sealed.push(SealedFile {
+                name: name.clone(),
+                bytes: content.len() as u64,
+                sha256: Hash256::of(&content),
+                encrypted: None,
+            });
             files.insert(id.path(&name), content);
         }
         let volume = Volume { packets: 7, bytes: 700 };

@@ -1,5 +1,6 @@
 //! Recordings as inputs: what the seals say in `coverage`, captures and datasets in object stores.
 
+use crate::encrypted;
 use crate::run::{Remora, capture};
 use crate::seaweed::Seaweed;
 use formats::hash::Hash256;
@@ -10,13 +11,13 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
-const FOLDER: &str = "prod/nightly/20261124T100000Z/node-1";
+pub const FOLDER: &str = "prod/nightly/20261124T100000Z/node-1";
 
 /// Packets in the capture that stands for every segment.
 const SEGMENT_PACKETS: u64 = 80;
 
 /// A recording of two segments: the first lost packets everywhere, the second was recovered after a crash.
-fn recording() -> BTreeMap<String, Vec<u8>> {
+pub fn recording() -> BTreeMap<String, Vec<u8>> {
     let id = RecordingId::parse_folder(FOLDER).unwrap();
     let packets = fs::read(capture()).unwrap();
     let volume = |packets, bytes| Volume { packets, bytes };
@@ -41,7 +42,12 @@ fn recording() -> BTreeMap<String, Vec<u8>> {
             version: VERSION,
             recording: id.clone(),
             sequence,
-            files: vec![SealedFile { name, bytes: packets.len() as u64, sha256: Hash256::of(&packets) }],
+            files: vec![SealedFile {
+                name,
+                bytes: packets.len() as u64,
+                sha256: Hash256::of(&packets),
+                encrypted: None,
+            }],
             first_packet: None,
             last_packet: None,
             counts,
@@ -77,7 +83,7 @@ fn recording() -> BTreeMap<String, Vec<u8>> {
     files
 }
 
-fn write(files: &BTreeMap<String, Vec<u8>>, folder: &str) {
+pub fn write(files: &BTreeMap<String, Vec<u8>>, folder: &str) {
     for (path, content) in files {
         let path = Path::new(folder).join(path);
         fs::create_dir_all(path.parent().unwrap()).unwrap();
@@ -171,6 +177,19 @@ async fn from_s3() {
         remora.run(&["sql", capture, "--format", "csv", sql]).text().to_owned()
     };
     assert_eq!(packets(&from_ranges), packets(&carved));
+
+    // What is encrypted there needs a key here, and nothing else.
+    let identity = encrypted::identity(&remora, 1);
+    for (path, content) in encrypted::encrypted(recording()) {
+        objects.put(&at(&format!("secret/{path}")), PutPayload::from(content)).await.unwrap();
+    }
+    let secret = ["sql", "s3://captures/here/secret", "--format", "csv", LOST];
+    let said = remora.run(&[&secret[..], &["--identity", &identity]].concat());
+    assert_eq!(said.text(), WANT.replace(".zst,", ".zst.age,"), "{}", said.error);
+    let said = remora.run(&secret);
+    assert!(said.code == 2 && said.error.contains("000001.pcapng.zst.age"), "{said:?}");
+    let said = remora.run(&["snapshot", "verify", "s3://captures/here/secret", "--identity", &identity]);
+    assert!(said.code == 0 && said.text().contains("encrypted to 1 keys"), "{said:?}");
 
     // A dataset in a store answers as one in a folder.
     let dataset = remora.path("dataset");

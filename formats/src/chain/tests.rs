@@ -1,5 +1,6 @@
 use super::*;
-use crate::seal::{EndReason, Recovered, VERSION};
+use crate::age::Identity;
+use crate::seal::{Encrypted, EndReason, Recovered, VERSION};
 use crate::signature::SecretKey;
 use crate::store::{INVENTORY, PACKETS, TLS};
 use proptest::prelude::*;
@@ -26,7 +27,12 @@ fn recording_with(id: &RecordingId, segments: u32, change: impl Fn(&mut Seal)) -
         for suffix in [PACKETS, TLS, INVENTORY] {
             let name = FileName::segment(sequence, suffix);
             let bytes = format!("what is in {name} of {id}").into_bytes();
-            sealed.push(SealedFile { name: name.clone(), bytes: bytes.len() as u64, sha256: Hash256::of(&bytes) });
+            sealed.push(SealedFile {
+                name: name.clone(),
+                bytes: bytes.len() as u64,
+                sha256: Hash256::of(&bytes),
+                encrypted: None,
+            });
             files.push((name.to_string(), bytes));
         }
         let packets = Volume { packets: 10 * u64::from(sequence), bytes: 1000 };
@@ -384,4 +390,52 @@ proptest! {
     fn hostile_bytes_are_refused_in_peace(data: Vec<u8>) {
         crate::seal::fuzz::fuzz_seal(&data);
     }
+}
+
+/// A recording whose packets are encrypted.
+fn encrypted(segments: u32) -> Files {
+    let recipients = vec![Identity::from_bytes([1; 32]).recipient()];
+    let stored = |name: &FileName| format!("nobody reads {name}").into_bytes();
+    let mut files = recording_with(&id("node-1"), segments, |seal| {
+        let file = &mut seal.files[0];
+        let name = file.name.encrypted();
+        let bytes = stored(&name);
+        let plain = SealedFile { bytes: bytes.len() as u64, sha256: Hash256::of(&bytes), name, encrypted: None };
+        let SealedFile { name, bytes, sha256, .. } = std::mem::replace(file, plain);
+        file.encrypted = Some(Encrypted { name, bytes, sha256, recipients: recipients.clone() });
+    });
+    for sequence in 1..=segments {
+        let plain = FileName::segment(sequence, PACKETS);
+        let file = at(&files, &plain.to_string());
+        files[file] = (plain.encrypted().to_string(), stored(&plain.encrypted()));
+    }
+    files
+}
+
+#[test]
+fn what_is_encrypted_is_proved_without_a_key_and_once_it_is_decrypted() {
+    let files = encrypted(2);
+    let sound = check(&files).unwrap();
+    assert_eq!((sound.files, sound.recipients.len()), (6, 1));
+    let plain = FileName::segment(1, PACKETS);
+    let content = format!("what is in {plain} of {}", id("node-1")).into_bytes();
+    let place = at(&files, &plain.encrypted().to_string());
+    let mut beside = files.clone();
+    beside.push((plain.to_string(), content.clone()));
+    assert_eq!(check(&beside), Ok(sound.clone()), "beside it");
+    let mut instead = files.clone();
+    instead[place] = (plain.to_string(), content);
+    assert_eq!(check(&instead), Ok(sound), "in its place");
+
+    instead[place].1.push(b'!');
+    assert!(check(&instead).unwrap_err().starts_with("000001.pcapng.zst has "));
+    let last = beside.len() - 1;
+    beside[last].1[0] ^= 1;
+    assert!(check(&beside).unwrap_err().starts_with("000001.pcapng.zst was changed"));
+    let mut gone = files.clone();
+    gone.remove(place);
+    assert_eq!(check(&gone).unwrap_err(), "000001.pcapng.zst.age is missing");
+    let mut changed = files;
+    changed[place].1[0] ^= 1;
+    assert!(check(&changed).unwrap_err().starts_with("000001.pcapng.zst.age was changed"));
 }

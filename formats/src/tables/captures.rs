@@ -18,7 +18,9 @@ const COLUMNS: &[Column] = &[
         .null("the file does not say")
         .source("draft-ietf-opsawg-pcapng §4.6"),
     column("link_types", TextList, "Link types of its interfaces.").source("link-layer header types registry"),
-    column("sha256", Text, "SHA-256 of the input as stored, in hex.").source("FIPS 180-4").looked_up(),
+    column("sha256", Text, "SHA-256 of the input as stored, in hex; of one that is encrypted, of what was decrypted.")
+        .source("FIPS 180-4")
+        .looked_up(),
     column("damage", Text, "What was wrong with the file.").null("nothing").source("read room"),
     column(
         "redaction",

@@ -12,8 +12,8 @@ use recorder::orders::Orders;
 use recorder::pipeline;
 use recorder::ready;
 use recorder::schedule::{
-    Budget, ByteSize, Interface, Missed, Observe, Overlap, Period, Rate, Recording, SegmentLimits, Selector, SpoolFull,
-    StoreTarget, StoreUrl, When, Window,
+    Budget, ByteSize, EncryptTo, Interface, Missed, Observe, Overlap, Period, Rate, Recipients, Recording,
+    SegmentLimits, Selector, SpoolFull, StoreTarget, StoreUrl, When, Window,
 };
 use recorder::spool::Spool;
 use recorder::upload::Sender;
@@ -56,6 +56,10 @@ pub struct RecordArgs {
     /// The credentials can only write: uploads are proved by the store's SHA-256 (s3 only).
     #[arg(long, env = "REMORA_STORE_WRITE_ONLY")]
     store_write_only: bool,
+    /// Public key of age (age1…), or a file with one a line: what is stored only its owner can read; may be repeated
+    /// [default: not encrypted].
+    #[arg(long, env = "REMORA_ENCRYPT_TO", value_delimiter = ',', value_name = "KEY", value_parser = recipients)]
+    encrypt_to: Vec<Recipients>,
     /// Folder where segments wait to be stored.
     #[arg(long, env = "REMORA_SPOOL", default_value = "/var/lib/remora/spool", value_name = "DIR")]
     spool: PathBuf,
@@ -130,6 +134,7 @@ impl RecordArgs {
             std::path::absolute(&self.store)?.to_string_lossy().into_owned()
         };
         let url: StoreUrl = url.parse().map_err(anyhow::Error::msg).context("--store")?;
+        let encrypt_to = EncryptTo::try_from(self.encrypt_to).map_err(anyhow::Error::msg).context("--encrypt-to")?;
         let window = Window {
             name: self.window.clone(),
             when: When::At(now),
@@ -142,7 +147,7 @@ impl RecordArgs {
             segment: SegmentLimits { bytes: self.segment_bytes, age: self.segment_age },
             budget: Budget { bytes: self.bytes_max, packets: self.packets_max, ..Budget::default() },
             rate: Rate { packets_per_second: self.rate_max },
-            store: StoreTarget { url, write_only: self.store_write_only },
+            store: StoreTarget { url, write_only: self.store_write_only, encrypt_to: encrypt_to.0 },
             overlap: Overlap::Allow,
             missed: Missed::Rest,
             missed_deadline: None,
@@ -162,6 +167,15 @@ impl RecordArgs {
             capture: self.capture.resolve(&Observe::default()),
             signer: self.sign.resolve()?,
         })
+    }
+}
+
+/// A key, or a file of keys below the current folder or anywhere.
+fn recipients(text: &str) -> Result<Recipients, String> {
+    let is_key = text.to_ascii_lowercase().starts_with("age");
+    match std::path::absolute(text).ok().filter(|path| !is_key || path.exists()) {
+        Some(path) => path.to_string_lossy().parse(),
+        None => text.parse(),
     }
 }
 

@@ -248,7 +248,12 @@ impl OpenSegment {
         let time = |nanoseconds: u64| Timestamp::from_nanosecond(nanoseconds.into()).ok();
         Ok(Finished {
             path: self.path,
-            file: SealedFile { name: self.name, bytes: self.bytes, sha256: Hash256(self.sha256.finalize().into()) },
+            file: SealedFile {
+                name: self.name,
+                bytes: self.bytes,
+                sha256: Hash256(self.sha256.finalize().into()),
+                encrypted: None,
+            },
             counts: self.counts,
             first_packet: self.times_ns.and_then(|(first, _)| time(first)),
             last_packet: self.times_ns.and_then(|(_, last)| time(last)),

@@ -95,6 +95,9 @@ fn describe_window(window: &Window, out: &mut String) -> std::fmt::Result {
     }
     let proof = if window.store.write_only { "proved by the store's SHA-256" } else { "read back" };
     writeln!(out, "  stored at  {}, {proof}", window.store.url)?;
+    for key in &window.store.encrypt_to {
+        writeln!(out, "  encrypted  to {key}")?;
+    }
     if let Some(before) = window.pre_trigger {
         let (before, share) = (Period(before), budget.spool.unwrap_or(READY_SHARE_DEFAULT));
         writeln!(out, "  ready      the last {before}, within {share} of the spool; stored when triggered")?;

@@ -4,7 +4,7 @@
 //! that a mounted ConfigMap reads as it looks. A setting stands in one file, windows may stand in any.
 
 use super::config::{Config, ConfigError, Observe, Spool, invalid};
-use super::values::StoreUrl;
+use super::values::{EncryptTo, StoreUrl};
 use super::window::{Defaults, Window, WindowFile};
 use crate::limits;
 use formats::hash::Hash256;
@@ -65,6 +65,7 @@ struct Written {
     node: Option<Spanned<Name>>,
     store: Option<Spanned<StoreUrl>>,
     store_write_only: Option<Spanned<bool>>,
+    encrypt_to: Option<Spanned<EncryptTo>>,
     spool: Option<Spanned<Spool>>,
     observe: Option<Spanned<Observe>>,
     #[serde(default)]
@@ -165,6 +166,7 @@ fn merge(sources: &[Source], sha256: Hash256) -> Result<Config, Blamed> {
     let defaults = Defaults {
         store: only(sources, &files, "store", |file| &file.store)?,
         store_write_only: only(sources, &files, "store_write_only", |file| &file.store_write_only)?.unwrap_or(false),
+        encrypt_to: only(sources, &files, "encrypt_to", |file| &file.encrypt_to)?.unwrap_or_default(),
     };
     let one = if files.len() == 1 { Some(0) } else { None };
     Ok(Config {

@@ -45,7 +45,7 @@ const WORD: &str = "word";
 const PATTERN: &str = "pattern";
 const ANY: &str = "any";
 
-pub(super) const KEYS: [Key; 51] = [
+pub(super) const KEYS: [Key; 53] = [
     key("cluster", NAME, Required, "prod", "The cluster this node is in; a folder of the store."),
     key("node", NAME, Words("the host's name"), "node-1", "This node; a folder of the store. --node comes before it."),
     key(
@@ -61,6 +61,14 @@ pub(super) const KEYS: [Key; 51] = [
         Value("false"),
         "true",
         "The credentials can only write: uploads are proved by the store's SHA-256 instead of being read back. S3 only.",
+    ),
+    key(
+        "encrypt_to",
+        "list of keys and files",
+        Words("segments are stored as they are"),
+        "[age1zvkyg2lqzraa2lnjvqej32nkuu0ues2s82hzrye869xeexvn73equnujwj]",
+        "Public keys of age, age1…, or absolute paths of files with one a line: segments are encrypted to them before they are \
+         sealed, and only `--identity` reads them. On the node they are plain until they are closed. Seals stay readable.",
     ),
     key("spool.folder", "folder", Value("/var/lib/remora/spool"), "/data/spool", "Where segments wait to be stored."),
     key("spool.bytes_max", SIZE, Value("4GiB"), "64GiB", "Most bytes in the spool."),
@@ -263,6 +271,13 @@ pub(super) const KEYS: [Key; 51] = [
         Words("as for all windows"),
         "true",
         "The same as above, for this window.",
+    ),
+    key(
+        "windows[].encrypt_to",
+        "list of keys and files",
+        Words("as for all windows"),
+        "[]",
+        "The same as above, for this window; an empty list for one that is not encrypted.",
     ),
     key(
         "windows[].overlap",

@@ -23,7 +23,7 @@ pub use explain::{View, explain};
 pub use files::FilesError;
 pub use keys::{EXAMPLE, explain_keys};
 pub use targets::{Glob, Place, Selector};
-pub use values::{ByteSize, Interface, Percent, Period, StoreUrl};
+pub use values::{ByteSize, EncryptTo, Interface, Percent, Period, Recipients, StoreUrl};
 pub use when::When;
 pub use window::{Budget, Missed, Overlap, Rate, SegmentLimits, StoreTarget, Window};
 

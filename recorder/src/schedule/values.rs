@@ -1,8 +1,11 @@
 //! Values of a configuration that are more than text: each is checked where it stands, so that an error
 //! carries its line.
 
+use formats::age::{KeyError, RECIPIENTS_MAX, Recipient, recipients};
 use serde::{Deserialize, Serialize};
 use std::fmt;
+use std::fs::File;
+use std::io::Read;
 use std::str::FromStr;
 use std::time::Duration;
 use url::Url;
@@ -170,6 +173,51 @@ impl fmt::Display for StoreUrl {
     }
 }
 
+/// Whose keys something is encrypted to, each once; none where it is not.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize)]
+#[serde(try_from = "Vec<Recipients>")]
+pub struct EncryptTo(pub Vec<Recipient>);
+
+impl TryFrom<Vec<Recipients>> for EncryptTo {
+    type Error = String;
+
+    fn try_from(list: Vec<Recipients>) -> Result<Self, String> {
+        let mut all = Vec::new();
+        for key in list.into_iter().flat_map(|keys| keys.0) {
+            if !all.contains(&key) {
+                all.push(key);
+            }
+        }
+        match all.len() {
+            0..=RECIPIENTS_MAX => Ok(Self(all)),
+            _ => Err(format!("a recording is encrypted to at most {RECIPIENTS_MAX} keys")),
+        }
+    }
+}
+
+/// One public key of age, or those in a file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Recipients(Vec<Recipient>);
+
+impl FromStr for Recipients {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        if !text.starts_with('/') {
+            let key =
+                text.parse().map_err(|error: KeyError| format!("{error}, or the absolute path of a file of them"));
+            return key.map(|key| Self(vec![key]));
+        }
+        let mut keys = String::new();
+        let read = File::open(text).and_then(|file| file.take(KEY_FILE_BYTES_MAX).read_to_string(&mut keys));
+        read.map_err(|error| format!("{text}: {error}"))?;
+        recipients(&keys).map(Self).map_err(|error| format!("{text}: {error}"))
+    }
+}
+
+/// Most that is read of a file of keys [bytes]: 64 keys with a comment each.
+const KEY_FILE_BYTES_MAX: u64 = 64 << 10;
+
 /// Reads a value from its text, also where YAML takes the text for a number.
 macro_rules! read_from_text {
     ($($value:ty),*) => {$(
@@ -180,7 +228,7 @@ macro_rules! read_from_text {
         }
     )*};
 }
-read_from_text!(ByteSize, Interface, Percent, Period, StoreUrl);
+read_from_text!(ByteSize, Interface, Percent, Period, Recipients, StoreUrl);
 
 #[cfg(test)]
 mod tests {

@@ -2,10 +2,11 @@
 
 use super::config::{ConfigError, invalid};
 use super::targets::Selector;
-use super::values::{ByteSize, Interface, Percent, Period, StoreUrl};
+use super::values::{ByteSize, EncryptTo, Interface, Percent, Period, StoreUrl};
 use super::when::When;
 use crate::filter::Expression;
 use crate::limits;
+use formats::age::Recipient;
 use formats::hash::Hash256;
 use formats::store::Name;
 use jiff::tz::TimeZone;
@@ -76,7 +77,7 @@ impl Window {
     }
 }
 
-/// Where recordings go, and how an upload is proved.
+/// Where recordings go, how an upload is proved, and who can read it.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct StoreTarget {
     /// Where to.
@@ -84,6 +85,9 @@ pub struct StoreTarget {
     /// Whether the credentials can only write: uploads are then proved by the store's SHA-256 instead of
     /// being read back.
     pub write_only: bool,
+    /// Whose keys what is stored is encrypted to; none where it is not.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub encrypt_to: Vec<Recipient>,
 }
 
 /// When a segment is closed: whichever comes first.
@@ -185,6 +189,7 @@ pub(super) struct WindowFile {
     rate: Rate,
     store: Option<StoreUrl>,
     store_write_only: Option<bool>,
+    encrypt_to: Option<EncryptTo>,
     #[serde(default)]
     overlap: Overlap,
     #[serde(default)]
@@ -198,6 +203,7 @@ pub(super) struct WindowFile {
 pub(super) struct Defaults {
     pub store: Option<StoreUrl>,
     pub store_write_only: bool,
+    pub encrypt_to: EncryptTo,
 }
 
 impl WindowFile {
@@ -251,7 +257,8 @@ impl WindowFile {
             let what = "only S3 proves an upload without reading it back: store_write_only needs s3://";
             return invalid(&self.name, what);
         }
-        Ok(StoreTarget { url, write_only })
+        let encrypt_to = self.encrypt_to.clone().unwrap_or_else(|| defaults.encrypt_to.clone()).0;
+        Ok(StoreTarget { url, write_only, encrypt_to })
     }
 
     fn filter(&self) -> Result<Option<String>, ConfigError> {

@@ -4,13 +4,18 @@
 //! Refused: to seal what is not on the disk.
 //!
 //! Order, which recovery relies on: the segment is synced under its open name, then renamed, then its seal is
-//! written durably. A seal that is there has its files.
+//! written durably. A seal that is there has its files. Where the recording is encrypted, what is renamed and sealed is the
+//! encrypted segment, and the plain one is removed behind its seal: until then a crash finds it, and begins anew.
+
+mod encrypt;
 
 use crate::clock::Clock;
-use crate::rotate::{Finished, Untold};
+use crate::rotate::{Finished, OPEN, Untold};
 use crate::spool::{self, Spool};
 use formats::hash::Hash256;
-use formats::seal::{self, Close, Counts, EndReason, Recovered, Seal, SealError, TlsCounts, VERSION};
+use formats::seal::{
+    self, Close, Counts, Encrypted, EndReason, Recovered, Seal, SealError, SealedFile, TlsCounts, VERSION,
+};
 use formats::store::{FileName, RecordingId};
 use jiff::Timestamp;
 use std::io;
@@ -94,6 +99,7 @@ impl Chain {
             let bytes = chain.spool.disk().read(&path).map_err(|source| chain.error(source))?;
             let seal = Seal::from_bytes(&bytes).map_err(|source| SealingError::Chain { path, source })?;
             chain.configuration_sha256 = seal.configuration_sha256;
+            chain.remove_plain(&seal);
             chain.add(&seal, &bytes);
         }
     }
@@ -151,6 +157,8 @@ impl Chain {
         told: Untold,
         recovered: Option<Recovered>,
     ) -> Result<Seal, SealingError> {
+        let to_keep = segment.as_ref().map(|segment| self.to_keep(segment)).transpose();
+        let (open, file) = to_keep.map_err(|source| self.error(source))?.unzip();
         let (forgotten, spooled) = self.spool.untold(&self.id).map_err(|source| self.error(source))?;
         let mut counts = told.counts;
         counts.dropped.spool += spooled;
@@ -162,7 +170,7 @@ impl Chain {
             version: VERSION,
             recording: self.id.clone(),
             sequence: self.sequence + 1,
-            files: segment.iter().map(|segment| segment.file.clone()).collect(),
+            files: file.into_iter().collect(),
             first_packet: segment.as_ref().and_then(|segment| segment.first_packet),
             last_packet: segment.as_ref().and_then(|segment| segment.last_packet),
             counts,
@@ -175,10 +183,34 @@ impl Chain {
             previous_sha256: self.previous_sha256,
         };
         let bytes = seal.to_bytes();
-        let open = segment.map(|segment| segment.path);
         self.put_durably(open.as_deref(), &seal, &bytes).map_err(|source| self.error(source))?;
+        self.remove_plain(&seal);
         self.add(&seal, &bytes);
         Ok(seal)
+    }
+
+    /// Where the file is that is to be sealed, and what it will be called: the segment, or the same encrypted.
+    fn to_keep(&self, segment: &Finished) -> io::Result<(PathBuf, SealedFile)> {
+        match &self.spool.target(&self.id)?.encrypt_to[..] {
+            [] => Ok((segment.path.clone(), segment.file.clone())),
+            to => encrypt::encrypt(self.spool.disk().as_ref(), &self.folder(), segment, to),
+        }
+    }
+
+    /// Removes the plain files of a seal whose encrypted ones are there to stay. One that stays is removed when the chain is
+    /// resumed, or with the recording.
+    fn remove_plain(&self, seal: &Seal) {
+        for Encrypted { name, .. } in seal.files.iter().filter_map(|file| file.encrypted.as_ref()) {
+            let whole = self.spool.path(&self.id, name);
+            for path in [self.folder().join(format!("{name}{OPEN}")), whole] {
+                match self.spool.disk().remove(&path) {
+                    Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                        tracing::error!(file = %path.display(), %error, "is encrypted, and stays on the node too");
+                    }
+                    _ => {}
+                }
+            }
+        }
     }
 
     fn put_durably(&self, open: Option<&Path>, seal: &Seal, bytes: &[u8]) -> io::Result<()> {

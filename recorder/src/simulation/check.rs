@@ -2,13 +2,15 @@
 
 use super::store;
 use super::truth::{Promise, Truth};
-use super::world::{World, key, prefix};
+use super::world::{World, identity, key, prefix};
 use crate::rotate::tests::read;
+use formats::age::Decrypt;
 use formats::chain::{self, Content, Found, Sound};
 use formats::hash::Hash256;
 use formats::seal::{Close, Counts, EndReason, Seal, Volume};
 use formats::store::{FileName, RecordingId};
 use std::collections::{BTreeMap, BTreeSet};
+use std::io::Read;
 use std::path::PathBuf;
 
 /// How far the sum of steps may be from the truth: small ones are not told.
@@ -28,6 +30,9 @@ pub fn world(world: &mut World) {
             continue;
         }
         let sound = recording(id, truth, &files, world.disk.has_betrayed());
+        let recipients = world.is_encrypted.then(|| identity().recipient());
+        let has_files = sound.files > 0 || !sound.forgotten.is_empty();
+        assert_eq!(sound.recipients, recipients.filter(|_| has_files).into_iter().collect(), "{id}: who can read it");
         world.deeds.recordings += 1;
         world.deeds.segments += u64::from(sound.segments);
         world.deeds.recovered += sound.recovered.len() as u64;
@@ -175,9 +180,15 @@ fn found(name: &str, bytes: &[u8]) -> Found {
 
 /// The numbers of the packets in a segment.
 fn packets(name: &FileName, bytes: &[u8]) -> Vec<u64> {
-    let plain = match name.to_string().ends_with(".zst") {
-        true => zstd::decode_all(bytes).expect("whole frames"),
-        false => bytes.to_vec(),
+    let mut stored = bytes.to_vec();
+    if name.decrypted().is_some() {
+        stored = Vec::new();
+        let decrypted = Decrypt::open(bytes, &[identity()]).and_then(|mut file| file.read_to_end(&mut stored));
+        decrypted.expect("it is ours");
+    }
+    let plain = match name.decrypted().as_ref().unwrap_or(name).to_string().ends_with(".zst") {
+        true => zstd::decode_all(&stored[..]).expect("whole frames"),
+        false => stored,
     };
     let blocks = read(&plain);
     let packets = blocks.iter().filter_map(|block| block.as_enhanced_packet());

@@ -13,10 +13,11 @@ use crate::orders::Orders;
 use crate::pipeline;
 use crate::ready::{self, Backlog};
 use crate::rotate::{Compression, OpenSegment, SegmentOptions, Untold, Writer};
-use crate::schedule::{Config, SpoolFull, StoreTarget, Window};
+use crate::schedule::{Config, SpoolFull, Window};
 use crate::seal::Chain;
 use crate::spool::Spool;
 use crate::upload::{Bound, Room, Sender, Store};
+use formats::age::Identity;
 use formats::hash::Hash256;
 use formats::seal::EndReason;
 use formats::signature::SecretKey;
@@ -40,6 +41,7 @@ pub struct World {
     pub(super) clock: SimClock,
     pub truth: BTreeMap<RecordingId, Truth>,
     full: SpoolFull,
+    pub is_encrypted: bool,
     window: Arc<Window>,
     pub(super) ready_window: Arc<Window>,
     spool_bytes_max: u64,
@@ -115,28 +117,33 @@ pub fn prefix() -> StorePath {
     StorePath::from("captures")
 }
 
-pub(super) fn target() -> StoreTarget {
-    StoreTarget { url: "s3://in/memory".parse().expect("a URL"), write_only: false }
+/// What decrypts recordings of a world that has them encrypted.
+pub fn identity() -> Identity {
+    Identity::from_bytes([9; 32])
 }
 
-fn windows() -> [Arc<Window>; 2] {
-    let config = "{cluster: c, store: 's3://in/memory', windows: [
+fn windows(is_encrypted: bool) -> [Arc<Window>; 2] {
+    let to = if is_encrypted { identity().recipient().to_string() } else { String::new() };
+    let config = "{cluster: c, store: 's3://in/memory', encrypt_to: [KEYS], windows: [
         {name: w, always: true, interfaces: [any]},
         {name: ready, on_demand: true, duration: 10m, pre_trigger: 3s, interfaces: [any]}]}";
-    Config::from_yaml(config).expect("a configuration").windows.try_into().expect("two windows")
+    let config = Config::from_yaml(&config.replace("KEYS", &to)).expect("a configuration");
+    config.windows.try_into().expect("two windows")
 }
 
 impl World {
     fn new(seed: u64) -> Self {
         let mut random = Random::new(seed);
         let write_only = random.chance(1, 4);
-        let [window, ready_window] = windows();
+        let is_encrypted = seed.is_multiple_of(3);
+        let [window, ready_window] = windows(is_encrypted);
         Self {
             disk: SimDisk::new(random.split()),
             store: Arc::new(SimStore::new(random.split(), write_only)),
             clock: SimClock::new(),
             truth: BTreeMap::new(),
             full: if random.chance(1, 2) { SpoolFull::DropOldest } else { SpoolFull::Stop },
+            is_encrypted,
             window,
             ready_window,
             spool_bytes_max: 8_000 + random.below(40_000),
@@ -153,7 +160,7 @@ impl World {
         ready::recover_all(&spool, &EndReason::Crash, self.clock.now().wall).ok();
         let store = Store::over(self.store.clone(), prefix());
         let store = if self.store.write_only { store.write_only() } else { store };
-        let mut sender = Sender::new(spool.clone()).with_store(target(), store);
+        let mut sender = Sender::new(spool.clone()).with_store(self.window.store.clone(), store);
         let bound = sender.bound(self.spool_bytes_max, self.full);
         let upload = Box::pin(async move {
             loop {
@@ -242,7 +249,7 @@ impl World {
         self.truth.insert(id.clone(), Truth::default());
         let folder = life.spool.folder(&id);
         let begun = self.disk.create_folders(&folder).and_then(|()| self.disk.lock(&folder)).and_then(|lock| {
-            life.spool.begin(&id, &target())?;
+            life.spool.begin(&id, &self.window.store)?;
             Ok(lock.expect("nobody else records it"))
         });
         let Ok(_lock) = begun else { return };

@@ -41,7 +41,12 @@ impl<'a> Recording<'a> {
         for (suffix, content) in contents {
             let name = FileName::segment(self.segments, suffix);
             self.spool.disk().write_durably(&self.spool.path(&self.id, &name), &content).unwrap();
-            files.push(SealedFile { name, bytes: content.len() as u64, sha256: Hash256::of(&content) });
+            files.push(SealedFile {
+                name,
+                bytes: content.len() as u64,
+                sha256: Hash256::of(&content),
+                encrypted: None,
+            });
         }
         let (forgotten, lost) = self.spool.untold(&self.id).unwrap();
         let volume = Volume { packets: 10, bytes: bytes as u64 };

@@ -5,6 +5,7 @@ mod capture;
 mod control;
 mod crash;
 mod disk;
+mod encrypted;
 mod image;
 mod made;
 mod net;

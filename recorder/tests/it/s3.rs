@@ -2,24 +2,70 @@
 
 use crate::made::{self, Recording, verify};
 use crate::seaweed::Seaweed;
+use formats::age::{Decrypt, Identity};
+use formats::hash::Hash256;
+use formats::seal::{Counts, EndReason, SealedFile};
+use formats::store::{FileName, PACKETS};
+use jiff::Timestamp;
 use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt};
+use recorder::clock::SystemClock;
 use recorder::disk::SystemDisk;
+use recorder::rotate::Finished;
 use recorder::schedule::StoreTarget;
+use recorder::seal::Chain;
 use recorder::spool::Spool;
 use recorder::upload::{Proof, Sender, Store, UploadError};
+use std::io::Read;
+use std::sync::Arc;
 
 /// One test, for one server: each start costs seconds.
 #[tokio::test(flavor = "multi_thread")]
 async fn segments_arrive_in_s3() {
     let Some(server) = Seaweed::start() else { return };
-    let target = StoreTarget { url: "s3://captures/prod/eu".parse().unwrap(), write_only: false };
+    let target =
+        StoreTarget { url: "s3://captures/prod/eu".parse().unwrap(), write_only: false, encrypt_to: Vec::new() };
     let (objects, prefix) = object_store::parse_url_opts(target.url.url(), server.options("all")).unwrap();
     let folder = tempfile::tempdir().unwrap();
     let spool = Spool::open(folder.path()).unwrap();
 
     read_back(&server, &target, &spool, objects.as_ref(), &prefix).await;
     write_only(&server, &target, folder.path(), objects.as_ref(), &prefix).await;
+    encrypted(&server, &target, &spool, objects.as_ref(), &prefix).await;
+}
+
+/// Sealed, sent, fetched, decrypted: the same bytes, and nothing plain on the way.
+async fn encrypted(server: &Seaweed, target: &StoreTarget, spool: &Spool, objects: &dyn ObjectStore, prefix: &Path) {
+    let identity = Identity::from_bytes([7; 32]);
+    let target = StoreTarget { encrypt_to: vec![identity.recipient()], ..target.clone() };
+    let id = made::id("secret");
+    let folder = spool.begin(&id, &target).unwrap();
+    let mut chain = Chain::new(spool.clone(), id.clone(), Hash256::of(b""), Arc::new(SystemClock));
+    let contents = [vec![1; 1000], vec![2; (6 << 20) + 3]];
+    for (sequence, content) in (1..).zip(&contents) {
+        let name = FileName::segment(sequence, PACKETS);
+        let path = folder.join(format!("{name}.open"));
+        std::fs::write(&path, content).unwrap();
+        let file = SealedFile { name, bytes: content.len() as u64, sha256: Hash256::of(content), encrypted: None };
+        let (counts, steps) = (Counts::default(), Vec::new());
+        chain.seal(Finished { path, file, counts, first_packet: None, last_packet: None, steps }, None).unwrap();
+    }
+    chain.close(EndReason::Duration, Timestamp::UNIX_EPOCH).unwrap();
+    let plain = std::fs::read_dir(&folder).unwrap().flatten().map(|entry| entry.file_name().into_string().unwrap());
+    assert_eq!(plain.filter(|name| name.contains("pcapng") && !name.ends_with(".age")).count(), 0);
+
+    let store = Store::open_with(&target, server.options("all")).unwrap();
+    Sender::new(spool.clone()).with_store(target, store).sweep().await.unwrap();
+    let sound = verify(objects, prefix, &id).await.unwrap();
+    assert_eq!((sound.segments, sound.recipients), (2, [identity.recipient()].into()));
+    for (sequence, content) in (1..).zip(&contents) {
+        let name = FileName::segment(sequence, PACKETS).encrypted();
+        let place = id.path(&name).split('/').fold(prefix.clone(), |place, part| place.join(part));
+        let stored = objects.get(&place).await.unwrap().bytes().await.unwrap();
+        let mut read = Vec::new();
+        Decrypt::open(&stored[..], std::slice::from_ref(&identity)).unwrap().read_to_end(&mut read).unwrap();
+        assert!(read == *content, "{name}");
+    }
 }
 
 async fn read_back(server: &Seaweed, target: &StoreTarget, spool: &Spool, objects: &dyn ObjectStore, prefix: &Path) {
