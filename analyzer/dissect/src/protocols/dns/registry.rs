@@ -14,6 +14,11 @@ pub fn is_known_type(code: u16) -> bool {
     TYPES.binary_search_by_key(&code, |(code, _)| *code).is_ok()
 }
 
+/// Whether a question of that type asks for a zone, or for what changed in it: IXFR, AXFR.
+pub fn is_transfer(code: u16) -> bool {
+    matches!(code, 251 | 252)
+}
+
 /// A class; the top bit is a flag in mDNS (RFC 6762 §5.4, §10.2).
 pub fn class(code: u16) -> Cow<'static, str> {
     match code {

@@ -1,6 +1,7 @@
-//! Queries wait here for their answers: matched by id and question (RFC 5452 §9.1).
+//! Queries wait here for their answers: matched by id and question (RFC 5452 §9.1). The zone that a transfer asks for
+//! comes in many messages, of which the first one alone need say what was asked (RFC 5936 §2.2, RFC 1995 §4).
 
-use super::wire::{self, Message};
+use super::wire::{self, Message, Question};
 use super::{Exchange, registry};
 use crate::protocols::{Anomaly, Call, Row, Side, Sink, Stamp};
 use std::collections::VecDeque;
@@ -11,6 +12,9 @@ const WAITING_MAX: usize = 1024;
 
 /// What a waiting query costs besides its texts.
 const WAITING_BYTES: usize = 400;
+
+/// Transfers whose questions are remembered; a server sends one or two of a connection at a time.
+const TRANSFERS_MAX: usize = 16;
 
 struct Waiting {
     stamp: Stamp,
@@ -23,13 +27,15 @@ struct Waiting {
 pub struct Rows {
     transport: &'static str,
     waiting: VecDeque<Waiting>,
+    /// Ids of transfers, and what they asked for; the latest stands last.
+    transfers: VecDeque<(u16, Question)>,
     ended: [bool; 2],
 }
 
 impl Rows {
     /// Nothing asked yet.
     pub fn new(transport: &'static str) -> Self {
-        Self { transport, waiting: VecDeque::new(), ended: [false; 2] }
+        Self { transport, waiting: VecDeque::new(), transfers: VecDeque::new(), ended: [false; 2] }
     }
 
     /// Takes a message in; false where it is none.
@@ -88,12 +94,32 @@ impl Rows {
         }
     }
 
-    fn answer(&mut self, stamp: Stamp, message: Message, bytes: u64, out: &mut dyn Sink) {
+    fn answer(&mut self, stamp: Stamp, mut message: Message, bytes: u64, out: &mut dyn Sink) {
         let asked = self.waiting.iter().position(|waiting| same_question(&waiting.message, &message));
         let query = asked.and_then(|at| self.waiting.remove(at));
+        let question = query.as_ref().map_or(&message, |query| &query.message).questions.first();
+        match question {
+            Some(question) if registry::is_transfer(question.kind) => {
+                self.remember(message.header.id, question.clone())
+            }
+            Some(_) => {}
+            None => message.questions.extend(self.transfer(message.header.id).cloned()),
+        }
         let repeats = query.as_ref().map_or(0, |query| query.repeats);
         let query = query.map(|query| (query.stamp, query.message, query.bytes));
         self.hand_on(query, Some((stamp, message, bytes)), repeats, out);
+    }
+
+    fn transfer(&self, id: u16) -> Option<&Question> {
+        self.transfers.iter().find(|(known, _)| *known == id).map(|(_, question)| question)
+    }
+
+    fn remember(&mut self, id: u16, question: Question) {
+        self.transfers.retain(|(known, _)| *known != id);
+        self.transfers.push_back((id, question));
+        if self.transfers.len() > TRANSFERS_MAX {
+            self.transfers.pop_front();
+        }
     }
 
     /// One of the sides ended; over TCP answers may still come from the other.
@@ -109,11 +135,14 @@ impl Rows {
         while !self.waiting.is_empty() {
             self.give_up_oldest(out);
         }
+        self.transfers.clear();
     }
 
-    /// Memory of the queries that wait.
+    /// Memory of the queries that wait, and of transfers.
     pub fn held_bytes(&self) -> usize {
-        self.waiting.len() * WAITING_BYTES
+        let transfers =
+            self.transfers.iter().map(|(_, question)| size_of_val(question) + question.name.len()).sum::<usize>();
+        self.waiting.len() * WAITING_BYTES + transfers
     }
 
     fn give_up_oldest(&mut self, out: &mut dyn Sink) {

@@ -75,6 +75,33 @@ fn over_tcp_cases() {
 }
 
 #[test]
+fn messages_of_a_transfer_belong_to_its_question() {
+    let asked = |id: u16, kind: u8| {
+        let mut message = query(id, "zone.test");
+        let at = message.len() - 3;
+        message[at] = kind;
+        message
+    };
+    let part = |id: u16, address: u8| {
+        let record = [&name("a.zone.test")[..], &[0, 1, 0, 1, 0, 0, 0, 60, 0, 4, 10, 0, 0, address]].concat();
+        framed([&id.to_be_bytes()[..], &[0x80, 0, 0, 0, 0, 1, 0, 0, 0, 0], &record].concat())
+    };
+    let transfer = |kind| {
+        let mut first = answer(1, "zone.test", 1, &[10, 0, 0, 1]);
+        first[24] = kind;
+        vec![client(framed(asked(1, kind))), server([framed(first), part(1, 2), part(1, 3), part(2, 4)].concat())]
+    };
+    let all = "1 zone.test complete [10.0.0.1] +0, 1 zone.test response_only [10.0.0.2] +0, \
+               1 zone.test response_only [10.0.0.3] +0, 2  response_only [10.0.0.4] +0";
+    for kind in [251, 252] {
+        assert_eq!(play(true, &transfer(kind)), all, "{kind}");
+    }
+    assert_eq!(play(true, &transfer(1)), all.replace("zone.test response", " response"));
+    let begun_before = play(true, &transfer(252)[1..]);
+    assert_eq!(begun_before, all.replace("complete", "response_only"));
+}
+
+#[test]
 fn record_data_by_type() {
     let text = |bytes: &[u8]| [&[bytes.len() as u8][..], bytes].concat();
     for (kind, data, want) in [
