@@ -211,7 +211,8 @@ impl OverTcp {
     fn unreadable(&mut self, from: Side, note: &str, out: &mut dyn Sink) {
         self.done(from, None, Some(note), out);
         self.rows.missing(self.kind(from), Missing::Unseen, out);
-        self.sides[from].state = State::Seeking { edge: Edge::Start, lost: false };
+        // What stands here may be of the body: a line that it ends in front of the next request.
+        self.sides[from].state = State::Seeking { edge: Edge::Gap, lost: false };
     }
 
     /// Hands over the message that is being read, with what ended it where not its own end.

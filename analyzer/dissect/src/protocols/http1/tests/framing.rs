@@ -102,6 +102,16 @@ fn oddities() {
                 "!http1_bad_transfer_encoding, POST /p 200 complete r=hi/2 [request body: its length is not known]",
             ),
             (
+                "a body of unknown length in front of a request",
+                vec![
+                    client(
+                        "POST /p HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: x\r\n\r\nhelloGET /i HTTP/1.1\r\nHost: h\r\n\r\n",
+                    ),
+                    server(OK),
+                ],
+                "!http1_bad_transfer_encoding, POST /p 200 complete r=hi/2 [request body: its length is not known]",
+            ),
+            (
                 "chunked behind a fold",
                 odd("Transfer-Encoding:\r\n chunked\r\n", "0\r\n\r\n"),
                 "!http1_obs_fold, POST /p 200 complete r=hi/2",
