@@ -1,33 +1,23 @@
 //! A part of a capture says nothing that the whole does not say.
 //!
 //! Every case of `testdata/pcaps` is cut at random places: its beginning left out, its end left out, one packet in a
-//! hundred taken away. What the rows of a part hold must be what the rows of the whole hold: NULL is allowed, anything
+//! hundred taken away, one packet alone. What the rows of a part hold must be what the rows of the whole hold: NULL is allowed, anything
 //! else is wrong. How much is still found is printed. `REMORA_TEST_CUTS` says how often each case is cut in each way,
 //! `REMORA_TEST_CASE` which case alone is.
 
-use arrow::array::{Array, ArrayRef, AsArray};
-use arrow::datatypes::{Int64Type, TimestampMicrosecondType};
-use arrow::util::display::{ArrayFormatter, FormatOptions};
-use dissect::{Input, Origin, Plan, Unit};
-use formats::pcapng::kind;
-use formats::pcapng::read::{Block, Order};
-use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+mod case;
+
+use case::{Row, Tables, blocks, cases, dissected};
 use rayon::prelude::*;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::fs::File;
-use std::io::Cursor;
 use std::ops::RangeInclusive;
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 /// How often each case is cut in each way, where nobody says.
 const CUTS: u64 = 3;
 /// One packet of so many is taken away.
 const ONE_OF: u64 = 100;
-
-/// Tables that tell of the capture itself: those of a part are other ones.
-const OF_THE_CAPTURE: [&str; 3] = ["captures", "coverage", "packets"];
 
 /// Columns that say how much of a call was seen. A part may say that it saw less.
 const OF_WHAT_WAS_SEEN: [&str; 4] = ["pair", "damaged", "body_note", "end_reason"];
@@ -88,18 +78,15 @@ const LENGTHS: [&str; 7] = [
     "response_messages",
 ];
 
-/// A row: its columns that are not NULL, as text.
-#[derive(Debug, Clone)]
-struct Row {
-    ts_us: i64,
-    columns: BTreeMap<String, String>,
-}
-
-type Tables = BTreeMap<String, Vec<Row>>;
-
 impl Row {
+    /// A column; nothing where it is NULL.
     fn get(&self, column: &str) -> &str {
         self.columns.get(column).map_or("", String::as_str)
+    }
+
+    /// When it began [µs].
+    fn ts_us(&self) -> i64 {
+        self.get("ts").parse().unwrap()
     }
 
     /// What it is told from others by: a call may have several rows in a table.
@@ -137,6 +124,8 @@ enum Cut {
     StartsAt(u64),
     /// Packets are missing here and there.
     Holes { seed: u64 },
+    /// One packet is missing.
+    Without(u64),
 }
 
 impl Cut {
@@ -144,6 +133,7 @@ impl Cut {
         match self {
             Cut::EndsAt(end) => packet < end,
             Cut::StartsAt(start) => packet >= start,
+            Cut::Without(missing) => packet != missing,
             Cut::Holes { seed } => !mix(seed ^ mix(packet)).is_multiple_of(ONE_OF),
         }
     }
@@ -157,17 +147,6 @@ fn mix(seed: u64) -> u64 {
     mixed ^ (mixed >> 31)
 }
 
-/// The blocks of a pcapng file, and which of them are packets.
-fn blocks(capture: &[u8]) -> Vec<(bool, &[u8])> {
-    let (mut rest, mut found) = (capture, Vec::new());
-    while !rest.is_empty() {
-        let block = Block::read(rest, Order::Little).expect("a case is written by our recorder, lowest byte first");
-        found.push((kind::has_packet(block.kind), block.bytes));
-        rest = &rest[block.bytes.len()..];
-    }
-    found
-}
-
 fn cut(blocks: &[(bool, &[u8])], cut: Cut) -> Vec<u8> {
     let (mut packet, mut kept) = (0, Vec::new());
     for (is_packet, block) in blocks {
@@ -177,56 +156,6 @@ fn cut(blocks: &[(bool, &[u8])], cut: Cut) -> Vec<u8> {
         packet += u64::from(*is_packet);
     }
     kept
-}
-
-/// The rows of a capture, by table.
-fn dissected(capture: Vec<u8>) -> Tables {
-    let out = tempfile::tempdir().unwrap();
-    let open = Box::new(move || Ok(Box::new(Cursor::new(capture)) as _));
-    let inputs = vec![Input { name: "case.pcapng".to_owned(), origin: Origin::default(), open }];
-    let mut plan = Plan::new(out.path());
-    plan.threads = 1;
-    let report = dissect::pipeline::dissect(Unit { inputs }, &plan, &()).unwrap();
-    assert!(report.refused.is_empty(), "{:?}", report.refused);
-    let mut tables = Tables::new();
-    for file in &report.files {
-        let table = file.strip_prefix(out.path()).unwrap().iter().next().unwrap().to_string_lossy().into_owned();
-        if !OF_THE_CAPTURE.contains(&table.as_str()) {
-            tables.entry(table).or_default().extend(rows(file));
-        }
-    }
-    tables
-}
-
-fn rows(file: &Path) -> Vec<Row> {
-    let batches = ParquetRecordBatchReaderBuilder::try_new(File::open(file).unwrap()).unwrap().build().unwrap();
-    // Within lists NULL is no text that anybody sends.
-    let options = FormatOptions::new().with_null("\u{2400}");
-    let mut rows = Vec::new();
-    for batch in batches {
-        let batch = batch.unwrap();
-        let columns: Vec<_> = batch.columns().iter().map(without_zone).collect();
-        let texts: Vec<_> = columns.iter().map(|column| ArrayFormatter::try_new(column, &options).unwrap()).collect();
-        let ts = batch.column_by_name("ts").unwrap().as_primitive::<TimestampMicrosecondType>();
-        for at in 0..batch.num_rows() {
-            let schema = batch.schema();
-            let columns = schema.fields().iter().zip(&columns).zip(&texts);
-            let columns = columns
-                .filter(|((_, column), _)| column.is_valid(at))
-                .map(|((field, _), text)| (field.name().clone(), text.value(at).to_string()))
-                .collect();
-            rows.push(Row { ts_us: ts.value(at), columns });
-        }
-    }
-    rows
-}
-
-/// Times as numbers: to print them in UTC takes a table of time zones.
-fn without_zone(column: &ArrayRef) -> ArrayRef {
-    match column.as_primitive_opt::<TimestampMicrosecondType>() {
-        Some(times) => Arc::new(times.reinterpret_cast::<Int64Type>()),
-        None => column.clone(),
-    }
 }
 
 /// Whether a text says itself that it is cut, by the notation of Redis' values, and is the beginning of the whole one.
@@ -333,7 +262,7 @@ struct Recall {
 /// From the first packet of a flow to the last of any [µs].
 fn seen(tables: &Tables) -> RangeInclusive<i64> {
     let flows = tables.get("flows").map_or(&[][..], Vec::as_slice);
-    let first = flows.iter().map(|flow| flow.ts_us).min().unwrap_or(i64::MAX);
+    let first = flows.iter().map(|flow| flow.ts_us()).min().unwrap_or(i64::MAX);
     let last = flows.iter().filter_map(|flow| flow.get("end_ts").parse().ok()).max().unwrap_or(i64::MIN);
     first..=last
 }
@@ -352,7 +281,7 @@ fn compare(whole: &Tables, part: &Tables, recall: &mut BTreeMap<String, Recall>)
     for table in tables.into_iter().filter(|table| *table != "anomalies") {
         let (whole, part) = (whole.get(table).unwrap_or(&none), part.get(table).unwrap_or(&none));
         let recall = recall.entry(table.clone()).or_default();
-        for row in whole.iter().filter(|row| seen.contains(&row.ts_us)) {
+        for row in whole.iter().filter(|row| seen.contains(&row.ts_us())) {
             recall.rows.1 += 1;
             recall.fields.1 += row.columns.len() as u64;
         }
@@ -378,7 +307,7 @@ fn compare(whole: &Tables, part: &Tables, recall: &mut BTreeMap<String, Recall>)
             match nearest.min_by_key(|(columns, _)| columns.len()) {
                 None => wrong.push(format!("{table}: the whole has nothing like it: {:?}", row.columns)),
                 Some((columns, other)) if !columns.is_empty() => wrong.push(told(table, row, other, &columns)),
-                Some((_, other)) if seen.contains(&other.ts_us) => {
+                Some((_, other)) if seen.contains(&other.ts_us()) => {
                     recall.rows.0 += 1;
                     recall.fields.0 += row.columns.len() as u64;
                 }
@@ -397,18 +326,6 @@ fn told(table: &str, part: &Row, whole: &Row, columns: &[&str]) -> String {
     told
 }
 
-fn cases() -> Vec<PathBuf> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../testdata/pcaps");
-    let inputs = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path().join("input.pcapng.zst"));
-    let only = std::env::var_os("REMORA_TEST_CASE");
-    let wanted = |input: &PathBuf| only.as_ref().is_none_or(|only| input.parent().unwrap().ends_with(only));
-    // Where packets were seen at several points, one that is left out is there all the same, some microseconds later.
-    let once = |input: &PathBuf| !input.parent().unwrap().ends_with("pods-over-bridge");
-    let mut inputs: Vec<_> = inputs.filter(|input| input.is_file() && wanted(input) && once(input)).collect();
-    inputs.sort();
-    inputs
-}
-
 #[test]
 fn a_part_says_nothing_that_the_whole_does_not_say() {
     let count = std::env::var("REMORA_TEST_CUTS").map_or(CUTS, |count| count.parse().unwrap());
@@ -422,7 +339,7 @@ fn a_part_says_nothing_that_the_whole_does_not_say() {
         let cuts: Vec<_> = (0..count)
             .flat_map(|seed| {
                 let at = 1 + mix(seed) % (packets - 1);
-                [Cut::StartsAt(at), Cut::EndsAt(at), Cut::Holes { seed }]
+                [Cut::StartsAt(at), Cut::EndsAt(at), Cut::Holes { seed }, Cut::Without(at)]
             })
             .collect();
         let found: Vec<_> = cuts
@@ -440,6 +357,7 @@ fn a_part_says_nothing_that_the_whole_does_not_say() {
                 Cut::EndsAt(_) => "ends early",
                 Cut::StartsAt(_) => "starts late",
                 Cut::Holes { .. } => "holes",
+                Cut::Without(_) => "one hole",
             };
             for (table, found) in found {
                 let sum = recalls.entry((kind, table)).or_default();
