@@ -213,10 +213,12 @@ impl Connection {
                         at += older;
                         continue;
                     }
-                    Found::Protocol(protocol, _) => {
-                        // What the other side said before comes first.
+                    Found::Protocol(protocol, side) => {
+                        // What the other side said before comes first. Where a client is joined in the middle it answers
+                        // nothing that was seen, so that what only may be of the protocol is not worth a wrong answer.
                         if depth == 0 && !self.unread[way.back()].kept.is_empty() {
-                            self.let_go_foreign(way.back(), protocol, cx);
+                            let certain = side == Some(Side::Client) && !self.from_start;
+                            self.let_go_foreign(way.back(), protocol, certain, cx);
                             self.read_kept(way.back(), 1, cx);
                         }
                         continue;
@@ -310,6 +312,7 @@ impl Connection {
         cx: &mut Context<'_>,
         give: impl FnOnce(&mut dyn Dissector, Side, &[u8], &mut dyn Sink),
     ) {
+        self.find_kept(way, cx);
         let kept = std::mem::take(&mut self.unread[way].kept);
         self.unread[way].wanted = 1;
         let State::Speaking { protocol, .. } = self.state else {
@@ -317,6 +320,18 @@ impl Connection {
         };
         self.call(way, cx, |dissector, side, out| give(dissector, side, &kept, out));
         self.count_consumed(way, kept.len(), protocol, cx);
+    }
+
+    /// What waited for more bytes, and gets none, is no protocol; a segment behind it may begin one.
+    fn find_kept(&mut self, way: Way, cx: &mut Context<'_>) {
+        while matches!(self.state, State::Looking) {
+            let next = self.unread[way].next_segment(self.unread[way].kept.len());
+            self.let_go(way, next, cx);
+            if self.unread[way].kept.is_empty() {
+                return;
+            }
+            self.read_kept(way, 0, cx);
+        }
     }
 
     fn call<T>(
@@ -349,17 +364,19 @@ impl Connection {
         found
     }
 
-    /// Bytes in front that are no protocol. What waits for more may be the end of another: a segment behind it that
-    /// begins a message, as after STARTTLS, is no part of it.
+    /// Bytes in front that are no protocol: up to the next segment, for each may begin a message. What waits for more may be
+    /// the end of another protocol: a segment behind it that begins a message, as after STARTTLS, is no part of it.
     fn older(&self, way: Way, bytes: &[u8], found: Found, cx: &Context<'_>) -> usize {
-        let older = self.unread[way].newest().min(bytes.len());
-        let newest = bytes.get(older..).unwrap_or_default();
+        let newest = self.unread[way].newest().min(bytes.len());
         match found {
-            Found::Perhaps if older == 0 => 0,
-            Found::Perhaps if matches!(self.ask(way, newest, false, cx), Found::Protocol(..)) => older,
-            Found::Perhaps => 0,
-            _ if older == 0 => bytes.len(),
-            _ => older,
+            Found::Perhaps if newest == 0 => 0,
+            Found::Perhaps => {
+                let begun = bytes.get(newest..).unwrap_or_default();
+                if matches!(self.ask(way, begun, false, cx), Found::Protocol(..)) { newest } else { 0 }
+            }
+            // Nobody waits for more: what is held is none of it.
+            _ if bytes.len() >= limits::DETECT_BYTES_MAX && newest > 0 => newest,
+            _ => self.unread[way].next_segment(bytes.len()),
         }
     }
 
@@ -384,15 +401,30 @@ impl Connection {
         found
     }
 
-    /// Kept bytes that may have begun some other protocol are none of this one.
-    fn let_go_foreign(&mut self, way: Way, protocol: &'static Protocol, cx: &mut Context<'_>) {
+    /// Kept bytes that may have begun some other protocol are none of this one, up to a segment that may begin it, or that
+    /// does, where that is to be `certain`.
+    fn let_go_foreign(&mut self, way: Way, protocol: &'static Protocol, certain: bool, cx: &mut Context<'_>) {
         let ((_, from_port), (_, to_port)) = (cx.flow.end(way), cx.flow.end(way.back()));
-        let look = Look { bytes: &self.unread[way].kept, datagram: false, from_port, to_port };
-        if (protocol.detect)(&look) == Detection::No {
-            let kept = std::mem::take(&mut self.unread[way].kept);
-            self.unread[way].wanted = 1;
-            self.count_unrecognised(way, kept.len(), cx);
+        loop {
+            let look = Look { bytes: &self.unread[way].kept, datagram: false, from_port, to_port };
+            let is_none = match (protocol.detect)(&look) {
+                Detection::No => true,
+                Detection::More => certain,
+                Detection::Yes(_) => false,
+            };
+            if look.bytes.is_empty() || !is_none {
+                return;
+            }
+            let next = self.unread[way].next_segment(look.bytes.len());
+            self.let_go(way, next, cx);
         }
+    }
+
+    /// Counts kept bytes at the front as no protocol.
+    fn let_go(&mut self, way: Way, bytes: usize, cx: &mut Context<'_>) {
+        self.unread[way].kept.drain(..bytes);
+        self.unread[way].wanted = 1;
+        self.count_unrecognised(way, bytes, cx);
     }
 
     fn speak(&mut self, protocol: &'static Protocol, client: Option<Way>, datagram: bool, cx: &mut Context<'_>) {

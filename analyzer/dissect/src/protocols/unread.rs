@@ -71,6 +71,12 @@ impl Unread {
         self.marks.back().map_or(0, |mark| mark.at.saturating_sub(self.at) as usize)
     }
 
+    /// Where the segment behind the first unread byte's begins, counted from that byte; `bytes` if that is the last one.
+    pub fn next_segment(&self, bytes: usize) -> usize {
+        let next = self.marks.iter().find(|mark| mark.at > self.at);
+        next.map_or(bytes, |mark| bytes.min((mark.at - self.at) as usize))
+    }
+
     fn mark_of(&self, position: u64) -> Option<Mark> {
         let behind = self.marks.partition_point(|mark| mark.at <= position);
         self.marks.get(behind.saturating_sub(1)).copied()

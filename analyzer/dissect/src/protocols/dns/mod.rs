@@ -81,6 +81,13 @@ fn detect(look: &Look<'_>) -> Detection {
                 }
                 seen
             }
+            // On another port a message is waited for as long as all that is there of it may be one.
+            over_tcp::Front::Part(part) if strict && part.len() >= wire::HEADER_BYTES => {
+                return match wire::may_begin(part, over_tcp::claimed(look.bytes)) {
+                    Ok(true) | Err(names::SHORT) => Detection::More,
+                    Ok(false) | Err(_) => Detection::No,
+                };
+            }
             over_tcp::Front::Part(_) => return Detection::More,
             over_tcp::Front::TooShort => return Detection::No,
         }

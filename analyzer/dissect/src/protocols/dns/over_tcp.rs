@@ -32,7 +32,7 @@ pub fn front(bytes: &[u8]) -> Front<'_> {
 }
 
 /// The length at the front, as far as it is there.
-fn claimed(bytes: &[u8]) -> usize {
+pub fn claimed(bytes: &[u8]) -> usize {
     Reader::new(bytes).u16_be().map_or(usize::MAX, usize::from)
 }
 

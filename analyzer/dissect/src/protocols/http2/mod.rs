@@ -36,8 +36,7 @@ pub const PROTOCOL: Protocol = Protocol {
     start: |start| Box::new(over_tcp::OverTcp::new(start)),
 };
 
-/// The preface up to its version, or frames of which enough is there to be sure. DATA alone is not worth waiting for:
-/// much that is binary looks like it.
+/// The preface up to its version, or frames of which enough is there to be sure.
 fn detect(look: &Look<'_>) -> Detection {
     const CERTAIN_BYTES: usize = 16;
     if look.datagram {
@@ -49,7 +48,7 @@ fn detect(look: &Look<'_>) -> Detection {
     }
     match seek::frames(look.bytes, true) {
         Verdict::Yes(side) => Detection::Yes(side),
-        Verdict::More { certain: true } => Detection::More,
-        Verdict::More { .. } | Verdict::No => Detection::No,
+        Verdict::More => Detection::More,
+        Verdict::No => Detection::No,
     }
 }

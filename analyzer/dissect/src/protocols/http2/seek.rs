@@ -18,8 +18,8 @@ pub const SEEK_BYTES_MAX: usize = 4 * (HEADER_BYTES + wire::FRAME_BYTES_DEFAULT 
 /// What some bytes are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verdict {
-    /// Frames, if more of them follow. Whether any but DATA was among them.
-    More { certain: bool },
+    /// Frames, if more of them follow.
+    More,
     /// No frames.
     No,
     /// Frames, sent by that side where one can tell.
@@ -40,7 +40,7 @@ enum Weight {
 /// Looks whether frames begin at the front of `bytes`. `ends` says that they may end with these bytes.
 pub fn frames(bytes: &[u8], ends: bool) -> Verdict {
     let mut rest = bytes;
-    let (mut weight, mut certain) = (0, false);
+    let mut weight = 0;
     // The stream whose header block is not at its end.
     let mut open = None;
     if Frame::read(bytes).is_some_and(|frame| frame.kind == kind::DATA && !begins_row(&frame)) {
@@ -51,7 +51,7 @@ pub fn frames(bytes: &[u8], ends: bool) -> Verdict {
             return Verdict::Yes(None);
         }
         let Some(frame) = Frame::read(rest) else {
-            return if begins(rest) { Verdict::More { certain } } else { Verdict::No };
+            return if begins(rest) { Verdict::More } else { Verdict::No };
         };
         if !frame.plausible(rest.get(5).is_some_and(|byte| byte & 0x80 != 0)) {
             return Verdict::No;
@@ -62,19 +62,18 @@ pub fn frames(bytes: &[u8], ends: bool) -> Verdict {
         let of_block = matches!(frame.kind, kind::HEADERS | kind::PUSH_PROMISE | kind::CONTINUATION);
         open = (of_block && !frame.has(flag::END_HEADERS)).then_some(frame.stream);
         let payload = rest.get(HEADER_BYTES..).unwrap_or_default();
-        certain |= frame.kind != kind::DATA;
         match weigh(&frame, payload) {
             Weight::Enough(side) => return Verdict::Yes(side),
             Weight::So(more) => weight += more,
             Weight::None => return Verdict::No,
-            Weight::Wanted => return Verdict::More { certain },
+            Weight::Wanted => return Verdict::More,
         }
         if weight >= WEIGHT_WANTED {
             return Verdict::Yes(None);
         }
         match payload.get(frame.length as usize..) {
             Some(behind) => rest = behind,
-            None => return Verdict::More { certain },
+            None => return Verdict::More,
         }
     }
 }
@@ -89,8 +88,8 @@ pub fn next(bytes: &[u8], ends: bool) -> Result<usize, usize> {
         }
         match frames(rest, ends) {
             Verdict::Yes(_) => return Ok(at),
-            Verdict::More { .. } if !ends => return Err(at),
-            Verdict::More { .. } | Verdict::No => at += 1,
+            Verdict::More if !ends => return Err(at),
+            Verdict::More | Verdict::No => at += 1,
         }
     }
     Err(bytes.len())

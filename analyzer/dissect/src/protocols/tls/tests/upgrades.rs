@@ -76,6 +76,11 @@ fn talk(segments: &[(Side, Vec<u8>)]) -> (Flow, Vec<String>) {
     (flow, rows.0)
 }
 
+/// What a client says before its hello, without an answer in between: flags, sizes, a character set, zeros.
+fn mysql_ssl_request() -> Vec<u8> {
+    [&[32, 0, 0, 1, 0x85, 0xae, 0xff, 0x19, 0, 0, 0, 1, 0xff][..], &[0; 23]].concat()
+}
+
 #[test]
 fn tls_is_found_behind_what_was_said_before() {
     use Side::{Client, Server};
@@ -92,6 +97,7 @@ fn tls_is_found_behind_what_was_said_before() {
                 text(Server, "<proceed/>"),
             ],
         ),
+        ("MySQL", vec![text(Server, "\x4a\0\0\0\x0a8.0.33\0\x08\0\0\0abcdefgh\0"), (Client, mysql_ssl_request())]),
         ("PostgreSQL", vec![(Client, vec![0, 0, 0, 8, 4, 0xd2, 0x16, 0x2f]), text(Server, "S")]),
         (
             "a tunnel of HTTP",
@@ -103,9 +109,15 @@ fn tls_is_found_behind_what_was_said_before() {
     ] {
         let hellos =
             [(Client, record(22, client_hello())), (Server, record(22, server_hello_13(&[]))), (Client, data())];
-        let (flow, rows) = talk(&[before, hellos.to_vec()].concat());
-        assert_eq!(rows, ["complete 1.3 1301 a.test offers=[304,303] full ja3 ja3s"], "{name}");
-        assert_eq!(flow.tls.and_then(|tls| tls.sni).as_deref(), Some(&b"a.test"[..]), "{name}");
+        let segments = [before, hellos.to_vec()].concat();
+        for size in [1, 5, usize::MAX] {
+            let piece = |(side, bytes): &(Side, Vec<u8>)| {
+                bytes.chunks(size).map(|piece| (*side, piece.to_vec())).collect::<Vec<_>>()
+            };
+            let (flow, rows) = talk(&segments.iter().flat_map(piece).collect::<Vec<_>>());
+            assert_eq!(rows, ["complete 1.3 1301 a.test offers=[304,303] full ja3 ja3s"], "{name} in {size}");
+            assert_eq!(flow.tls.and_then(|tls| tls.sni).as_deref(), Some(&b"a.test"[..]), "{name} in {size}");
+        }
     }
 }
 
