@@ -92,7 +92,9 @@ impl Run {
                 report.refused.push(error);
             }
         }
-        self.decoder.end();
+        let mut last = Batch::default();
+        last.end(&mut self.decoder);
+        last.dissect(&mut self.shards, &mut self.rows, plan);
         let rows = &self.rows;
         self.shards.par_iter_mut().for_each(|shard| shard.finish(&mut mine(rows)));
         let lots = self.take_rows(true);
@@ -229,15 +231,26 @@ impl Batch {
     /// Reads and decodes the next stretch.
     fn read(&mut self, reader: &mut CaptureReader, decoder: &mut Decoder) {
         self.packets.clear();
-        self.dealt.resize_with(limits::SHARDS, Vec::new);
-        self.dealt.iter_mut().for_each(Vec::clear);
         self.full = reader.fill(&mut self.stretch).unwrap_or(false);
         if self.full {
             decoder.decode(&mut self.stretch, &mut self.packets);
-            for (at, packet) in self.packets.iter().enumerate() {
-                self.dealt[shard_of(&packet.key)].push(at as u32);
-            }
             self.found = decoder.take_found();
+        }
+        self.deal();
+    }
+
+    /// Takes what is left of datagrams whose fragments did not all come.
+    fn end(&mut self, decoder: &mut Decoder) {
+        decoder.end(&mut self.stretch, &mut self.packets);
+        self.found = decoder.take_found();
+        self.deal();
+    }
+
+    fn deal(&mut self) {
+        self.dealt.resize_with(limits::SHARDS, Vec::new);
+        self.dealt.iter_mut().for_each(Vec::clear);
+        for (at, packet) in self.packets.iter().enumerate() {
+            self.dealt[shard_of(&packet.key)].push(at as u32);
         }
     }
 
@@ -268,14 +281,17 @@ impl Batch {
         }
     }
 
-    /// For each packet the frame it stands for in `packets`: the innermost packet of each frame.
+    /// For each packet the frame it stands for in `packets`: the innermost packet of each frame. One that lacks fragments came
+    /// with a frame of an earlier stretch, which has its row.
     fn frames(&self) -> Vec<Option<u32>> {
-        let first = self.stretch.frames.first().map_or(0, |frame| frame.number);
-        let mut next = self.packets.iter().skip(1).map(|packet| packet.number).chain([0]);
-        self.packets
-            .iter()
-            .map(|packet| (next.next() != Some(packet.number)).then(|| (packet.number - first) as u32))
-            .collect()
+        let frames = &self.stretch.frames;
+        let first = frames.first().map_or(u64::MAX, |frame| frame.number);
+        let next = self.packets.iter().skip(1).map(|packet| packet.number).chain([0]);
+        let frame = |(packet, next): (&Packet, u64)| {
+            let at = packet.number.checked_sub(first).filter(|&at| at < frames.len() as u64)?;
+            (next != packet.number).then_some(at as u32)
+        };
+        self.packets.iter().zip(next).map(frame).collect()
     }
 }
 

@@ -1,12 +1,12 @@
 //! The way of each frame through the headers.
 
-use super::fragments::Fragments;
+use super::fragments::{Fragments, Joined, Taken};
 use super::packet::Packet;
 use super::transport::{Unit, transport};
 use super::walk::{Fragment, Layer, Turn, Walk};
 use super::{ip, link};
 use crate::limits;
-use crate::read::{Frame, Stretch};
+use crate::read::Stretch;
 use crate::tally::{Stage, Tally};
 
 /// Something odd below the transport.
@@ -26,6 +26,8 @@ pub struct Found {
 #[derive(Debug, Default)]
 pub struct Decoder {
     fragments: Fragments,
+    /// Begins of datagrams that were given up.
+    given_up: Vec<Joined>,
     tally: Tally,
     found: Vec<Found>,
 }
@@ -34,19 +36,8 @@ pub struct Decoder {
 enum Ended {
     Done,
     Refused(&'static str),
-    Whole { datagram: Vec<u8>, walked: Rewalk },
+    Joined(Joined),
     Held,
-}
-
-/// What a datagram put together keeps of its last fragment.
-struct Rewalk {
-    protocol: u8,
-    source: [u8; 16],
-    destination: [u8; 16],
-    ip_version: u8,
-    ip_id: u16,
-    vlan: u16,
-    tunnel: super::Tunnel,
 }
 
 impl Decoder {
@@ -56,20 +47,20 @@ impl Decoder {
         for frame in &frames {
             let unit = Unit { frame, base: frame.at as usize, counted: true };
             let walk = Walk::new(stretch.data(frame), frame.wire_bytes.saturating_sub(frame.captured_bytes));
-            let mut ended = self.walk(walk, Layer::Link(frame.link), &unit, packets);
-            // A datagram may carry a tunnel whose packets are fragments again.
-            for _ in 0..limits::HEADERS_NESTED_MAX {
-                let Ended::Whole { datagram, walked } = ended else { break };
-                ended = self.rewalk(stretch, frame, &datagram, &walked, packets);
+            let ended = self.walk(walk, Layer::Link(frame.link), &unit, packets);
+            if let Ended::Joined(datagram) = ended {
+                self.joined(stretch, datagram, packets);
             }
+            self.given_up(stretch, packets);
         }
         stretch.frames = frames;
     }
 
-    /// Nothing more comes: fragments that wait are incomplete.
-    pub fn end(&mut self) {
-        let bytes = self.fragments.end();
-        self.count("fragment, incomplete", 0, bytes);
+    /// Nothing more comes: of datagrams that wait for fragments the begin is decoded, into a stretch without frames.
+    pub fn end(&mut self, stretch: &mut Stretch, packets: &mut Vec<Packet>) {
+        let taken = self.fragments.end();
+        self.take(taken);
+        self.given_up(stretch, packets);
     }
 
     /// What stayed outside of any flow.
@@ -87,21 +78,33 @@ impl Decoder {
         std::mem::take(&mut self.found)
     }
 
-    fn rewalk(
-        &mut self,
-        stretch: &mut Stretch,
-        frame: &Frame,
-        datagram: &[u8],
-        walked: &Rewalk,
-        packets: &mut Vec<Packet>,
-    ) -> Ended {
-        let base = stretch.bytes.len();
-        stretch.bytes.extend_from_slice(datagram);
-        let mut walk = Walk::new(stretch.bytes.get(base..).unwrap_or_default(), 0);
-        (walk.source, walk.destination, walk.ip_version) = (walked.source, walked.destination, walked.ip_version);
-        (walk.ip_id, walk.vlan, walk.tunnel) = (walked.ip_id, walked.vlan, walked.tunnel);
-        let unit = Unit { frame, base, counted: false };
-        self.walk(walk, Layer::Transport(walked.protocol), &unit, packets)
+    /// The begins of datagrams that were given up.
+    fn given_up(&mut self, stretch: &mut Stretch, packets: &mut Vec<Packet>) {
+        while let Some(datagram) = self.given_up.pop() {
+            self.joined(stretch, datagram, packets);
+        }
+    }
+
+    /// A datagram may carry a tunnel whose packets are fragments again.
+    fn joined(&mut self, stretch: &mut Stretch, datagram: Joined, packets: &mut Vec<Packet>) {
+        let mut next = datagram;
+        for _ in 0..limits::HEADERS_NESTED_MAX {
+            match self.rewalk(stretch, &next, packets) {
+                Ended::Joined(datagram) => next = datagram,
+                _ => return,
+            }
+        }
+        self.count("too many headers", 0, next.bytes.len() as u64);
+    }
+
+    fn rewalk(&mut self, stretch: &mut Stretch, datagram: &Joined, packets: &mut Vec<Packet>) -> Ended {
+        let (base, around) = (stretch.bytes.len(), &datagram.around);
+        stretch.bytes.extend_from_slice(&datagram.bytes);
+        let mut walk = Walk::new(stretch.bytes.get(base..).unwrap_or_default(), datagram.missing_bytes);
+        (walk.source, walk.destination, walk.ip_version) = (around.source, around.destination, around.ip_version);
+        (walk.ip_id, walk.vlan, walk.tunnel) = (around.ip_id, around.vlan, around.tunnel);
+        let unit = Unit { frame: &around.frame, base, counted: false };
+        self.walk(walk, Layer::Transport(around.protocol), &unit, packets)
     }
 
     fn walk(&mut self, mut walk: Walk<'_>, first: Layer, unit: &Unit<'_>, packets: &mut Vec<Packet>) -> Ended {
@@ -139,29 +142,21 @@ impl Decoder {
     fn fragment(&mut self, walk: &Walk<'_>, fragment: &Fragment, unit: &Unit<'_>) -> Ended {
         let payload_bytes = walk.rest().len();
         self.count("fragment header", unit.counted.into(), (walk.data.len() - payload_bytes) as u64);
-        let taken = self.fragments.take(walk, fragment, unit.frame.ts_ns);
-        self.count("fragment, repeated", 0, taken.overlap_bytes);
-        self.count("fragment, incomplete", 0, taken.incomplete_bytes);
+        let taken = self.fragments.take(walk, fragment, unit.frame);
         if taken.overlap_bytes > 0 && self.found.len() < limits::DECODE_ANOMALIES_MAX {
             let kind = if taken.differs { "fragment_overlap_differs" } else { "fragment_overlap" };
             let detail = format!("id {:#x}, offset {}", fragment.id, fragment.offset);
             self.found.push(Found { ts_ns: unit.frame.ts_ns, kind, detail, bytes: taken.overlap_bytes });
         }
-        match taken.whole {
-            None => Ended::Held,
-            Some(datagram) => Ended::Whole {
-                datagram,
-                walked: Rewalk {
-                    protocol: fragment.protocol,
-                    source: walk.source,
-                    destination: walk.destination,
-                    ip_version: walk.ip_version,
-                    ip_id: walk.ip_id,
-                    vlan: walk.vlan,
-                    tunnel: walk.tunnel,
-                },
-            },
-        }
+        self.take(taken).map_or(Ended::Held, Ended::Joined)
+    }
+
+    /// Counts what is not handed on.
+    fn take(&mut self, taken: Taken) -> Option<Joined> {
+        self.count("fragment, repeated", 0, taken.overlap_bytes);
+        self.count("fragment, incomplete", 0, taken.incomplete_bytes);
+        self.given_up.extend(taken.given_up);
+        taken.joined
     }
 
     fn count(&mut self, reason: &'static str, packets: u64, bytes: u64) {

@@ -1,8 +1,11 @@
-//! Datagrams put together from fragments (RFC 791 §3.2, RFC 8200 §4.5). The first copy of a byte wins.
+//! Datagrams put together from fragments (RFC 791 §3.2, RFC 8200 §4.5). The first copy of a byte wins. Of one that is given
+//! up its begin is handed on, as a datagram that was cut: the first fragment alone has ports, so that it is often the only one
+//! that a filter let through.
 
-use super::packet::Tunnel;
-use super::walk::{Fragment, Walk};
+use super::packet::{IpProtocol, Tunnel};
+use super::walk::{Fragment, Walk, u16_at};
 use crate::limits;
+use crate::read::Frame;
 use std::collections::{BTreeMap, HashMap, VecDeque};
 
 /// Which datagram a fragment is of.
@@ -16,6 +19,38 @@ pub struct Key {
     tunnel: Tunnel,
 }
 
+/// What the headers around a datagram said.
+#[derive(Debug, Clone, Copy)]
+pub struct Around {
+    /// The frame of the fragment they were in.
+    pub frame: Frame,
+    /// Protocol of the datagram.
+    pub protocol: u8,
+    /// Addresses, where it came from.
+    pub source: [u8; 16],
+    /// The same, where it goes.
+    pub destination: [u8; 16],
+    /// 4 or 6.
+    pub ip_version: u8,
+    /// Identification of the IPv4 header.
+    pub ip_id: u16,
+    /// Innermost VLAN.
+    pub vlan: u16,
+    /// Innermost tunnel.
+    pub tunnel: Tunnel,
+}
+
+/// A datagram, as far as there is something of it without a hole.
+#[derive(Debug)]
+pub struct Joined {
+    /// Its bytes.
+    pub bytes: Vec<u8>,
+    /// How many are missing behind them, as far as that is known.
+    pub missing_bytes: u32,
+    /// Headers of the fragment that made it whole; where bytes are missing, of the first.
+    pub around: Around,
+}
+
 #[derive(Debug, Default)]
 struct Datagram {
     pieces: BTreeMap<u32, Vec<u8>>,
@@ -23,18 +58,22 @@ struct Datagram {
     length: Option<u32>,
     held_bytes: usize,
     last_ns: i64,
+    /// Headers of the first fragment.
+    front: Option<Around>,
 }
 
 /// What a fragment led to.
 #[derive(Debug, Default)]
 pub struct Taken {
-    /// The whole datagram, where it is now.
-    pub whole: Option<Vec<u8>>,
+    /// The datagram, where it is whole now, or never will be.
+    pub joined: Option<Joined>,
+    /// Begins of others that were given up.
+    pub given_up: Vec<Joined>,
     /// Bytes that were there already.
     pub overlap_bytes: u64,
     /// Whether some of these differ from what was there.
     pub differs: bool,
-    /// Bytes of datagrams given up.
+    /// Bytes of datagrams given up, but for these begins.
     pub incomplete_bytes: u64,
 }
 
@@ -49,12 +88,28 @@ pub struct Fragments {
 
 impl Fragments {
     /// Takes a fragment in.
-    pub fn take(&mut self, walk: &Walk<'_>, fragment: &Fragment, ts_ns: i64) -> Taken {
+    pub fn take(&mut self, walk: &Walk<'_>, fragment: &Fragment, frame: &Frame) -> Taken {
         let mut taken = Taken::default();
-        let payload = walk.rest();
+        let (payload, ts_ns) = (walk.rest(), frame.ts_ns);
+        let around = Around {
+            frame: *frame,
+            protocol: fragment.protocol,
+            source: walk.source,
+            destination: walk.destination,
+            ip_version: walk.ip_version,
+            ip_id: walk.ip_id,
+            vlan: walk.vlan,
+            tunnel: walk.tunnel,
+        };
         if fragment.cut || fragment.offset as usize + payload.len() > limits::DATAGRAM_BYTES_MAX {
             // What was cut can never be whole.
-            taken.incomplete_bytes = payload.len() as u64;
+            let alone = Datagram {
+                pieces: [(fragment.offset, payload.to_vec())].into(),
+                held_bytes: payload.len(),
+                front: (fragment.offset == 0).then_some(around),
+                ..Datagram::default()
+            };
+            taken.joined = alone.begin(&mut taken.incomplete_bytes);
             return taken;
         }
         self.make_room(payload.len(), ts_ns, &mut taken);
@@ -72,6 +127,9 @@ impl Fragments {
             Datagram::default()
         });
         datagram.last_ns = ts_ns;
+        if fragment.offset == 0 {
+            datagram.front.get_or_insert(around);
+        }
         let new_bytes = datagram.put(fragment.offset, payload, &mut taken);
         self.held_bytes += new_bytes;
         if !fragment.more {
@@ -81,32 +139,38 @@ impl Fragments {
             && let Some(datagram) = self.datagrams.remove(&key)
         {
             self.held_bytes -= datagram.held_bytes;
-            taken.whole = Some(datagram.pieces.into_values().flatten().collect());
+            let bytes = datagram.pieces.into_values().flatten().collect();
+            taken.joined = Some(Joined { bytes, missing_bytes: 0, around });
         }
         taken
     }
 
-    /// Bytes of datagrams that never became whole.
-    pub fn end(&mut self) -> u64 {
-        let held = std::mem::take(&mut self.held_bytes);
-        self.datagrams.clear();
-        self.order.clear();
-        held as u64
+    /// Gives up all that are not whole.
+    pub fn end(&mut self) -> Taken {
+        let mut taken = Taken::default();
+        while let Some(key) = self.order.pop_front() {
+            self.give_up(&key, &mut taken);
+        }
+        taken
+    }
+
+    fn give_up(&mut self, key: &Key, taken: &mut Taken) {
+        if let Some(datagram) = self.datagrams.remove(key) {
+            self.held_bytes -= datagram.held_bytes;
+            taken.given_up.extend(datagram.begin(&mut taken.incomplete_bytes));
+        }
     }
 
     /// Gives up what is too old, or too much.
     fn make_room(&mut self, bytes: usize, now_ns: i64, taken: &mut Taken) {
-        while let Some(key) = self.order.front() {
+        while let Some(key) = self.order.front().copied() {
             let full = self.held_bytes + bytes > limits::FRAGMENT_BYTES_MAX || self.order.len() > limits::DATAGRAMS_MAX;
             let old =
-                self.datagrams.get(key).is_none_or(|datagram| now_ns - datagram.last_ns > limits::FRAGMENT_AGE_NS);
+                self.datagrams.get(&key).is_none_or(|datagram| now_ns - datagram.last_ns > limits::FRAGMENT_AGE_NS);
             if !full && !old {
                 break;
             }
-            if let Some(datagram) = self.datagrams.remove(key) {
-                self.held_bytes -= datagram.held_bytes;
-                taken.incomplete_bytes += datagram.held_bytes as u64;
-            }
+            self.give_up(&key, taken);
             self.order.pop_front();
         }
     }
@@ -138,6 +202,29 @@ impl Datagram {
         }
         self.held_bytes += new_bytes;
         new_bytes
+    }
+
+    /// What of it is at its begin, without a hole; what is not is counted.
+    fn begin(self, incomplete_bytes: &mut u64) -> Option<Joined> {
+        let mut bytes = Vec::new();
+        if self.front.is_some() {
+            for (at, piece) in self.pieces {
+                if at as usize != bytes.len() {
+                    break;
+                }
+                bytes.extend_from_slice(&piece);
+            }
+        }
+        *incomplete_bytes += (self.held_bytes - bytes.len()) as u64;
+        let around = self.front.filter(|_| !bytes.is_empty())?;
+        // A datagram of UDP says its length itself; what is missing of a stream the next segment tells.
+        let length = match (self.length, IpProtocol(around.protocol)) {
+            (Some(length), _) => length,
+            (None, IpProtocol::UDP) => u16_at(&bytes, 4).map_or(0, u32::from),
+            (None, _) => 0,
+        };
+        let missing_bytes = length.saturating_sub(bytes.len() as u32);
+        Some(Joined { bytes, missing_bytes, around })
     }
 
     fn is_whole(&self) -> bool {

@@ -61,7 +61,7 @@ pub mod tests_support {
         let captured: i64 = stretch.frames.iter().map(|frame| i64::from(frame.captured_bytes)).sum();
         let mut packets = Vec::new();
         decoder.decode(stretch, &mut packets);
-        decoder.end();
+        decoder.end(stretch, &mut packets);
         let mut sum = decoder.tally().total();
         for packet in &packets {
             sum.packets += i64::from(packet.counted);

@@ -176,6 +176,33 @@ fn fragments(payload: &[u8], size: usize) -> Vec<Vec<u8>> {
         .collect()
 }
 
+#[test]
+fn a_datagram_that_lacks_fragments_gives_its_begin() {
+    let all = fragments(b"0123456789abcdefghijklmnopqrstuvwxyz", 16);
+    let begin = "17:7>53 v0 None 01234567";
+    for (name, kept, want) in [
+        ("the first alone", vec![0], begin.to_owned()),
+        ("a hole", vec![0, 2], begin.to_owned()),
+        ("the last missing", vec![1, 0], format!("{begin}89abcdefghijklmn")),
+        ("the first missing", vec![1, 2], String::new()),
+        (
+            "another datagram between",
+            vec![0, 1, 2, 0],
+            format!("17:7>53 v0 None 0123456789abcdefghijklmnopqrstuvwxyz, {begin}"),
+        ),
+    ] {
+        let frames: Vec<_> = kept.into_iter().map(|at: usize| all[at].clone()).collect();
+        assert_eq!(decode(1, &frames), want, "{name}");
+    }
+    let mut stretch = stretch(1, &all[..1]);
+    let packets = decode_and_balance(&mut Decoder::default(), &mut stretch);
+    assert_eq!((packets[0].payload_bytes, packets[0].payload_wire_bytes), (8, 36));
+    // The snap length cut the first one.
+    stretch.frames[0].captured_bytes -= 3;
+    let packets = decode_and_balance(&mut Decoder::default(), &mut stretch);
+    assert_eq!((packets[0].payload_bytes, packets[0].payload_wire_bytes), (5, 36));
+}
+
 proptest! {
     #[test]
     fn fragments_in_any_order_become_the_datagram(payload in prop::collection::vec(b'a'..=b'z', 1..300), seed: u64) {
