@@ -279,11 +279,12 @@ impl Rows {
     ///
     /// A stream that was answered in full is not open for want of a request we did not see.
     pub fn end(&mut self, reason: EndReason, out: &mut dyn Sink) {
+        let cut = reason.is_cut();
         let reason = self.error_code.map_or(reason, EndReason::ErrorCode);
         while let Some((&stream, _)) = self.streams.first_key_value() {
             let answered = |open: &Stream| open.request.phase == Phase::Awaited && open.response.phase == Phase::Done;
             let whole = self.streams.get(&stream).is_some_and(|open| answered(open));
-            self.finish(stream, (!whole).then_some(reason), out);
+            self.hand_on(stream, (!whole).then_some(reason), cut && !whole, out);
         }
         self.answered.clear();
     }
@@ -327,10 +328,15 @@ impl Rows {
     }
 
     fn finish(&mut self, stream: u32, reason: Option<EndReason>, out: &mut dyn Sink) {
+        self.hand_on(stream, reason, false, out);
+    }
+
+    /// `cut` says that the input ended before the connection did.
+    fn hand_on(&mut self, stream: u32, reason: Option<EndReason>, cut: bool, out: &mut dyn Sink) {
         let Some(open) = self.streams.remove(&stream) else { return };
         self.held_bytes -= open.held_bytes();
         self.ended(stream);
         let reason = open.reset.map(|(_, code)| EndReason::ErrorCode(code)).or(reason);
-        open.hand_on(reason, out);
+        open.hand_on(reason, cut, out);
     }
 }

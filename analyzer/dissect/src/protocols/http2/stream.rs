@@ -144,8 +144,8 @@ impl Stream {
         half.phase = if at.ends { Phase::Done } else { Phase::Open };
     }
 
-    /// Becomes a row; `reason` says what ended it, where not its own end.
-    pub fn hand_on(mut self: Box<Self>, reason: Option<EndReason>, out: &mut dyn Sink) {
+    /// Becomes a row; `reason` says what ended it, where not its own end; `cut`, that the input did.
+    pub fn hand_on(mut self: Box<Self>, reason: Option<EndReason>, cut: bool, out: &mut dyn Sink) {
         let open_after_gap =
             [&self.request, &self.response].iter().any(|half| half.damaged && half.phase != Phase::Done);
         let exchange = &mut self.exchange;
@@ -192,7 +192,9 @@ impl Stream {
         if self.upgraded && self.response.stamp.is_some() {
             call.pair = Pair::Complete;
         }
-        let cut = exchange.end_reason.is_some_and(EndReason::is_cut);
+        // What a side sent before it knew of a reset is not known to its end.
+        let began = self.request.phase == Phase::Open || self.response.phase == Phase::Open;
+        let cut = cut && began || exchange.end_reason.is_some_and(EndReason::is_cut);
         let refused = self.reset.is_some_and(|(by, _)| by == Side::Server);
         for (half, stamp) in [(&self.request, &mut call.request), (&self.response, &mut call.response)] {
             if let Some(stamp) = stamp {

@@ -145,6 +145,11 @@ fn with_end(mut steps: Vec<Step>, how: End) -> Vec<Step> {
 #[test]
 fn streams() {
     let posts = || client([headers(END_HEADERS, 1, &get("p")), data(1, 1, "body")].concat());
+    let early = vec![
+        client(headers(END_HEADERS, 1, &get("a"))),
+        answers(END, 1, "413"),
+        server(frame(kind::RST_STREAM, 0, 1, &[0, 0, 0, 0])),
+    ];
     check(
         &[
             ("asked and answered", vec![asks(1, "a?b"), answers(END, 1, "204")], "1 GET http://h/a?b 204 complete"),
@@ -267,12 +272,13 @@ fn streams() {
             ),
             (
                 "answered before the request's end",
-                vec![
-                    client(headers(END_HEADERS, 1, &get("a"))),
-                    answers(END, 1, "413"),
-                    server(frame(3, 0, 1, &[0, 0, 0, 0])),
-                ],
+                with_end(early.clone(), End::Closed),
                 "1 GET http://h/a 413 complete <ErrorCode(0)>",
+            ),
+            (
+                "answered before the request's end, which we do not see",
+                early,
+                "1 GET http://h/a 413 cut <ErrorCode(0)>",
             ),
             (
                 "GOAWAY",
