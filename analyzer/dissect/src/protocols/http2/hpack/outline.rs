@@ -29,6 +29,7 @@ pub fn outline(block: &[u8], whole: bool) -> Option<Outline> {
     let mut input = Reader::new(block);
     let mut outline = Outline::default();
     let (mut name_space, mut value_space) = (Vec::new(), Vec::new());
+    let mut seen: Vec<&str> = Vec::new();
     for place in 0..OUTLINE_FIELDS_MAX {
         if input.is_empty() {
             break;
@@ -52,6 +53,14 @@ pub fn outline(block: &[u8], whole: bool) -> Option<Outline> {
             Err(Malformed::Short) if !whole => break,
             Ok(Written::Resize(_)) | Err(_) => return None,
         };
+        // No pseudo field stands there twice (RFC 9113 §8.3).
+        let pseudo = (index as usize).checked_sub(1).and_then(|place| STATIC_TABLE.get(place));
+        if let Some((name, _)) = pseudo.filter(|(name, _)| name.starts_with(':')) {
+            if seen.contains(name) {
+                return None;
+            }
+            seen.push(name);
+        }
         outline.several |= place > 0;
         outline.response |= STATUS.contains(&index);
         outline.request |= (1..*STATUS.start()).contains(&index);
@@ -87,6 +96,8 @@ mod tests {
             ("be bf", Some((false, false, false))),
             ("40 0161 0131", Some((false, false, true))),
             ("82 88", None),
+            ("82 83", None),
+            ("01 00 01 00", None),
             ("80", None),
             ("40 0141 0131", None),
             ("40 0161 0100", None),
