@@ -4,12 +4,16 @@
 //! byte is seen in the file itself; the chain from seal to seal and to `close.json` shows the rest.
 //! Seals are hashed as stored, never re-written: members a later version adds survive and are ignored.
 
+mod by_target;
+
 use crate::age::Recipient;
 use crate::hash::Hash256;
 use crate::store::{FileName, RecordingId};
 use jiff::Timestamp;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
+
+pub use by_target::{DropsByTarget, TARGETS_MAX, TargetDrops};
 
 /// The version written here. It changes only when an older reader would misunderstand, not for new members.
 pub const VERSION: u32 = 1;
@@ -64,6 +68,10 @@ pub struct Seal {
     pub last_packet: Option<Timestamp>,
     /// Packets and bytes, kept and lost, since the seal before.
     pub counts: Counts,
+    /// What of `counts.dropped` is known to be of which target; not there where nothing is. A segment that was found open after
+    /// a crash tells of none.
+    #[serde(default, skip_serializing_if = "DropsByTarget::is_empty")]
+    pub targets: DropsByTarget,
     /// TLS plaintext events since the seal before.
     pub tls: TlsCounts,
     /// Segments before this one whose files were given up by the spool's policy before they were stored.
@@ -337,6 +345,14 @@ impl Seal {
         names.sort_unstable();
         if names.windows(2).any(|pair| pair.first() == pair.last()) {
             return impossible("it lists a file twice");
+        }
+        let (all, told) = (&seal.counts.dropped, seal.targets.sum());
+        let is_within = |told: Volume, all: Volume| told.packets <= all.packets && told.bytes <= all.bytes;
+        if told.kernel_packets > all.kernel_packets
+            || !is_within(told.ring, all.ring)
+            || !is_within(told.disk, all.disk)
+        {
+            return impossible("its targets lost more than was lost");
         }
         if seal.forgotten.iter().any(|&forgotten| forgotten == 0 || forgotten >= seal.sequence) {
             return impossible("it forgets a segment that is not before it");

@@ -11,7 +11,7 @@ use crate::rotate::{Compression, Finished, OPEN, OpenSegment, SegmentOptions};
 use crate::seal::{Chain, SealingError};
 use crate::spool::Spool;
 use formats::hash::Hash256;
-use formats::seal::{EndReason, Recovered, Seal, SealedFile};
+use formats::seal::{DropsByTarget, EndReason, Recovered, Seal, SealedFile};
 use formats::store::{FileName, RecordingId};
 use jiff::Timestamp;
 use scan::Scanned;
@@ -128,8 +128,9 @@ pub(crate) fn cut(
     file.set_len(bytes)?;
     file.sync()?;
     let file = SealedFile { name, bytes, sha256: Hash256(sha256), encrypted: None };
-    let steps = Vec::new();
-    Ok((Finished { path: open.to_owned(), file, counts, first_packet, last_packet, steps }, recovered))
+    // The file has sums alone.
+    let (targets, steps) = (DropsByTarget::default(), Vec::new());
+    Ok((Finished { path: open.to_owned(), file, counts, targets, first_packet, last_packet, steps }, recovered))
 }
 
 /// A segment with nothing in it, in place of one of which not even the header is whole: a capture all the same.

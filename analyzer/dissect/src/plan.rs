@@ -43,6 +43,8 @@ pub struct NotKept {
     pub stage: &'static str,
     /// What became of them: a short phrase in lower case.
     pub reason: &'static str,
+    /// The target they were of, where that is known.
+    pub target: Option<String>,
     /// How many.
     pub packets: u64,
     /// Their bytes, where they were counted.

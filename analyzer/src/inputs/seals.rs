@@ -4,7 +4,7 @@
 
 use dissect::{NotKept, Origin};
 use formats::age::Recipient;
-use formats::seal::{Close, Counts, Seal, SealError, Volume};
+use formats::seal::{Close, Counts, Dropped, DropsByTarget, Seal, SealError, TargetDrops, Volume};
 use formats::store::{FileName, PACKETS, RecordingId};
 use std::fmt::Display;
 use std::ops::RangeInclusive;
@@ -93,21 +93,24 @@ pub fn told<E: Display>(
         let failed = |error: E| LedgerError::Read { name: name.clone(), error: error.to_string() };
         read(name.clone()).map_err(failed)
     };
-    let (mut counts, mut cut_bytes, mut recipients) = (Counts::default(), 0u64, Vec::new());
+    let (mut counts, mut targets) = (Counts::default(), DropsByTarget::default());
+    let (mut cut_bytes, mut recipients) = (0u64, Vec::new());
     for sequence in speakers.clone() {
         let name = FileName::seal(sequence);
         let bytes = read(&name)?.ok_or_else(|| LedgerError::Missing { name: name.clone() })?;
         let seal = Seal::from_bytes(&bytes).map_err(|error| LedgerError::Content { name, error })?;
         counts += seal.counts;
+        targets += seal.targets;
         let own = seal.files.into_iter().filter(|sealed| sealed.name == *file);
         recipients.extend(own.filter_map(|sealed| sealed.encrypted).flat_map(|encrypted| encrypted.recipients));
         cut_bytes = cut_bytes.saturating_add(seal.recovered.map_or(0, |recovered| recovered.cut_bytes));
     }
-    let mut not_kept = of_counts(&counts);
+    let mut not_kept = of_counts(counts, targets);
     if cut_bytes > 0 {
         not_kept.push(NotKept {
             stage: "disk",
             reason: "end of a segment cut off after a crash, in bytes of the file",
+            target: None,
             packets: 0,
             bytes: Some(cut_bytes),
         });
@@ -127,16 +130,30 @@ pub fn told<E: Display>(
     Ok(Told { not_kept, recipients })
 }
 
-/// A row for each stage, also where it lost nothing: zero is an answer, no row is none.
-fn of_counts(counts: &Counts) -> Vec<NotKept> {
-    let dropped = &counts.dropped;
+/// A row for each stage, also where it lost nothing: zero is an answer, no row is none. What is known to be of a target has
+/// rows of its own.
+fn of_counts(counts: Counts, targets: DropsByTarget) -> Vec<NotKept> {
+    let told = targets.sum();
+    // A sum may be cut off at its greatest.
+    let rest = |all: Volume, told: Volume| Volume {
+        packets: all.packets.saturating_sub(told.packets),
+        bytes: all.bytes.saturating_sub(told.bytes),
+    };
+    let dropped = Dropped {
+        kernel_packets: counts.dropped.kernel_packets.saturating_sub(told.kernel_packets),
+        ring: rest(counts.dropped.ring, told.ring),
+        disk: rest(counts.dropped.disk, told.disk),
+        spool: counts.dropped.spool,
+    };
     // The kernel filters without counting bytes.
     let filtered = Some(counts.filtered.bytes).filter(|&bytes| bytes > 0 || counts.filtered.packets == 0);
+    let refused = Volume { packets: counts.filtered.packets, bytes: 0 };
+    let [kernel, ring, disk] = of_drops(&dropped);
     let mut rows = vec![
-        NotKept { stage: "kernel", reason: "capture ring full", packets: dropped.kernel_packets, bytes: None },
-        volume("ring", "writing too slow", dropped.ring),
-        NotKept { stage: "filter", reason: "refused by the filter", packets: counts.filtered.packets, bytes: filtered },
-        volume("disk", "writing failed", dropped.disk),
+        kernel,
+        ring,
+        NotKept { bytes: filtered, ..volume("filter", "refused by the filter", refused) },
+        disk,
         volume("upload", "segments given up before they were stored", dropped.spool),
     ];
     if !counts.sampled.is_nothing() {
@@ -144,13 +161,27 @@ fn of_counts(counts: &Counts) -> Vec<NotKept> {
     }
     if counts.snapped_bytes > 0 {
         let bytes = Some(counts.snapped_bytes);
-        rows.push(NotKept { stage: "filter", reason: "beyond the snap length", packets: 0, bytes });
+        rows.push(NotKept { bytes, ..volume("filter", "beyond the snap length", Volume::default()) });
+    }
+    for TargetDrops { target, dropped, .. } in targets.0 {
+        let lost = of_drops(&dropped).into_iter().filter(|row| row.packets > 0);
+        rows.extend(lost.map(|row| NotKept { target: Some(target.clone()), ..row }));
     }
     rows
 }
 
+/// What the kernel, we and the disk lost.
+fn of_drops(dropped: &Dropped) -> [NotKept; 3] {
+    let kernel = Volume { packets: dropped.kernel_packets, bytes: 0 };
+    [
+        NotKept { bytes: None, ..volume("kernel", "capture ring full", kernel) },
+        volume("ring", "writing too slow", dropped.ring),
+        volume("disk", "writing failed", dropped.disk),
+    ]
+}
+
 fn volume(stage: &'static str, reason: &'static str, volume: Volume) -> NotKept {
-    NotKept { stage, reason, packets: volume.packets, bytes: Some(volume.bytes) }
+    NotKept { stage, reason, target: None, packets: volume.packets, bytes: Some(volume.bytes) }
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 use crate::seaweed::Seaweed;
 use formats::hash::Hash256;
-use formats::seal::{Close, Counts, EndReason, Seal, SealedFile, TlsCounts, VERSION, Volume};
+use formats::seal::{Close, Counts, DropsByTarget, EndReason, Seal, SealedFile, TlsCounts, VERSION, Volume};
 use formats::store::{FileName, INVENTORY, PACKETS, RecordingId};
 use jiff::SignedDuration;
 use object_store::{ObjectStoreExt, PutPayload};
@@ -54,6 +54,7 @@ fn recording(folder: &str, segments: u32, is_closed: bool) -> Files {
             first_packet: None,
             last_packet: None,
             counts: these,
+            targets: DropsByTarget::default(),
             tls: TlsCounts::default(),
             forgotten: Vec::new(),
             clock: None,

@@ -4,7 +4,10 @@ use crate::encrypted;
 use crate::run::{Remora, capture};
 use crate::seaweed::Seaweed;
 use formats::hash::Hash256;
-use formats::seal::{Close, Counts, Dropped, EndReason, Recovered, Seal, SealedFile, TlsCounts, VERSION, Volume};
+use formats::seal::{
+    Close, Counts, Dropped, DropsByTarget, EndReason, Recovered, Seal, SealedFile, TargetDrops, TlsCounts, VERSION,
+    Volume,
+};
 use formats::store::{FileName, PACKETS, RecordingId};
 use object_store::{ObjectStoreExt, PutPayload};
 use std::collections::BTreeMap;
@@ -51,6 +54,7 @@ pub fn recording() -> BTreeMap<String, Vec<u8>> {
             first_packet: None,
             last_packet: None,
             counts,
+            targets: if sequence == 1 { targets() } else { DropsByTarget::default() },
             tls: TlsCounts::default(),
             forgotten: Vec::new(),
             clock: None,
@@ -83,6 +87,17 @@ pub fn recording() -> BTreeMap<String, Vec<u8>> {
     files
 }
 
+/// What is known of the first segment's losses: all on the disk, and some of the kernel's.
+fn targets() -> DropsByTarget {
+    let of = |target: &str, kernel_packets, disk| TargetDrops {
+        target: target.to_owned(),
+        netns: 4_026_531_840,
+        dropped: Dropped { kernel_packets, disk, ..Dropped::default() },
+    };
+    let disk = |packets, bytes| Volume { packets, bytes };
+    DropsByTarget(vec![of("shop/web-1", 4, disk(3, 300)), of("host", 2, disk(6, 600))])
+}
+
 pub fn write(files: &BTreeMap<String, Vec<u8>>, folder: &str) {
     for (path, content) in files {
         let path = Path::new(folder).join(path);
@@ -91,8 +106,12 @@ pub fn write(files: &BTreeMap<String, Vec<u8>>, folder: &str) {
     }
 }
 
-const LOST: &str = "select capture, stage, reason, packets, bytes from coverage \
-    where stage in ('kernel', 'ring', 'filter', 'disk', 'upload') and (packets > 0 or bytes > 0) order by 1, 2, 3";
+const LOST: &str = "select capture, stage, reason, sum(packets) as packets, sum(bytes) as bytes from coverage \
+    where stage in ('kernel', 'ring', 'filter', 'disk', 'upload') \
+    group by 1, 2, 3 having sum(packets) > 0 or sum(bytes) > 0 order by 1, 2, 3";
+
+const BY_TARGET: &str = "select stage, target, packets, bytes from coverage \
+    where stage in ('kernel', 'disk') and capture like '000001%' order by 1, 2";
 
 const WANT: &str = "\
 capture,stage,reason,packets,bytes
@@ -120,11 +139,15 @@ fn the_seals_say_what_the_recorder_lost() {
         let said = remora.run(&["sql", input, "--format", "csv", LOST]);
         assert_eq!(said.text(), WANT, "{input}: {}", said.error);
         assert!(said.error.contains("the recorders lost 37 packets"), "{input}: {}", said.error);
+        let said = remora.run(&["sql", input, "--format", "csv", BY_TARGET]);
+        let want = "stage,target,packets,bytes\ndisk,host,6,600\ndisk,shop/web-1,3,300\ndisk,,0,0\n\
+            kernel,host,2,\nkernel,shop/web-1,4,\nkernel,,5,\n";
+        assert_eq!(said.text(), want, "{input}: {}", said.error);
         let said = remora.run(&["sql", input, "--format", "csv", BALANCE]);
         assert_eq!(said.text(), format!("off,node,recording\n0,node-1,{FOLDER}\n"), "{input}");
     }
     // Zero is an answer: the second segment lost nothing in the kernel.
-    let kernel = "select capture, packets from coverage where stage = 'kernel' order by 1";
+    let kernel = "select capture, sum(packets) as packets from coverage where stage = 'kernel' group by 1 order by 1";
     let said = remora.run(&["sql", &store, "--format", "csv", kernel]);
     assert_eq!(said.text(), "capture,packets\n000001.pcapng.zst,11\n000002.pcapng.zst,0\n");
 }

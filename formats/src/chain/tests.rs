@@ -1,6 +1,6 @@
 use super::*;
 use crate::age::Identity;
-use crate::seal::{Encrypted, EndReason, Recovered, VERSION};
+use crate::seal::{DropsByTarget, Encrypted, EndReason, Recovered, VERSION};
 use crate::signature::SecretKey;
 use crate::store::{INVENTORY, PACKETS, TLS};
 use proptest::prelude::*;
@@ -44,6 +44,7 @@ fn recording_with(id: &RecordingId, segments: u32, change: impl Fn(&mut Seal)) -
             first_packet: Some(at(sequence * 10)),
             last_packet: Some(at(sequence * 10 + 9)),
             counts: Counts { seen: packets, written: packets, ..Counts::default() },
+            targets: DropsByTarget::default(),
             tls: TlsCounts::default(),
             forgotten: Vec::new(),
             clock: None,

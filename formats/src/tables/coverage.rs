@@ -15,4 +15,5 @@ const COLUMNS: &[Column] = &[
     column("reason", Text, "What became of them.").source("seal, analyzer"),
     column("packets", BigInt, "Packets: the recorder's that did not come into the capture, 0 where a stage lost none; each packet read stands in one row of the analyzer's.").source("seal, analyzer"),
     column("bytes", BigInt, "Captured bytes; each byte read stands in one row of the analyzer's.").unit("bytes").null("the recorder only knows packets").source("seal, analyzer"),
+    column("target", Text, "Target whose packets were lost, as the names of its interfaces begin; the row without one has the rest.").null("all targets, or it is not known").source("seal"),
 ];

@@ -165,8 +165,9 @@ impl Backlog {
     /// Takes a finished segment. It is kept, too, while what came before it is: sealing that takes time, and the
     /// capture must not wait for it.
     pub fn take(&mut self, mut segment: Finished) -> Result<(), SealingError> {
-        let Untold { counts, steps } = std::mem::take(&mut self.untold);
+        let Untold { counts, targets, steps } = std::mem::take(&mut self.untold);
         segment.counts += counts;
+        segment.targets += targets;
         segment.steps.splice(0..0, steps);
         match &mut self.promoted {
             Some((Promoted { chain, .. }, _)) if self.kept.is_empty() => {
@@ -187,6 +188,7 @@ impl Backlog {
             until,
             file: segment.file,
             counts: segment.counts,
+            targets: segment.targets,
             first_packet: segment.first_packet,
             last_packet: segment.last_packet,
             clock: if recovered.is_none() { self.clock.state() } else { None },

@@ -5,7 +5,7 @@ use crate::disk::{Disk, Entry};
 use crate::schedule::StoreTarget;
 use crate::spool::Spool;
 use formats::hash::Hash256;
-use formats::seal::{self, ClockStep, Counts, Recovered, SealedFile, Volume};
+use formats::seal::{self, ClockStep, Counts, DropsByTarget, Recovered, SealedFile, Volume};
 use formats::store::{FileName, Name, RecordingId};
 use jiff::{SignedDuration, Timestamp};
 use serde::de::DeserializeOwned;
@@ -31,6 +31,8 @@ pub(super) struct Kept {
     /// When it was finished.
     pub until: Timestamp,
     pub counts: Counts,
+    #[serde(default)]
+    pub targets: DropsByTarget,
     pub first_packet: Option<Timestamp>,
     pub last_packet: Option<Timestamp>,
     pub recovered: Option<Recovered>,

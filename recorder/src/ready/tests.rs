@@ -257,8 +257,15 @@ fn seal_all(spool: &Spool, ring: &Path, mark: &Mark) {
         let bytes = fs::read(&path).unwrap();
         let name = FileName::segment(sequence - 6, "pcapng.zst");
         let file = SealedFile { name, bytes: bytes.len() as u64, sha256: Hash256::of(&bytes), encrypted: None };
-        let finished =
-            Finished { path, file, counts: counts(10), first_packet: None, last_packet: None, steps: Vec::new() };
+        let finished = Finished {
+            path,
+            file,
+            counts: counts(10),
+            targets: Default::default(),
+            first_packet: None,
+            last_packet: None,
+            steps: Vec::new(),
+        };
         chain.seal(finished, None).unwrap();
     }
 }

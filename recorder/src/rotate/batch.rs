@@ -4,7 +4,8 @@ use super::blocks::{self, Remarks};
 use super::sieve::{LeftOut, Sieve};
 use crate::capture::{Interface, Interfaces, Numbers, Packet, Packets, Tally};
 use crate::limits;
-use formats::seal::{Counts, Volume};
+use formats::pcapng::Target;
+use formats::seal::{Counts, Dropped, DropsByTarget, Volume};
 use jiff::Timestamp;
 use std::sync::Arc;
 
@@ -15,6 +16,8 @@ pub struct Batch {
     pub blocks: Vec<u8>,
     /// What became of the packets since the batch before.
     pub counts: Counts,
+    /// What of that was lost, and by which target.
+    pub targets: DropsByTarget,
     /// Earliest and latest packet [ns since the Unix epoch].
     pub times_ns: Option<(u64, u64)>,
     /// The interfaces that the packets' numbers refer to; a later batch of the same list only adds to them.
@@ -30,6 +33,7 @@ pub struct Batch {
 pub struct Filling {
     blocks: Vec<u8>,
     counts: Counts,
+    targets: DropsByTarget,
     times_ns: Option<(u64, u64)>,
 }
 
@@ -49,7 +53,7 @@ impl Filling {
     pub fn new(mut buffer: Vec<u8>) -> Self {
         buffer.clear();
         buffer.reserve(limits::BATCH_BYTES + PACKET_BYTES_MAX);
-        Self { blocks: buffer, counts: Counts::default(), times_ns: None }
+        Self { blocks: buffer, counts: Counts::default(), targets: DropsByTarget::default(), times_ns: None }
     }
 
     /// Takes packets seen at `until_ns` or before, until the batch is full. The first of them tells that packets were
@@ -69,7 +73,7 @@ impl Filling {
             let claimed = packets.place().left();
             let Some(packet) = packets.next() else {
                 // A block of which a part cannot be read: the kernel says how many packets that were.
-                self.account_lost(claimed.into());
+                self.account_lost(claimed.into(), numbers.target());
                 return Took::All;
             };
             if let Some(why) = sieve.look(&packet, is_here) {
@@ -98,15 +102,17 @@ impl Filling {
         }
     }
 
-    /// Adds what the kernel did with packets that never came here.
-    pub fn account(&mut self, tally: Tally) {
+    /// Adds what the kernel did with packets of a target that never came here.
+    pub fn account(&mut self, tally: Tally, target: &Target) {
+        self.targets.add(target, Dropped { kernel_packets: tally.dropped_packets, ..Dropped::default() });
         self.counts.dropped.kernel_packets += tally.dropped_packets;
         self.counts.filtered.packets += tally.refused_packets;
         self.counts.seen.packets += tally.dropped_packets + tally.refused_packets;
     }
 
-    /// Adds packets that were in the ring and did not come out of it.
-    pub fn account_lost(&mut self, packets: u64) {
+    /// Adds packets that were in the ring of a target and did not come out of it.
+    pub fn account_lost(&mut self, packets: u64, target: &Target) {
+        self.targets.add(target, Dropped { ring: Volume { packets, bytes: 0 }, ..Dropped::default() });
         self.counts.dropped.ring.packets += packets;
         self.counts.seen.packets += packets;
     }
@@ -122,6 +128,7 @@ impl Filling {
         Batch {
             blocks: full.blocks,
             counts: full.counts,
+            targets: full.targets,
             times_ns: full.times_ns,
             interfaces: interfaces.described().clone(),
             list: interfaces.list(),

@@ -79,7 +79,7 @@ impl Station {
     /// Tells `filling` what the kernel did since it was last asked.
     fn account(&mut self, filling: &mut Filling) -> Result<(), CaptureError> {
         let tally = self.ring.tally()?;
-        filling.account(tally);
+        filling.account(tally, self.numbers.target());
         self.tally += tally;
         self.untold += tally;
         Ok(())
@@ -325,7 +325,7 @@ impl Pump {
         // Only now, for what comes last from one ring may be earlier than what came first from another.
         self.take(Duration::ZERO)?;
         for station in &mut self.stations {
-            self.filling.account_lost(station.ring.left_packets()?);
+            self.filling.account_lost(station.ring.left_packets()?, station.numbers.target());
         }
         Ok(())
     }
@@ -380,7 +380,7 @@ impl Pump {
         if let Err(error) = station.account(&mut self.filling) {
             tracing::debug!(%error, "the ring counts no more");
         }
-        self.filling.account_lost(station.ring.left_packets().unwrap_or(0));
+        self.filling.account_lost(station.ring.left_packets().unwrap_or(0), station.numbers.target());
         self.news.push(station.news());
         say_what_was(&station);
         let netns = station.numbers.target().netns;

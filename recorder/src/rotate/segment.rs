@@ -9,7 +9,7 @@ use crate::clock::{self, Moment};
 use crate::disk::{Disk, DiskFile};
 use crate::limits;
 use formats::hash::Hash256;
-use formats::seal::{ClockStep, Counts, SealedFile, Volume};
+use formats::seal::{ClockStep, Counts, DropsByTarget, SealedFile};
 use formats::store::{self, FileName};
 use jiff::Timestamp;
 use sha2::{Digest, Sha256};
@@ -73,6 +73,7 @@ pub struct OpenSegment {
     /// How many interfaces are described in the file.
     described: usize,
     counts: Counts,
+    targets: DropsByTarget,
     times_ns: Option<(u64, u64)>,
     steps: Vec<ClockStep>,
     /// The disk did not take a batch: what is written is sealed while there is room for a seal.
@@ -90,6 +91,8 @@ pub struct Finished {
     pub file: SealedFile,
     /// What became of packets since the segment before.
     pub counts: Counts,
+    /// What of that was lost, and by which target, as far as it is known.
+    pub targets: DropsByTarget,
     /// Earliest packet.
     pub first_packet: Option<Timestamp>,
     /// Latest packet.
@@ -121,6 +124,7 @@ impl OpenSegment {
             list,
             described: 0,
             counts: Counts::default(),
+            targets: DropsByTarget::default(),
             times_ns: None,
             steps: Vec::new(),
             failed: false,
@@ -152,6 +156,7 @@ impl OpenSegment {
         if self.described == 0 && batch.interfaces.is_empty() {
             // In the file counts stand beside an interface, and there was none yet.
             untold.counts += batch.counts;
+            untold.targets += batch.targets.clone();
             return batch.counts;
         }
         let counts_before = self.counts;
@@ -159,7 +164,10 @@ impl OpenSegment {
         self.counts += batch.counts;
         match self.try_write(batch, options) {
             Ok(()) => {
-                std::mem::take(untold).steps.into_iter().for_each(|step| clock::note(&mut self.steps, step));
+                let Untold { counts: _, targets, steps } = std::mem::take(untold);
+                steps.into_iter().for_each(|step| clock::note(&mut self.steps, step));
+                self.targets += targets;
+                self.targets += batch.targets.clone();
                 let times = [self.times_ns, batch.times_ns];
                 self.times_ns = times.into_iter().flatten().reduce(|a, b| (a.0.min(b.0), a.1.max(b.1)));
                 batch.counts
@@ -167,8 +175,7 @@ impl OpenSegment {
             Err(error) => {
                 tracing::error!(file = %self.path.display(), packets = batch.counts.written.packets, %error, "packets lost: the disk did not take them");
                 self.counts = counts_before;
-                let lost = lost(&batch.counts);
-                untold.counts += lost;
+                let lost = untold.add_lost(batch);
                 self.failed = true;
                 lost
             }
@@ -229,8 +236,9 @@ impl OpenSegment {
     /// Tells in its seal what its file cannot tell, for it has no interface.
     pub fn tell(&mut self, untold: &mut Untold) {
         if self.described == 0 && !self.failed {
-            let Untold { counts, steps } = std::mem::take(untold);
+            let Untold { counts, targets, steps } = std::mem::take(untold);
             self.counts += counts;
+            self.targets += targets;
             steps.into_iter().for_each(|step| clock::note(&mut self.steps, step));
         }
     }
@@ -255,6 +263,7 @@ impl OpenSegment {
                 encrypted: None,
             },
             counts: self.counts,
+            targets: self.targets,
             first_packet: self.times_ns.and_then(|(first, _)| time(first)),
             last_packet: self.times_ns.and_then(|(_, last)| time(last)),
             steps: self.steps,
@@ -289,15 +298,6 @@ impl std::fmt::Debug for OpenSegment {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "OpenSegment({}, {} bytes)", self.path.display(), self.bytes)
     }
-}
-
-/// What was to be written, as lost on the disk.
-pub fn lost(counts: &Counts) -> Counts {
-    let mut lost = *counts;
-    lost.dropped.disk += Volume { packets: counts.written.packets, bytes: counts.written.bytes + counts.snapped_bytes };
-    lost.written = Volume::default();
-    lost.snapped_bytes = 0;
-    lost
 }
 
 /// A compressor whose frames are independent, carry their size and a checksum.

@@ -113,8 +113,8 @@ pub(crate) fn batch(interfaces: &mut Interfaces, frames: &[Vec<u8>], tally: Tall
     let frames: Vec<&[u8]> = frames.iter().map(Vec::as_slice).collect();
     let (header, content) = block(&frames);
     let mut filling = Filling::new(Vec::new());
-    filling.account(tally);
     let mut numbers = Numbers::new(Default::default(), Vec::new(), &Selection::Any, interfaces);
+    filling.account(tally, numbers.target());
     let took = filling.take(
         &mut Packets::new(&header, &content),
         u64::MAX,
@@ -212,10 +212,17 @@ fn what_the_disk_does_not_take_is_counted() {
     // The next one tells, in its file too: what is known only here is lost with the process.
     assert_eq!((untold.counts.seen.packets, untold.counts.dropped.kernel_packets), (3, 1));
     assert_eq!(untold.counts.dropped.disk, Volume { packets: 2, bytes: 2 * (60 + 4 + 9) });
+    assert_eq!(
+        (untold.targets.0.len(), untold.targets.sum()),
+        (1, untold.counts.dropped),
+        "of the one target there is"
+    );
     let mut segment = OpenSegment::begin(&SystemDisk, 2, 0, now(3), &options).unwrap();
     segment.write(&mut batch(&mut interfaces, &[], Tally::default(), 3), &mut untold, &options);
     assert!(untold.is_empty());
     let scanned = scan(&std::fs::read(segment.path()).unwrap()[..], Compression::None).unwrap();
     assert_eq!((scanned.counts.dropped.disk.packets, scanned.counts.dropped.kernel_packets), (2, 1));
-    assert_eq!(segment.finish().unwrap().counts.dropped.disk, Volume { packets: 2, bytes: 2 * (60 + 4 + 9) });
+    let finished = segment.finish().unwrap();
+    assert_eq!(finished.counts.dropped.disk, Volume { packets: 2, bytes: 2 * (60 + 4 + 9) });
+    assert_eq!(finished.targets.sum(), finished.counts.dropped);
 }

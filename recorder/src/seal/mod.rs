@@ -132,7 +132,7 @@ impl Chain {
 
     /// Seals a segment; the upload room may take it from here on.
     pub fn seal(&mut self, segment: Finished, recovered: Option<Recovered>) -> Result<Seal, SealingError> {
-        let told = Untold { counts: segment.counts, steps: segment.steps.clone() };
+        let told = Untold { counts: segment.counts, targets: segment.targets.clone(), steps: segment.steps.clone() };
         self.put(Some(segment), told, recovered)
     }
 
@@ -174,6 +174,7 @@ impl Chain {
             first_packet: segment.as_ref().and_then(|segment| segment.first_packet),
             last_packet: segment.as_ref().and_then(|segment| segment.last_packet),
             counts,
+            targets: told.targets,
             tls: TlsCounts::default(),
             forgotten,
             clock,

@@ -56,6 +56,9 @@ fn recording(id: &RecordingId, truth: &Truth, files: &BTreeMap<String, Vec<u8>>,
     for seal in &seals {
         let counts = &seal.counts;
         balances(id, seal.sequence, counts);
+        let (told, lost) = (seal.targets.sum(), counts.dropped);
+        let is_told = (told.kernel_packets, told.ring, told.disk) == (lost.kernel_packets, lost.ring, lost.disk);
+        assert!(is_told || seal.recovered.is_some(), "{id} {}: {told:?} by target, {lost:?} in all", seal.sequence);
         let written = counts.written.packets;
         let sealed = truth.sealed.get(&seal.sequence);
         let file = seal.files.first().and_then(|file| files.get(&file.name.to_string()));

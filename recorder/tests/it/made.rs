@@ -2,7 +2,7 @@
 
 use formats::chain::{Content, Found, Sound};
 use formats::hash::Hash256;
-use formats::seal::{Close, Counts, EndReason, Seal, SealedFile, TlsCounts, VERSION, Volume};
+use formats::seal::{Close, Counts, DropsByTarget, EndReason, Seal, SealedFile, TlsCounts, VERSION, Volume};
 use formats::store::{FileName, INVENTORY, PACKETS, RecordingId};
 use futures::TryStreamExt;
 use jiff::Timestamp;
@@ -61,6 +61,7 @@ impl<'a> Recording<'a> {
             first_packet: None,
             last_packet: None,
             counts,
+            targets: DropsByTarget::default(),
             tls: TlsCounts::default(),
             forgotten: forgotten.clone(),
             clock: None,

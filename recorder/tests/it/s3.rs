@@ -4,7 +4,7 @@ use crate::made::{self, Recording, verify};
 use crate::seaweed::Seaweed;
 use formats::age::{Decrypt, Identity};
 use formats::hash::Hash256;
-use formats::seal::{Counts, EndReason, SealedFile};
+use formats::seal::{Counts, DropsByTarget, EndReason, SealedFile};
 use formats::store::{FileName, PACKETS};
 use jiff::Timestamp;
 use object_store::path::Path;
@@ -47,8 +47,9 @@ async fn encrypted(server: &Seaweed, target: &StoreTarget, spool: &Spool, object
         let path = folder.join(format!("{name}.open"));
         std::fs::write(&path, content).unwrap();
         let file = SealedFile { name, bytes: content.len() as u64, sha256: Hash256::of(content), encrypted: None };
-        let (counts, steps) = (Counts::default(), Vec::new());
-        chain.seal(Finished { path, file, counts, first_packet: None, last_packet: None, steps }, None).unwrap();
+        let (counts, targets, steps) = (Counts::default(), DropsByTarget::default(), Vec::new());
+        let segment = Finished { path, file, counts, targets, first_packet: None, last_packet: None, steps };
+        chain.seal(segment, None).unwrap();
     }
     chain.close(EndReason::Duration, Timestamp::UNIX_EPOCH).unwrap();
     let plain = std::fs::read_dir(&folder).unwrap().flatten().map(|entry| entry.file_name().into_string().unwrap());

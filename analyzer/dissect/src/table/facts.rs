@@ -38,6 +38,7 @@ columns! {
         reason: Text,
         packets: BigInt,
         bytes: BigInt,
+        target: Text,
     }
 }
 
@@ -92,7 +93,8 @@ pub fn coverage(tallies: &[(&CaptureFacts, Tally)]) -> Result<Lot, TableError> {
     for (facts, tally) in tallies {
         let recorder = facts.origin.not_kept.iter().map(|not_kept| {
             let count = |count: u64| i64::try_from(count).unwrap_or(i64::MAX);
-            (not_kept.stage, not_kept.reason, count(not_kept.packets), not_kept.bytes.map(count))
+            let counts = (count(not_kept.packets), not_kept.bytes.map(count));
+            (not_kept.stage, not_kept.reason, counts, not_kept.target.as_deref())
         });
         // A capture without packets has its row too: nothing, and all of it accounted for.
         let nothing = (tally.total() == Count::default()).then_some((Stage::Read, "no packets", Count::default()));
@@ -100,8 +102,8 @@ pub fn coverage(tallies: &[(&CaptureFacts, Tally)]) -> Result<Lot, TableError> {
             .ordered()
             .into_iter()
             .chain(nothing)
-            .map(|(stage, reason, count)| (stage.name(), reason, count.packets, Some(count.bytes)));
-        for (stage, reason, packets, bytes) in recorder.chain(analyzer) {
+            .map(|(stage, reason, count)| (stage.name(), reason, (count.packets, Some(count.bytes)), None));
+        for (stage, reason, (packets, bytes), target) in recorder.chain(analyzer) {
             to.capture.append_value(&facts.name);
             to.node.append_option(facts.origin.node.as_deref());
             to.recording.append_option(facts.origin.recording.as_deref());
@@ -109,6 +111,7 @@ pub fn coverage(tallies: &[(&CaptureFacts, Tally)]) -> Result<Lot, TableError> {
             to.reason.append_value(reason);
             to.packets.append_value(packets);
             to.bytes.append_option(bytes);
+            to.target.append_option(target);
             order.push(facts.summary.first_ns.unwrap_or_default());
         }
     }

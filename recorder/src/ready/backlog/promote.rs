@@ -110,6 +110,7 @@ impl Backlog {
                 path,
                 file: kept.file.clone(),
                 counts: kept.counts,
+                targets: kept.targets.clone(),
                 first_packet: kept.first_packet,
                 last_packet: kept.last_packet,
                 steps: kept.steps.clone(),
