@@ -6,9 +6,10 @@ use super::stored::Object;
 use anyhow::Context;
 use dissect::{Input, Origin, Unit};
 use formats::age::Recipient;
+use formats::pcapng::write;
 use sha2::{Digest, Sha256};
 use std::fs::File;
-use std::io::{self, Read, Write};
+use std::io::{self, Cursor, Read, Write};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -30,6 +31,8 @@ pub struct Capture {
 #[derive(Clone)]
 pub(super) enum Place {
     File(PathBuf),
+    /// A recording of which no packets are there: all there is to read is what its seals say.
+    Nothing,
     Object(Arc<Object>),
     /// Standard input, copied so that it can be read again.
     Spooled(Arc<NamedTempFile>),
@@ -47,6 +50,11 @@ impl Capture {
     /// line that breaks is an error and not a damaged capture.
     pub fn open(&self, spool: &Path) -> io::Result<Box<dyn Read + Send>> {
         match &self.place {
+            Place::Nothing => {
+                let mut section = Vec::new();
+                write::section_header(&mut section, &[]);
+                Ok(Box::new(Cursor::new(section)))
+            }
             Place::File(path) => self.keys.open(File::open(path)?, &self.recipients),
             Place::Object(object) => self.keys.open(object.fetch(spool)?, &self.recipients),
             Place::Spooled(file) => self.keys.open(file.reopen()?, &self.recipients),
@@ -63,7 +71,7 @@ impl Capture {
             Place::File(path) => Some(Stored::File(File::open(path)?)).filter(Stored::can_seek),
             Place::Object(object) => Some(Stored::Object(Arc::clone(object))),
             Place::Spooled(file) => Some(Stored::File(file.reopen()?)),
-            Place::Stdin => None,
+            Place::Nothing | Place::Stdin => None,
         })
     }
 
@@ -94,7 +102,7 @@ impl Capture {
                 key.update(hash(&file.reopen()?)?);
                 Ok(())
             }
-            Place::Stdin => Ok(()),
+            Place::Nothing | Place::Stdin => Ok(()),
         }
     }
 }
@@ -150,7 +158,7 @@ impl Source {
         let folder = |capture: &Capture| match &capture.place {
             Place::File(path) => path.parent().map(Path::to_owned),
             Place::Object(object) => Some(object.folder()),
-            Place::Spooled(_) | Place::Stdin => None,
+            Place::Nothing | Place::Spooled(_) | Place::Stdin => None,
         };
         self.captures.last().is_some_and(|last| {
             last.origin.recording.is_some()

@@ -2,7 +2,7 @@
 
 use super::capture::{Capture, Place};
 use super::keys::{Keys, is_decrypted};
-use super::{COMPRESSED, ENDINGS, Found, is_capture, recorded, seals};
+use super::{COMPRESSED, ENDINGS, Found, recorded, seals, to_read};
 use anyhow::{Context, bail};
 use dissect::Origin;
 use formats::seal::SEAL_BYTES_MAX;
@@ -21,9 +21,10 @@ pub fn find(input: &Path, found: &mut Found) -> anyhow::Result<()> {
 /// A capture with what lies beside it.
 fn capture(path: PathBuf, warnings: &mut Vec<String>) -> Capture {
     let name = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned();
-    let mut recipients = Vec::new();
+    let (mut recipients, mut is_close) = (Vec::new(), false);
     let origin = recorded(&path).map_or_else(Origin::default, |(id, file)| {
         let mut origin = seals::origin(&id);
+        is_close = file == FileName::Close;
         let place = |name: &FileName| path.with_file_name(name.to_string());
         let speakers = seals::speakers(&file, |name| place(name).exists());
         match seals::told(&id, &file, speakers, |name| read_ledger(&place(&name))) {
@@ -32,7 +33,8 @@ fn capture(path: PathBuf, warnings: &mut Vec<String>) -> Capture {
         }
         origin
     });
-    Capture { name, origin, recipients, keys: Keys::default(), place: Place::File(path) }
+    let place = if is_close { Place::Nothing } else { Place::File(path) };
+    Capture { name, origin, recipients, keys: Keys::default(), place }
 }
 
 /// A seal or `close.json`, no more of it than one can be long; none where there is none.
@@ -50,7 +52,8 @@ fn paths(input: &Path) -> anyhow::Result<Vec<PathBuf>> {
     let shown = input.display();
     if input.is_dir() {
         let mut found = Vec::new();
-        captures_in(input, &mut found).with_context(|| format!("{shown}: folder cannot be read"))?;
+        files_in(input, &mut found).with_context(|| format!("{shown}: folder cannot be read"))?;
+        found = to_read(found, |path| path);
         found.retain(|path| !is_decrypted(path, Path::exists));
         if found.is_empty() {
             bail!(
@@ -76,14 +79,14 @@ fn paths(input: &Path) -> anyhow::Result<Vec<PathBuf>> {
     Ok(found)
 }
 
-fn captures_in(folder: &Path, found: &mut Vec<PathBuf>) -> io::Result<()> {
+fn files_in(folder: &Path, found: &mut Vec<PathBuf>) -> io::Result<()> {
     for entry in std::fs::read_dir(folder)? {
         let entry = entry?;
         let path = entry.path();
         // A link to a folder may lead back up.
         if entry.file_type()?.is_dir() {
-            captures_in(&path, found)?;
-        } else if path.is_file() && is_capture(&entry.file_name().to_string_lossy()) {
+            files_in(&path, found)?;
+        } else if path.is_file() {
             found.push(path);
         }
     }

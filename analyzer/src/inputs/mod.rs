@@ -17,6 +17,7 @@ use crate::snapshot::{SnapshotError, Store};
 use anyhow::bail;
 use formats::store::{FileName, RecordingId, TLS};
 use query::Dataset;
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 /// Endings of captures that are looked for in a folder or store; a file that is named is read whatever its ending.
@@ -109,6 +110,19 @@ fn is_capture(name: &str) -> bool {
     // Plaintext of TLS lies beside the packets, and is not read yet.
     !name.ends_with(&format!(".{TLS}"))
         && ENDINGS.iter().any(|ending| COMPRESSED.iter().any(|packed| name.ends_with(&format!("{ending}{packed}"))))
+}
+
+/// Of files below one folder or store the captures; and `close.json` of recordings that have ended and none of whose packets
+/// are there.
+fn to_read<T>(files: Vec<T>, path: impl Fn(&T) -> &Path) -> Vec<T> {
+    let name = |file: &T| path(file).file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let folder = |file: &T| path(file).parent().unwrap_or(Path::new("")).to_owned();
+    let has_packets: BTreeSet<PathBuf> = files.iter().filter(|file| is_capture(&name(file))).map(folder).collect();
+    let is_empty = |file: &T| {
+        let is_close = recorded(path(file)).is_some_and(|(_, file)| file == FileName::Close);
+        is_close && !has_packets.contains(&folder(file))
+    };
+    files.into_iter().filter(|file| is_capture(&name(file)) || is_empty(file)).collect()
 }
 
 /// What the path of a store says of a segment: `<cluster>/<window>/<start>/<node>/<file>`.

@@ -51,9 +51,10 @@ pub fn origin(id: &RecordingId) -> Origin {
 }
 
 /// The numbers of the seals that speak for a segment: its own, those before it of segments whose packets are not there, for
-/// the spool gave them up or the disk never took them, and behind the last one those that follow. `is_there` says which
-/// files are beside it.
+/// the spool gave them up or the disk never took them, and behind the last one those that follow. For `close.json` they are all,
+/// where no packets are there. `is_there` says which files are beside it.
 pub fn speakers(file: &FileName, is_there: impl Fn(&FileName) -> bool) -> RangeInclusive<u32> {
+    // Of a recording without packets all seals follow: they are behind number 0.
     let own = file.sequence().unwrap_or(0);
     let has_packets = |sequence| {
         let plain = [PACKETS, PLAIN_PACKETS].map(|suffix| FileName::segment(sequence, suffix));
@@ -64,7 +65,7 @@ pub fn speakers(file: &FileName, is_there: impl Fn(&FileName) -> bool) -> RangeI
     let behind = (own.saturating_add(1)..=u32::MAX).take_while(|sequence| is_lost(*sequence)).last().unwrap_or(own);
     // What stands before a further segment is for that one to say.
     let is_last = !has_packets(behind.saturating_add(1));
-    first..=if is_last { behind } else { own }
+    first.max(1)..=if is_last { behind } else { own }
 }
 
 /// What is told of a segment.
@@ -198,6 +199,9 @@ mod tests {
         };
         let of = |sequence| speakers(&FileName::segment(sequence, PACKETS), is_there);
         assert_eq!((of(1), of(4)), (1..=1, 2..=6));
+        let sealed = |name: &FileName| is_there(name) && *name == FileName::seal(name.sequence().unwrap_or(0));
+        assert_eq!(speakers(&FileName::Close, sealed), 1..=6, "no packets at all");
+        assert!(speakers(&FileName::Close, |_| false).is_empty());
         let is_there = |name: &FileName| match name {
             FileName::Segment { suffix, .. } if suffix == "pcapng.zst.age" => is_there(&name.decrypted().unwrap()),
             FileName::Segment { suffix, .. } if suffix == PACKETS => false,

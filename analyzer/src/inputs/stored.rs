@@ -2,7 +2,7 @@
 
 use super::capture::{Capture, Place};
 use super::keys::{Keys, is_decrypted};
-use super::{Found, is_capture, recorded, seals};
+use super::{Found, recorded, seals, to_read};
 use crate::snapshot::{FILES_AT_ONCE, SnapshotError, Store};
 use anyhow::{Context, bail};
 use dissect::Origin;
@@ -102,7 +102,7 @@ pub fn find(url: &str, store: &Store, found: &mut Found) -> anyhow::Result<()> {
             bail!("{url}: more than {FILES_MAX} files below it; name a cluster, a window, or a recording");
         }
         let listed = files.iter().map(|file| file.location.clone()).collect();
-        files.retain(|file| file.location.filename().is_some_and(is_capture));
+        files = to_read(files, |file| Path::new(file.location.as_ref()));
         let all: BTreeSet<String> = files.iter().map(|file| file.location.to_string()).collect();
         let is_there = |plain: &Path| plain.to_str().is_some_and(|plain| all.contains(plain));
         files.retain(|file| !is_decrypted(Path::new(file.location.as_ref()), is_there));
@@ -161,8 +161,10 @@ async fn capture(store: &Store, meta: ObjectMeta, listed: &BTreeSet<StorePath>) 
             Err(error) => warning = Some(format!("{}/{}: {error}", store.shown(), meta.location)),
         }
     }
+    let is_close = recorded(Path::new(meta.location.as_ref())).is_some_and(|(_, file)| file == FileName::Close);
     let object = Object { store: store.clone(), meta };
-    (Capture { name, origin, recipients, keys: Keys::default(), place: Place::Object(Arc::new(object)) }, warning)
+    let place = if is_close { Place::Nothing } else { Place::Object(Arc::new(object)) };
+    (Capture { name, origin, recipients, keys: Keys::default(), place }, warning)
 }
 
 fn folder(file: &StorePath) -> StorePath {

@@ -153,6 +153,31 @@ fn the_seals_say_what_the_recorder_lost() {
 }
 
 #[test]
+fn a_recording_without_a_packet_says_what_it_lost() {
+    let remora = Remora::new();
+    let store = remora.path("store");
+    let mut files = recording();
+    files.retain(|path, _| !path.ends_with(PACKETS));
+    write(&files, &store);
+    for input in [store.clone(), format!("file://{store}"), format!("{store}/{FOLDER}/close.json")] {
+        let said = remora.run(&["sql", &input, "--format", "csv", LOST]);
+        let lost = WANT.replace("000001.pcapng.zst", "close.json").replace("000002.pcapng.zst", "close.json");
+        let mut want: Vec<&str> = lost.lines().skip(1).collect();
+        want.sort_unstable();
+        let mut rows: Vec<&str> = said.text().lines().skip(1).collect();
+        rows.sort_unstable();
+        assert_eq!(rows, want, "{input}: {}", said.error);
+        let said = remora.run(&["sql", &input, "--format", "csv", BALANCE]);
+        assert_eq!(said.text(), format!("off,node,recording\n0,node-1,{FOLDER}\n"), "{input}: {}", said.error);
+    }
+    files.remove(&format!("{FOLDER}/close.json"));
+    let open = remora.path("open");
+    write(&files, &open);
+    let said = remora.run(&["sql", &open, LOST]);
+    assert!(said.code == 2 && said.error.contains("no capture in this folder"), "{said:?}");
+}
+
+#[test]
 fn a_segment_without_a_sound_seal_is_read_and_said() {
     let remora = Remora::new();
     let store = remora.path("store");

@@ -8,7 +8,7 @@ pub(super) const TABLE: Table = Table {
 };
 
 const COLUMNS: &[Column] = &[
-    column("capture", Text, "The capture.").source("read room"),
+    column("capture", Text, "The capture; close.json for a recording that has ended and none of whose packets are there.").source("read room"),
     column("node", Text, "Node that recorded it.").null("not from a store").source("seal"),
     column("recording", Text, "Recording it belongs to.").null("not from a store").source("seal"),
     column("stage", Text, "Where: 'kernel', 'ring', 'filter', 'disk', 'upload' from the seals; 'read', 'decode', 'flow', 'stream', 'protocol' from the analyzer, whose sums are what was read.").source("seal, analyzer"),
