@@ -55,6 +55,38 @@ fn numbers(report: &Report, table: &str, column: &str) -> Vec<i64> {
     numbers
 }
 
+/// The same of a column of booleans.
+fn booleans(report: &Report, table: &str, column: &str) -> Vec<bool> {
+    let files = report.files.iter().filter(|file| file.to_string_lossy().contains(&format!("/{table}/")));
+    let batches = files
+        .flat_map(|file| ParquetRecordBatchReaderBuilder::try_new(File::open(file).unwrap()).unwrap().build().unwrap());
+    let columns = batches.map(|batch| batch.unwrap().column_by_name(column).unwrap().as_boolean().clone());
+    columns.flat_map(|column| column.iter().flatten().collect::<Vec<_>>()).collect()
+}
+
+#[test]
+fn of_datagrams_that_lack_fragments_the_begin_has_its_row() {
+    let first_fragment = |n: u16| {
+        let mut frame = query(n);
+        frame[18..20].copy_from_slice(&n.to_be_bytes());
+        frame[20] = 0x20; // More fragments follow (RFC 791 §3.1).
+        frame[38..40].copy_from_slice(&2000u16.to_be_bytes()); // Length of all of the datagram.
+        frame
+    };
+    // More than are held, so that some are given up in a later stretch than the one they came with.
+    let frames: Vec<_> = (0..10_000).map(first_fragment).collect();
+    let bytes = capture(&frames);
+    let out = tempfile::tempdir().unwrap();
+    let open = Box::new(move || Ok(Box::new(Cursor::new(bytes)) as _));
+    let input = Input { name: "test".into(), origin: Origin::default(), open };
+    let mut plan = Plan::new(out.path());
+    plan.tables.extend(["packets", "dns"]);
+    let report = dissect(Unit { inputs: vec![input] }, &plan, &()).unwrap();
+    assert_eq!(numbers(&report, "packets", "packet"), (1..=10_000).collect::<Vec<_>>());
+    assert_eq!(numbers(&report, "dns", "request_bytes"), [19; 10_000]);
+    assert_eq!(booleans(&report, "dns", "damaged"), [true; 10_000]);
+}
+
 #[test]
 fn any_number_of_threads_gives_the_same_files() {
     let bytes = capture(&(0..4000).map(query).collect::<Vec<_>>());

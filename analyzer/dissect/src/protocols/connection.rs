@@ -9,6 +9,7 @@ use super::unread::{Mark, Unread};
 use super::{
     Anomaly, Call, Detection, Dissector, End, Look, Options, Protocol, Row, Side, Sink, Stamp, Start, http, proxy,
 };
+use crate::decode::Packet;
 use crate::flow::{Flow, PerWay, Way};
 use crate::limits;
 use crate::stream::Chunk;
@@ -114,8 +115,14 @@ impl Connection {
     }
 
     /// Takes in a datagram.
-    pub fn datagram(&mut self, way: Way, bytes: &[u8], ts_ns: i64, packet: u64, cx: &mut Context<'_>) {
-        self.unread[way].mark(Mark { place: ts_ns as u64, in_stream: false, ts_ns, packet, ..Mark::default() });
+    pub fn datagram(&mut self, way: Way, bytes: &[u8], packet: &Packet, cx: &mut Context<'_>) {
+        self.unread[way].mark(Mark {
+            place: packet.ts_ns as u64,
+            ts_ns: packet.ts_ns,
+            packet: packet.number,
+            cut: packet.payload_wire_bytes > packet.payload_bytes,
+            ..Mark::default()
+        });
         if matches!(self.state, State::Looking) && !matches!(self.look(way, bytes, true, cx), Found::Protocol(..)) {
             return self.count_unrecognised(way, bytes.len(), cx);
         }

@@ -17,6 +17,8 @@ pub struct Mark {
     pub ts_ns: i64,
     /// Number of their packet.
     pub packet: u64,
+    /// Whether more of it was on the wire than was captured: of a datagram, for a stream has a gap there.
+    pub cut: bool,
 }
 
 /// Unread bytes of one side.
@@ -60,7 +62,7 @@ impl Unread {
             first_packet: first.packet,
             last_packet: last.packet,
             bytes: span.len() as u64,
-            damaged: false,
+            damaged: first.cut || last.cut,
             begin_unseen: false,
             end_unseen: false,
         }

@@ -155,7 +155,7 @@ impl Conversation {
         let streams =
             self.streams.get_or_insert_with(|| Box::new(Streams { pair: None, connection: Connection::new(true) }));
         let mut cx = context(desk, &mut self.flow);
-        streams.connection.datagram(way, bytes, packet.ts_ns, packet.number, &mut cx);
+        streams.connection.datagram(way, bytes, packet, &mut cx);
     }
 
     fn segment(&mut self, packet: &Packet, bytes: &[u8], desk: &mut Desk<'_>) {
