@@ -98,8 +98,12 @@ pub const ROWS_WAIT_PASSES: u64 = 4;
 /// Rows of a row group.
 pub const ROWS_PER_GROUP_MAX: usize = 128 << 10;
 
-/// Encoded bytes of a row group, which a table under construction holds: about ten tables have one at a time.
+/// Encoded bytes of a row group.
 pub const ROW_GROUP_BYTES_MAX: usize = 16 << 20;
+
+/// Encoded bytes of the row groups of all tables that are under construction: past it the largest is closed. What repeats takes
+/// little room, so that a group of its rows would grow for many GiB of capture.
+pub const ROW_GROUPS_BYTES_MAX: usize = 24 << 20;
 
 /// Parquet files open at a time for one table: one for each UTC day; a capture with crafted times names many.
 pub const OPEN_FILES_PER_TABLE_MAX: usize = 8;

@@ -104,7 +104,22 @@ impl Writer {
             .iter_mut()
             .filter_map(|(table, files)| by_table.remove(table).map(|lots| (files, lots)))
             .collect();
-        work.into_par_iter().try_for_each(|(files, lots)| files.write(lots, false, out, node))
+        work.into_par_iter().try_for_each(|(files, lots)| files.write(lots, false, out, node))?;
+        self.make_room()
+    }
+
+    /// Closes the largest row groups under construction, until all of them together are within their bound.
+    fn make_room(&mut self) -> Result<(), TableError> {
+        loop {
+            let open = || self.files.values().flat_map(|files| files.open.values());
+            let bytes: usize = open().map(|open| open.writer.in_progress_size()).sum();
+            if bytes <= limits::ROW_GROUPS_BYTES_MAX {
+                return Ok(());
+            }
+            let open = self.files.values_mut().flat_map(|files| files.open.values_mut());
+            let Some(largest) = open.max_by_key(|open| open.writer.in_progress_size()) else { return Ok(()) };
+            largest.flush()?;
+        }
     }
 
     /// Closes all files and gives them the name of the content. Returns rows by table, and the files.
