@@ -7,7 +7,7 @@ pub(super) const TABLE: Table = Table {
     groups: &[common::CALL_ID, common::FLOW_ID, common::CALL_TIME, common::ENDS, common::CALL_STATE, COLUMNS],
 };
 
-const NO_RESPONSE: &str = "the answer was not seen";
+const NO_RESPONSE: &str = "the answer was not seen, or not as far as that";
 
 const COLUMNS: &[Column] = &[
     column("transport", Text, "'udp', 'tcp', 'mdns' or 'llmnr'.").source("RFC 1035 §4.2, RFC 6762, RFC 4795"),

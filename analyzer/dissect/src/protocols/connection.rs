@@ -116,18 +116,26 @@ impl Connection {
 
     /// Takes in a datagram.
     pub fn datagram(&mut self, way: Way, bytes: &[u8], packet: &Packet, cx: &mut Context<'_>) {
+        let cut_bytes = packet.payload_wire_bytes.saturating_sub(packet.payload_bytes);
         self.unread[way].mark(Mark {
             place: packet.ts_ns as u64,
             ts_ns: packet.ts_ns,
             packet: packet.number,
-            cut: packet.payload_wire_bytes > packet.payload_bytes,
+            cut: cut_bytes > 0,
             ..Mark::default()
         });
         if matches!(self.state, State::Looking) && !matches!(self.look(way, bytes, true, cx), Found::Protocol(..)) {
             return self.count_unrecognised(way, bytes.len(), cx);
         }
         let State::Speaking { protocol, .. } = self.state else { return };
-        let (consumed, _) = match self.call(way, cx, |dissector, side, out| dissector.bytes(side, bytes, out)) {
+        let read = self.call(way, cx, |dissector, side, out| match cut_bytes {
+            0 => dissector.bytes(side, bytes, out),
+            cut_bytes => {
+                dissector.gap(side, bytes, cut_bytes.into(), out);
+                super::Progress::Continue { consumed: bytes.len(), wanted: 1 }
+            }
+        });
+        let (consumed, _) = match read {
             Some(super::Progress::Continue { consumed, wanted }) => (consumed.min(bytes.len()), wanted),
             Some(super::Progress::Switch { consumed }) => (consumed.min(bytes.len()), 1),
             Some(super::Progress::Stop) | None => (0, 1),

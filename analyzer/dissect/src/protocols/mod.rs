@@ -36,7 +36,7 @@ use std::ops::Range;
 /// One connection, both sides, in stream order; or one conversation of datagrams.
 ///
 /// A datagram is unread bytes that nothing follows: `bytes` is called once with the whole of it, and what is
-/// then left unconsumed is counted as not understood.
+/// then left unconsumed is counted as not understood. `gap` is called instead with what there is of one that was cut.
 pub trait Dissector: Send {
     /// Reads the whole messages at the front of `unread`.
     ///

@@ -57,7 +57,7 @@ impl DnsRows {
         let class = |class: u16| registry::class(if mdns { class & 0x7fff } else { class });
         to.qclass.append_option(question.map(|question| class(question.class)));
         let answer = answer.map(|(message, bytes)| (message, *bytes));
-        to.rcode.append_option(answer.map(|(message, _)| registry::rcode(message.rcode())));
+        to.rcode.append_option(answer.and_then(|(message, _)| message.rcode()).map(registry::rcode));
         let flag = |message: &Message, bit: u16| message.header.flags & bit != 0;
         to.authoritative.append_option(answer.map(|(message, _)| flag(message, 0x0400)));
         to.truncated.append_option(answer.map(|(message, _)| flag(message, 0x0200)));
@@ -65,7 +65,7 @@ impl DnsRows {
         to.recursion_available.append_option(answer.map(|(message, _)| flag(message, 0x0080)));
         to.authentic.append_option(answer.map(|(message, _)| flag(message, 0x0020)));
         for (at, section) in [&mut to.answers, &mut to.authorities, &mut to.additionals].into_iter().enumerate() {
-            section.append(answer.map(|(message, _)| records(message.sections.get(at))));
+            section.append(answer.and_then(|(message, _)| message.section(at)).map(records));
         }
         to.answer_count.append_option(answer.map(|(message, _)| message.header.counts[1].into()));
         to.request_bytes.append_option(query.map(|(_, bytes)| *bytes as i64));
@@ -75,8 +75,8 @@ impl DnsRows {
     }
 }
 
-fn records(section: Option<&Vec<dns::Record>>) -> impl Iterator<Item = Record<'_>> {
-    section.into_iter().flatten().map(|record| Record {
+fn records(section: &[dns::Record]) -> impl Iterator<Item = Record<'_>> {
+    section.iter().map(|record| Record {
         name: &record.name,
         kind: registry::record_type(record.kind),
         ttl: record.ttl.into(),

@@ -88,7 +88,7 @@ impl Dissector for OverTcp {
                 State::Boundary => match front(rest) {
                     Front::Whole(message) => {
                         let end = at + 2 + message.len();
-                        if !self.rows.message(from, at..end, message, message.len() as u64, out) {
+                        if !self.rows.message(from, at..end, message, 0, out) {
                             self.state[from] = State::Seeking;
                         }
                         at = end;

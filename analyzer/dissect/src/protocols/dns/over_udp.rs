@@ -17,11 +17,13 @@ impl OverUdp {
 
 impl Dissector for OverUdp {
     fn bytes(&mut self, from: Side, unread: &[u8], out: &mut dyn Sink) -> Progress {
-        self.rows.message(from, 0..unread.len(), unread, unread.len() as u64, out);
+        self.rows.message(from, 0..unread.len(), unread, 0, out);
         Progress::Continue { consumed: unread.len(), wanted: 1 }
     }
 
-    fn gap(&mut self, _: Side, _: &[u8], _: u64, _: &mut dyn Sink) {}
+    fn gap(&mut self, from: Side, unread: &[u8], lost_bytes: u64, out: &mut dyn Sink) {
+        self.rows.message(from, 0..unread.len(), unread, lost_bytes, out);
+    }
 
     fn end(&mut self, _: Side, _: &[u8], _: End, out: &mut dyn Sink) {
         self.rows.end(out);

@@ -38,11 +38,15 @@ impl Rows {
         Self { transport, waiting: VecDeque::new(), transfers: VecDeque::new(), ended: [false; 2] }
     }
 
-    /// Takes a message in; false where it is none.
-    pub fn message(&mut self, _: Side, span: Range<usize>, bytes: &[u8], length: u64, out: &mut dyn Sink) -> bool {
+    /// Takes a message in, of which `cut_bytes` are missing behind `bytes`; false where it is none.
+    pub fn message(&mut self, _: Side, span: Range<usize>, bytes: &[u8], cut_bytes: u64, out: &mut dyn Sink) -> bool {
+        let cut = cut_bytes > 0;
         let message = match wire::message(bytes) {
             Ok(message)
-                if message.malformed.is_none() || !message.questions.is_empty() || !message.sections[0].is_empty() =>
+                if cut
+                    || message.malformed.is_none()
+                    || !message.questions.is_empty()
+                    || !message.sections[0].is_empty() =>
             {
                 message
             }
@@ -53,9 +57,12 @@ impl Rows {
             Ok(message) => message,
         };
         let stamp = out.stamp(span.clone());
-        if let Some(why) = message.malformed {
+        if cut {
+            out.anomaly(span.clone(), Anomaly::with("dns_cut", format!("{cut_bytes} bytes were not captured")));
+        } else if let Some(why) = message.malformed {
             out.anomaly(span.clone(), Anomaly::with("dns_malformed", why.0));
         }
+        let length = bytes.len() as u64 + cut_bytes;
         if message.trailing_bytes > 0 {
             out.anomaly(
                 span.clone(),

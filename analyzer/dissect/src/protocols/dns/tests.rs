@@ -1,6 +1,6 @@
 use super::*;
 use crate::protocols::testing::{Step, client, cut, drive, server};
-use crate::protocols::{Call, Row};
+use crate::protocols::{Anomaly, Call, Row, Sink, Stamp};
 use proptest::prelude::*;
 
 fn name(text: &str) -> Vec<u8> {
@@ -99,6 +99,59 @@ fn messages_of_a_transfer_belong_to_its_question() {
     assert_eq!(play(true, &transfer(1)), all.replace("zone.test response", " response"));
     let begun_before = play(true, &transfer(252)[1..]);
     assert_eq!(begun_before, all.replace("complete", "response_only"));
+}
+
+/// Rows and anomalies of whole and cut datagrams.
+#[derive(Default)]
+struct Lines(Vec<String>);
+
+impl Sink for Lines {
+    fn stamp(&mut self, span: std::ops::Range<usize>) -> Stamp {
+        Stamp {
+            side: Side::Client,
+            place: 0,
+            first_ns: 0,
+            last_ns: 0,
+            first_packet: 1,
+            last_packet: 1,
+            bytes: span.len() as u64,
+            damaged: false,
+            begin_unseen: false,
+            end_unseen: false,
+        }
+    }
+    fn row(&mut self, call: &Call, row: Row<'_>) {
+        let Row::Dns(exchange) = row else { panic!("{row:?}") };
+        let (message, bytes) = exchange.answer.as_ref().unwrap();
+        let sections = [0, 1].map(|at| message.section(at).map_or("?".to_owned(), |records| records.len().to_string()));
+        self.0.push(format!("{} of {bytes}, {} records", call.pair.name(), sections.join("+")));
+    }
+    fn anomaly(&mut self, _: std::ops::Range<usize>, anomaly: Anomaly) {
+        self.0.push(anomaly.kind.to_owned());
+    }
+}
+
+#[test]
+fn a_datagram_that_is_cut_says_what_is_there_of_it() {
+    let whole = answer(1, "a.test", 1, &[10, 0, 0, 1]);
+    for (kept, want) in [
+        (40, "complete of 40, 1+0 records"),
+        (39, "dns_cut, complete of 40, ?+0 records"),
+        (12, "dns_cut, complete of 40, ?+0 records"),
+    ] {
+        let (mut dissector, mut lines) = (over_udp::OverUdp::new(rows::Rows::new("udp")), Lines::default());
+        dissector.bytes(Side::Client, &query(1, "a.test"), &mut lines);
+        match whole.len() - kept {
+            0 => drop(dissector.bytes(Side::Server, &whole, &mut lines)),
+            cut_bytes => dissector.gap(Side::Server, &whole[..kept], cut_bytes as u64, &mut lines),
+        }
+        assert_eq!(lines.0.join(", "), want, "{kept}");
+    }
+    // Nothing but the flags was seen of an answer that OPT says more of.
+    let mut refused = [&[0, 1, 0x81, 0x80, 0, 1, 0, 0, 0, 0, 0, 1][..], &name("a.test"), &[0, 1, 0, 1]].concat();
+    assert_eq!(wire::message(&refused).unwrap().rcode(), None);
+    refused[7] = 1;
+    assert_eq!(wire::message(&refused).unwrap().rcode(), Some(0));
 }
 
 #[test]

@@ -86,11 +86,22 @@ pub struct Message {
 }
 
 impl Message {
-    /// The response code with the bits of OPT (RFC 6891 §6.1.3).
-    pub fn rcode(&self) -> u16 {
-        let extended =
-            self.sections.iter().flatten().find(|record| record.kind == 41).map_or(0, |opt| (opt.ttl >> 24) as u16);
-        extended << 4 | u16::from(self.header.rcode())
+    /// The response code with the bits of OPT (RFC 6891 §6.1.3); none where all seems well, nothing else is said, and OPT
+    /// could not be read.
+    pub fn rcode(&self) -> Option<u16> {
+        let opt = self.sections.iter().flatten().find(|record| record.kind == 41);
+        let [_, answers, authorities, additionals] = self.header.counts;
+        let unread = opt.is_none() && self.malformed.is_some() && additionals > 0;
+        if unread && self.header.rcode() == 0 && answers == 0 && authorities == 0 {
+            return None;
+        }
+        Some(opt.map_or(0, |opt| (opt.ttl >> 24) as u16) << 4 | u16::from(self.header.rcode()))
+    }
+
+    /// A section; none where there is one and nothing of it could be read.
+    pub fn section(&self, at: usize) -> Option<&[Record]> {
+        let said = self.header.counts.get(at + 1).is_some_and(|count| *count > 0);
+        self.sections.get(at).map(Vec::as_slice).filter(|section| !said || !section.is_empty())
     }
 }
 
