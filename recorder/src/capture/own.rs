@@ -8,7 +8,7 @@ use super::ends::Ends;
 use super::sys;
 use std::collections::HashMap;
 use std::net::SocketAddr;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 /// Our connections.
 #[derive(Debug, Default)]
@@ -16,11 +16,14 @@ pub struct OwnConnections {
     /// When each was last open: our end, and the other.
     known: HashMap<[SocketAddr; 2], Instant>,
     looked: Option<Instant>,
+    /// The same by the clock that packets have their times from [ns since the Unix epoch].
+    looked_ns: u64,
     /// Somebody opened a connection since we looked.
     opened: bool,
 }
 
-/// We look again when somebody opened a connection, but not more often: looking takes some 50 µs.
+/// We look again when somebody opened a connection: at once if that was after we looked, for its next packets may already be in
+/// the ring, and all that is there now is older than the next look; else not more often, for looking takes some 50 µs.
 const LOOK: Duration = Duration::from_millis(20);
 
 /// How long the last packets of a connection may take.
@@ -29,13 +32,14 @@ const LINGER: Duration = Duration::from_secs(2);
 const TCP: u8 = 6;
 
 impl OwnConnections {
-    /// Whether a packet of our network namespace is of one of our connections.
-    pub fn has(&mut self, ends: &Ends) -> bool {
+    /// Whether a packet of our network namespace, seen at `seen_ns`, is of one of our connections.
+    pub fn has(&mut self, ends: &Ends, seen_ns: u64) -> bool {
         if ends.protocol != TCP {
             return false;
         }
         self.opened |= ends.opens;
-        if self.looked.is_none_or(|looked| self.opened && looked.elapsed() >= LOOK) {
+        let is_news = ends.opens && seen_ns > self.looked_ns;
+        if self.looked.is_none_or(|looked| is_news || self.opened && looked.elapsed() >= LOOK) {
             self.look();
         }
         let open = [[ends.from, ends.to], [ends.to, ends.from]].iter().find_map(|pair| self.known.get(pair)).copied();
@@ -46,6 +50,7 @@ impl OwnConnections {
     fn look(&mut self) {
         let now = Instant::now();
         self.looked = Some(now);
+        self.looked_ns = now_ns();
         self.opened = false;
         self.known.retain(|_, open| now.duration_since(*open) < LINGER);
         let sockets = sys::own_sockets();
@@ -61,6 +66,10 @@ impl OwnConnections {
             }
         }
     }
+}
+
+fn now_ns() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |now| now.as_nanos() as u64)
 }
 
 #[cfg(test)]
@@ -80,7 +89,7 @@ mod tests {
         process.args(["-c", &connect]).stdin(std::process::Stdio::piped()).stdout(std::process::Stdio::null());
         let mut process = process.spawn().unwrap();
         let (_asked, who) = asked.accept().unwrap();
-        assert!(!own.has(&ends(who, asked_at, true)), "they opened it");
+        assert!(!own.has(&ends(who, asked_at, true), now_ns()), "they opened it");
 
         // A listener of another process; for us it is where we connect to.
         let serve = "import socket\nl = socket.create_server(('127.0.0.1', 0))\nprint(l.getsockname()[1], flush=True)\n\
@@ -91,12 +100,14 @@ mod tests {
         std::io::BufRead::read_line(&mut std::io::BufReader::new(server.stdout.take().unwrap()), &mut port).unwrap();
         let stream = TcpStream::connect(("127.0.0.1", port.trim().parse().unwrap())).unwrap();
         let [from, to] = [stream.local_addr().unwrap(), stream.peer_addr().unwrap()];
-        std::thread::sleep(LOOK);
-        assert!(!own.has(&ends(from, to, false)), "nobody looked since");
-        assert!(own.has(&ends(from, to, true)) && own.has(&ends(to, from, false)));
-        assert!(!own.has(&ends(from, who, false)));
+        let seen_ns = now_ns();
+        assert!(!own.has(&ends(from, to, false), seen_ns), "nobody looked since");
+        assert!(own.has(&ends(from, to, true), seen_ns), "it was opened after we looked");
+        assert!(own.has(&ends(to, from, false), seen_ns) && !own.has(&ends(from, who, false), seen_ns));
+        let looked_ns = own.looked_ns;
+        assert!(own.has(&ends(from, to, true), seen_ns) && own.looked_ns == looked_ns, "that one was seen");
         drop(stream);
-        assert!(own.has(&ends(to, from, false)), "its last packets");
+        assert!(own.has(&ends(to, from, false), seen_ns), "its last packets");
         server.wait().unwrap();
         drop(process.stdin.take());
         process.wait().unwrap();

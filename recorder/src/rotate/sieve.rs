@@ -47,7 +47,7 @@ impl Sieve {
             return None;
         }
         let ends = Ends::of(packet)?;
-        if is_here && self.own.has(&ends) {
+        if is_here && self.own.has(&ends, packet.time_ns) {
             return Some(LeftOut::Own);
         }
         let hash = ends.flow_hash();

@@ -11,8 +11,9 @@ use std::process::{Child, Command, Output, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
-/// How long anything here may take; on a quiet machine all of it takes milliseconds.
-const PATIENCE: Duration = Duration::from_secs(60);
+/// How long anything here may take; on a quiet machine nearly all of it takes milliseconds, and a recording that failed is begun
+/// again after half a minute.
+const PATIENCE: Duration = Duration::from_secs(120);
 
 /// Waits until `done`, or fails.
 pub fn wait_until(what: &str, mut done: impl FnMut() -> bool) {
