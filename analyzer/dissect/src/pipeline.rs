@@ -8,7 +8,7 @@
 use crate::decode::{Decoder, Found, Packet};
 use crate::limits;
 use crate::plan::{CaptureReport, Input, Plan, Progress, Report, Unit};
-use crate::read::{CaptureReader, ReadError, Stretch, Summary};
+use crate::read::{CaptureReader, Frame, ReadError, Stretch, Summary};
 use crate::shard::{Shard, shard_of};
 use crate::table::{CaptureFacts, Lot, PacketRow, Rows, TableError, Topics, Writer, captures, coverage, first_rank};
 use crate::tally::{Stage, Tally};
@@ -281,15 +281,16 @@ impl Batch {
         }
     }
 
-    /// For each packet the frame it stands for in `packets`: the innermost packet of each frame. One that lacks fragments came
-    /// with a frame of an earlier stretch, which has its row.
+    /// For each packet the frame it stands for in `packets`: the innermost packet of each frame. One that lacks fragments may
+    /// have come with an earlier stretch, or capture, where its frame has its row.
     fn frames(&self) -> Vec<Option<u32>> {
         let frames = &self.stretch.frames;
         let first = frames.first().map_or(u64::MAX, |frame| frame.number);
         let next = self.packets.iter().skip(1).map(|packet| packet.number).chain([0]);
         let frame = |(packet, next): (&Packet, u64)| {
-            let at = packet.number.checked_sub(first).filter(|&at| at < frames.len() as u64)?;
-            (next != packet.number).then_some(at as u32)
+            let at = packet.number.checked_sub(first)?;
+            let is_here = |frame: &Frame| (frame.file_offset, frame.ts_ns) == (packet.file_offset, packet.ts_ns);
+            (next != packet.number && frames.get(at as usize).is_some_and(is_here)).then_some(at as u32)
         };
         self.packets.iter().zip(next).map(frame).collect()
     }

@@ -27,6 +27,7 @@ pub struct Desk<'a> {
 pub struct Shard {
     conversations: FlowTable<Box<Conversation>>,
     held_bytes: usize,
+    /// Time of the latest packet of the stretch.
     now_ns: i64,
     capture: u32,
     /// Flows that made room though nothing was open in them, as in a SYN flood: said in one row.
@@ -85,6 +86,11 @@ impl Shard {
         rows: &mut Rows,
     ) {
         rows.rank = self.rank;
+        let mut packets = packets.peekable();
+        if let Some((first, _)) = packets.peek() {
+            // Of this stretch: where captures stand end to end, it goes back.
+            self.now_ns = first.ts_ns;
+        }
         for (packet, frame) in packets {
             self.packet(stretch, packet, frame, rows);
         }
@@ -92,7 +98,7 @@ impl Shard {
             [(Queue::Closed, limits::CLOSED_IDLE_NS), (Queue::Conversations, limits::DATAGRAM_IDLE_NS)]
         {
             while let Some((at, last_ns)) = self.conversations.oldest(queue)
-                && self.now_ns.saturating_sub(last_ns) > idle_ns
+                && self.now_ns.abs_diff(last_ns) > idle_ns as u64
             {
                 self.close(at, rows);
             }

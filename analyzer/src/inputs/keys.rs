@@ -1,15 +1,12 @@
 //! What decrypts captures, and what is said of one that none of it decrypts.
 
 use anyhow::Context;
-use formats::age::{self, AgeError, Decrypt, ENDING, INTRO, Identity, Recipient};
+use formats::age::{self, AgeError, Decrypt, ENDING, INTRO, Identity, KEY_FILE_BYTES_MAX, Recipient};
 use sha2::{Digest, Sha256};
 use std::fs::File;
 use std::io::{self, Cursor, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-
-/// Most that is read of a file of keys [bytes]: 64 keys with a comment each.
-const KEY_FILE_BYTES_MAX: u64 = 64 << 10;
 
 /// Secret keys, read from files.
 #[derive(Debug, Clone, Default)]

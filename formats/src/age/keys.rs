@@ -11,6 +11,9 @@ use x25519_dalek::{PublicKey, StaticSecret};
 const PUBLIC: Hrp = Hrp::parse_unchecked("age");
 const SECRET: Hrp = Hrp::parse_unchecked("age-secret-key-");
 
+/// Most that is read of a file of keys [bytes]: 64 keys with a comment each.
+pub const KEY_FILE_BYTES_MAX: u64 = 64 << 10;
+
 /// Why a text is no key.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]

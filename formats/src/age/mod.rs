@@ -26,7 +26,7 @@ mod tests;
 pub use decrypt::Decrypt;
 pub use encrypt::Encrypt;
 pub use header::{HEADER_BYTES_MAX, INTRO};
-pub use keys::{Identity, KeyError, Recipient, identities, recipients};
+pub use keys::{Identity, KEY_FILE_BYTES_MAX, KeyError, Recipient, identities, recipients};
 pub use payload::{PIECE_BYTES, Payload, SEALED_PIECE_BYTES};
 
 use std::io;

@@ -1,7 +1,7 @@
 //! Values of a configuration that are more than text: each is checked where it stands, so that an error
 //! carries its line.
 
-use formats::age::{KeyError, RECIPIENTS_MAX, Recipient, recipients};
+use formats::age::{KEY_FILE_BYTES_MAX, KeyError, RECIPIENTS_MAX, Recipient, recipients};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::fs::File;
@@ -214,9 +214,6 @@ impl FromStr for Recipients {
         recipients(&keys).map(Self).map_err(|error| format!("{text}: {error}"))
     }
 }
-
-/// Most that is read of a file of keys [bytes]: 64 keys with a comment each.
-const KEY_FILE_BYTES_MAX: u64 = 64 << 10;
 
 /// Reads a value from its text, also where YAML takes the text for a number.
 macro_rules! read_from_text {

@@ -8,6 +8,7 @@ use super::{ip, link};
 use crate::limits;
 use crate::read::Stretch;
 use crate::tally::{Stage, Tally};
+use std::collections::VecDeque;
 
 /// Something odd below the transport.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,7 +28,7 @@ pub struct Found {
 pub struct Decoder {
     fragments: Fragments,
     /// Begins of datagrams that were given up.
-    given_up: Vec<Joined>,
+    given_up: VecDeque<Joined>,
     tally: Tally,
     found: Vec<Found>,
 }
@@ -78,9 +79,9 @@ impl Decoder {
         std::mem::take(&mut self.found)
     }
 
-    /// The begins of datagrams that were given up.
+    /// The begins of datagrams that were given up, oldest first.
     fn given_up(&mut self, stretch: &mut Stretch, packets: &mut Vec<Packet>) {
-        while let Some(datagram) = self.given_up.pop() {
+        while let Some(datagram) = self.given_up.pop_front() {
             self.joined(stretch, datagram, packets);
         }
     }
@@ -98,13 +99,12 @@ impl Decoder {
     }
 
     fn rewalk(&mut self, stretch: &mut Stretch, datagram: &Joined, packets: &mut Vec<Packet>) -> Ended {
-        let (base, around) = (stretch.bytes.len(), &datagram.around);
+        let base = stretch.bytes.len();
         stretch.bytes.extend_from_slice(&datagram.bytes);
-        let mut walk = Walk::new(stretch.bytes.get(base..).unwrap_or_default(), datagram.missing_bytes);
-        (walk.source, walk.destination, walk.ip_version) = (around.source, around.destination, around.ip_version);
-        (walk.ip_id, walk.vlan, walk.tunnel) = (around.ip_id, around.vlan, around.tunnel);
-        let unit = Unit { frame: &around.frame, base, counted: false };
-        self.walk(walk, Layer::Transport(around.protocol), &unit, packets)
+        let data = stretch.bytes.get(base..).unwrap_or_default();
+        let walk = Walk::within(datagram.around, data, datagram.missing_bytes);
+        let unit = Unit { frame: &datagram.frame, base, counted: false };
+        self.walk(walk, Layer::Transport(datagram.protocol), &unit, packets)
     }
 
     fn walk(&mut self, mut walk: Walk<'_>, first: Layer, unit: &Unit<'_>, packets: &mut Vec<Packet>) -> Ended {

@@ -3,7 +3,7 @@
 //! that a filter let through.
 
 use super::packet::{IpProtocol, Tunnel};
-use super::walk::{Fragment, Walk, u16_at};
+use super::walk::{Around, Fragment, Walk, u16_at};
 use crate::limits;
 use crate::read::Frame;
 use std::collections::{BTreeMap, HashMap, VecDeque};
@@ -19,27 +19,6 @@ pub struct Key {
     tunnel: Tunnel,
 }
 
-/// What the headers around a datagram said.
-#[derive(Debug, Clone, Copy)]
-pub struct Around {
-    /// The frame of the fragment they were in.
-    pub frame: Frame,
-    /// Protocol of the datagram.
-    pub protocol: u8,
-    /// Addresses, where it came from.
-    pub source: [u8; 16],
-    /// The same, where it goes.
-    pub destination: [u8; 16],
-    /// 4 or 6.
-    pub ip_version: u8,
-    /// Identification of the IPv4 header.
-    pub ip_id: u16,
-    /// Innermost VLAN.
-    pub vlan: u16,
-    /// Innermost tunnel.
-    pub tunnel: Tunnel,
-}
-
 /// A datagram, as far as there is something of it without a hole.
 #[derive(Debug)]
 pub struct Joined {
@@ -47,7 +26,11 @@ pub struct Joined {
     pub bytes: Vec<u8>,
     /// How many are missing behind them, as far as that is known.
     pub missing_bytes: u32,
-    /// Headers of the fragment that made it whole; where bytes are missing, of the first.
+    /// Its protocol.
+    pub protocol: u8,
+    /// The frame of the fragment that made it whole; where bytes are missing, of the first.
+    pub frame: Frame,
+    /// The headers in that frame.
     pub around: Around,
 }
 
@@ -58,8 +41,8 @@ struct Datagram {
     length: Option<u32>,
     held_bytes: usize,
     last_ns: i64,
-    /// Headers of the first fragment.
-    front: Option<Around>,
+    /// The first fragment's frame, and the headers in it.
+    front: Option<(Frame, Around)>,
 }
 
 /// What a fragment led to.
@@ -90,46 +73,29 @@ impl Fragments {
     /// Takes a fragment in.
     pub fn take(&mut self, walk: &Walk<'_>, fragment: &Fragment, frame: &Frame) -> Taken {
         let mut taken = Taken::default();
-        let (payload, ts_ns) = (walk.rest(), frame.ts_ns);
-        let around = Around {
-            frame: *frame,
-            protocol: fragment.protocol,
-            source: walk.source,
-            destination: walk.destination,
-            ip_version: walk.ip_version,
-            ip_id: walk.ip_id,
-            vlan: walk.vlan,
-            tunnel: walk.tunnel,
-        };
+        let (payload, around, protocol) = (walk.rest(), walk.around, fragment.protocol);
+        let front = (fragment.offset == 0).then_some((*frame, around));
         if fragment.cut || fragment.offset as usize + payload.len() > limits::DATAGRAM_BYTES_MAX {
             // What was cut can never be whole.
             let alone = Datagram {
                 pieces: [(fragment.offset, payload.to_vec())].into(),
                 held_bytes: payload.len(),
-                front: (fragment.offset == 0).then_some(around),
+                front,
                 ..Datagram::default()
             };
-            taken.joined = alone.begin(&mut taken.incomplete_bytes);
+            taken.joined = alone.begin(protocol, &mut taken.incomplete_bytes);
             return taken;
         }
-        self.make_room(payload.len(), ts_ns, &mut taken);
-        let key = Key {
-            source: walk.source,
-            destination: walk.destination,
-            id: fragment.id,
-            protocol: fragment.protocol,
-            vlan: walk.vlan,
-            tunnel: walk.tunnel,
-        };
+        self.make_room(payload.len(), frame.ts_ns, &mut taken);
+        let Around { source, destination, vlan, tunnel, .. } = around;
+        let key = Key { source, destination, id: fragment.id, protocol, vlan, tunnel };
         let order = &mut self.order;
         let datagram = self.datagrams.entry(key).or_insert_with(|| {
             order.push_back(key);
             Datagram::default()
         });
-        datagram.last_ns = ts_ns;
-        if fragment.offset == 0 {
-            datagram.front.get_or_insert(around);
-        }
+        datagram.last_ns = frame.ts_ns;
+        datagram.front = datagram.front.or(front);
         let new_bytes = datagram.put(fragment.offset, payload, &mut taken);
         self.held_bytes += new_bytes;
         if !fragment.more {
@@ -140,7 +106,7 @@ impl Fragments {
         {
             self.held_bytes -= datagram.held_bytes;
             let bytes = datagram.pieces.into_values().flatten().collect();
-            taken.joined = Some(Joined { bytes, missing_bytes: 0, around });
+            taken.joined = Some(Joined { bytes, missing_bytes: 0, protocol, frame: *frame, around });
         }
         taken
     }
@@ -157,7 +123,7 @@ impl Fragments {
     fn give_up(&mut self, key: &Key, taken: &mut Taken) {
         if let Some(datagram) = self.datagrams.remove(key) {
             self.held_bytes -= datagram.held_bytes;
-            taken.given_up.extend(datagram.begin(&mut taken.incomplete_bytes));
+            taken.given_up.extend(datagram.begin(key.protocol, &mut taken.incomplete_bytes));
         }
     }
 
@@ -205,7 +171,7 @@ impl Datagram {
     }
 
     /// What of it is at its begin, without a hole; what is not is counted.
-    fn begin(self, incomplete_bytes: &mut u64) -> Option<Joined> {
+    fn begin(self, protocol: u8, incomplete_bytes: &mut u64) -> Option<Joined> {
         let mut bytes = Vec::new();
         if self.front.is_some() {
             for (at, piece) in self.pieces {
@@ -216,15 +182,15 @@ impl Datagram {
             }
         }
         *incomplete_bytes += (self.held_bytes - bytes.len()) as u64;
-        let around = self.front.filter(|_| !bytes.is_empty())?;
+        let (frame, around) = self.front.filter(|_| !bytes.is_empty())?;
         // A datagram of UDP says its length itself; what is missing of a stream the next segment tells.
-        let length = match (self.length, IpProtocol(around.protocol)) {
+        let length = match (self.length, IpProtocol(protocol)) {
             (Some(length), _) => length,
             (None, IpProtocol::UDP) => u16_at(&bytes, 4).map_or(0, u32::from),
             (None, _) => 0,
         };
         let missing_bytes = length.saturating_sub(bytes.len() as u32);
-        Some(Joined { bytes, missing_bytes, around })
+        Some(Joined { bytes, missing_bytes, protocol, frame, around })
     }
 
     fn is_whole(&self) -> bool {

@@ -25,8 +25,8 @@ fn ipv4(walk: &mut Walk<'_>) -> Option<Turn> {
     let total = usize::from(u16_at(rest, 2)?);
     let flags_and_offset = u16_at(rest, 6)?;
     let protocol = *rest.get(9)?;
-    (walk.ip_version, walk.ip_id) = (4, u16_at(rest, 4)?);
-    (walk.source, walk.destination) = (mapped(rest.get(12..)?)?, mapped(rest.get(16..)?)?);
+    (walk.around.ip_version, walk.around.ip_id) = (4, u16_at(rest, 4)?);
+    (walk.around.source, walk.around.destination) = (mapped(rest.get(12..)?)?, mapped(rest.get(16..)?)?);
     if header_bytes < 20 || (total != 0 && total < header_bytes) {
         return Some(Turn::Refused("malformed ipv4"));
     }
@@ -41,7 +41,7 @@ fn ipv4(walk: &mut Walk<'_>) -> Option<Turn> {
     let (more, offset) = (flags_and_offset & 0x2000 != 0, u32::from(flags_and_offset & 0x1fff) * 8);
     if more || offset > 0 {
         return Some(Turn::Fragment(Fragment {
-            id: walk.ip_id.into(),
+            id: walk.around.ip_id.into(),
             offset,
             more,
             protocol,
@@ -55,9 +55,9 @@ fn ipv6(walk: &mut Walk<'_>) -> Option<Turn> {
     let rest = walk.rest();
     let payload_bytes = usize::from(u16_at(rest, 4)?);
     let mut next = *rest.get(6)?;
-    (walk.ip_version, walk.ip_id) = (6, 0);
-    walk.source = *rest.get(8..)?.first_chunk()?;
-    walk.destination = *rest.get(24..)?.first_chunk()?;
+    (walk.around.ip_version, walk.around.ip_id) = (6, 0);
+    walk.around.source = *rest.get(8..)?.first_chunk()?;
+    walk.around.destination = *rest.get(24..)?.first_chunk()?;
     walk.skip(40);
     // A payload length of 0 is a jumbogram (RFC 2675) or a frame of segmentation offload: to the end.
     if payload_bytes != 0 {

@@ -164,7 +164,7 @@ pub fn ether_type(walk: &mut Walk<'_>, kind: u16) -> Turn {
             None => CUT,
             Some([tag_high, tag_low, kind_high, kind_low]) => {
                 let vlan = u16::from_be_bytes([tag_high, tag_low]) & 0x0fff;
-                walk.vlan = if vlan == 0 { walk.vlan } else { vlan };
+                walk.around.vlan = if vlan == 0 { walk.around.vlan } else { vlan };
                 type_or_length(walk, u16::from_be_bytes([kind_high, kind_low]))
             }
         },

@@ -127,12 +127,12 @@ fn packet(
     (from, to): (u16, u16),
     transport: Transport,
 ) -> Packet {
-    let from = Endpoint { ip: walk.source, port: from };
-    let to = Endpoint { ip: walk.destination, port: to };
+    let from = Endpoint { ip: walk.around.source, port: from };
+    let to = Endpoint { ip: walk.around.destination, port: to };
     // A mirrored frame is tagged or not by the direction it was mirrored in: no network of its own.
-    let mirrored = matches!(walk.tunnel, Tunnel::Erspan | Tunnel::Tzsp);
-    let vlan = if mirrored { 0 } else { walk.vlan };
-    let (key, from_low) = FlowKey::new(from, to, protocol, walk.ip_version, vlan, walk.tunnel);
+    let mirrored = matches!(walk.around.tunnel, Tunnel::Erspan | Tunnel::Tzsp);
+    let vlan = if mirrored { 0 } else { walk.around.vlan };
+    let (key, from_low) = FlowKey::new(from, to, protocol, walk.around.ip_version, vlan, walk.around.tunnel);
     let payload_bytes = walk.rest().len() as u32;
     Packet {
         number: unit.frame.number,
@@ -144,7 +144,7 @@ fn packet(
         wire_bytes: unit.frame.wire_bytes,
         key,
         from_low,
-        ip_id: walk.ip_id,
+        ip_id: walk.around.ip_id,
         transport,
         payload_at: (unit.base + walk.at) as u32,
         payload_bytes,

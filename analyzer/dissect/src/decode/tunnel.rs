@@ -68,7 +68,7 @@ pub fn over_udp(walk: &mut Walk<'_>, ports: (u16, u16)) -> Option<Turn> {
 
 fn enter(walk: &mut Walk<'_>, tunnel: Tunnel, header_bytes: usize, inner: Layer) -> Turn {
     walk.skip(header_bytes);
-    (walk.tunnel, walk.vlan) = (tunnel, 0);
+    (walk.around.tunnel, walk.around.vlan) = (tunnel, 0);
     Turn::Next(inner)
 }
 

@@ -54,17 +54,9 @@ pub struct Fragment {
     pub cut: bool,
 }
 
-/// Where one is in a frame.
+/// What the headers around some content say of it.
 #[derive(Debug, Clone, Copy)]
-pub struct Walk<'a> {
-    /// The frame, or the datagram put together from fragments.
-    pub data: &'a [u8],
-    /// Position of the next header.
-    pub at: usize,
-    /// Position behind the last captured byte that belongs to the current header's content.
-    pub end: usize,
-    /// Bytes of that content by its headers that were not captured.
-    pub cut_bytes: u32,
+pub struct Around {
     /// Innermost VLAN.
     pub vlan: u16,
     /// Innermost tunnel.
@@ -79,21 +71,32 @@ pub struct Walk<'a> {
     pub ip_id: u16,
 }
 
+/// Where one is in a frame.
+#[derive(Debug, Clone, Copy)]
+pub struct Walk<'a> {
+    /// The frame, or the datagram put together from fragments.
+    pub data: &'a [u8],
+    /// Position of the next header.
+    pub at: usize,
+    /// Position behind the last captured byte that belongs to the current header's content.
+    pub end: usize,
+    /// Bytes of that content by its headers that were not captured.
+    pub cut_bytes: u32,
+    /// What the headers so far said.
+    pub around: Around,
+}
+
 impl<'a> Walk<'a> {
     /// At the front of a frame.
     pub fn new(data: &'a [u8], cut_bytes: u32) -> Self {
-        Self {
-            data,
-            at: 0,
-            end: data.len(),
-            cut_bytes,
-            vlan: 0,
-            tunnel: Tunnel::None,
-            source: [0; 16],
-            destination: [0; 16],
-            ip_version: 0,
-            ip_id: 0,
-        }
+        let around =
+            Around { vlan: 0, tunnel: Tunnel::None, source: [0; 16], destination: [0; 16], ip_version: 0, ip_id: 0 };
+        Self::within(around, data, cut_bytes)
+    }
+
+    /// At the front of what such headers were around.
+    pub fn within(around: Around, data: &'a [u8], cut_bytes: u32) -> Self {
+        Self { data, at: 0, end: data.len(), cut_bytes, around }
     }
 
     /// What lies ahead.

@@ -115,7 +115,7 @@ impl<T> FlowTable<T> {
             self.link_newest(at.0);
         }
         let slot = &mut self.slots[at.0 as usize];
-        slot.last_ns = slot.last_ns.max(now_ns);
+        slot.last_ns = now_ns;
         slot.value.as_mut()
     }
 

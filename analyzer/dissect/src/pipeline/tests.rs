@@ -14,9 +14,14 @@ const SERVER: [u8; 4] = [10, 0, 0, 2];
 
 /// A capture of these frames, a millisecond apart.
 fn capture(frames: &[Vec<u8>]) -> Vec<u8> {
+    capture_at(frames, |at| at as u32)
+}
+
+/// A capture of these frames, each at so many milliseconds.
+fn capture_at(frames: &[Vec<u8>], ms: impl Fn(usize) -> u32) -> Vec<u8> {
     let mut bytes = [0xa1b2_3c4d, 0x0004_0002, 0, 0, 65535, 1].map(u32::to_le_bytes).concat();
     for (at, frame) in frames.iter().enumerate() {
-        let (seconds, ns) = (1_700_000_000 + at as u32 / 1000, at as u32 % 1000 * 1_000_000);
+        let (seconds, ns) = (1_700_000_000 + ms(at) / 1000, ms(at) % 1000 * 1_000_000);
         bytes.extend([seconds, ns, frame.len() as u32, frame.len() as u32].map(u32::to_le_bytes).concat());
         bytes.extend_from_slice(frame);
     }
@@ -85,6 +90,27 @@ fn of_datagrams_that_lack_fragments_the_begin_has_its_row() {
     assert_eq!(numbers(&report, "packets", "packet"), (1..=10_000).collect::<Vec<_>>());
     assert_eq!(numbers(&report, "dns", "request_bytes"), [1992; 10_000]);
     assert_eq!(booleans(&report, "dns", "damaged"), [true; 10_000]);
+}
+
+#[test]
+fn where_time_goes_back_what_is_over_is_let_go() {
+    // Conversations of an hour later stand first, and as many behind them: together they are more than are kept.
+    let kept = limits::SHARDS * limits::FLOWS_PER_SHARD_MAX;
+    let frames: Vec<_> = (0..kept as u32 * 5 / 4)
+        .map(|n| {
+            let [_, high, middle, low] = n.to_be_bytes();
+            let mut frame = Vec::new();
+            let ends = PacketBuilder::ethernet2([1; 6], [2; 6]).ipv4([10, high, middle, low], SERVER, 9);
+            ends.udp(10_000, 9).write(&mut frame, &[0; 200]).unwrap();
+            frame
+        })
+        .collect();
+    let hour_ms = 3_600_000;
+    let bytes = capture_at(&frames, |at| if at < frames.len() / 2 { hour_ms } else { 0 });
+    let out = tempfile::tempdir().unwrap();
+    let report = dissect_bytes(bytes, out.path(), 2);
+    let rows: BTreeMap<_, _> = report.rows.iter().copied().collect();
+    assert_eq!((rows["flows"], rows.get("anomalies")), (frames.len() as u64, None), "none had to make room");
 }
 
 #[test]

@@ -106,16 +106,9 @@ impl Sink for Null {
         assert!(span.start <= span.end && span.end <= self.unread);
         let place = self.place + span.start as u64;
         Stamp {
-            side: self.side,
-            place,
             first_ns: place as i64,
             last_ns: place as i64 + span.len() as i64,
-            first_packet: 1,
-            last_packet: 1,
-            bytes: span.len() as u64,
-            damaged: false,
-            begin_unseen: false,
-            end_unseen: false,
+            ..Stamp::whole(self.side, place, span.len() as u64)
         }
     }
 

@@ -83,6 +83,22 @@ pub struct Stamp {
 }
 
 impl Stamp {
+    /// Of so many bytes, all of which are in packet 1, at time 0.
+    pub fn whole(side: Side, place: u64, bytes: u64) -> Self {
+        Self {
+            side,
+            place,
+            first_ns: 0,
+            last_ns: 0,
+            first_packet: 1,
+            last_packet: 1,
+            bytes,
+            damaged: false,
+            begin_unseen: false,
+            end_unseen: false,
+        }
+    }
+
     /// Takes in bytes that follow on the same side.
     pub fn extend(&mut self, later: Stamp) {
         self.last_ns = later.last_ns;

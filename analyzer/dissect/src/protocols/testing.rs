@@ -55,16 +55,10 @@ impl Sink for Recorder<'_> {
         self.cover(&span);
         let place = self.at + span.start as u64;
         Stamp {
-            side: self.side,
-            place,
             first_ns: self.clock.ns(place),
             last_ns: self.clock.ns((self.at + span.end as u64).saturating_sub(1).max(place)),
-            first_packet: 1,
-            last_packet: 1,
-            bytes: span.len() as u64,
             damaged: self.damaged,
-            begin_unseen: false,
-            end_unseen: false,
+            ..Stamp::whole(self.side, place, span.len() as u64)
         }
     }
     fn row(&mut self, call: &Call, row: Row<'_>) {

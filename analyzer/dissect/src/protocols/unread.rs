@@ -54,17 +54,14 @@ impl Unread {
         let first = self.mark_of(begin).unwrap_or(Mark { ts_ns: now_ns, ..Mark::default() });
         let last = if span.len() > 1 { self.mark_of(end - 1).unwrap_or(first) } else { first };
         let ahead = if first.in_stream { begin.saturating_sub(first.at) } else { 0 };
+        let place = if first.in_stream { u64::from((first.place + ahead) as u32) } else { first.place };
         Stamp {
-            side,
-            place: if first.in_stream { u64::from((first.place + ahead) as u32) } else { first.place },
             first_ns: first.ts_ns,
             last_ns: last.ts_ns,
             first_packet: first.packet,
             last_packet: last.packet,
-            bytes: span.len() as u64,
             damaged: first.cut || last.cut,
-            begin_unseen: false,
-            end_unseen: false,
+            ..Stamp::whole(side, place, span.len() as u64)
         }
     }
 

@@ -107,18 +107,7 @@ struct Lines(Vec<String>);
 
 impl Sink for Lines {
     fn stamp(&mut self, span: std::ops::Range<usize>) -> Stamp {
-        Stamp {
-            side: Side::Client,
-            place: 0,
-            first_ns: 0,
-            last_ns: 0,
-            first_packet: 1,
-            last_packet: 1,
-            bytes: span.len() as u64,
-            damaged: false,
-            begin_unseen: false,
-            end_unseen: false,
-        }
+        Stamp::whole(Side::Client, 0, span.len() as u64)
     }
     fn row(&mut self, call: &Call, row: Row<'_>) {
         let Row::Dns(exchange) = row else { panic!("{row:?}") };
