@@ -111,6 +111,10 @@ pub const OPEN_FILES_PER_TABLE_MAX: usize = 8;
 /// Fragments held for datagrams that are not whole.
 pub const FRAGMENT_BYTES_MAX: usize = 8 << 20;
 
+/// Tunnels whose packets are fragments within fragments, where the capture ends and none of them is whole: each time what is
+/// held is copied, so that these are 32 MiB.
+pub const FRAGMENTS_NESTED_MAX: usize = 4;
+
 /// Datagrams that may wait for fragments: 8 MiB in pieces of 1 KiB.
 pub const DATAGRAMS_MAX: usize = 8192;
 

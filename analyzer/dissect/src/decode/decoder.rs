@@ -59,9 +59,17 @@ impl Decoder {
 
     /// Nothing more comes: of datagrams that wait for fragments the begin is decoded, into a stretch without frames.
     pub fn end(&mut self, stretch: &mut Stretch, packets: &mut Vec<Packet>) {
+        for _ in 0..limits::FRAGMENTS_NESTED_MAX {
+            let taken = self.fragments.end();
+            self.take(taken);
+            // The begin of what a tunnel carried may be a fragment again.
+            self.given_up(stretch, packets);
+        }
         let taken = self.fragments.end();
         self.take(taken);
-        self.given_up(stretch, packets);
+        for datagram in std::mem::take(&mut self.given_up) {
+            self.count("fragment, incomplete", 0, datagram.bytes.len() as u64);
+        }
     }
 
     /// What stayed outside of any flow.

@@ -1,5 +1,6 @@
 use super::tests_support::decode_and_balance;
 use super::*;
+use crate::limits;
 use crate::read::{Frame, LinkType, Stretch};
 use etherparse::PacketBuilder;
 use proptest::prelude::*;
@@ -201,6 +202,25 @@ fn a_datagram_that_lacks_fragments_gives_its_begin() {
     stretch.frames[0].captured_bytes -= 3;
     let packets = decode_and_balance(&mut Decoder::default(), &mut stretch);
     assert_eq!((packets[0].payload_bytes, packets[0].payload_wire_bytes), (5, 36));
+}
+
+#[test]
+fn a_fragment_within_a_fragment_is_counted_where_both_lack_the_rest() {
+    let within = |inner: &[u8]| {
+        let mut frame = udp(53, b"")[..34].to_vec();
+        frame[16..18].copy_from_slice(&(20 + inner.len() as u16).to_be_bytes());
+        frame[20..22].copy_from_slice(&0x2000_u16.to_be_bytes());
+        // IPv4 in IPv4.
+        frame[23] = 4;
+        [frame, inner.to_vec()].concat()
+    };
+    let mut frame = fragments(b"0123456789", 16).swap_remove(0);
+    for depth in 1..8 {
+        frame = within(&frame[14..]);
+        // That each byte is counted is checked in there.
+        let innermost = decode(1, &[frame.clone()]).ends_with("17:7>53 v0 IpIp 01234567");
+        assert_eq!(innermost, depth < limits::FRAGMENTS_NESTED_MAX, "{depth}");
+    }
 }
 
 proptest! {
