@@ -1,6 +1,7 @@
 //! Link headers: what stands before IP.
 
 use super::walk::{Layer, Turn, Walk, u16_at, u32_at};
+use super::wifi;
 use crate::read::LinkType;
 
 const CUT: Turn = Turn::Refused("cut in a link header");
@@ -55,7 +56,9 @@ pub fn link(walk: &mut Walk<'_>, link: LinkType) -> Turn {
             walk.skip(1);
             frame_relay(walk)
         }
-        105 | 119 | 127 | 163 => Turn::Refused("802.11"),
+        105 => wifi::frame(walk, false),
+        119 | 163 => wifi::of_driver(walk),
+        127 => wifi::radiotap(walk),
         113 => cooked(walk, 14, 16),
         276 => cooked(walk, 0, 20),
         192 => ppi(walk),

@@ -15,6 +15,7 @@ mod tests;
 mod transport;
 mod tunnel;
 mod walk;
+mod wifi;
 
 pub use decoder::{Decoder, Found};
 pub use packet::{Endpoint, FlowKey, IpProtocol, Packet, TcpHeader, Transport, Tunnel, flags};
@@ -26,8 +27,8 @@ pub mod fuzz {
     /// Decodes hostile bytes; the first picks the link type.
     pub fn fuzz_decode(data: &[u8]) {
         let Some((&kind, bytes)) = data.split_first() else { return };
-        const LINKS: [u16; 19] =
-            [1, 0, 101, 113, 276, 9, 50, 104, 107, 108, 192, 219, 228, 239, 122, 123, 206, 241, 258];
+        const LINKS: [u16; 22] =
+            [1, 0, 101, 113, 276, 9, 50, 104, 107, 108, 192, 219, 228, 239, 122, 123, 206, 241, 258, 105, 127, 163];
         let link = LinkType(LINKS[kind as usize % LINKS.len()]);
         let (mut stretch, mut decoder) =
             (Stretch { bytes: bytes.to_vec(), ..Stretch::default() }, super::Decoder::default());

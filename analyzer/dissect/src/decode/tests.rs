@@ -51,6 +51,11 @@ fn udp(to: u16, payload: &[u8]) -> Vec<u8> {
     write(PacketBuilder::ethernet2([1; 6], [2; 6]).ipv4([10, 0, 0, 1], [10, 0, 0, 2], 9).udp(7, to), payload)
 }
 
+/// A frame of IEEE 802.11: its frame control, what stands behind its addresses, the packet.
+fn wifi(control: &[u8], more: &[u8], ip: &[u8]) -> Vec<u8> {
+    [control, &[0; 22], more, &[0xaa, 0xaa, 3, 0, 0, 0, 8, 0], ip].concat()
+}
+
 #[test]
 fn links_and_tunnels() {
     let plain = udp(53, b"hi");
@@ -155,6 +160,24 @@ fn links_and_tunnels() {
         ("an analyzer's header and preamble", 241, front(&[0; 12], &plain), want),
         ("pktap", 258, front(&[&[14, 0, 0, 0, 1, 0, 0, 0, 1, 0, 0, 0][..], b"xx"].concat(), &plain), want),
         ("pktap in pktap", 258, [[12, 0, 0, 0, 1, 0, 0, 0, 2, 1, 0, 0]; 3].concat(), ""),
+        ("802.11", 105, wifi(&[8, 1], &[], &ip), want),
+        ("802.11 between stations", 105, wifi(&[8, 3], &[0; 6], &ip), want),
+        ("802.11 with quality of service", 105, wifi(&[0x88, 2], &[7, 0], &ip), want),
+        ("802.11 with all there is", 105, wifi(&[0x88, 0x83], &[0; 12], &ip), want),
+        ("802.11 without data", 105, wifi(&[0x48, 1], &[], &ip), ""),
+        ("802.11, a beacon", 105, wifi(&[0x80, 0], &[], &ip), ""),
+        ("802.11, encrypted", 105, wifi(&[8, 0x41], &[], &ip), ""),
+        ("802.11, aggregated", 105, wifi(&[0x88, 2], &[0x80, 0], &ip), ""),
+        ("radiotap", 127, front(&[0, 0, 9, 0, 2, 0, 0, 0, 0x10], &wifi(&[8, 1], &[], &ip)), want),
+        (
+            "radiotap, padded",
+            127,
+            [&[0, 0, 25, 0, 3, 0, 0, 0x80, 0, 0, 0, 0][..], &[0; 12], &[0x20], &wifi(&[0x88, 2], &[0; 4], &ip)]
+                .concat(),
+            want,
+        ),
+        ("prism", 119, [&[0x44, 0, 0, 0, 144, 0, 0, 0][..], &[0; 136], &wifi(&[8, 1], &[], &ip)].concat(), want),
+        ("avs", 163, [&[0x80, 0x21, 0x10, 1, 0, 0, 0, 64][..], &[0; 56], &wifi(&[8, 1], &[], &ip)].concat(), want),
         ("arp", 1, front(&[0; 12], &[8, 6, 0, 0]), ""),
         ("nothing", 1, vec![], ""),
     ] {

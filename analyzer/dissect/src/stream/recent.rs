@@ -78,14 +78,16 @@ impl Recent {
 fn digest(bytes: &[u8]) -> u64 {
     const ODD: u64 = 0x517c_c1b7_2722_0a95;
     let word = |bytes: &[u8]| bytes.try_into().map_or(0, u64::from_le_bytes);
+    let add = |sum: u64, word: u64| (sum.rotate_left(5) ^ word).wrapping_mul(ODD);
     let mut lanes = [bytes.len() as u64, 1, 2, 3];
     let mut blocks = bytes.chunks_exact(32);
     for block in &mut blocks {
         for (lane, bytes) in lanes.iter_mut().zip(block.chunks_exact(8)) {
-            *lane = (lane.rotate_left(5) ^ word(bytes)).wrapping_mul(ODD);
+            *lane = add(*lane, word(bytes));
         }
     }
-    let rest =
-        blocks.remainder().iter().fold(0u64, |sum, &byte| (sum.rotate_left(8) ^ u64::from(byte)).wrapping_mul(ODD));
-    lanes.into_iter().fold(rest, |sum, lane| (sum.rotate_left(5) ^ lane).wrapping_mul(ODD))
+    let mut words = blocks.remainder().chunks_exact(8);
+    let rest = words.by_ref().fold(0, |sum, bytes| add(sum, word(bytes)));
+    let last = words.remainder().iter().fold(0, |last, &byte| last << 8 | u64::from(byte));
+    lanes.into_iter().fold(add(rest, last), add)
 }

@@ -94,7 +94,8 @@ impl Waiting {
         self.lots.drain(..old);
         self.first = young;
         let needed: BTreeSet<usize> = self.places.iter().map(|place| place.lot).collect();
-        let not_needed = (self.first..).zip(&mut self.lots).filter(|(lot, _)| !needed.contains(lot));
+        let lots = (self.first..).zip(&mut self.lots);
+        let not_needed = lots.filter(|(lot, kept)| kept.batch.num_rows() > 0 && !needed.contains(lot));
         not_needed.for_each(|(_, kept)| kept.batch = RecordBatch::new_empty(kept.batch.schema()));
         Ok(())
     }

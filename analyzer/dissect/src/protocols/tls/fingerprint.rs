@@ -4,7 +4,7 @@
 
 use super::wire::{ClientHello, ServerHello};
 use crate::protocols::value::push_number;
-use formats::hash::{Hash256, hex};
+use formats::hash::{Hash256, hex, push_hex};
 use md5::{Digest, Md5};
 
 /// Codes that clients name so that servers learn to ignore what they do not know (RFC 8701 §2).
@@ -90,11 +90,14 @@ fn push_decimal(text: &mut String, codes: impl Iterator<Item = u16>) {
     }
 }
 
+/// Room for the codes of most greetings: five bytes each.
+const CODES_BYTES: usize = 256;
+
 fn hexadecimal(codes: impl Iterator<Item = u16>) -> String {
-    let mut text = String::new();
+    let mut text = String::with_capacity(CODES_BYTES);
     for (at, code) in codes.enumerate() {
         text.push_str(if at == 0 { "" } else { "," });
-        text.push_str(&hex(&code.to_be_bytes()));
+        push_hex(&mut text, &code.to_be_bytes());
     }
     text
 }
