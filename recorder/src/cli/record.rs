@@ -2,7 +2,7 @@
 
 use super::keygen::SignArgs;
 use super::{CaptureArgs, CapturePlan};
-use anyhow::Context;
+use anyhow::{Context, bail};
 use formats::hash::Hash256;
 use formats::seal::{Close, EndReason};
 use formats::signature::SecretKey;
@@ -12,7 +12,7 @@ use recorder::orders::Orders;
 use recorder::pipeline;
 use recorder::ready;
 use recorder::schedule::{
-    Budget, ByteSize, EncryptTo, Interface, Missed, Observe, Overlap, Period, Rate, Recipients, Recording,
+    Budget, ByteSize, EncryptTo, Interface, Missed, ObjectLock, Observe, Overlap, Period, Rate, Recipients, Recording,
     SegmentLimits, Selector, SpoolFull, StoreTarget, StoreUrl, When, Window,
 };
 use recorder::spool::Spool;
@@ -60,6 +60,10 @@ pub struct RecordArgs {
     /// [default: not encrypted].
     #[arg(long, env = "REMORA_ENCRYPT_TO", value_delimiter = ',', value_name = "KEY", value_parser = recipients)]
     encrypt_to: Vec<Recipients>,
+    /// How long nobody may delete what is stored, such as 'compliance 90d' or 'governance 30d' (s3 only)
+    /// [default: the bucket's own rules].
+    #[arg(long, env = "REMORA_OBJECT_LOCK", value_name = "LOCK")]
+    object_lock: Option<ObjectLock>,
     /// Folder where segments wait to be stored.
     #[arg(long, env = "REMORA_SPOOL", default_value = "/var/lib/remora/spool", value_name = "DIR")]
     spool: PathBuf,
@@ -134,6 +138,9 @@ impl RecordArgs {
             std::path::absolute(&self.store)?.to_string_lossy().into_owned()
         };
         let url: StoreUrl = url.parse().map_err(anyhow::Error::msg).context("--store")?;
+        if (self.store_write_only || self.object_lock.is_some()) && !url.is_s3() {
+            bail!("--store-write-only and --object-lock need a store of s3://, not {url}");
+        }
         let encrypt_to = EncryptTo::try_from(self.encrypt_to).map_err(anyhow::Error::msg).context("--encrypt-to")?;
         let window = Window {
             name: self.window.clone(),
@@ -147,7 +154,12 @@ impl RecordArgs {
             segment: SegmentLimits { bytes: self.segment_bytes, age: self.segment_age },
             budget: Budget { bytes: self.bytes_max, packets: self.packets_max, ..Budget::default() },
             rate: Rate { packets_per_second: self.rate_max },
-            store: StoreTarget { url, write_only: self.store_write_only, encrypt_to: encrypt_to.0 },
+            store: StoreTarget {
+                url,
+                write_only: self.store_write_only,
+                encrypt_to: encrypt_to.0,
+                object_lock: self.object_lock,
+            },
             overlap: Overlap::Allow,
             missed: Missed::Rest,
             missed_deadline: None,

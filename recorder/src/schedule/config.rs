@@ -219,6 +219,15 @@ observe: {listen: '[::1]:9477', stall: 30s, trigger_token: /etc/remora/trigger.t
                 11,
                 "needs s3://",
             ),
+            (
+                "locked folder",
+                "store: /srv/captures",
+                "store: /srv\n    object_lock: compliance 9d",
+                18,
+                11,
+                "needs s3://",
+            ),
+            ("lock", "missed: skip", "object_lock: for ever", 17, 18, "is no object lock"),
             ("no YAML", "[eth0, eth1]", "[eth0, eth1", 11, 0, ""),
         ] {
             let text = WHOLE.replacen(from, to, 1);

@@ -98,6 +98,9 @@ fn describe_window(window: &Window, out: &mut String) -> std::fmt::Result {
     for key in &window.store.encrypt_to {
         writeln!(out, "  encrypted  to {key}")?;
     }
+    if let Some(lock) = &window.store.object_lock {
+        writeln!(out, "  locked     {lock}")?;
+    }
     if let Some(before) = window.pre_trigger {
         let (before, share) = (Period(before), budget.spool.unwrap_or(READY_SHARE_DEFAULT));
         writeln!(out, "  ready      the last {before}, within {share} of the spool; stored when triggered")?;

@@ -4,6 +4,7 @@
 //! that a mounted ConfigMap reads as it looks. A setting stands in one file, windows may stand in any.
 
 use super::config::{Config, ConfigError, Observe, Spool, invalid};
+use super::lock::LockWord;
 use super::values::{EncryptTo, StoreUrl};
 use super::window::{Defaults, Window, WindowFile};
 use crate::limits;
@@ -66,6 +67,7 @@ struct Written {
     store: Option<Spanned<StoreUrl>>,
     store_write_only: Option<Spanned<bool>>,
     encrypt_to: Option<Spanned<EncryptTo>>,
+    object_lock: Option<Spanned<LockWord>>,
     spool: Option<Spanned<Spool>>,
     observe: Option<Spanned<Observe>>,
     #[serde(default)]
@@ -167,6 +169,7 @@ fn merge(sources: &[Source], sha256: Hash256) -> Result<Config, Blamed> {
         store: only(sources, &files, "store", |file| &file.store)?,
         store_write_only: only(sources, &files, "store_write_only", |file| &file.store_write_only)?.unwrap_or(false),
         encrypt_to: only(sources, &files, "encrypt_to", |file| &file.encrypt_to)?.unwrap_or_default(),
+        object_lock: only(sources, &files, "object_lock", |file| &file.object_lock)?.unwrap_or_default(),
     };
     let one = if files.len() == 1 { Some(0) } else { None };
     Ok(Config {

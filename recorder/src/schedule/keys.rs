@@ -45,7 +45,7 @@ const WORD: &str = "word";
 const PATTERN: &str = "pattern";
 const ANY: &str = "any";
 
-pub(super) const KEYS: [Key; 53] = [
+pub(super) const KEYS: [Key; 55] = [
     key("cluster", NAME, Required, "prod", "The cluster this node is in; a folder of the store."),
     key("node", NAME, Words("the host's name"), "node-1", "This node; a folder of the store. --node comes before it."),
     key(
@@ -69,6 +69,14 @@ pub(super) const KEYS: [Key; 53] = [
         "[age1zvkyg2lqzraa2lnjvqej32nkuu0ues2s82hzrye869xeexvn73equnujwj]",
         "Public keys of age, age1…, or absolute paths of files with one a line: segments are encrypted to them before they are \
          sealed, and only `--identity` reads them. On the node they are plain until they are closed. Seals stay readable.",
+    ),
+    key(
+        "object_lock",
+        "compliance or governance, and days",
+        Words("the bucket's own rules"),
+        "compliance 90d",
+        "How long nobody may delete or replace what is stored, counted from then; of governance, nobody without a permission \
+         for it. S3 only, into buckets that have object lock.",
     ),
     key("spool.folder", "folder", Value("/var/lib/remora/spool"), "/data/spool", "Where segments wait to be stored."),
     key("spool.bytes_max", SIZE, Value("4GiB"), "64GiB", "Most bytes in the spool."),
@@ -278,6 +286,13 @@ pub(super) const KEYS: [Key; 53] = [
         Words("as for all windows"),
         "[]",
         "The same as above, for this window; an empty list for one that is not encrypted.",
+    ),
+    key(
+        "windows[].object_lock",
+        "compliance or governance, and days",
+        Words("as for all windows"),
+        "none",
+        "The same as above, for this window; none for the bucket's own rules.",
     ),
     key(
         "windows[].overlap",

@@ -137,6 +137,11 @@ impl StoreUrl {
     pub fn url(&self) -> &Url {
         &self.0
     }
+
+    /// Whether it is a bucket of S3.
+    pub fn is_s3(&self) -> bool {
+        matches!(self.0.scheme(), "s3" | "s3a")
+    }
 }
 
 /// What an object store can be opened by.

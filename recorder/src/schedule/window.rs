@@ -1,6 +1,7 @@
 //! A window: as it is written, and what it means.
 
 use super::config::{ConfigError, invalid};
+use super::lock::{LockWord, ObjectLock};
 use super::targets::Selector;
 use super::values::{ByteSize, EncryptTo, Interface, Percent, Period, StoreUrl};
 use super::when::When;
@@ -77,7 +78,7 @@ impl Window {
     }
 }
 
-/// Where recordings go, how an upload is proved, and who can read it.
+/// Where recordings go, how an upload is proved, who can read it, and how long it stays.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct StoreTarget {
     /// Where to.
@@ -88,6 +89,9 @@ pub struct StoreTarget {
     /// Whose keys what is stored is encrypted to; none where it is not.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub encrypt_to: Vec<Recipient>,
+    /// How long nobody may delete it; none where the store's own rules say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub object_lock: Option<ObjectLock>,
 }
 
 /// When a segment is closed: whichever comes first.
@@ -190,6 +194,7 @@ pub(super) struct WindowFile {
     store: Option<StoreUrl>,
     store_write_only: Option<bool>,
     encrypt_to: Option<EncryptTo>,
+    object_lock: Option<LockWord>,
     #[serde(default)]
     overlap: Overlap,
     #[serde(default)]
@@ -204,6 +209,7 @@ pub(super) struct Defaults {
     pub store: Option<StoreUrl>,
     pub store_write_only: bool,
     pub encrypt_to: EncryptTo,
+    pub object_lock: LockWord,
 }
 
 impl WindowFile {
@@ -253,12 +259,16 @@ impl WindowFile {
             return invalid(&self.name, "neither the window nor the file names a store");
         };
         let write_only = self.store_write_only.unwrap_or(defaults.store_write_only);
-        if write_only && !matches!(url.url().scheme(), "s3" | "s3a") {
+        if write_only && !url.is_s3() {
             let what = "only S3 proves an upload without reading it back: store_write_only needs s3://";
             return invalid(&self.name, what);
         }
+        let object_lock = self.object_lock.unwrap_or(defaults.object_lock).0;
+        if object_lock.is_some() && !url.is_s3() {
+            return invalid(&self.name, "only S3 locks an object as it is stored: object_lock needs s3://");
+        }
         let encrypt_to = self.encrypt_to.clone().unwrap_or_else(|| defaults.encrypt_to.clone()).0;
-        Ok(StoreTarget { url, write_only, encrypt_to })
+        Ok(StoreTarget { url, write_only, encrypt_to, object_lock })
     }
 
     fn filter(&self) -> Result<Option<String>, ConfigError> {

@@ -8,6 +8,7 @@
 //! ([`Bound`]); a restart goes on with what lies in the spool.
 
 mod bound;
+mod lock;
 mod sender;
 mod store;
 

@@ -1,6 +1,6 @@
 //! A store to send to: created, never overwritten, and proved.
 
-use super::UploadError;
+use super::{UploadError, lock};
 use crate::disk::{Disk, SystemDisk};
 use crate::limits;
 use crate::schedule::StoreTarget;
@@ -65,15 +65,20 @@ impl Store {
     /// Opens a store with these options, named as in the environment.
     pub fn open_with(target: &StoreTarget, mut options: Vec<(String, String)>) -> Result<Self, UploadError> {
         let shown = target.url.to_string();
-        if target.write_only {
+        // A bucket with object lock takes nothing without a checksum.
+        if target.write_only || target.object_lock.is_some() {
             options.push(("aws_checksum_algorithm".to_owned(), "sha256".to_owned()));
         }
         // Who writes http:// wants it so: without this only https:// would be allowed.
         if target.url.url().scheme() == "http" {
             options.push(("allow_http".to_owned(), "true".to_owned()));
         }
-        let (objects, prefix) = object_store::parse_url_opts(target.url.url(), options)
-            .map_err(|error| UploadError::Store { store: shown.clone(), said: said(&error) })?;
+        let opened = match target.object_lock {
+            Some(lock) => lock::open(target.url.url(), options, lock),
+            None => object_store::parse_url_opts(target.url.url(), options),
+        };
+        let (objects, prefix) =
+            opened.map_err(|error| UploadError::Store { store: shown.clone(), said: said(&error) })?;
         Ok(Self {
             objects: objects.into(),
             prefix,

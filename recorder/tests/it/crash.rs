@@ -175,8 +175,12 @@ async fn killed_while_its_store_fails_it_loses_nothing_that_was_sealed() {
         over.store(true, Ordering::Relaxed);
     });
 
-    let target =
-        StoreTarget { url: "s3://captures/killed".parse().unwrap(), write_only: false, encrypt_to: Vec::new() };
+    let target = StoreTarget {
+        url: "s3://captures/killed".parse().unwrap(),
+        write_only: false,
+        encrypt_to: Vec::new(),
+        object_lock: None,
+    };
     let (objects, prefix): (_, StorePath) =
         object_store::parse_url_opts(target.url.url(), server.options("all")).unwrap();
     let recordings: BTreeSet<&RecordingId> = sealed.iter().map(|(id, _)| id).collect();

@@ -6,7 +6,7 @@ use formats::age::{Decrypt, Identity};
 use formats::hash::Hash256;
 use formats::seal::{Counts, DropsByTarget, EndReason, SealedFile};
 use formats::store::{FileName, PACKETS};
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt};
 use recorder::clock::SystemClock;
@@ -23,8 +23,12 @@ use std::sync::Arc;
 #[tokio::test(flavor = "multi_thread")]
 async fn segments_arrive_in_s3() {
     let Some(server) = Seaweed::start() else { return };
-    let target =
-        StoreTarget { url: "s3://captures/prod/eu".parse().unwrap(), write_only: false, encrypt_to: Vec::new() };
+    let target = StoreTarget {
+        url: "s3://captures/prod/eu".parse().unwrap(),
+        write_only: false,
+        encrypt_to: Vec::new(),
+        object_lock: None,
+    };
     let (objects, prefix) = object_store::parse_url_opts(target.url.url(), server.options("all")).unwrap();
     let folder = tempfile::tempdir().unwrap();
     let spool = Spool::open(folder.path()).unwrap();
@@ -32,6 +36,38 @@ async fn segments_arrive_in_s3() {
     read_back(&server, &target, &spool, objects.as_ref(), &prefix).await;
     write_only(&server, &target, folder.path(), objects.as_ref(), &prefix).await;
     encrypted(&server, &target, &spool, objects.as_ref(), &prefix).await;
+    locked(&server, folder.path()).await;
+}
+
+/// Nobody deletes what is locked: the server says until when, and refuses.
+async fn locked(server: &Seaweed, folder: &std::path::Path) {
+    server.curl(&["-X", "PUT", "-H", "x-amz-bucket-object-lock-enabled: true"], "locked");
+    let target = StoreTarget {
+        url: "s3://locked/prod".parse().unwrap(),
+        write_only: false,
+        encrypt_to: Vec::new(),
+        object_lock: Some("compliance 3d".parse().unwrap()),
+    };
+    let until = Timestamp::now().checked_add(SignedDuration::from_hours(3 * 24)).unwrap();
+    let store = Store::open_with(&target, server.options("all")).unwrap();
+    // In one request, and in parts.
+    for (name, bytes) in [("one", 1000), ("parts", (16 << 20) + 5)] {
+        let (file, content) = (folder.join(name), vec![7; bytes]);
+        std::fs::write(&file, &content).unwrap();
+        let receipt = store.send(&SystemDisk, name, &file, Hash256::of(&content)).await.unwrap();
+        assert_eq!((receipt.proof, receipt.bytes), (Proof::ReadBack, bytes as u64), "{name}");
+
+        let object = format!("locked/prod/{name}");
+        let said = server.curl(&["--head"], &object).to_lowercase();
+        let header =
+            |name: &str| said.lines().find_map(|line| line.strip_prefix(name)).map(str::trim).unwrap_or_default();
+        assert_eq!(header("x-amz-object-lock-mode:"), "compliance", "{said}");
+        let told: Timestamp = header("x-amz-object-lock-retain-until-date:").to_uppercase().parse().expect(&said);
+        assert!(told.duration_since(until).abs() < SignedDuration::from_mins(10), "{told}, not {until}");
+        let version = header("x-amz-version-id:");
+        let refused = server.curl(&["-X", "DELETE"], &format!("{object}?versionId={version}"));
+        assert!(refused.contains("AccessDenied"), "{refused}");
+    }
 }
 
 /// Sealed, sent, fetched, decrypted: the same bytes, and nothing plain on the way.

@@ -161,6 +161,16 @@ impl Seaweed {
         self.s3_port
     }
 
+    /// What it says to curl, who may do all.
+    pub fn curl(&self, arguments: &[&str], path: &str) -> String {
+        let mut curl = Command::new("curl");
+        curl.args(["--silent", "--show-error", "--aws-sigv4", "aws:amz:us-east-1:s3", "--user", "all:all-secret"]);
+        let url = format!("http://127.0.0.1:{}/{path}", self.s3_port);
+        let said = curl.args(arguments).arg(url).output().expect("curl runs");
+        assert!(said.status.success(), "{}", String::from_utf8_lossy(&said.stderr));
+        String::from_utf8_lossy(&said.stdout).into_owned()
+    }
+
     /// Options for a client of one of the [`IDENTITIES`].
     pub fn options(&self, user: &str) -> Vec<(String, String)> {
         let secret = format!("{user}-secret");

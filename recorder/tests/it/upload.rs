@@ -11,7 +11,7 @@ use recorder::upload::{Proof, Room, Sender, Store, UploadError};
 use std::sync::Arc;
 
 fn target(url: &str) -> StoreTarget {
-    StoreTarget { url: url.parse().unwrap(), write_only: false, encrypt_to: Vec::new() }
+    StoreTarget { url: url.parse().unwrap(), write_only: false, encrypt_to: Vec::new(), object_lock: None }
 }
 
 /// A spool, and a store in memory that stands for the target.
