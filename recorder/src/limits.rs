@@ -19,6 +19,9 @@ pub const RING_BYTES_MAX: usize = 1 << 30;
 /// Smallest ring of one target [bytes]: at most 64 of them in the default size, and 38 where all come later. A stall of 40 ms at 100 Mbit/s.
 pub const TARGET_RING_BYTES_MIN: usize = RING_BLOCKS_MIN * BLOCK_BYTES_MIN;
 
+/// Rings that can share the packets of a target: as many of the smallest as there is always memory for.
+pub const RINGS_MAX: usize = RING_BYTES_MIN / TARGET_RING_BYTES_MIN;
+
 /// Fewest blocks of a ring: one in our hands, one that is being filled, two between them.
 pub const RING_BLOCKS_MIN: usize = 4;
 

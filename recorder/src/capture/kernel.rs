@@ -3,7 +3,9 @@
 //!
 //! One socket serves one interface, some, or all: bound to one interface where there is one, to none and with
 //! the interfaces in its filter where there are several. So memory does not grow with interfaces, and packets
-//! come in the order of their time.
+//! come in the order of their time. Where one ring is too slow for all processors that fill it, several share the
+//! packets, flow by flow (packet(7), PACKET_FANOUT): these are bound to no interface, for the kernel lets them not be bound
+//! anew when interfaces change.
 
 use super::interfaces::Selection;
 use super::links::{Found, links};
@@ -24,8 +26,10 @@ pub struct RingOptions {
     pub filter: Option<Expression>,
     /// Most bytes to keep of a packet.
     pub snap_bytes: u32,
-    /// Size of the ring [bytes].
+    /// Size of each ring [bytes].
     pub ring_bytes: usize,
+    /// How many rings share the packets.
+    pub rings: usize,
     /// Whether to ask interfaces for frames that are not addressed to them.
     pub promiscuous: bool,
     /// Whether one of the named interfaces has to be there from the start.
@@ -87,8 +91,35 @@ pub(super) struct Linux {
 }
 
 impl Linux {
-    /// Opens a ring in the network namespace of the calling thread; from here on packets are kept.
-    pub fn open(options: RingOptions) -> Result<Self, CaptureError> {
+    /// Opens rings in the network namespace of the calling thread; from here on packets are kept.
+    pub fn open(options: RingOptions) -> Result<Vec<Self>, CaptureError> {
+        let (mut first, on) = Self::prepare(options)?;
+        // One of them counts what the filter refuses, and asks for frames that are not for us.
+        first.refused = first.options.filter.is_some().then(open_counter).transpose()?;
+        if !first.shares() {
+            first.begin(on)?;
+            return Ok(vec![first]);
+        }
+        let others = RingOptions { promiscuous: false, must_exist: false, ..first.options.clone() };
+        let mut rings = vec![(first, on)];
+        for _ in 1..others.rings {
+            rings.push(Self::prepare(others.clone())?);
+        }
+        let mut group = None;
+        for (ring, _) in &rings {
+            // Between bind and group a socket sees what others see too.
+            ring.socket.attach_filter(&filter::refuse_all()).doing("attach the filter")?;
+            bind(&ring.socket, 0)?;
+            group = Some(ring.socket.share_packets(group).doing("share packets among rings")?);
+        }
+        for (ring, on) in &mut rings {
+            ring.begin(std::mem::take(on))?;
+        }
+        Ok(rings.into_iter().map(|(ring, _)| ring).collect())
+    }
+
+    /// A ring that listens to nothing yet, and the interfaces that it is to listen on.
+    fn prepare(options: RingOptions) -> Result<(Self, Vec<u32>), CaptureError> {
         let news = Socket::link_news().doing("listen for news of interfaces")?;
         let there = links(&news).doing("ask which interfaces there are")?;
         let listening_on = indexes(&options.selection.named(&there));
@@ -106,17 +137,24 @@ impl Linux {
         let request = ring_request(block_bytes, blocks);
         socket.set(libc::SOL_PACKET, libc::PACKET_RX_RING, request).doing("set up the ring")?;
         let mapping = socket.map_ring(block_bytes, blocks).doing("share the ring's memory")?;
-        let refused = options.filter.is_some().then(open_counter).transpose()?;
-        let mut ring = Self { socket, refused, news, mapping, options, listening_on: Vec::new() };
-        if ring.options.selection == Selection::Any || !listening_on.is_empty() {
-            ring.listen(listening_on)?;
+        Ok((Self { socket, refused: None, news, mapping, options, listening_on: Vec::new() }, listening_on))
+    }
+
+    /// Whether it shares packets with others.
+    fn shares(&self) -> bool {
+        self.options.rings > 1
+    }
+
+    fn begin(&mut self, on: Vec<u32>) -> Result<(), CaptureError> {
+        match self.options.selection == Selection::Any || !on.is_empty() {
+            true => self.listen(on),
+            false => Ok(()), // Until there are news.
         }
-        Ok(ring)
     }
 
     fn listen(&mut self, on: Vec<u32>) -> Result<(), CaptureError> {
         let scope = match (&self.options.selection, on.as_slice()) {
-            (Selection::Named(names), &[_]) if names.len() == 1 => Scope::Bound,
+            (Selection::Named(names), &[_]) if names.len() == 1 && !self.shares() => Scope::Bound,
             (Selection::Named(_), on) => Scope::Among(on),
             (Selection::Any, _) => Scope::All,
         };
@@ -127,7 +165,9 @@ impl Linux {
             refused.attach_filter(&programs.refuse).doing("attach the counting filter")?;
             bind(refused, bind_to)?;
         }
-        bind(&self.socket, bind_to)?;
+        if !self.shares() {
+            bind(&self.socket, bind_to)?;
+        }
         if self.options.promiscuous {
             for &index in on.iter().filter(|index| !self.listening_on.contains(index)) {
                 self.socket.listen_promiscuously(index).doing("make an interface promiscuous")?;

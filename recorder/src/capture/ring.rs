@@ -65,14 +65,14 @@ pub struct Ring {
 }
 
 impl Ring {
-    /// Opens a ring in the network namespace of the calling thread; from here on packets are kept. The ring stays
-    /// in that namespace, whichever thread reads it.
+    /// Opens rings in the network namespace of the calling thread; from here on packets are kept. The rings stay
+    /// in that namespace, whichever thread reads them.
     ///
     /// # Errors
     /// [`CaptureError::NotAllowed`] without the capability, [`CaptureError::NoInterface`] when none of the
     /// named is there and one must be (some is enough: others are waited for).
-    pub fn open(options: RingOptions) -> Result<Self, CaptureError> {
-        Ok(Self::over(Box::new(Linux::open(options)?)))
+    pub fn open(options: RingOptions) -> Result<Vec<Self>, CaptureError> {
+        Ok(Linux::open(options)?.into_iter().map(|kernel| Self::over(Box::new(kernel))).collect())
     }
 
     /// A ring that `kernel` fills.

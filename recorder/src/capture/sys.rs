@@ -95,6 +95,23 @@ impl Socket {
         self.set(libc::SOL_PACKET, libc::PACKET_ADD_MEMBERSHIP, request)
     }
 
+    /// Shares packets with the sockets of `group`, or begins one: each packet goes to one of them, and all of a flow, both
+    /// ways, to the same, unless that is nearly full. The group. The socket has to be bound, and stays as it is bound.
+    ///
+    /// Fragments of a datagram go by their addresses alone. They are not put together, which would change what is seen.
+    pub fn share_packets(&self, group: Option<u32>) -> io::Result<u32> {
+        // Whose number nobody else has in this network namespace, not even we with another recording.
+        const BEGIN: u32 =
+            libc::PACKET_FANOUT_HASH | libc::PACKET_FANOUT_FLAG_ROLLOVER | libc::PACKET_FANOUT_FLAG_UNIQUEID;
+        self.set(libc::SOL_PACKET, libc::PACKET_FANOUT, group.unwrap_or(BEGIN << 16))?;
+        let mut group = 0u32;
+        let mut bytes = size_of_val(&group) as libc::socklen_t;
+        let out = (&raw mut group).cast();
+        // SAFETY: the kernel writes at most `bytes` bytes to `group`.
+        check(unsafe { libc::getsockopt(self.fd(), libc::SOL_PACKET, libc::PACKET_FANOUT, out, &raw mut bytes) })?;
+        Ok(group)
+    }
+
     /// Packets that passed the filter, and how many of them were dropped, since this was last asked:
     /// the kernel forgets them in telling.
     pub fn packet_statistics(&self) -> io::Result<(u32, u32)> {

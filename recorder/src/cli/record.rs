@@ -77,6 +77,10 @@ pub struct RecordArgs {
     #[arg(long, short, env = "REMORA_SNAPLEN", default_value_t = recorder::limits::SNAP_BYTES_MAX, value_name = "BYTES",
           value_parser = clap::value_parser!(u32).range(1..=i64::from(recorder::limits::SNAP_BYTES_MAX)))]
     snaplen: u32,
+    /// Rings that share the packets of each target, flow by flow: where many processors would wait for each other to fill one.
+    #[arg(long, env = "REMORA_RINGS", default_value_t = 1, value_name = "N",
+          value_parser = clap::value_parser!(u8).range(1..=recorder::limits::RINGS_MAX as i64))]
+    rings: u8,
     /// A segment is closed at that size, as stored.
     #[arg(long, env = "REMORA_SEGMENT_BYTES", default_value = "64MiB", value_name = "SIZE")]
     segment_bytes: ByteSize,
@@ -151,6 +155,7 @@ impl RecordArgs {
             interfaces: self.interface,
             filter,
             snap_length: self.snaplen,
+            rings: self.rings.into(),
             segment: SegmentLimits { bytes: self.segment_bytes, age: self.segment_age },
             budget: Budget { bytes: self.bytes_max, packets: self.packets_max, ..Budget::default() },
             rate: Rate { packets_per_second: self.rate_max },

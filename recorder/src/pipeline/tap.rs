@@ -41,6 +41,7 @@ impl Tap {
                 filter,
                 snap_bytes: window.snap_length,
                 ring_bytes: settings.ring_bytes,
+                rings: window.rings,
                 promiscuous: settings.promiscuous,
                 must_exist: true,
             },

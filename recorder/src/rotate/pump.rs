@@ -27,7 +27,7 @@ pub struct Pump {
     tokens: u64,
     /// Rings that come, and targets that go.
     changes: Receiver<Change>,
-    /// Targets whose rings are closed.
+    /// Targets of which all rings are closed.
     closed: Sender<u64>,
     interfaces: Interfaces,
     sieve: Sieve,
@@ -71,6 +71,11 @@ struct Station {
 }
 
 impl Station {
+    /// The namespace it is in.
+    fn netns(&self) -> u64 {
+        self.numbers.target().netns
+    }
+
     /// When its next packet was seen, if that may be written now.
     fn head_ns(&self, horizon_ns: u64) -> Option<u64> {
         self.ring.next_ns().filter(|next_ns| self.due_blocks > 0 || *next_ns <= horizon_ns)
@@ -141,10 +146,10 @@ impl Pump {
             return Ok(false);
         }
         while let Ok(change) = self.changes.try_recv() {
-            let target = change.netns();
+            let netns = change.netns();
             if let Err(error) = self.follow(change) {
-                tracing::error!(netns = target, %error, "target cannot be recorded");
-                self.closed.send(target).ok();
+                tracing::error!(netns, %error, "target cannot be recorded");
+                self.close_target(netns);
             }
         }
         self.wait(self.patience())?;
@@ -180,37 +185,42 @@ impl Pump {
         drained.and(handed_over.map(drop))
     }
 
-    /// Adds a ring, or begins to close one.
+    /// Adds the rings of a target, all or none, or begins to close them.
     fn follow(&mut self, change: Change) -> Result<(), CaptureError> {
         match change {
-            Change::Appeared { ring, target } => {
-                let ring = *ring;
-                let token = self.tokens;
-                self.tokens += 2;
-                ring.wait_in(self.rings.as_ref(), token)?;
-                let numbers = ring.numbers(target, &mut self.interfaces)?;
-                let (tally, dropped) = (Tally::default(), 0);
-                self.stations.push(Station {
-                    token,
-                    ring,
-                    numbers,
-                    due_blocks: 0,
-                    dropped,
-                    tally,
-                    untold: tally,
-                    fill: 0.0,
-                    ends: None,
-                });
+            Change::Appeared { rings, target } => {
+                let stations: Result<Vec<_>, _> =
+                    rings.into_iter().map(|ring| self.station(ring, target.clone())).collect();
+                self.stations.extend(stations?);
             }
             Change::Gone { netns } => {
-                let gone = self.stations.iter_mut().find(|station| station.numbers.target().netns == netns);
-                if let Some(station) = gone.filter(|station| station.ends.is_none()) {
-                    station.ring.shut()?;
-                    station.ends = Some(self.clock.steady() + 3 * limits::BLOCK_RETIRE);
+                for station in self.stations.iter_mut().filter(|station| station.netns() == netns) {
+                    if station.ends.is_none() {
+                        station.ring.shut()?;
+                        station.ends = Some(self.clock.steady() + 3 * limits::BLOCK_RETIRE);
+                    }
                 }
             }
         }
         Ok(())
+    }
+
+    fn station(&mut self, ring: Ring, target: Arc<Target>) -> Result<Station, CaptureError> {
+        let token = self.tokens;
+        self.tokens += 2;
+        ring.wait_in(self.rings.as_ref(), token)?;
+        let numbers = ring.numbers(target, &mut self.interfaces)?;
+        Ok(Station {
+            token,
+            ring,
+            numbers,
+            due_blocks: 0,
+            dropped: 0,
+            tally: Tally::default(),
+            untold: Tally::default(),
+            fill: 0.0,
+            ends: None,
+        })
     }
 
     fn since(&self, moment: Duration) -> Duration {
@@ -233,11 +243,12 @@ impl Pump {
         let told = self.rings.wait(patience);
         let told = told.map_err(|source| CaptureError::System { action: "wait for packets", source })?;
         for (token, ready) in told {
-            let Some(at) = self.stations.iter().position(|station| station.token == token & !1) else { continue };
-            let Some(Station { ring, numbers, .. }) = self.stations.get_mut(at) else { continue };
-            let heard = if token & 1 == 0 { ring.hear(ready) } else { ring.hear_news(numbers) };
+            let station = self.stations.iter_mut().find(|station| station.token == token & !1);
+            let Some(station) = station else { continue };
+            let (netns, ring) = (station.netns(), &mut station.ring);
+            let heard = if token & 1 == 0 { ring.hear(ready) } else { ring.hear_news(&mut station.numbers) };
             if let Err(error) = heard {
-                self.give_up(at, error)?;
+                self.give_up(netns, error)?;
             }
         }
         Ok(())
@@ -265,7 +276,8 @@ impl Pump {
                 Ok(false) => return Ok(false),
                 Err(error) => {
                     // Places have moved: the rest is taken in the next turn.
-                    self.give_up(at, error)?;
+                    let failed = self.stations.get(at).map(Station::netns);
+                    failed.map_or(Ok(()), |netns| self.give_up(netns, error))?;
                     return Ok(true);
                 }
             }
@@ -347,31 +359,49 @@ impl Pump {
         let now = self.clock.steady();
         let mut at = 0;
         while let Some(station) = self.stations.get_mut(at) {
+            let netns = station.netns();
             match station.is_over(now) {
                 Ok(false) => at += 1,
-                Ok(true) => drop(self.close(at)),
-                Err(error) => self.give_up(at, error)?,
+                Ok(true) => {
+                    self.close(at);
+                    if self.stations.iter().all(|station| station.netns() != netns) {
+                        self.closed.send(netns).ok();
+                    }
+                }
+                Err(error) => self.give_up(netns, error)?,
             }
         }
         Ok(())
     }
 
-    /// Closes a ring that failed.
+    /// Closes the rings of a target, one of which failed: those that are left would not count what the filter refuses, or not
+    /// all see the same interfaces.
     ///
     /// # Errors
-    /// The same, when it was the last ring and no other will come.
-    fn give_up(&mut self, at: usize, error: CaptureError) -> Result<(), CaptureError> {
-        let target = self.stations.get(at).map(|station| station.numbers.target().label());
-        let followed = self.close(at);
+    /// The same, when they were the last and no others will come.
+    fn give_up(&mut self, netns: u64, error: CaptureError) -> Result<(), CaptureError> {
+        let failed = self.stations.iter().find(|station| station.netns() == netns);
+        let Some(target) = failed.map(|station| station.numbers.target().label()) else {
+            return Ok(()); // With another of its rings.
+        };
+        let followed = self.close_target(netns);
         if self.stations.is_empty() && !followed {
             return Err(error);
         }
-        tracing::error!(target, %error, "ring failed: it is opened anew");
+        tracing::error!(target, %error, "ring failed: those of its target are opened anew");
         Ok(())
     }
 
-    /// Closes a ring, what is still in it is counted as lost; whether anybody looks for targets who may open it anew.
-    fn close(&mut self, at: usize) -> bool {
+    /// Closes all rings of a target; whether anybody looks for targets who may open others.
+    fn close_target(&mut self, netns: u64) -> bool {
+        while let Some(at) = self.stations.iter().position(|station| station.netns() == netns) {
+            self.close(at);
+        }
+        self.closed.send(netns).is_ok()
+    }
+
+    /// Closes a ring; what is still in it is counted as lost.
+    fn close(&mut self, at: usize) {
         let mut station = self.stations.swap_remove(at);
         // Or what comes between the questions below would be in none of the answers.
         if let Err(error) = station.ring.shut() {
@@ -383,18 +413,15 @@ impl Pump {
         self.filling.account_lost(station.ring.left_packets().unwrap_or(0), station.numbers.target());
         self.news.push(station.news());
         say_what_was(&station);
-        let netns = station.numbers.target().netns;
-        drop(station); // Before its memory is given to another.
-        self.closed.send(netns).is_ok()
     }
 
     fn hand_over(&mut self) -> Result<bool, CaptureError> {
         let mut failed = Vec::new();
-        for (at, station) in self.stations.iter_mut().enumerate().rev() {
-            failed.extend(station.account(&mut self.filling).err().map(|error| (at, error)));
+        for station in &mut self.stations {
+            failed.extend(station.account(&mut self.filling).err().map(|error| (station.netns(), error)));
             self.news.push(station.news());
         }
-        let closed = failed.into_iter().try_for_each(|(at, error)| self.give_up(at, error));
+        let closed = failed.into_iter().try_for_each(|(netns, error)| self.give_up(netns, error));
         // What is in the batch goes its way, whatever the kernel says.
         let sent = self.send();
         closed.map(|()| sent)

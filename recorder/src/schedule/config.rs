@@ -136,6 +136,7 @@ windows:
     interfaces: [eth0, eth1]
     filter: tcp port 80
     snap_length: 256
+    rings: 4
     segment: {bytes: 16MiB, age: 30s}
     budget: {bytes: 1GiB, packets: 1000000}
     overlap: allow
@@ -174,6 +175,7 @@ observe: {listen: '[::1]:9477', stall: 30s, trigger_token: /etc/remora/trigger.t
         assert_eq!(config.sha256, Hash256::of(WHOLE.as_bytes()));
         let [nightly, once, black_box, incident, spread] = &config.windows[..] else { panic!("five windows") };
         assert_eq!((nightly.overlap, nightly.missed, nightly.snap_length), (Overlap::Allow, Missed::Skip, 256));
+        assert_eq!((nightly.rings, once.rings), (4, 1));
         assert_eq!((nightly.budget.packets, nightly.segment.age.0.as_secs()), (Some(1_000_000), 30));
         assert_eq!((nightly.store.url.to_string(), nightly.store.write_only), ("s3://captures/prod".into(), false));
         assert_eq!((once.when.to_string(), once.overlap), ("once, at 2026-11-24T09:00:00Z".into(), Overlap::Skip));
@@ -192,30 +194,33 @@ observe: {listen: '[::1]:9477', stall: 30s, trigger_token: /etc/remora/trigger.t
     #[test]
     fn what_is_wrong_is_named_with_its_place() {
         for (case, from, to, line, column, what) in [
-            ("misspelt", "overlap: allow", "overlaps: allow", 16, 5, "unknown field `overlaps`"),
-            ("unknown word", "overlap: allow", "overlap: perhaps", 16, 14, "unknown variant `perhaps`"),
+            ("misspelt", "overlap: allow", "overlaps: allow", 17, 5, "unknown field `overlaps`"),
+            ("unknown word", "overlap: allow", "overlap: perhaps", 17, 14, "unknown variant `perhaps`"),
             ("cron", "'0 2 * * *'", "'0 25 * * *'", 8, 11, "is no cron expression"),
             ("zone", "Europe/Berlin", "Europe/Atlantis", 9, 16, "Europe/Atlantis"),
-            ("duration", "duration: 30s", "duration: 30", 20, 15, "is no length of time"),
-            ("no duration", "    duration: 30s\n", "", 18, 11, "needs a duration"),
-            ("size", "16MiB", "16MB", 14, 22, "is no size"),
-            ("twice named", "name: once", "name: nightly", 18, 11, "another window has this name"),
-            ("two kinds", "always: true", "always: true\n    cron: '@daily'", 23, 11, "one of cron, at, always"),
-            ("no kind", "always: true", "always: false", 23, 11, "one of cron, at, always"),
-            ("a path for a name", "name: once", "name: ../once", 18, 11, "cannot be a name"),
-            ("interface", "[any]", "[a/b]", 21, 18, "no name of a network interface"),
+            ("duration", "duration: 30s", "duration: 30", 21, 15, "is no length of time"),
+            ("no duration", "    duration: 30s\n", "", 19, 11, "needs a duration"),
+            ("no ring", "rings: 4", "rings: 0", 14, 12, "1 to 16 rings"),
+            ("too many rings", "rings: 4", "rings: 17", 14, 12, "1 to 16 rings"),
+            ("half a ring", "rings: 4", "rings: 1.5", 14, 12, ""),
+            ("size", "16MiB", "16MB", 15, 22, "is no size"),
+            ("twice named", "name: once", "name: nightly", 19, 11, "another window has this name"),
+            ("two kinds", "always: true", "always: true\n    cron: '@daily'", 24, 11, "one of cron, at, always"),
+            ("no kind", "always: true", "always: false", 24, 11, "one of cron, at, always"),
+            ("a path for a name", "name: once", "name: ../once", 19, 11, "cannot be a name"),
+            ("interface", "[any]", "[a/b]", 22, 18, "no name of a network interface"),
             ("filter", "tcp port 80", "tcp port http", 12, 13, "\"http\" at byte 9"),
-            ("jitter of no begin", "on_demand: true", "on_demand: true\n    jitter: 5m", 29, 13, "cron and at"),
-            ("a late on demand", "pre_trigger: 5m", "missed_deadline: 5m", 32, 22, "a begin to miss"),
+            ("jitter of no begin", "on_demand: true", "on_demand: true\n    jitter: 5m", 30, 13, "cron and at"),
+            ("a late on demand", "pre_trigger: 5m", "missed_deadline: 5m", 33, 22, "a begin to miss"),
             ("a trigger of cron", "filter: tcp", "pre_trigger: 5m\n    filter: tcp", 12, 18, "on_demand"),
-            ("a file of nowhere", "/run/incident", "incident", 33, 19, "absolute path"),
-            ("a share of more", "spool: 25%", "spool: 101%", 31, 31, "101%"),
+            ("a file of nowhere", "/run/incident", "incident", 34, 19, "absolute path"),
+            ("a share of more", "spool: 25%", "spool: 101%", 32, 31, "101%"),
             ("secret", "s3://captures", "s3://key:secret@captures", 4, 8, "holds no secrets"),
             (
                 "write-only folder",
                 "store: /srv/captures",
                 "store: /srv\n    store_write_only: true",
-                18,
+                19,
                 11,
                 "needs s3://",
             ),
@@ -223,11 +228,11 @@ observe: {listen: '[::1]:9477', stall: 30s, trigger_token: /etc/remora/trigger.t
                 "locked folder",
                 "store: /srv/captures",
                 "store: /srv\n    object_lock: compliance 9d",
-                18,
+                19,
                 11,
                 "needs s3://",
             ),
-            ("lock", "missed: skip", "object_lock: for ever", 17, 18, "is no object lock"),
+            ("lock", "missed: skip", "object_lock: for ever", 18, 18, "is no object lock"),
             ("no YAML", "[eth0, eth1]", "[eth0, eth1", 11, 0, ""),
         ] {
             let text = WHOLE.replacen(from, to, 1);

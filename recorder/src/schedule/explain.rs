@@ -78,6 +78,9 @@ fn describe_window(window: &Window, out: &mut String) -> std::fmt::Result {
         writeln!(out, "  NOTE       names, workloads and labels of pods are not known yet: they fit no target")?;
     }
     writeln!(out, "  keeps      {} bytes of a packet", window.snap_length)?;
+    if window.rings > 1 {
+        writeln!(out, "  shares     the packets of each target among {} rings, flow by flow", window.rings)?;
+    }
     writeln!(out, "  segments   of {} or {}", window.segment.bytes, window.segment.age)?;
     let budget = &window.budget;
     let spool = budget.spool.filter(|_| window.pre_trigger.is_none());
@@ -235,7 +238,7 @@ window nightly: cron 30 2 * * * in Europe/Berlin, for 10m
             "{cluster: prod, store: /s, spool: {bytes_max: 2GiB, age_max: 7d}, windows: [
              {name: incident, on_demand: true, duration: 10m, pre_trigger: 5m, trigger_file: /run/now, interfaces: [any]},
              {name: spread, at: '2026-03-28T00:00:00Z', duration: 1h, jitter: 30m, missed_deadline: 5m, interfaces: [any],
-              snap_length: 128, rate: {packets_per_second: 1000}},
+              snap_length: 128, rings: 4, rate: {packets_per_second: 1000}},
              {name: over, at: '2026-03-20T00:00:00Z', duration: 1h, overlap: replace, budget: {bytes: 64MiB}, interfaces: [any]}]}",
         );
         let view = View {
@@ -264,6 +267,7 @@ window incident: on demand, for 10m
 window spread: once, at 2026-03-28T00:00:00Z, for 1h
   records    everything on any
   keeps      128 bytes of a packet
+  shares     the packets of each target among 4 rings, flow by flow
   segments   of 64 MiB or 10s
   leaves out flows beyond 1000 packets in a second
   stored at  file:///s, read back

@@ -44,6 +44,8 @@ pub struct Window {
     pub filter: Option<String>,
     /// Most bytes kept of a packet.
     pub snap_length: u32,
+    /// How many rings share the packets of each target.
+    pub rings: usize,
     /// When a segment is closed.
     pub segment: SegmentLimits,
     /// When a run is ended early.
@@ -185,6 +187,7 @@ pub(super) struct WindowFile {
     interfaces: Vec<Interface>,
     filter: Option<Spanned<String>>,
     snap_length: Option<u32>,
+    rings: Option<Spanned<usize>>,
     #[serde(default)]
     segment: SegmentLimits,
     #[serde(default)]
@@ -241,6 +244,7 @@ impl WindowFile {
             interfaces: self.interfaces.clone(),
             filter: self.filter()?,
             snap_length: self.snap_length.unwrap_or(SNAP_LENGTH_DEFAULT).clamp(1, SNAP_LENGTH_DEFAULT),
+            rings: self.rings()?,
             segment: self.segment,
             budget: self.budget,
             rate: self.rate,
@@ -278,6 +282,14 @@ impl WindowFile {
         match filter.value.parse::<Expression>() {
             Ok(_) => Ok(Some(filter.value.clone())),
             Err(error) => invalid(filter, error),
+        }
+    }
+
+    fn rings(&self) -> Result<usize, ConfigError> {
+        match &self.rings {
+            None => Ok(1),
+            Some(rings) if (1..=limits::RINGS_MAX).contains(&rings.value) => Ok(rings.value),
+            Some(rings) => invalid(rings, format!("a target has 1 to {} rings", limits::RINGS_MAX)),
         }
     }
 

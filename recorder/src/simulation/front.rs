@@ -19,6 +19,9 @@ use std::time::Duration;
 /// Targets there are at most.
 const TARGETS: u64 = 4;
 
+/// Rings of a target there are at most.
+const RINGS: u64 = 3;
+
 /// Rings are small, so that they fill up.
 const RING_BLOCKS: usize = 4;
 
@@ -61,19 +64,22 @@ impl Source for Places {
 }
 
 impl Open for Places {
-    fn open(&self, sighting: &Sighting, _: RingOptions) -> Result<Ring, CaptureError> {
+    fn open(&self, sighting: &Sighting, options: RingOptions) -> Result<Vec<Ring>, CaptureError> {
         let state = &mut *self.state();
         let netns = sighting.target.netns;
         if state.random.chance(1, 8) {
             let source = io::ErrorKind::NotFound.into();
             return Err(CaptureError::System { action: "open the target's network namespace", source });
         }
-        let ring = SimRing::new(state.clock.clone(), RING_BLOCKS);
-        let kernel = ring.kernel();
-        state.rings_made += 1;
-        state.rings.push((state.rings_made, ring));
         assert!(state.there.contains(&netns), "a ring in a target that is gone");
-        Ok(Ring::over(kernel))
+        let rings = (0..options.rings).map(|_| {
+            let ring = SimRing::new(state.clock.clone(), RING_BLOCKS);
+            let kernel = ring.kernel();
+            state.rings_made += 1;
+            state.rings.push((state.rings_made, ring));
+            Ring::over(kernel)
+        });
+        Ok(rings.collect())
     }
 }
 
@@ -109,6 +115,7 @@ impl Front {
     /// As `Tap::open` does it. Rings of several fronts have other numbers.
     pub fn open(clock: &SimClock, front_number: u64, mut random: Random) -> Self {
         let there = (0..1 + random.below(TARGETS)).collect();
+        let rings_of_a_target = 1 + random.below(RINGS) as usize;
         let (rings, rings_made, packets_made) = (Vec::new(), front_number << 16, 0);
         let state = State { clock: clock.clone(), random, there, rings, rings_made, packets_made };
         let places = Places(Arc::new(Mutex::new(state)));
@@ -117,6 +124,7 @@ impl Front {
             filter: None,
             snap_bytes: limits::SNAP_BYTES_MAX,
             ring_bytes: limits::RING_BYTES_DEFAULT,
+            rings: rings_of_a_target,
             promiscuous: false,
             must_exist: false,
         };

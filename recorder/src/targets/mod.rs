@@ -32,10 +32,10 @@ use std::sync::Arc;
 /// What changed since the last look.
 #[derive(Debug)]
 pub enum Change {
-    /// A ring was opened inside a target.
+    /// Rings were opened inside a target.
     Appeared {
-        /// The ring; it keeps packets already.
-        ring: Box<Ring>,
+        /// The rings, which share its packets; they keep some already.
+        rings: Vec<Ring>,
         /// Whose packets these are.
         target: Arc<Target>,
     },

@@ -25,7 +25,7 @@ pub struct Scout {
     /// What rings are like, but for their interfaces and size.
     options: RingOptions,
     memory: Memory,
-    /// Targets with a ring: bytes of the ring, and for how many looks the target was missing.
+    /// Targets with rings.
     open: BTreeMap<u64, Opened>,
     /// Why others have none, as it was said.
     refused: HashMap<u64, String>,
@@ -33,10 +33,14 @@ pub struct Scout {
     failed: HashSet<String>,
 }
 
-/// A target with a ring.
+/// A target with rings.
 #[derive(Debug, Clone, Copy)]
 struct Opened {
-    ring_bytes: usize,
+    /// How many there are.
+    rings: usize,
+    /// What they took of the memory.
+    bytes: usize,
+    /// For how many looks the target was missing.
     missing_looks: u32,
 }
 
@@ -68,7 +72,7 @@ impl Memory {
         *self.share_bytes.insert(size(self.bytes / parts))
     }
 
-    /// Takes the memory of a ring; none when too little is left.
+    /// Takes the memory of a target; none when too little is left.
     fn take(&mut self) -> Option<usize> {
         let share_bytes = self.share_bytes.filter(|share_bytes| *share_bytes <= self.left_bytes);
         let bytes = share_bytes.unwrap_or_else(|| size(self.left_bytes / PART_OF_LEFT));
@@ -85,6 +89,12 @@ impl Memory {
 fn size(bytes: usize) -> usize {
     let bytes = bytes.max(limits::TARGET_RING_BYTES_MIN);
     bytes - bytes % limits::block_bytes(bytes)
+}
+
+/// How many rings a target has, of `rings` that were asked for, and the size of each: fewer, rather than smaller than rings are.
+fn split(share_bytes: usize, rings: usize) -> (usize, usize) {
+    let rings = rings.clamp(1, (share_bytes / limits::TARGET_RING_BYTES_MIN).max(1));
+    (rings, size(share_bytes / rings))
 }
 
 /// Most of a processor that looking may take: a look that takes long is followed by a long pause.
@@ -196,10 +206,10 @@ impl Scout {
         looked
     }
 
-    /// The ring of a target is closed: its memory is free.
+    /// All rings of a target are closed: their memory is free.
     pub(crate) fn closed(&mut self, netns: u64) {
         if let Some(opened) = self.open.remove(&netns) {
-            self.memory.give_back(opened.ring_bytes);
+            self.memory.give_back(opened.bytes);
         }
     }
 
@@ -236,7 +246,7 @@ impl Scout {
         chosen
     }
 
-    /// Opens a ring inside a target. What goes wrong is said once.
+    /// Opens the rings of a target, inside of it. What goes wrong is said once.
     fn open(
         &mut self,
         sighting: Sighting,
@@ -246,11 +256,12 @@ impl Scout {
         let netns = sighting.target.netns;
         let label = sighting.target.label();
         match self.try_open(&sighting, &interfaces) {
-            Ok((ring, ring_bytes)) => {
-                tracing::info!(target = label, netns, ring_bytes, "ring opened");
+            Ok((rings, bytes)) => {
+                let (count, ring_bytes) = split(bytes, rings.len());
+                tracing::info!(target = label, netns, rings = count, ring_bytes, "rings opened");
                 self.refused.remove(&netns);
-                self.open.insert(netns, Opened { ring_bytes, missing_looks: 0 });
-                tell.send(Change::Appeared { ring: Box::new(ring), target: Arc::new(sighting.target) }).ok();
+                self.open.insert(netns, Opened { rings: count, bytes, missing_looks: 0 });
+                tell.send(Change::Appeared { rings, target: Arc::new(sighting.target) }).ok();
                 Ok(())
             }
             Err(error) => {
@@ -264,36 +275,37 @@ impl Scout {
         }
     }
 
-    fn try_open(&mut self, sighting: &Sighting, interfaces: &[Interface]) -> Result<(Ring, usize), CaptureError> {
+    fn try_open(&mut self, sighting: &Sighting, interfaces: &[Interface]) -> Result<(Vec<Ring>, usize), CaptureError> {
         let mut options = self.options.clone();
         if !interfaces.is_empty() {
             let names: Vec<_> = interfaces.iter().map(|name| name.as_str().to_owned()).collect();
             options.selection = Selection::new(&names)?;
         }
         options.must_exist = sighting.target.host;
-        let Some(ring_bytes) = self.memory.take() else {
-            return Err(CaptureError::NoMemory { bytes: self.memory.bytes, rings: self.open.len() });
+        let Some(bytes) = self.memory.take() else {
+            let rings = self.open.values().map(|opened| opened.rings).sum();
+            return Err(CaptureError::NoMemory { bytes: self.memory.bytes, rings });
         };
-        options.ring_bytes = ring_bytes;
+        (options.rings, options.ring_bytes) = split(bytes, options.rings);
         let opened = self.opener.open(sighting, options);
         if opened.is_err() {
-            self.memory.give_back(ring_bytes);
+            self.memory.give_back(bytes);
         }
-        Ok((opened?, ring_bytes))
+        Ok((opened?, bytes))
     }
 }
 
 /// Opens rings inside targets.
 pub(crate) trait Open: Send {
-    /// A ring inside a target, from here on it keeps packets.
-    fn open(&self, sighting: &Sighting, options: RingOptions) -> Result<Ring, CaptureError>;
+    /// Rings inside a target, from here on they keep packets.
+    fn open(&self, sighting: &Sighting, options: RingOptions) -> Result<Vec<Ring>, CaptureError>;
 }
 
 /// Rings of the kernel.
 struct Inside;
 
 impl Open for Inside {
-    fn open(&self, sighting: &Sighting, options: RingOptions) -> Result<Ring, CaptureError> {
+    fn open(&self, sighting: &Sighting, options: RingOptions) -> Result<Vec<Ring>, CaptureError> {
         match sighting.target.host {
             true => Ring::open(options),
             false => open_inside(&sighting.door, sighting.target.netns, options),
@@ -314,8 +326,8 @@ fn pause_after(look: Duration) -> Duration {
     look.saturating_mul(PAUSE_PER_LOOK).max(limits::LOOK).min(limits::LOOK_MAX)
 }
 
-/// Opens a ring inside a namespace: on a thread of its own, which is in there for as long as that takes.
-fn open_inside(door: &Path, netns: u64, options: RingOptions) -> Result<Ring, CaptureError> {
+/// Opens rings inside a namespace: on a thread of its own, which is in there for as long as that takes.
+fn open_inside(door: &Path, netns: u64, options: RingOptions) -> Result<Vec<Ring>, CaptureError> {
     let inside = move || {
         let system = |action| move |source| CaptureError::System { action, source };
         let namespace = File::open(door).map_err(system("open the target's network namespace"))?;
@@ -369,6 +381,19 @@ mod tests {
         let mut crowd = Memory::new(32 * MIB);
         crowd.divide(500, true);
         assert_eq!(std::iter::from_fn(|| crowd.take()).count(), 64);
+    }
+
+    #[test]
+    fn rings_of_a_target_share_its_memory() {
+        assert_eq!(split(32 * MIB, 1), (1, 32 * MIB));
+        assert_eq!(split(32 * MIB, 4), (4, 8 * MIB));
+        assert_eq!(split(limits::RING_BYTES_MIN, limits::RINGS_MAX), (limits::RINGS_MAX, MIB / 2));
+        assert_eq!(split(limits::TARGET_RING_BYTES_MIN, 4), (1, MIB / 2), "one rather than none");
+        for (share_bytes, rings) in (1..=64).flat_map(|share| (1..=16).map(move |rings| (share * MIB / 2, rings))) {
+            let (made, bytes) = split(share_bytes, rings);
+            assert!((1..=rings).contains(&made) && made * bytes <= share_bytes, "{made} of {rings} in {share_bytes}");
+            assert!(bytes >= limits::TARGET_RING_BYTES_MIN && bytes.is_multiple_of(limits::block_bytes(bytes)));
+        }
     }
 
     #[test]

@@ -6,6 +6,7 @@ mod control;
 mod crash;
 mod disk;
 mod encrypted;
+mod fanout;
 mod image;
 mod made;
 mod net;

@@ -86,6 +86,11 @@ impl Cable {
         &self.names[0]
     }
 
+    /// What `ip netns` calls namespace `b`.
+    pub fn name_of_b(&self) -> &str {
+        &self.names[1]
+    }
+
     /// A command in namespace `a`.
     pub fn in_a(&self, program: &str, arguments: &[&str]) -> Command {
         inside(&self.names[0], program, arguments)

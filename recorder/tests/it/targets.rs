@@ -175,7 +175,7 @@ fn pods_that_come_and_go_are_recorded_from_inside() {
     must(&mut node.in_pod(1, "dig", &["@10.88.0.2", "shop.test"]));
     node.get(2, "http://127.0.0.1:8080/?within");
     node.add_pod(3);
-    node.wait_for("ring opened", &node.pod_name(3));
+    node.wait_for("rings opened", &node.pod_name(3));
     node.get(3, "http://10.88.0.2:8080/?three");
     node.get(1, "http://10.88.0.2:8080/?last");
     node.remove_pod(1);
@@ -232,23 +232,25 @@ fn a_process_is_found_by_its_pod_and_recorded_to_its_last_packet() {
     let group = pod.join(format!("cri-containerd-{CONTAINER}.scope"));
     std::fs::create_dir_all(&group).expect("a group");
 
-    let recorder = node.record(&["--target", &format!("pod_uid:{pod_uid}")]);
+    // Several rings, which are all read to their ends.
+    let recorder = node.record(&["--target", &format!("pod_uid:{pod_uid}"), "--rings", "3"]);
     // A process that goes into a namespace of its own, sends when told to, and is gone at once.
     let talk = "
 import socket, subprocess, sys
 subprocess.run(['ip', 'link', 'set', 'lo', 'up'], check=True)
 sys.stdin.readline()
-s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM); s.bind(('127.0.0.1', 7000))
-for i in range(200): s.sendto(b'x' * 100, ('127.0.0.1', 7000))
+s = [socket.socket(socket.AF_INET, socket.SOCK_DGRAM) for _ in range(50)]; s[0].bind(('127.0.0.1', 7000))
+for i in range(200): s[i % 50].sendto(b'x' * 100, ('127.0.0.1', 7000))
 ";
     let group_file = group.join("cgroup.procs");
     let join = format!("echo $$ > {} && exec unshare --net python3 -c \"$0\"", group_file.display());
     let mut process = Command::new("sh").args(["-c", &join, talk]).stdin(Stdio::piped()).spawn().expect("it starts");
     let target = format!("pod-{pod_uid}");
-    node.wait_for("ring opened", &target);
+    node.wait_for("rings opened", &target);
     drop(process.stdin.take());
     assert!(process.wait().expect("it ends").success());
-    node.wait_for("ring closed", &target);
+    let closed = || node.said().lines().filter(|line| line.contains("ring closed") && line.contains(&target)).count();
+    wait_until("its rings are closed", || closed() == 3);
     recorder.stop();
     for group in [&group, &pod, &ours] {
         std::fs::remove_dir(group).expect("nobody is in it");
@@ -291,7 +293,7 @@ windows:
     let log = std::fs::File::create(node.log()).expect("it can be written");
     let mut command = node.in_node(env!("CARGO_BIN_EXE_remora-recorder"), &["run", "--log-format", "json", "--config"]);
     let recorder = Recorder(command.arg(file).stdout(Stdio::piped()).stderr(log).spawn().expect("it starts"));
-    node.wait_for("ring opened", &node.pod_name(1));
+    node.wait_for("rings opened", &node.pod_name(1));
     for (pod, count, to) in [(1, 3, "10.88.0.2"), (1, 2, "127.0.0.1"), (2, 1, "10.88.0.254")] {
         let send = format!(
             "import socket\ns = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)\nfor i in range({count}): s.sendto(b'x', ('{to}', 9999))"

@@ -33,6 +33,9 @@ pub struct RecordersArgs {
     /// Capture with real-time priority.
     #[arg(long)]
     realtime: bool,
+    /// Ours also with so many rings that share the packets.
+    #[arg(long, value_name = "N")]
+    rings: Option<u8>,
     /// Folder with a remora-recorder that was built before [default: build it].
     #[arg(long, value_name = "DIR")]
     bin: Option<PathBuf>,
@@ -62,7 +65,7 @@ pub fn bench(args: &RecordersArgs) -> anyhow::Result<()> {
     let remora = remora.canonicalize().with_context(|| format!("{} is not there", remora.display()))?;
     println!("binary {:.1} MiB", std::fs::metadata(&remora)?.len() as f64 / f64::from(1 << 20));
     let place = Place::new()?;
-    let tools: Vec<Tool> = tools::all(&remora).into_iter().filter(Tool::is_there).collect();
+    let tools: Vec<Tool> = tools::all(&remora, args.rings).into_iter().filter(Tool::is_there).collect();
     let idle = idle(&place, &tools[0])?;
     println!("idle {:.2} % of a processor", idle * 100.0);
     for &bytes in &args.bytes {

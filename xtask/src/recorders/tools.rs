@@ -17,8 +17,8 @@ pub struct Tool {
 /// Where a tool keeps what it captured.
 const OUT: &str = "OUT";
 
-/// All of them, each with a ring of 32 MiB and whole packets. Ours first: the others are told as multiples of it.
-pub fn all(remora: &Path) -> Vec<Tool> {
+/// All of them, each with 32 MiB of rings and whole packets. Ours first: the others are told as multiples of it.
+pub fn all(remora: &Path, rings: Option<u8>) -> Vec<Tool> {
     let tool = |name, program: &Path, arguments: &str, realtime| Tool {
         name,
         program: program.to_owned(),
@@ -28,13 +28,16 @@ pub fn all(remora: &Path) -> Vec<Tool> {
     // No segment ends while it is measured: storing is no part of what the others do.
     let ours = "record -i eth --ring 32MiB --segment-bytes 1TiB --segment-age 1d --spool OUT/spool --store OUT/store --quiet --compress";
     let realtime = Some(["--priority", "realtime"]);
-    vec![
-        tool("remora, no zstd", remora, &format!("{ours} none"), realtime),
+    let shared = |rings| tool("remora, shared", remora, &format!("{ours} none --rings {rings}"), realtime);
+    let mut all = vec![tool("remora, no zstd", remora, &format!("{ours} none"), realtime)];
+    all.extend(rings.map(shared));
+    all.extend([
         tool("remora", remora, &format!("{ours} zstd"), realtime),
         tool("tcpdump", Path::new("tcpdump"), "-i eth -n -s 0 -B 32768 -Z root -w OUT/out.pcap", None),
         tool("netsniff-ng", Path::new("netsniff-ng"), "--in eth --out OUT/out.pcap --silent --ring-size 32MiB", None),
         tool("dumpcap", Path::new("dumpcap"), "-i eth -q -B 32 -w OUT/out.pcapng", None),
-    ]
+    ]);
+    all
 }
 
 impl Tool {
