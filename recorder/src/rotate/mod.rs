@@ -16,13 +16,15 @@ mod identity;
 mod pump;
 mod segment;
 mod sieve;
+mod station;
 #[cfg(test)]
 pub(crate) mod tests;
 mod writer;
 
 pub use batch::{Batch, Filling, Took};
 pub use identity::Identities;
-pub use pump::{Pump, RingNews};
+pub use pump::Pump;
 pub use segment::{Compression, Finished, OPEN, OpenSegment, SegmentOptions};
 pub use sieve::Sieve;
+pub use station::RingNews;
 pub use writer::{Untold, Writer};

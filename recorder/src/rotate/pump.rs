@@ -6,11 +6,11 @@
 
 use super::batch::{Batch, Filling, Took};
 use super::sieve::Sieve;
-use crate::capture::{CaptureError, Interfaces, Numbers, Ring, Tally, Wait};
+use super::station::{RingNews, Station};
+use crate::capture::{CaptureError, Interfaces, Wait};
 use crate::clock::Clock;
 use crate::limits;
 use crate::targets::Change;
-use formats::pcapng::Target;
 use formats::seal::Volume;
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -39,67 +39,6 @@ pub struct Pump {
     /// first segment.
     flushed: Option<Duration>,
     news: Vec<RingNews>,
-}
-
-/// What a ring did since it was last told.
-#[derive(Debug, Clone)]
-pub struct RingNews {
-    /// Whose ring it is.
-    pub target: Arc<Target>,
-    /// What the kernel did with packets.
-    pub tally: Tally,
-    /// The greatest part of it that was filled.
-    pub fill: f64,
-}
-
-/// A ring that is read.
-#[derive(Debug)]
-struct Station {
-    token: u64,
-    ring: Ring,
-    numbers: Numbers,
-    /// Blocks that have waited long enough.
-    due_blocks: usize,
-    /// Packets that the kernel dropped, told with the next packet.
-    dropped: u64,
-    tally: Tally,
-    untold: Tally,
-    /// The greatest part of the ring that was filled since that was last told.
-    fill: f64,
-    /// Set when its target is gone: by then all that is owed was handed over.
-    ends: Option<Duration>,
-}
-
-impl Station {
-    /// The namespace it is in.
-    fn netns(&self) -> u64 {
-        self.numbers.target().netns
-    }
-
-    /// When its next packet was seen, if that may be written now.
-    fn head_ns(&self, horizon_ns: u64) -> Option<u64> {
-        self.ring.next_ns().filter(|next_ns| self.due_blocks > 0 || *next_ns <= horizon_ns)
-    }
-
-    /// Tells `filling` what the kernel did since it was last asked.
-    fn account(&mut self, filling: &mut Filling) -> Result<(), CaptureError> {
-        let tally = self.ring.tally()?;
-        filling.account(tally, self.numbers.target());
-        self.tally += tally;
-        self.untold += tally;
-        Ok(())
-    }
-
-    fn news(&mut self) -> RingNews {
-        let (tally, fill) = (std::mem::take(&mut self.untold), std::mem::take(&mut self.fill));
-        RingNews { target: self.numbers.target().clone(), tally, fill }
-    }
-
-    /// Whether nothing more is to come of a target that is gone.
-    fn is_over(&mut self, now: Duration) -> Result<bool, CaptureError> {
-        let Some(ends) = self.ends else { return Ok(false) };
-        Ok(self.ring.filled_blocks() == 0 && (now >= ends || self.ring.left_packets()? == 0))
-    }
 }
 
 impl Pump {
@@ -179,9 +118,7 @@ impl Pump {
     pub fn finish(&mut self) -> Result<(), CaptureError> {
         let drained = self.drain();
         let handed_over = self.hand_over();
-        for station in self.stations.drain(..) {
-            say_what_was(&station);
-        }
+        self.stations.drain(..).for_each(|station| station.say_what_was());
         drained.and(handed_over.map(drop))
     }
 
@@ -189,9 +126,12 @@ impl Pump {
     fn follow(&mut self, change: Change) -> Result<(), CaptureError> {
         match change {
             Change::Appeared { rings, target } => {
-                let stations: Result<Vec<_>, _> =
-                    rings.into_iter().map(|ring| self.station(ring, target.clone())).collect();
-                self.stations.extend(stations?);
+                let station = |ring| {
+                    self.tokens += 2;
+                    Station::new(self.tokens, ring, &target, self.rings.as_ref(), &mut self.interfaces)
+                };
+                let stations: Vec<_> = rings.into_iter().map(station).collect::<Result<_, _>>()?;
+                self.stations.extend(stations);
             }
             Change::Gone { netns } => {
                 for station in self.stations.iter_mut().filter(|station| station.netns() == netns) {
@@ -203,24 +143,6 @@ impl Pump {
             }
         }
         Ok(())
-    }
-
-    fn station(&mut self, ring: Ring, target: Arc<Target>) -> Result<Station, CaptureError> {
-        let token = self.tokens;
-        self.tokens += 2;
-        ring.wait_in(self.rings.as_ref(), token)?;
-        let numbers = ring.numbers(target, &mut self.interfaces)?;
-        Ok(Station {
-            token,
-            ring,
-            numbers,
-            due_blocks: 0,
-            dropped: 0,
-            tally: Tally::default(),
-            untold: Tally::default(),
-            fill: 0.0,
-            ends: None,
-        })
     }
 
     fn since(&self, moment: Duration) -> Duration {
@@ -412,7 +334,7 @@ impl Pump {
         }
         self.filling.account_lost(station.ring.left_packets().unwrap_or(0), station.numbers.target());
         self.news.push(station.news());
-        say_what_was(&station);
+        station.say_what_was();
     }
 
     fn hand_over(&mut self) -> Result<bool, CaptureError> {
@@ -439,10 +361,4 @@ impl Pump {
         self.flushed = Some(now.steady);
         self.batches.send(batch).is_ok()
     }
-}
-
-fn say_what_was(station: &Station) {
-    let Tally { passed_packets, dropped_packets, refused_packets } = station.tally;
-    let target = station.numbers.target().label();
-    tracing::info!(target, passed_packets, dropped_packets, refused_packets, "ring closed");
 }

@@ -12,6 +12,7 @@
 
 mod cgroup;
 mod fixed;
+mod memory;
 mod processes;
 mod scout;
 
