@@ -7,14 +7,14 @@ use arrow::datatypes::SchemaRef;
 use arrow::record_batch::RecordBatch;
 use datafusion::datasource::MemTable;
 use datafusion::datasource::file_format::parquet::ParquetFormat;
-use datafusion::datasource::listing::ListingOptions;
+use datafusion::datasource::listing::{ListingOptions, ListingTable, ListingTableConfig, ListingTableUrl};
 use datafusion::error::DataFusionError;
 use datafusion::execution::context::SQLOptions;
 use datafusion::execution::runtime_env::RuntimeEnvBuilder;
 use datafusion::prelude::{DataFrame, SessionConfig, SessionContext};
 use formats::tables::TABLES;
 use futures::TryStreamExt;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 /// The tables of one or more datasets, ready to be asked.
@@ -69,8 +69,7 @@ impl Catalogue {
                 let listed = match places.as_slice() {
                     [] => MemTable::try_new(Arc::clone(&schema), vec![vec![]])
                         .and_then(|empty| self.context.register_table(table.name, Arc::new(empty)).map(drop)),
-                    [one] => self.list(table.name, one, &schema).await,
-                    several => self.list_several(table.name, several, &schema).await,
+                    places => self.list(table.name, places, &schema).await,
                 };
                 listed.map_err(|error| self.error(error, ""))?;
             }
@@ -84,18 +83,26 @@ impl Catalogue {
         })
     }
 
-    async fn list(&self, name: &str, place: &str, schema: &SchemaRef) -> Result<(), DataFusionError> {
-        let options = ListingOptions::new(Arc::new(ParquetFormat::default())).with_file_extension(".parquet");
-        self.context.register_listing_table(name, place, options, Some(Arc::clone(schema)), None).await
-    }
-
-    /// One table for each dataset, and their union under the table's name.
-    async fn list_several(&self, name: &str, places: &[String], schema: &SchemaRef) -> Result<(), DataFusionError> {
+    /// The files of all places as one table: thousands of datasets are planned as one is. Only those in several stores are
+    /// a table for each store, and their union.
+    async fn list(&self, name: &str, places: &[String], schema: &SchemaRef) -> Result<(), DataFusionError> {
+        let mut by_store: BTreeMap<String, Vec<ListingTableUrl>> = BTreeMap::new();
+        for place in places {
+            let url = ListingTableUrl::parse(place)?;
+            by_store.entry(url.object_store().as_str().to_owned()).or_default().push(url);
+        }
         let mut selects = Vec::new();
-        for (at, place) in places.iter().enumerate() {
-            let part = format!("{name}__{at}");
-            self.list(&part, place, schema).await?;
+        let one = by_store.len() == 1;
+        for (at, urls) in by_store.into_values().enumerate() {
+            let options = ListingOptions::new(Arc::new(ParquetFormat::default())).with_file_extension(".parquet");
+            let config = ListingTableConfig::new_with_multi_paths(urls).with_listing_options(options);
+            let files = Arc::new(ListingTable::try_new(config.with_schema(Arc::clone(schema)))?);
+            let part = if one { name.to_owned() } else { format!("{name}__{at}") };
+            self.context.register_table(&part, files)?;
             selects.push(format!("select * from {part}"));
+        }
+        if one {
+            return Ok(());
         }
         self.context
             .sql(&format!("create view {name} as {}", selects.join(" union all ")))
