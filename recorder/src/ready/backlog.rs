@@ -279,8 +279,7 @@ impl Backlog {
             files.iter().filter(|(_, suffix)| suffix == KEPT).map(|(number, _)| *number).collect();
         for (sequence, suffix) in files.into_iter().filter(|(number, _)| !kept.contains(number)) {
             let plain = suffix.strip_suffix(OPEN).unwrap_or(&suffix);
-            let all = [Compression::Zstd, Compression::None];
-            let Some(compression) = all.into_iter().find(|compression| compression.suffix() == plain) else { continue };
+            let Some(compression) = Compression::of(plain) else { continue };
             let name = FileName::segment(sequence, plain);
             let path = self.path(&FileName::segment(sequence, &suffix));
             return Ok(Some((path, name, compression)));

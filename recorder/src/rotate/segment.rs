@@ -40,6 +40,11 @@ impl Compression {
             Self::Zstd => store::PACKETS,
         }
     }
+
+    /// What a segment's packets with that suffix are written with.
+    pub fn of(suffix: &str) -> Option<Self> {
+        [Self::Zstd, Self::None].into_iter().find(|compression| compression.suffix() == suffix)
+    }
 }
 
 /// How segments are written, and when they end.

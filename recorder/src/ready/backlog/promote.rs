@@ -4,7 +4,8 @@ use super::super::folder::{EXPIRED, Expired, MARK, Mark, REST, Remembered, parts
 use super::{Backlog, Promoted, is_full};
 use crate::limits;
 use crate::orders::{Orders, Trigger};
-use crate::rotate::Finished;
+use crate::recover;
+use crate::rotate::{Compression, Finished};
 use crate::seal::{Chain, SealingError};
 use formats::seal::{self, Recovered};
 use formats::store::{FileName, RecordingId};
@@ -115,13 +116,30 @@ impl Backlog {
                 last_packet: kept.last_packet,
                 steps: kept.steps.clone(),
             };
-            self.seal(segment, kept.recovered.clone())?;
+            match (self.seal(segment, kept.recovered.clone()), Compression::of(&suffix)) {
+                (Err(SealingError::Spool { source, .. }), Some(compression)) if is_damage(&source) => {
+                    tracing::error!(folder = %self.folder.display(), error = %source, "damaged: what is whole of it is sealed");
+                    self.seal_anew(compression)?;
+                }
+                (sealed, _) => sealed?,
+            }
         }
         // For good, before the next one moves: what is known of one must not be taken for what is known of another.
         let forgotten = self.remove_kept(&kept).and_then(|()| self.disk().sync_folder(&self.folder));
         forgotten.map_err(|source| self.error(source))?;
         self.kept.pop_front();
         Ok(true)
+    }
+
+    /// Seals what is whole of a segment that was moved, and is not what it was when it was finished: the disk lost what it had
+    /// promised to keep.
+    fn seal_anew(&mut self, compression: Compression) -> Result<(), SealingError> {
+        let Some((Promoted { chain, .. }, _)) = &self.promoted else { return Ok(()) };
+        let name = FileName::segment(chain.next_sequence(), compression.suffix());
+        let moved = chain.folder().join(name.to_string());
+        let cut = recover::cut(self.disk(), &moved, name, compression);
+        let (segment, recovered) = cut.map_err(|source| self.error(source))?;
+        self.seal(segment, Some(recovered))
     }
 
     /// Seals a segment that was found open, behind everything that was kept.
@@ -170,4 +188,9 @@ impl Backlog {
         disk.sync_folder(&self.folder).map_err(failed)?;
         Ok(Some(promoted))
     }
+}
+
+/// Whether a file is not what was written.
+fn is_damage(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::InvalidData
 }
