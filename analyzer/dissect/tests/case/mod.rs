@@ -5,7 +5,7 @@ use arrow::datatypes::{Int64Type, TimestampMicrosecondType};
 use arrow::util::display::{ArrayFormatter, FormatOptions};
 use dissect::{Input, Origin, Plan, Unit};
 use formats::pcapng::kind;
-use formats::pcapng::read::{Block, Order};
+use formats::pcapng::read::{Block, Fields, Order};
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -26,24 +26,50 @@ pub struct Row {
 /// Rows by table.
 pub type Tables = BTreeMap<String, Vec<Row>>;
 
-/// The captures of all cases, or of the one that `REMORA_TEST_CASE` names.
+/// The captures of all cases, or of the one that `REMORA_TEST_CASE` names; or else those that lie in the folder
+/// `REMORA_TEST_CAPTURES`, whoever made them.
 pub fn cases() -> Vec<PathBuf> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../testdata/pcaps");
-    let inputs = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path().join("input.pcapng.zst"));
+    let others = std::env::var_os("REMORA_TEST_CAPTURES");
+    let entries = std::fs::read_dir(others.as_ref().map_or(folder, PathBuf::from)).unwrap();
+    let inputs = entries.map(|entry| {
+        let path = entry.unwrap().path();
+        if others.is_some() { path } else { path.join("input.pcapng.zst") }
+    });
     let only = std::env::var_os("REMORA_TEST_CASE");
-    let wanted = |input: &PathBuf| only.as_ref().is_none_or(|only| input.parent().unwrap().ends_with(only));
+    let wanted = |input: &PathBuf| only.as_ref().is_none_or(|only| name(input) == only.to_string_lossy());
     // Where packets were seen at several points, one that is left out is there all the same, some microseconds later.
-    let once = |input: &PathBuf| !input.parent().unwrap().ends_with("pods-over-bridge");
+    let once = |input: &PathBuf| name(input) != "pods-over-bridge";
     let mut inputs: Vec<_> = inputs.filter(|input| input.is_file() && wanted(input) && once(input)).collect();
     inputs.sort();
     inputs
 }
 
-/// The blocks of a pcapng file, and which of them are packets.
+/// What a capture is called: its folder, where that has nothing else.
+pub fn name(input: &Path) -> String {
+    let of = if input.ends_with("input.pcapng.zst") { input.parent().unwrap() } else { input };
+    of.file_name().unwrap().to_string_lossy().into_owned()
+}
+
+/// The blocks of a pcapng file or the records of a pcap file, and which of them are packets; none of other files.
 pub fn blocks(capture: &[u8]) -> Vec<(bool, &[u8])> {
-    let (mut rest, mut found) = (capture, Vec::new());
+    let number = |bytes: &[u8], order| Fields::new(bytes, order).u32().ok();
+    for order in [Order::Little, Order::Big] {
+        if [0xa1b2_c3d4, 0xa1b2_3c4d].map(Some).contains(&number(capture, order)) {
+            let (header, mut rest) = capture.split_at(24.min(capture.len()));
+            let mut found = vec![(false, header)];
+            while let Some(bytes) = rest.get(8..).and_then(|after| number(after, order)) {
+                let (record, after) = rest.split_at((16 + bytes as usize).min(rest.len()));
+                found.push((true, record));
+                rest = after;
+            }
+            return found;
+        }
+    }
+    let (mut rest, mut found, mut order) = (capture, Vec::new(), Order::Little);
     while !rest.is_empty() {
-        let block = Block::read(rest, Order::Little).expect("a case is written by our recorder, lowest byte first");
+        order = Order::of_section(rest).unwrap_or(order);
+        let Ok(block) = Block::read(rest, order) else { break };
         found.push((kind::has_packet(block.kind), block.bytes));
         rest = &rest[block.bytes.len()..];
     }
