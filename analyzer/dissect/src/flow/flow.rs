@@ -105,8 +105,13 @@ impl Flow {
     pub fn spoken(&mut self, protocol: &'static str, client: Option<Way>) {
         self.protocol.get_or_insert(protocol);
         if let Some(client) = client {
-            self.direction.learn(client, Evidence::Protocol);
+            self.asked_by(client);
         }
+    }
+
+    /// What was said tells who the client is, unless a SYN or what was said before did.
+    pub fn asked_by(&mut self, client: Way) {
+        self.direction.learn(client, Evidence::Protocol);
     }
 
     /// The way the client sends.

@@ -44,7 +44,14 @@ pub struct Context<'a> {
 
 enum State {
     Looking,
-    Speaking { protocol: &'static Protocol, dissector: Box<dyn Dissector>, client: Way },
+    Speaking {
+        protocol: &'static Protocol,
+        dissector: Box<dyn Dissector>,
+        /// The way of what the dissector has for the client.
+        client: Way,
+        /// Whether it came to see that the other one asks.
+        reversed: bool,
+    },
 }
 
 /// One connection, both ways, or one conversation of datagrams.
@@ -64,6 +71,7 @@ struct Spot<'a> {
     unread: &'a mut Unread,
     side: Side,
     client: Way,
+    reversed: &'a mut bool,
     flow: &'a mut Flow,
     out: &'a mut dyn Output,
     anomalies: &'a mut u32,
@@ -80,7 +88,14 @@ impl Sink for Spot<'_> {
             facts.sni = facts.sni.take().or_else(|| handshake.sni.clone());
             facts.alpn = facts.alpn.take().or_else(|| handshake.alpn.clone());
         }
-        self.out.row(self.flow, self.client, call, row);
+        if !*self.reversed {
+            return self.out.row(self.flow, self.client, call, row);
+        }
+        let mut call = *call;
+        for stamp in [&mut call.request, &mut call.response].into_iter().flatten() {
+            stamp.side = stamp.side.other();
+        }
+        self.out.row(self.flow, self.client.back(), &call, row);
     }
 
     fn anomaly(&mut self, span: Range<usize>, anomaly: Anomaly) {
@@ -89,6 +104,12 @@ impl Sink for Spot<'_> {
         if *self.anomalies <= limits::ANOMALIES_PER_FLOW_MAX {
             self.out.anomaly(self.flow, &stamp, anomaly);
         }
+    }
+
+    fn asked_by(&mut self, asker: Side) {
+        *self.reversed = asker == Side::Server;
+        let client = if *self.reversed { self.client.back() } else { self.client };
+        self.flow.asked_by(client);
     }
 
     fn topic(&mut self, id: [u8; 16], name: &str) {
@@ -355,12 +376,13 @@ impl Connection {
         cx: &mut Context<'_>,
         call: impl FnOnce(&mut dyn Dissector, Side, &mut dyn Sink) -> T,
     ) -> Option<T> {
-        let State::Speaking { dissector, client, .. } = &mut self.state else { return None };
+        let State::Speaking { dissector, client, reversed, .. } = &mut self.state else { return None };
         let side = if way == *client { Side::Client } else { Side::Server };
         let mut spot = Spot {
             unread: &mut self.unread[way],
             side,
             client: *client,
+            reversed,
             flow: cx.flow,
             out: cx.out,
             anomalies: &mut self.anomalies,
@@ -461,7 +483,7 @@ impl Connection {
         if let Some(request) = self.carried.take() {
             dissector.take_over(request);
         }
-        self.state = State::Speaking { protocol, dissector, client };
+        self.state = State::Speaking { protocol, dissector, client, reversed: false };
         // A side may have ended before anything told what it spoke; nobody would say so again.
         for way in Way::BOTH {
             if let Some(how) = self.unread[way].ended {

@@ -114,6 +114,10 @@ pub trait Sink {
     /// Odd traffic at `span` of `unread`. Counts these bytes as covered.
     fn anomaly(&mut self, span: Range<usize>, anomaly: Anomaly);
 
+    /// Who asks, as the messages say, where neither a SYN nor the first of them did: rows and the flow have the other end for
+    /// the client if it is the server. Stamps are of the side they were, as before.
+    fn asked_by(&mut self, _asker: Side) {}
+
     /// The name behind the id of a topic of Kafka: rows of any connection may have the id alone.
     fn topic(&mut self, _id: [u8; 16], _name: &str) {}
 }

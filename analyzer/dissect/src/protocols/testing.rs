@@ -1,6 +1,9 @@
 //! Plays the stream room for one dissector and holds it to every promise of the contract.
 
+mod connected;
+
 use super::*;
+pub use connected::connected;
 
 /// What happens on one side.
 #[derive(Debug, Clone)]

@@ -102,7 +102,7 @@ impl Rows {
     /// A header block: the head of a message, an informational one, or trailer fields.
     pub fn block(&mut self, mut at: At, block: Block, out: &mut dyn Sink) {
         if self.asker.is_none() && block.is_head() {
-            self.asked_by(if block.status.is_none() { at.from } else { at.from.other() });
+            self.asked_by(if block.status.is_none() { at.from } else { at.from.other() }, out);
         }
         at.from = self.role(at.from);
         let opens = at.from == Side::Client
@@ -131,7 +131,7 @@ impl Rows {
     /// A request that the server makes in the client's place (RFC 9113 §8.4).
     pub fn promise(&mut self, mut at: At, mut block: Block, out: &mut dyn Sink) {
         if self.asker.is_none() {
-            self.asked_by(at.from.other());
+            self.asked_by(at.from.other(), out);
         }
         at.from = self.role(at.from);
         let opens = self.highest.server.is_some_and(|highest| at.stream > highest);
@@ -294,8 +294,9 @@ impl Rows {
     }
 
     /// Until now the client was taken for who asks.
-    fn asked_by(&mut self, asker: Side) {
+    fn asked_by(&mut self, asker: Side, out: &mut dyn Sink) {
         self.asker = Some(asker);
+        out.asked_by(asker);
         if asker == Side::Server {
             for stream in self.streams.values_mut() {
                 std::mem::swap(&mut stream.request, &mut stream.response);

@@ -7,6 +7,24 @@ fn ping() -> Vec<u8> {
 }
 
 #[test]
+fn who_asks_is_known_by_the_first_head_at_last() {
+    use crate::protocols::Side::{Client, Server};
+    use crate::protocols::testing::connected;
+    let (flow, rows) = connected(
+        false,
+        &[
+            (Server, frame(kind::SETTINGS, flag::ACK, 0, b"")),
+            (Client, headers(END, 7, &block(&[":method=GET", ":path=/a"]))),
+            (Server, headers(END, 7, &[0x88])),
+        ],
+        |call, row| Some(render(call, row)),
+    );
+    assert_eq!(rows, ["7 GET ?://?/a 200 complete"]);
+    assert!(flow.direction_known());
+    assert_eq!(flow.end(flow.client()).1, 20_001);
+}
+
+#[test]
 fn joined_in_the_middle() {
     check(
         &[

@@ -1,79 +1,12 @@
 //! TLS in a connection that spoke something else before, as the connection sees it.
 
 use super::*;
-use crate::decode::{Endpoint, FlowKey, IpProtocol, Packet, TcpHeader, Transport, Tunnel};
-use crate::flow::{Flow, Way};
-use crate::protocols::{Anomaly, Connection, Context, Output, REGISTRY, Stamp};
-use crate::stream::Chunk;
-use crate::tally::Tally;
-
-#[derive(Default)]
-struct Rows(Vec<String>);
-
-impl Output for Rows {
-    fn row(&mut self, _: &Flow, _: Way, call: &Call, row: Row<'_>) {
-        if let Row::Tls(_) = row {
-            self.0.push(render(call, row));
-        }
-    }
-
-    fn anomaly(&mut self, _: &Flow, _: &Stamp, anomaly: Anomaly) {
-        self.0.push(anomaly.kind.to_owned());
-    }
-}
-
-/// A flow between two ports no protocol is at home on; the lesser end is the client.
-fn flow() -> Flow {
-    let end = |port| Endpoint { ip: [0; 16], port };
-    let (key, from_low) = FlowKey::new(end(20_001), end(20_002), IpProtocol::TCP, 4, 0, Tunnel::None);
-    let header = TcpHeader { seq: 0, ack: 0, flags: 0x02, window: 0, window_scale: None, timestamps: None };
-    let packet = Packet {
-        number: 1,
-        ts_ns: 0,
-        file_offset: 0,
-        interface: 0,
-        heard: Default::default(),
-        captured_bytes: 0,
-        wire_bytes: 0,
-        key,
-        from_low,
-        ip_id: 0,
-        transport: Transport::Tcp(header),
-        payload_at: 0,
-        payload_bytes: 0,
-        payload_wire_bytes: 0,
-        carrier: false,
-        counted: true,
-        overhead_bytes: 0,
-    };
-    let mut flow = Flow::begin(1, &packet, 0);
-    flow.packet(&packet);
-    flow
-}
+use crate::flow::Flow;
+use crate::protocols::testing::connected;
 
 /// Plays segments, each with the side that sends it.
 fn talk(segments: &[(Side, Vec<u8>)]) -> (Flow, Vec<String>) {
-    let (mut flow, mut rows, mut tally) = (flow(), Rows::default(), Tally::default());
-    let protocols: Vec<_> = REGISTRY.iter().collect();
-    let mut connection = Connection::new(true);
-    let options = Options { body_bytes_max: 0 };
-    let mut seqs = [0u32; 2];
-    for (at, (side, bytes)) in segments.iter().enumerate() {
-        let way = if *side == Side::Client { Way::FromLow } else { Way::FromHigh };
-        let seq = &mut seqs[usize::from(*side == Side::Client)];
-        let chunk = Chunk::Bytes { bytes, seq: *seq, ts_ns: at as i64, packet: at as u64 + 1 };
-        *seq += bytes.len() as u32;
-        let out = &mut rows;
-        connection.chunk(
-            way,
-            chunk,
-            &mut Context { flow: &mut flow, protocols: &protocols, options, tally: &mut tally, out },
-        );
-    }
-    let out = &mut rows;
-    connection
-        .end(End::Closed, &mut Context { flow: &mut flow, protocols: &protocols, options, tally: &mut tally, out });
-    (flow, rows.0)
+    connected(true, segments, |call, row| matches!(row, Row::Tls(_)).then(|| render(call, row)))
 }
 
 /// What a client says before its hello, without an answer in between: flags, sizes, a character set, zeros.
