@@ -137,7 +137,7 @@ impl Dissector for OverTcp {
             State::Body { .. } | State::Chunk(_) => self.done(from, Some(reason), None, out),
             State::Head { .. } if !self.switched && !input.rest().is_empty() => {
                 out.anomaly(input.at..unread.len(), Anomaly::new("http1_unfinished"));
-                self.part(from, &input, reason, out);
+                self.part(from, &input, reason, false, out);
             }
             _ => {}
         }
@@ -216,7 +216,7 @@ impl OverTcp {
             State::Chunk(Chunk::Data { left: 0 }) if inside => reading.state = State::Chunk(Chunk::End),
             State::Body { .. } | State::Chunk(Chunk::Data { .. }) if inside => {}
             State::Body { .. } | State::Chunk(_) => self.done(from, Some(EndReason::Gap), None, out),
-            State::Head { .. } => self.part(from, input, EndReason::Gap, out),
+            State::Head { .. } => self.part(from, input, EndReason::Gap, lost > 0, out),
             State::Held | State::Peek { .. } | State::Seeking { .. } => {}
         }
         if !inside {
@@ -239,8 +239,8 @@ impl OverTcp {
         }
     }
 
-    /// Reads the whole lines of a head that will not be seen to its end.
-    fn part(&mut self, from: Side, input: &Input<'_>, reason: EndReason, out: &mut dyn Sink) {
+    /// Reads the whole lines of a head that will not be seen to its end, for it is `lost` or something else.
+    fn part(&mut self, from: Side, input: &Input<'_>, reason: EndReason, lost: bool, out: &mut dyn Sink) {
         let rest = input.rest();
         let lines = memchr::memrchr(b'\n', rest).map_or(0, |end| end + 1);
         let cut = || wire::cut_start_line(rest).map(|line| (line, rest.len(), Odds::default()));
@@ -250,7 +250,10 @@ impl OverTcp {
         };
         if let Some(started) = started.filter(|started| self.is_of(from, started.0)) {
             let (head, fields) = Head::read(started, lines);
-            let stamp = out.stamp(input.at..input.at + lines.len());
+            let mut stamp = out.stamp(input.at..input.at + lines.len());
+            if lost {
+                stamp.lose();
+            }
             self.message(from, stamp, &head, fields, Some(reason), out);
         }
     }

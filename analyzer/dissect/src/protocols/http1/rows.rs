@@ -9,7 +9,7 @@
 //! * Where messages may be missing between the two, the response goes to the newest request sent before it, for
 //!   clients that wait for each response have no older one open; the pair is marked damaged if the loss was a
 //!   gap. But once the connection was seen to pipeline, nothing is paired from there on: both halves become rows
-//!   of their own.
+//!   of their own. So does a response where both a request behind the newest one and a response may be missing.
 //!
 //! So a wrong pair needs a client that pipelines and was never seen to, and it says that it is damaged.
 
@@ -95,7 +95,7 @@ pub struct Rows {
     /// Whether requests before the next one, or responses before the next one, may be missing.
     requests_missing: Option<Missing>,
     responses_missing: Option<Missing>,
-    /// Whether a request was sent before the response to the one before had ended.
+    /// Whether a request was sent before the response to the one before had ended, or with the one before.
     pipelines: bool,
     /// Whether it was said that nothing can be paired any more.
     order_lost: bool,
@@ -127,6 +127,8 @@ impl Rows {
         if self.waiting.len() >= WAITING_MAX {
             self.give_up_oldest(out);
         }
+        // Nobody has an answer before the packet is over that brought the question.
+        self.pipelines |= self.waiting.back().is_some_and(|before| before.ends_at_or_behind(stamp.first_ns));
         let mut open = Open { exchange, asked, request: Some(stamp), ..Open::default() };
         open.after = self.requests_missing.take();
         let early = self.early.pop_front();
@@ -262,7 +264,9 @@ impl Rows {
         let unsure = before.max(self.responses_missing.filter(|_| due > 1));
         // With all responses seen, two requests without one are a pipeline.
         self.pipelines |= due > 1 && self.responses_missing.is_none();
-        if due == 0 {
+        // A request that was lost may be what it answers, and its own response the one that was lost.
+        let both_missing = self.requests_missing.is_some() && self.responses_missing.is_some();
+        if due == 0 || both_missing {
             return None;
         }
         if unsure.is_some() && self.pipelines {
@@ -315,6 +319,10 @@ impl Open {
                 ..Exchange::default()
             })
         })
+    }
+
+    fn ends_at_or_behind(&self, ns: i64) -> bool {
+        self.request.is_some_and(|request| request.last_ns >= ns)
     }
 
     fn sent_before(&self, ns: i64) -> bool {

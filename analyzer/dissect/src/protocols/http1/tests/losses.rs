@@ -51,17 +51,17 @@ fn losses() {
                     get("2"),
                     server(OK),
                 ],
-                "!http1_gap, GET /1 200 cut <Gap>, GET /2 200 complete r=hi/2 damaged",
+                "!http1_gap, GET /1 200 cut <Gap> damaged, GET /2 200 complete r=hi/2 damaged",
             ),
             (
                 "the end of a request's head",
                 vec![client("GET /1 HTTP/1.1\r\nHo"), gap(asking, 30), server(OK), get("2"), server(OK)],
-                "!http1_gap, GET /1 200 cut r=hi/2 <Gap>, GET /2 200 complete r=hi/2 damaged",
+                "!http1_gap, GET /1 200 cut r=hi/2 <Gap> damaged, GET /2 200 complete r=hi/2 damaged",
             ),
             (
                 "the end of a request line",
                 vec![client("GET /1 HTT"), gap(asking, 30), server(OK)],
-                "!http1_gap, GET /1 200 cut r=hi/2 <Gap>",
+                "!http1_gap, GET /1 200 cut r=hi/2 <Gap> damaged",
             ),
             (
                 "the end of a target",
@@ -71,7 +71,7 @@ fn losses() {
             (
                 "the end of a status line",
                 vec![get("1"), server("HTTP/1.1 200 "), gap(answering, 30)],
-                "!http1_gap, GET /1 200 cut <Gap>",
+                "!http1_gap, GET /1 200 cut <Gap> damaged",
             ),
             (
                 "the end of a status",
@@ -87,6 +87,11 @@ fn losses() {
                 "a whole response",
                 vec![get("1"), gap(answering, 40), get("2"), server(OK)],
                 "!http1_gap, GET /1 cut <Gap>, GET /2 200 complete r=hi/2 damaged",
+            ),
+            (
+                "a whole response and the next request",
+                vec![get("1"), gap(answering, 40), gap(asking, 40), server(OK), get("3"), server(OK)],
+                "!http1_gap, !http1_gap, 200 response_only r=hi/2 damaged, GET /1 cut <Gap>, GET /3 200 complete r=hi/2 damaged",
             ),
             (
                 "a request of a pipeline",
@@ -166,4 +171,23 @@ fn a_head_that_was_not_seen_whole_tells_of_no_body() {
     let gap = Step::Gap(Side::Server, 300);
     assert_eq!(lengths(&[get("1"), server(half), gap.clone(), get("2"), server(OK)]), ["!http1_gap", "0 ?", "0 2"]);
     assert_eq!(lengths(&[get("1"), server("HTTP/1.1 200 "), gap]), ["!http1_gap", "0 ?"]);
+}
+
+#[test]
+fn requests_of_one_packet_are_a_pipeline() {
+    use crate::protocols::testing::connected;
+    let get = |path: &str| format!("GET /{path} HTTP/1.1\r\nHost: h\r\n\r\n").into_bytes();
+    let ok = || b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n".to_vec();
+    let (_, rows) = connected(
+        false,
+        &[
+            (Side::Client, [get("2"), get("3")].concat()),
+            (Side::Server, ok()),
+            (Side::Server, ok()),
+            (Side::Server, ok()),
+        ],
+        |call, row| Some(render(call, row)),
+    );
+    let (asked, answered) = (["GET /2 request_only <Closed>", "GET /3 request_only <Closed>"], "200 response_only");
+    assert_eq!(rows, ["http1_order_lost", answered, answered, answered, asked[0], asked[1]]);
 }
