@@ -272,7 +272,13 @@ impl OverTcp {
         let evidence = self.sides[from].parser.evidence.take();
         if !self.sends_commands(from) {
             let Some(message) = self.sides[from].taken(node, cut) else { return };
+            let stamp = message.stamp;
             let after = self.rows.value(message, evidence, out);
+            if matches!(after, After::Unknown) {
+                out.anomaly(0..0, Anomaly::new("redis_parts_of_a_reply"));
+                self.sides[from].last_ns = stamp.last_ns;
+                return self.lose_order(from, Missing::Unseen, out);
+            }
             return self.follows(after);
         }
         let command = match &node {
@@ -308,6 +314,7 @@ impl OverTcp {
             }
             After::Commands => {}
             After::Snapshot => self.sides.server.state = State::Snapshot(None),
+            After::Unknown => {}
         }
     }
 
@@ -324,6 +331,11 @@ impl OverTcp {
 
     /// Messages may be missing, or it is not known where the next begins.
     pub(super) fn lose_order(&mut self, from: Side, why: Missing, out: &mut dyn Sink) {
+        let reading = &mut self.sides[from];
+        // Of a command, what it would be is told by how far it was read.
+        if let Some(stamp) = reading.stamp.as_mut().filter(|_| why == Missing::Lost && from == Side::Server) {
+            stamp.lose();
+        }
         self.part(from, out);
         match from {
             Side::Client => self.rows.missing_commands(why, out),

@@ -59,6 +59,14 @@ impl Open {
     }
 }
 
+/// Values of the server that no command was seen for.
+enum Early {
+    /// A command was seen.
+    Over,
+    /// The latest, handed on when the next one does not follow it in its packet.
+    Latest(Option<Box<Message<Node>>>),
+}
+
 /// All that is open on one connection.
 pub struct Rows {
     waiting: VecDeque<Open>,
@@ -66,6 +74,8 @@ pub struct Rows {
     /// A pair that the next message shows to be one, or not.
     unsure: Option<Box<(Open, Message<Node>)>>,
     unsure_bytes: usize,
+    /// Where we joined in the middle, until a command is seen: the latest value, which may be a part of a reply.
+    early: Early,
     /// Replies to come for commands that were handed on already.
     owed: u64,
     session: Session,
@@ -92,6 +102,7 @@ impl Rows {
             waiting_bytes: 0,
             unsure: None,
             unsure_bytes: 0,
+            early: if from_start { Early::Over } else { Early::Latest(None) },
             owed: 0,
             session: Session::new(from_start),
             doubt: (!from_start).then_some(Missing::Unseen),
@@ -107,6 +118,8 @@ impl Rows {
     /// A command. Says what the server sends behind it, where that is no reply.
     pub fn command(&mut self, message: Message<Command>, out: &mut dyn Sink) -> After {
         let effect = message.content.effect;
+        self.settle_early(out);
+        self.early = Early::Over;
         self.settle_unsure(Some(&message.stamp), out);
         self.settle_order(&message.stamp, out);
         match effect {
@@ -177,6 +190,9 @@ impl Rows {
             self.doubt_order(Missing::Unseen);
             self.spoke = true;
         }
+        if matches!(self.early, Early::Latest(_)) {
+            return self.came_early(message, out);
+        }
         let Some(open) = self.answers(&stamp) else {
             self.alone(&message, out);
             self.replied_ns = stamp.last_ns;
@@ -194,6 +210,34 @@ impl Rows {
         let after = self.pair(open, message, out);
         self.settle(out);
         after
+    }
+
+    /// A value before any command was seen. One packet has several replies where a client pipelines, and parts of one reply far
+    /// more often: these are not handed on.
+    fn came_early(&mut self, message: Message<Node>, out: &mut dyn Sink) -> After {
+        let Early::Latest(latest) = &mut self.early else { return After::Reply };
+        let begins_ns = message.stamp.first_ns;
+        let latest = latest.replace(Box::new(message));
+        match latest {
+            Some(latest) if latest.stamp.last_ns == begins_ns => {
+                self.early = Early::Latest(None);
+                After::Unknown
+            }
+            latest => {
+                latest.into_iter().for_each(|latest| self.alone(&latest, out));
+                After::Reply
+            }
+        }
+    }
+
+    /// The latest value before any command was one of its own.
+    fn settle_early(&mut self, out: &mut dyn Sink) {
+        if let Early::Latest(latest) = &mut self.early
+            && let Some(latest) = latest.take()
+        {
+            self.replied_ns = latest.stamp.last_ns;
+            self.alone(&latest, out);
+        }
     }
 
     /// A command and its reply. Says what comes behind it.
@@ -250,6 +294,7 @@ impl Rows {
 
     /// Nothing more comes: what is open becomes rows, cut if the input ended.
     pub fn end(&mut self, cut: bool, out: &mut dyn Sink) {
+        self.settle_early(out);
         self.settle_unsure(None, out);
         while let Some(open) = self.pop() {
             if cut {
@@ -262,7 +307,11 @@ impl Rows {
 
     /// Bytes held.
     pub fn held_bytes(&self) -> usize {
-        self.waiting_bytes + self.waiting.len() * size_of::<Open>() + self.unsure_bytes
+        let early = match &self.early {
+            Early::Latest(Some(latest)) => latest.content.held_bytes(),
+            _ => 0,
+        };
+        self.waiting_bytes + self.waiting.len() * size_of::<Open>() + self.unsure_bytes + early
     }
 
     fn pop(&mut self) -> Option<Open> {

@@ -4,7 +4,7 @@ use super::command::{Effect, Replies};
 use super::node::{Kind, Node};
 use super::seek::{self, Front};
 
-/// What comes behind a reply, where not another one.
+/// What comes behind a reply.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum After {
     /// Commands of a master to its replica.
@@ -13,6 +13,8 @@ pub enum After {
     Reply,
     /// A snapshot, then commands.
     Snapshot,
+    /// What it is was no reply, or not the whole of one.
+    Unknown,
 }
 
 /// A transaction that was begun and neither run nor given up.

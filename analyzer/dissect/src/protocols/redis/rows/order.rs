@@ -23,6 +23,7 @@ use crate::protocols::{Sink, Stamp};
 impl Rows {
     /// Commands may be missing before the next one.
     pub fn missing_commands(&mut self, why: Missing, out: &mut dyn Sink) {
+        self.settle_early(out);
         self.settle_unsure(None, out);
         self.doubt_order(why);
         self.session.missed();
@@ -38,6 +39,7 @@ impl Rows {
 
     /// Replies may be missing before the next one.
     pub fn missing_replies(&mut self, why: Missing, out: &mut dyn Sink) {
+        self.settle_early(out);
         self.settle_unsure(None, out);
         self.doubt_order(why);
         self.owed = 0;

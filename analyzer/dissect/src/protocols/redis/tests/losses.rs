@@ -40,7 +40,7 @@ fn losses() {
                     ask("PING"),
                     server("+PONG\r\n"),
                 ],
-                r#"!redis_gap, MGET key=a ["a", "b"] > array [{"$cut":"ab","bytes":4},{"$left_out":1}] cut, !redis_skipped, PING > simple_string "PONG" damaged, PING > simple_string "PONG""#,
+                r#"!redis_gap, MGET key=a ["a", "b"] > array [{"$cut":"ab","bytes":4},{"$left_out":1}] cut damaged, !redis_skipped, PING > simple_string "PONG" damaged, PING > simple_string "PONG""#,
             ),
             (
                 "a whole reply",
@@ -168,7 +168,7 @@ fn losses() {
                     lost(answering, 20),
                     server("i\r\n*3\r\n$7\r\nmessage\r\n$1\r\nc\r\n$1\r\nj\r\n"),
                 ],
-                r#"push SUBSCRIBE key=c > array ["subscribe","c",1], SUBSCRIBE key=c ["c"], !redis_gap, ? > array [{"$cut":"mess","bytes":7},{"$left_out":2}] cut, !redis_skipped, push MESSAGE key=c > array ["message","c","j"] damaged"#,
+                r#"push SUBSCRIBE key=c > array ["subscribe","c",1], SUBSCRIBE key=c ["c"], !redis_gap, ? > array [{"$cut":"mess","bytes":7},{"$left_out":2}] cut damaged, !redis_skipped, push MESSAGE key=c > array ["message","c","j"] damaged"#,
             ),
         ],
         play,
@@ -205,7 +205,7 @@ fn joined_in_the_middle() {
             (
                 "inside an argument",
                 vec![client("}x\r\n"), server("+OK\r\n"), ask("GET a"), server("$1\r\na\r\n")],
-                r#"? > simple_string "OK" response_only, !redis_skipped, GET key=a ["a"] > bulk_string "a""#,
+                r#"!redis_skipped, ? > simple_string "OK" response_only, GET key=a ["a"] > bulk_string "a""#,
             ),
             (
                 "inside a reply",
@@ -220,6 +220,35 @@ fn joined_in_the_middle() {
         ],
         joined,
     );
+}
+
+#[test]
+fn values_of_one_packet_that_nothing_asked_for_may_be_parts_of_one() {
+    use crate::protocols::testing::connected;
+    let said = |side, bytes: &[u8]| (side, bytes.to_vec());
+    let (_, rows) = connected(
+        false,
+        &[
+            said(Side::Server, b"*2\r\n$1\r\na\r\n:1\r\n*2\r\n$1\r\nb\r\n"),
+            said(Side::Server, b":2\r\n*2\r\n$1\r\nc\r\n:3\r\n"),
+            said(Side::Client, &resp("GET d")),
+            said(Side::Server, b"$1\r\nd\r\n"),
+        ],
+        |call, row| Some(render(call, row)),
+    );
+    let got = r#"GET key=d ["d"] > bulk_string "d""#;
+    assert_eq!(rows, ["redis_parts_of_a_reply", "redis_skipped", got]);
+    let alone = r#"? > array ["a",1] response_only"#;
+    let (_, rows) = connected(
+        false,
+        &[
+            said(Side::Server, b"*2\r\n$1\r\na\r\n:1\r\n"),
+            said(Side::Client, &resp("GET d")),
+            said(Side::Server, b"$1\r\nd\r\n"),
+        ],
+        |call, row| Some(render(call, row)),
+    );
+    assert_eq!(rows, [alone, got]);
 }
 
 #[test]
