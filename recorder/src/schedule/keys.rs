@@ -234,7 +234,7 @@ pub(super) const KEYS: [Key; 56] = [
         Value("1"),
         "4",
         "Rings that share each target's packets, flow by flow, and its part of the memory: where many processors would wait \
-         for each other to fill one. A packet costs a tenth more. Fewer where memory is short.",
+         for each other to fill one. A packet costs up to a quarter more. Fewer where memory is short.",
     ),
     key("windows[].segment.bytes", SIZE, Value("64MiB"), "16MiB", "A segment is closed at that size, as stored."),
     key(
