@@ -13,6 +13,7 @@ use crate::seal::Chain;
 use crate::simulation::disk::SimDisk;
 use crate::simulation::random::Random;
 use crate::spool::Spool;
+use formats::age::Identity;
 use formats::chain::{Content, Found, Sound};
 use formats::hash::Hash256;
 use formats::seal::{Close, Counts, EndReason, SealedFile, Volume};
@@ -239,6 +240,25 @@ fn crashes_before_the_trigger() {
         assert_eq!(sound.recovered.len(), usize::from(packets == 20), "{case}");
         assert_eq!(close.trigger.unwrap().expired_segments, 6, "{case}");
     }
+}
+
+#[test]
+fn what_the_disk_lost_of_a_segment_that_is_kept_keeps_nothing_back() {
+    let folder = tempfile::tempdir().unwrap();
+    let spool = Spool::open(folder.path()).unwrap();
+    drop(kept(&spool));
+    // What is encrypted is read before it is sealed.
+    let mut recording = recording();
+    Arc::make_mut(&mut recording.window).store.encrypt_to = vec![Identity::from_bytes([7; 32]).recipient()];
+    let mut backlog = Backlog::open(&spool, &recording, hand(661)).unwrap();
+    let lost = backlog.folder().join("000008.pcapng.zst");
+    fs::write(&lost, vec![0; fs::read(&lost).unwrap().len()]).unwrap();
+    let trigger = Trigger { at: at(661), by: String::new(), ends: at(1000), told: Box::new(|_| {}) };
+    backlog.trigger(trigger, &Orders::default());
+    backlog.finish().unwrap().unwrap().chain.close(EndReason::Duration, at(1000)).unwrap();
+    let (sound, _) = verify(&spool);
+    assert_eq!((sound.segments, sound.counts), (3, counts(20)));
+    assert_eq!(sound.recovered, [2]);
 }
 
 /// As a recorder does it that dies before it seals what it moved.
