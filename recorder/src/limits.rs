@@ -41,7 +41,7 @@ pub fn block_bytes(ring_bytes: usize) -> usize {
 /// A block that is not full is handed over after this time: a part of the one second we may lose.
 pub const BLOCK_RETIRE: Duration = Duration::from_millis(60);
 
-/// How long a filled block waits for those of other rings, so that packets are written in the order of their times:
+/// How long a filled block waits at most for those of other rings, so that packets are written in the order of their times:
 /// the kernel hands over a block within twice [`BLOCK_RETIRE`] of its first packet. A lone ring waits for nobody.
 pub const ORDER_WAIT: Duration = Duration::from_millis(130);
 

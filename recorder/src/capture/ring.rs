@@ -54,6 +54,8 @@ pub struct Ring {
     next: usize,
     /// Blocks that are filled, from the next on, as far as we noticed.
     filled: VecDeque<Filled>,
+    /// When the last packet of the block that was noticed last was seen [ns since the Unix epoch].
+    noticed_ns: u64,
     /// How far the next block was read; none if it was not begun.
     place: Option<Place>,
     tally: Tally,
@@ -81,6 +83,7 @@ impl Ring {
             filled: VecDeque::with_capacity(kernel.blocks()),
             kernel,
             next: 0,
+            noticed_ns: 0,
             place: None,
             tally: Tally::default(),
             drops: Drops::default(),
@@ -107,7 +110,13 @@ impl Ring {
         {
             let (last_ns, packets) = (last_ns(header), Place::first(header).left());
             self.filled.push_back(Filled { noticed: now, last_ns, packets });
+            self.noticed_ns = last_ns;
         }
+    }
+
+    /// Until when all packets of the ring were noticed [ns since the Unix epoch]; 0 where none was.
+    pub fn noticed_ns(&self) -> u64 {
+        self.noticed_ns
     }
 
     /// What part of it is filled with blocks that were noticed and not read to their end.

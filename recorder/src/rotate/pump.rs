@@ -1,8 +1,9 @@
 //! The capture thread's half of the room: from all rings into batches, in the order of time.
 //!
 //! A block of one ring spans the time of blocks of others, which the kernel may not have handed over yet. So where
-//! there are several rings, a block waits for [`limits::ORDER_WAIT`] in its ring before its packets are merged with
-//! theirs. It waits less when its ring is half full: then order is given up, and no packet.
+//! there are several rings, a block waits in its ring until each of the others has handed over a later one, or for
+//! [`limits::ORDER_WAIT`], before its packets are merged with theirs. It waits less when its ring is half full: then order
+//! is given up, and no packet.
 
 use super::batch::{Batch, Filling, Took};
 use super::sieve::Sieve;
@@ -179,7 +180,7 @@ impl Pump {
     /// Takes what is due, in the order of time; false when nobody waits for it.
     fn take(&mut self, order_wait: Duration) -> Result<bool, CaptureError> {
         let now = self.clock.steady();
-        let mut horizon_ns = 0;
+        let (mut horizon_ns, mut noticed_ns) = (0, u64::MAX);
         for station in &mut self.stations {
             station.ring.notice(now);
             station.fill = station.fill.max(station.ring.fill());
@@ -187,7 +188,10 @@ impl Pump {
             let (due_blocks, last_ns) = station.ring.due_blocks(until);
             station.due_blocks = due_blocks;
             horizon_ns = last_ns.max(horizon_ns);
+            noticed_ns = noticed_ns.min(station.ring.noticed_ns());
         }
+        // What was seen by then need not wait: nothing earlier can come from any ring.
+        horizon_ns = horizon_ns.max(noticed_ns);
         let heads = self.stations.iter().enumerate();
         let mut heads: BinaryHeap<_> =
             heads.filter_map(|(at, station)| Some(Reverse((station.head_ns(horizon_ns)?, at)))).collect();
@@ -360,5 +364,64 @@ impl Pump {
         }
         self.flushed = Some(now.steady);
         self.batches.send(batch).is_ok()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::capture::{Ready, Ring};
+    use crate::simulation::clock::SimClock;
+    use crate::simulation::ring::SimRing;
+    use formats::pcapng::Target;
+    use std::io;
+    use std::sync::mpsc::{channel, sync_channel};
+
+    /// Nothing is to be heard.
+    #[derive(Debug)]
+    struct Silence;
+
+    impl Wait for Silence {
+        fn add(&self, _: &crate::capture::sys::Socket, _: u64, _: bool) -> io::Result<()> {
+            unreachable!("rings have no sockets here")
+        }
+
+        fn wait(&self, _: Duration) -> io::Result<Vec<(u64, Ready)>> {
+            Ok(Vec::new())
+        }
+    }
+
+    #[test]
+    fn a_block_waits_for_other_rings_until_they_cannot_have_anything_earlier() {
+        let clock = SimClock::new();
+        let [left, right] = [(); 2].map(|()| SimRing::new(clock.clone(), 16));
+        let rings = [&left, &right].map(|ring| Ring::over(ring.kernel())).into();
+        let (tell, changes) = channel();
+        let target = Arc::new(Target { netns: 7, ..Target::default() });
+        tell.send(Change::Appeared { rings, target }).unwrap();
+        let (closed, _closed) = channel();
+        let (give, buffers) = sync_channel(limits::BATCHES);
+        let (batches, _batches) = sync_channel(limits::BATCHES);
+        (0..limits::BATCHES).for_each(|_| give.send(Vec::new()).unwrap());
+        let waits: (Box<dyn Wait>, Arc<dyn Clock>) = (Box::new(Silence), Arc::new(clock.clone()));
+        let mut pump = Pump::new((changes, closed), (batches, buffers), Sieve::new(None, false), waits).unwrap();
+
+        // Blocks of five packets, one after the other; how many were taken each time.
+        let mut taken = |after_ms: u64, ring: Option<&SimRing>| {
+            clock.pass(after_ms);
+            for ring in ring.into_iter().flat_map(|ring| std::iter::repeat_n(ring, 5)) {
+                assert_eq!(ring.arrive(vec![0; 60]), Some(true));
+            }
+            assert!(pump.turn().unwrap());
+            pump.written().packets
+        };
+        assert_eq!(taken(0, Some(&left)), 0, "there may be earlier ones on the right");
+        assert_eq!(taken(1, Some(&right)), 5, "there are none");
+        assert_eq!(taken(1, Some(&right)), 5);
+        assert_eq!(taken(1, Some(&left)), 15);
+        assert_eq!(taken(129, None), 15);
+        assert_eq!(taken(1, None), 20, "it has waited long enough");
+        (0..8).for_each(|blocks| assert_eq!(taken(1, Some(&left)), 20, "{blocks} blocks before"));
+        assert_eq!(taken(1, Some(&left)), 25, "more than half of the ring is filled");
     }
 }
