@@ -114,8 +114,8 @@ pub trait Sink {
     /// Odd traffic at `span` of `unread`. Counts these bytes as covered.
     fn anomaly(&mut self, span: Range<usize>, anomaly: Anomaly);
 
-    /// Who asks, as the messages say, where neither a SYN nor the first of them did: rows and the flow have the other end for
-    /// the client if it is the server. Stamps are of the side they were, as before.
+    /// Who asks, as the messages say: if it is not who was the client so far, rows have the ends exchanged from now on, and the
+    /// flow has too where only a port told. Stamps stay of the side they are.
     fn asked_by(&mut self, _asker: Side) {}
 
     /// The name behind the id of a topic of Kafka: rows of any connection may have the id alone.

@@ -93,6 +93,10 @@ impl Rows {
         }
         if let Some(same) = self.waiting.iter_mut().find(|waiting| same_question(&waiting.message, &message)) {
             same.repeats += 1;
+            // Captures disorder packets: the first by its time is what was asked.
+            if stamp.first_ns < same.stamp.first_ns {
+                (same.stamp, same.message, same.bytes) = (stamp, message, bytes);
+            }
             return;
         }
         self.waiting.push_back(Waiting { stamp, message, bytes, repeats: 0 });
@@ -166,6 +170,9 @@ impl Rows {
         out: &mut dyn Sink,
     ) {
         let call = Call::new(query.as_ref().map(|(stamp, ..)| *stamp), answer.as_ref().map(|(stamp, ..)| *stamp));
+        // Both ends of a conversation may ask: servers each other, and of a group whoever speaks.
+        let asker = call.request.map(|query| query.side).or(call.response.map(|answer| answer.side.other()));
+        asker.into_iter().for_each(|asker| out.asked_by(asker));
         let rest = |(_, message, bytes)| (message, bytes);
         let exchange =
             Exchange { transport: self.transport, query: query.map(rest), answer: answer.map(rest), repeats };

@@ -1,5 +1,5 @@
 use super::*;
-use crate::protocols::testing::{Step, client, cut, drive, server};
+use crate::protocols::testing::{Step, client, connected, cut, drive, server};
 use crate::protocols::{Anomaly, Call, Row, Sink, Stamp};
 use proptest::prelude::*;
 
@@ -99,6 +99,60 @@ fn messages_of_a_transfer_belong_to_its_question() {
     assert_eq!(play(true, &transfer(1)), all.replace("zone.test response", " response"));
     let begun_before = play(true, &transfer(252)[1..]);
     assert_eq!(begun_before, all.replace("complete", "response_only"));
+}
+
+#[test]
+fn the_end_that_asks_is_the_client_of_its_call() {
+    let (asked, answered) = (framed(query(1, "a.test")), framed(answer(1, "a.test", 1, &[10, 0, 0, 1])));
+    let (other, of_other) = (framed(query(2, "b.test")), framed(answer(2, "b.test", 1, &[10, 0, 0, 2])));
+    let (_, rows) = connected(
+        true,
+        &[
+            (Side::Client, asked),
+            (Side::Server, other.clone()),
+            (Side::Client, of_other),
+            (Side::Server, answered),
+            (Side::Server, other),
+        ],
+        |call, row| Some(render(call, row)),
+    );
+    let want = [
+        "from 20002: 2 b.test complete [10.0.0.2] +0",
+        "1 a.test complete [10.0.0.1] +0",
+        "from 20002: 2 b.test request_only [] +0",
+    ];
+    assert_eq!(rows, want);
+}
+
+/// Says when each message came; a row says when it was asked and how long the answer took.
+struct Times(i64, Vec<String>);
+
+impl Sink for Times {
+    fn stamp(&mut self, span: std::ops::Range<usize>) -> Stamp {
+        Stamp { first_ns: self.0, last_ns: self.0, ..Stamp::whole(Side::Client, 0, span.len() as u64) }
+    }
+    fn row(&mut self, call: &Call, row: Row<'_>) {
+        let Row::Dns(exchange) = row else { panic!("{row:?}") };
+        let asked_ns = call.request.unwrap().first_ns;
+        self.1.push(format!("at {asked_ns} for {:?} +{}", call.latency_ns(), exchange.repeats));
+    }
+    fn anomaly(&mut self, _: std::ops::Range<usize>, anomaly: Anomaly) {
+        self.1.push(anomaly.kind.to_owned());
+    }
+}
+
+#[test]
+fn what_was_asked_again_was_asked_at_the_earliest_time() {
+    for order in [[10, 30], [30, 10]] {
+        let (mut rows, mut out) = (rows::Rows::new("udp"), Times(0, Vec::new()));
+        let mut say = |ns, bytes: &[u8]| {
+            out.0 = ns;
+            assert!(rows.message(Side::Client, 0..bytes.len(), bytes, 0, &mut out));
+        };
+        order.iter().for_each(|&ns| say(ns, &query(1, "a.test")));
+        say(50, &answer(1, "a.test", 1, &[10, 0, 0, 1]));
+        assert_eq!(out.1, ["at 10 for Some(40) +1"]);
+    }
 }
 
 /// Rows and anomalies of whole and cut datagrams.

@@ -14,14 +14,8 @@ struct Lines {
 impl Output for Lines {
     fn row(&mut self, flow: &Flow, client: Way, call: &Call, row: Row<'_>) {
         let Some(line) = (self.render)(call, row) else { return };
-        let port = |way| flow.end(way).1;
-        let first = call.request.or(call.response).map(|stamp| stamp.side);
-        // What a request is of its own side, whoever that is.
-        let side = if first == Some(Side::Client) { client } else { client.back() };
-        self.lines.push(match call.request {
-            Some(_) if port(side) != CLIENT_PORT => format!("from {}: {line}", port(side)),
-            _ => line,
-        });
+        let asker = flow.end(client).1;
+        self.lines.push(if asker == CLIENT_PORT { line } else { format!("from {asker}: {line}") });
     }
 
     fn anomaly(&mut self, _: &Flow, _: &Stamp, anomaly: Anomaly) {
