@@ -1,5 +1,5 @@
-//! What went wrong with a store, in one line: errors of object_store repeat on their way up what was asked, with its whole
-//! address, and end with what the server sent, which is XML.
+//! What went wrong, in one line. Of a store that takes more than to print it: errors of object_store repeat on their way up
+//! what was asked, with its whole address, and end with what the server sent, which is XML.
 
 use std::error::Error;
 
@@ -38,10 +38,40 @@ pub fn said(error: &(dyn Error + 'static)) -> String {
     line.chars().filter(|letter| !letter.is_control()).take(SAID_MAX).collect()
 }
 
+/// An error and those below it. What an error says of the one below is not said again.
+pub fn once<'a>(errors: impl IntoIterator<Item = &'a (dyn Error + 'static)>) -> String {
+    let mut line = String::new();
+    for error in errors {
+        let text = error.to_string();
+        let text = text.trim_end();
+        if line.is_empty() {
+            line.push_str(text);
+        } else if !line.ends_with(text) {
+            line.push_str(": ");
+            line.push_str(text);
+        }
+    }
+    line
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use std::fmt;
+
+    #[test]
+    fn what_is_below_is_said_once() {
+        let errors = |texts: &[&'static str]| texts.iter().map(|text| Above(text, None)).collect::<Vec<_>>();
+        for (texts, want) in [
+            (&["no store"][..], "no store"),
+            (&["--store", "no store", "it is shut\n"], "--store: no store: it is shut"),
+            (&["a.yaml: line 3: unclosed", "line 3: unclosed\n", "unclosed"], "a.yaml: line 3: unclosed"),
+            (&[], ""),
+        ] {
+            let errors = errors(texts);
+            assert_eq!(once(errors.iter().map(|error| error as &(dyn Error + 'static))), want);
+        }
+    }
 
     /// An error above another, which says both.
     #[derive(Debug)]

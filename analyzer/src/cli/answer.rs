@@ -7,6 +7,7 @@ use crate::cache;
 use crate::inputs::{self, Found};
 use anyhow::{Context, bail};
 use clap::{Args, ValueEnum};
+use formats::said::once;
 use query::output::{Format, Printer};
 use query::{Catalogue, Dataset};
 use std::collections::BTreeSet;
@@ -97,7 +98,7 @@ impl Session {
         }
         let spool = cache::folder(common);
         for source in &mut found.sources {
-            source.spool(spool.as_ref().map_err(|error| anyhow::anyhow!("{error:#}"))?)?;
+            source.spool(spool.as_ref().map_err(|error| anyhow::anyhow!(once(error.chain())))?)?;
         }
         let mut refused = BTreeSet::new();
         let catalogue = catalogue(&found, &tables, common, &mut refused)?;
@@ -162,7 +163,7 @@ fn catalogue(
             Ok(made) => (Some(made.folder), made.refused),
             Err(error) => {
                 // Of the only input it is the error of the command.
-                let said = several.then(|| format!("{error:#}")).into_iter().collect();
+                let said = several.then(|| once(error.chain())).into_iter().collect();
                 failed = Some(error);
                 (None, said)
             }

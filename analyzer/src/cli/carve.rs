@@ -9,6 +9,7 @@ use anyhow::{Context, bail};
 use arrow::array::{Array, AsArray};
 use arrow::datatypes::{Int32Type, Int64Type};
 use clap::Args;
+use formats::said::once;
 use formats::tables::TABLES;
 use query::{Catalogue, Dataset, QueryError, schema};
 use std::collections::{BTreeMap, HashMap};
@@ -152,7 +153,7 @@ pub fn run(mut plan: CarvePlan, out: &mut impl Write) -> anyhow::Result<ExitCode
             Err(error) if is_only => return Err(error),
             Err(error) => {
                 failed += 1;
-                bar.0.suspend(|| eprintln!("remora: {error:#}"));
+                bar.0.suspend(|| eprintln!("remora: {}", once(error.chain())));
             }
             Ok(()) => {}
         }

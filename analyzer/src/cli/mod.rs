@@ -19,6 +19,7 @@ use ::dissect::redact::Redaction;
 use crate::inputs::Keys;
 use anyhow::Context;
 use clap::{Args, CommandFactory, Parser, Subcommand};
+use formats::said::once;
 use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -143,7 +144,7 @@ pub fn main() -> ExitCode {
         if is_closed_pipe(&error) {
             return ExitCode::SUCCESS;
         }
-        eprintln!("remora: {error:#}");
+        eprintln!("remora: {}", once(error.chain()));
         ExitCode::from(FAILED)
     })
 }

@@ -4,6 +4,7 @@ use super::Common;
 use super::answer::{OutputArgs, Session, answer};
 use super::sql::statements;
 use crate::cache;
+use formats::said::once;
 use query::schema;
 use rustyline::completion::Completer;
 use rustyline::error::ReadlineError;
@@ -122,7 +123,7 @@ pub fn run(
                     writeln!(out, "{rows} row{}", if rows == 1 { "" } else { "s" })?;
                     session.say_what_lacks(statement);
                 }
-                Err(error) => eprintln!("{error:#}"),
+                Err(error) => eprintln!("{}", once(error.chain())),
             }
             if timing {
                 writeln!(out, "{:.1} ms", began.elapsed().as_secs_f64() * 1e3)?;

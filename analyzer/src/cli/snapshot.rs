@@ -5,6 +5,7 @@ use crate::snapshot::{self, Listing, ProofKeys, Recorded, Selection, SnapshotErr
 use anyhow::Context;
 use clap::{Args, Subcommand, ValueEnum};
 use formats::chain::{Fault, Sound};
+use formats::said::once;
 use formats::seal::{Counts, EndReason};
 use formats::signature::PublicKey;
 use indicatif::{HumanBytes, ProgressBar, ProgressStyle};
@@ -168,7 +169,7 @@ async fn run_async(plan: SnapshotPlan, out: &mut impl Write) -> anyhow::Result<E
             }
             Err(error) => {
                 failed = true;
-                eprintln!("remora: {:#}", anyhow::Error::from(error));
+                eprintln!("remora: {}", once(anyhow::Error::from(error).chain()));
             }
         }
     }

@@ -11,6 +11,7 @@ mod stop;
 
 use anyhow::Context;
 use clap::{Args, CommandFactory, Parser, Subcommand};
+use formats::said::once;
 use recorder::capture::Urgency;
 use recorder::limits;
 use recorder::observe::{self, Door, Observer, Observing};
@@ -211,8 +212,8 @@ pub fn main() -> ExitCode {
             return ExitCode::SUCCESS;
         }
         match log_format {
-            LogFormat::Json => tracing::error!(error = format!("{error:#}"), "failed"),
-            LogFormat::Text => eprintln!("remora-recorder: {error:#}"),
+            LogFormat::Json => tracing::error!(error = once(error.chain()), "failed"),
+            LogFormat::Text => eprintln!("remora-recorder: {}", once(error.chain())),
         }
         ExitCode::from(FAILED)
     })
