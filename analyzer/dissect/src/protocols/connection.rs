@@ -5,6 +5,9 @@
 //! While looking, each segment's begin may be the begin of a message: that is how a connection joined in the
 //! middle is found. What is not recognised is counted and let go.
 
+mod spot;
+
+use self::spot::Spot;
 use super::unread::{Mark, Unread};
 use super::{
     Anomaly, Call, Detection, Dissector, End, Look, Options, Protocol, Row, Side, Sink, Stamp, Start, http, proxy,
@@ -14,7 +17,6 @@ use crate::flow::{Flow, PerWay, Way};
 use crate::limits;
 use crate::stream::Chunk;
 use crate::tally::{Stage, Tally};
-use std::ops::Range;
 
 /// Where rows and anomalies go, with the flow they belong to. The room behind this one implements it.
 pub trait Output {
@@ -64,57 +66,6 @@ pub struct Connection {
     carried: Option<Box<http::Exchange>>,
     /// Anomalies found.
     anomalies: u32,
-}
-
-/// The sink of one call.
-struct Spot<'a> {
-    unread: &'a mut Unread,
-    side: Side,
-    client: Way,
-    reversed: &'a mut bool,
-    flow: &'a mut Flow,
-    out: &'a mut dyn Output,
-    anomalies: &'a mut u32,
-}
-
-impl Sink for Spot<'_> {
-    fn stamp(&mut self, span: Range<usize>) -> Stamp {
-        self.unread.stamp(span, self.side, self.flow.end_ns)
-    }
-
-    fn row(&mut self, call: &Call, row: Row<'_>) {
-        if let Row::Tls(handshake) = row {
-            let facts = self.flow.tls.get_or_insert_default();
-            facts.sni = facts.sni.take().or_else(|| handshake.sni.clone());
-            facts.alpn = facts.alpn.take().or_else(|| handshake.alpn.clone());
-        }
-        if !*self.reversed {
-            return self.out.row(self.flow, self.client, call, row);
-        }
-        let mut call = *call;
-        for stamp in [&mut call.request, &mut call.response].into_iter().flatten() {
-            stamp.side = stamp.side.other();
-        }
-        self.out.row(self.flow, self.client.back(), &call, row);
-    }
-
-    fn anomaly(&mut self, span: Range<usize>, anomaly: Anomaly) {
-        let stamp = self.stamp(span);
-        *self.anomalies += 1;
-        if *self.anomalies <= limits::ANOMALIES_PER_FLOW_MAX {
-            self.out.anomaly(self.flow, &stamp, anomaly);
-        }
-    }
-
-    fn asked_by(&mut self, asker: Side) {
-        *self.reversed = asker == Side::Server;
-        let client = if *self.reversed { self.client.back() } else { self.client };
-        self.flow.asked_by(client);
-    }
-
-    fn topic(&mut self, id: [u8; 16], name: &str) {
-        self.out.topic(id, name);
-    }
 }
 
 impl Connection {
