@@ -2,7 +2,7 @@
 
 use super::keygen::SignArgs;
 use super::{CaptureArgs, CapturePlan};
-use anyhow::{Context, bail};
+use anyhow::Context;
 use formats::hash::Hash256;
 use formats::seal::{Close, EndReason};
 use formats::signature::SecretKey;
@@ -142,10 +142,10 @@ impl RecordArgs {
             std::path::absolute(&self.store)?.to_string_lossy().into_owned()
         };
         let url: StoreUrl = url.parse().map_err(anyhow::Error::msg).context("--store")?;
-        if (self.store_write_only || self.object_lock.is_some()) && !url.is_s3() {
-            bail!("--store-write-only and --object-lock need a store of s3://, not {url}");
-        }
         let encrypt_to = EncryptTo::try_from(self.encrypt_to).map_err(anyhow::Error::msg).context("--encrypt-to")?;
+        let (write_only, object_lock) = (self.store_write_only, self.object_lock);
+        let store = StoreTarget { url, write_only, encrypt_to: encrypt_to.0, object_lock };
+        let store = store.checked().map_err(anyhow::Error::msg).context("--store")?;
         let window = Window {
             name: self.window.clone(),
             when: When::At(now),
@@ -159,12 +159,7 @@ impl RecordArgs {
             segment: SegmentLimits { bytes: self.segment_bytes, age: self.segment_age },
             budget: Budget { bytes: self.bytes_max, packets: self.packets_max, ..Budget::default() },
             rate: Rate { packets_per_second: self.rate_max },
-            store: StoreTarget {
-                url,
-                write_only: self.store_write_only,
-                encrypt_to: encrypt_to.0,
-                object_lock: self.object_lock,
-            },
+            store,
             overlap: Overlap::Allow,
             missed: Missed::Rest,
             missed_deadline: None,

@@ -96,6 +96,20 @@ pub struct StoreTarget {
     pub object_lock: Option<ObjectLock>,
 }
 
+impl StoreTarget {
+    /// The same, if such a store can do what is asked of it.
+    ///
+    /// # Errors
+    /// What only S3 can.
+    pub fn checked(self) -> Result<Self, &'static str> {
+        match (self.url.is_s3(), self.write_only, self.object_lock) {
+            (false, true, _) => Err("only S3 proves an upload without reading it back: write-only needs s3://"),
+            (false, _, Some(_)) => Err("only S3 locks an object as it is stored: an object lock needs s3://"),
+            _ => Ok(self),
+        }
+    }
+}
+
 /// When a segment is closed: whichever comes first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -263,16 +277,10 @@ impl WindowFile {
             return invalid(&self.name, "neither the window nor the file names a store");
         };
         let write_only = self.store_write_only.unwrap_or(defaults.store_write_only);
-        if write_only && !url.is_s3() {
-            let what = "only S3 proves an upload without reading it back: store_write_only needs s3://";
-            return invalid(&self.name, what);
-        }
         let object_lock = self.object_lock.unwrap_or(defaults.object_lock).0;
-        if object_lock.is_some() && !url.is_s3() {
-            return invalid(&self.name, "only S3 locks an object as it is stored: object_lock needs s3://");
-        }
         let encrypt_to = self.encrypt_to.clone().unwrap_or_else(|| defaults.encrypt_to.clone()).0;
-        Ok(StoreTarget { url, write_only, encrypt_to, object_lock })
+        let store = StoreTarget { url, write_only, encrypt_to, object_lock };
+        store.checked().or_else(|what| invalid(&self.name, what))
     }
 
     fn filter(&self) -> Result<Option<String>, ConfigError> {

@@ -216,10 +216,10 @@ impl Rows {
     /// more often: these are not handed on.
     fn came_early(&mut self, message: Message<Node>, out: &mut dyn Sink) -> After {
         let Early::Latest(latest) = &mut self.early else { return After::Reply };
-        let begins_ns = message.stamp.first_ns;
+        let packet = message.stamp.first_packet;
         let latest = latest.replace(Box::new(message));
         match latest {
-            Some(latest) if latest.stamp.last_ns == begins_ns => {
+            Some(latest) if latest.stamp.last_packet == packet => {
                 self.early = Early::Latest(None);
                 After::Unknown
             }
