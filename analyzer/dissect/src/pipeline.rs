@@ -96,7 +96,7 @@ impl Run {
         last.end(&mut self.decoder);
         last.dissect(&mut self.shards, &mut self.rows, plan);
         let rows = &self.rows;
-        self.shards.par_iter_mut().for_each(|shard| shard.finish(&mut mine(rows)));
+        self.shards.par_iter_mut().with_max_len(1).for_each(|shard| shard.finish(&mut mine(rows)));
         let lots = self.take_rows(true);
         self.writer.write(lots)?;
         self.end_of_tally(true);
@@ -259,7 +259,8 @@ impl Batch {
         let with_packets = plan.tables.contains("packets");
         let frames = if with_packets { self.frames() } else { Vec::new() };
         let of_threads = &*rows;
-        shards.par_iter_mut().zip(&self.dealt).for_each(|(shard, dealt)| {
+        // A shard at a time: one may have most of the packets, and what is dealt out with it would wait.
+        shards.par_iter_mut().zip(&self.dealt).with_max_len(1).for_each(|(shard, dealt)| {
             let packets = dealt.iter().filter_map(|&at| {
                 let frame = frames
                     .get(at as usize)

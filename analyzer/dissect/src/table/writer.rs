@@ -104,7 +104,7 @@ impl Writer {
             .iter_mut()
             .filter_map(|(table, files)| by_table.remove(table).map(|lots| (files, lots)))
             .collect();
-        work.into_par_iter().try_for_each(|(files, lots)| files.write(lots, false, out, node))?;
+        work.into_par_iter().with_max_len(1).try_for_each(|(files, lots)| files.write(lots, false, out, node))?;
         self.make_room()
     }
 
