@@ -15,6 +15,7 @@ use crate::tally::{Stage, Tally};
 use formats::hash::hex;
 use rayon::prelude::*;
 use sha2::{Digest, Sha256};
+use std::cmp::Reverse;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// Why a unit could not be dissected. Damage of a capture is none: it is counted.
@@ -259,8 +260,10 @@ impl Batch {
         let with_packets = plan.tables.contains("packets");
         let frames = if with_packets { self.frames() } else { Vec::new() };
         let of_threads = &*rows;
-        // A shard at a time: one may have most of the packets, and what is dealt out with it would wait.
-        shards.par_iter_mut().zip(&self.dealt).with_max_len(1).for_each(|(shard, dealt)| {
+        // One shard may have most of the packets: it is begun first, and the others fill up the other threads.
+        let mut turns: Vec<_> = shards.iter_mut().zip(&self.dealt).collect();
+        turns.sort_by_key(|(_, dealt)| Reverse(dealt.len()));
+        turns.into_iter().par_bridge().for_each(|(shard, dealt)| {
             let packets = dealt.iter().filter_map(|&at| {
                 let frame = frames
                     .get(at as usize)

@@ -13,6 +13,7 @@ use parquet::errors::ParquetError;
 use parquet::file::properties::{EnabledStatistics, WriterProperties};
 use parquet::schema::types::ColumnPath;
 use rayon::prelude::*;
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io;
@@ -99,20 +100,23 @@ impl Writer {
             self.files.entry(table).or_insert_with(|| TableFiles::new(table));
         }
         let (out, node) = (&self.out, &self.node);
-        let work: Vec<_> = self
+        let mut work: Vec<_> = self
             .files
             .iter_mut()
             .filter_map(|(table, files)| by_table.remove(table).map(|lots| (files, lots)))
             .collect();
-        work.into_par_iter().with_max_len(1).try_for_each(|(files, lots)| files.write(lots, false, out, node))?;
+        // What takes longest is begun first.
+        work.sort_by_cached_key(|(_, lots)| {
+            Reverse(lots.iter().map(|lot| lot.batch.get_array_memory_size()).sum::<usize>())
+        });
+        work.into_iter().par_bridge().try_for_each(|(files, lots)| files.write(lots, false, out, node))?;
         self.make_room()
     }
 
     /// Closes the largest row groups under construction, until all of them together are within their bound.
     fn make_room(&mut self) -> Result<(), TableError> {
         loop {
-            let open = || self.files.values().flat_map(|files| files.open.values());
-            let bytes: usize = open().map(|open| open.writer.in_progress_size()).sum();
+            let bytes: usize = self.files.values().map(TableFiles::in_progress_size).sum();
             if bytes <= limits::ROW_GROUPS_BYTES_MAX {
                 return Ok(());
             }
@@ -133,7 +137,9 @@ impl Writer {
             files.write(Vec::new(), true, out, node)?;
             files.close_all()
         };
-        self.files.par_iter_mut().try_for_each(|(_, files)| close(files))?;
+        let mut work: Vec<_> = self.files.values_mut().collect();
+        work.sort_by_cached_key(|files| Reverse(files.in_progress_size()));
+        work.into_iter().par_bridge().try_for_each(close)?;
         let (mut rows, mut files) = (Vec::new(), Vec::new());
         for (table, table_files) in std::mem::take(&mut self.files) {
             rows.push((table, table_files.rows));
@@ -181,6 +187,11 @@ impl TableFiles {
             done: Vec::new(),
             clock: 0,
         }
+    }
+
+    /// Encoded bytes of the row groups under construction.
+    fn in_progress_size(&self) -> usize {
+        self.open.values().map(|open| open.writer.in_progress_size()).sum()
     }
 
     /// `last` where no rows follow.
