@@ -1,6 +1,6 @@
 //! Tables made on the fly, kept by content: the same capture is dissected once.
 
-use crate::cli::{self, Common};
+use crate::common::Common;
 use crate::inputs::Source;
 use anyhow::{Context, bail};
 use dissect::read::Interface;
@@ -91,7 +91,7 @@ pub fn dataset(
     let mut plan = Plan::new(making.path());
     plan.tables.clone_from(tables);
     plan.threads = common.threads();
-    plan.protos = cli::protos(&common.protos)?;
+    plan.protos = common.protos()?;
     plan.redaction.clone_from(&common.redaction);
     let mut report = dissect::pipeline::dissect(source.unit(&cache), &plan, progress)?;
     if !report.refused.is_empty() && report.captures.is_empty() {

@@ -3,6 +3,7 @@
 mod cache;
 mod carve;
 mod cli;
+mod common;
 mod inputs;
 mod snapshot;
 

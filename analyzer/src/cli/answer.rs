@@ -2,8 +2,8 @@
 
 use super::bar::Bar;
 use super::redact::refuse_datasets;
-use super::{Common, FAILED};
 use crate::cache;
+use crate::common::{Common, FAILED};
 use crate::inputs::{self, Found};
 use anyhow::{Context, bail};
 use clap::{Args, ValueEnum};

@@ -1,7 +1,7 @@
 //! `remora calls`: who asked whom for what, and what came of it.
 
-use super::Common;
 use super::listing::{Column, Form, ListingArgs, ListingPlan, View};
+use crate::common::Common;
 use clap::Args;
 
 /// Show the calls: requests with their answers, in every protocol.

@@ -1,9 +1,9 @@
 //! `remora carve`: from rows back to their packets.
 
 use super::bar::Bar;
-use super::{Common, FAILED};
 use crate::cache;
 use crate::carve::{Carver, Wanted};
+use crate::common::{Common, FAILED};
 use crate::inputs::{self, Found, Source};
 use anyhow::{Context, bail};
 use arrow::array::{Array, AsArray};

@@ -1,12 +1,12 @@
 //! `remora dissect`: captures to a dataset.
 
-use super::Common;
 use super::bar::Bar;
 use super::redact::RedactArgs;
+use crate::common::{Common, FAILED};
 use crate::{cache, inputs};
 use anyhow::bail;
 use clap::Args;
-use dissect::{Plan, Protos, Unit};
+use dissect::{Plan, Unit};
 use formats::tables;
 use std::collections::BTreeSet;
 use std::io::Write;
@@ -56,7 +56,7 @@ impl DissectArgs {
             plan.tables.insert("captures");
         }
         plan.body_bytes_max = self.body_limit;
-        plan.protos = protos(&common.protos)?;
+        plan.protos = common.protos()?;
         plan.threads = common.threads();
         let found = inputs::find(&self.inputs, &common.keys()?)?;
         if let Some(dataset) = found.datasets.first() {
@@ -70,11 +70,6 @@ impl DissectArgs {
         let units = found.sources.iter().map(|source| source.unit(&spool)).collect();
         Ok(DissectPlan { units, plan, quiet: common.quiet })
     }
-}
-
-/// What files say of gRPC services; nothing without files.
-pub fn protos(files: &[PathBuf]) -> anyhow::Result<Option<Protos>> {
-    Ok(if files.is_empty() { None } else { Some(Protos::load(files)?) })
 }
 
 fn table_name(name: &str) -> anyhow::Result<&'static str> {
@@ -113,5 +108,5 @@ pub fn run(plan: DissectPlan, out: &mut impl Write) -> anyhow::Result<ExitCode> 
     if !plan.quiet {
         writeln!(out, "{packets} packets, {rows} rows in {}", plan.plan.out.display())?;
     }
-    Ok(if refused > 0 { ExitCode::from(super::FAILED) } else { ExitCode::SUCCESS })
+    Ok(if refused > 0 { ExitCode::from(FAILED) } else { ExitCode::SUCCESS })
 }

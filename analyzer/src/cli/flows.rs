@@ -1,8 +1,8 @@
 //! `remora flows`: who talked to whom, how much, and how well.
 
-use super::Common;
 use super::calls::{CLIENT, SERVER};
 use super::listing::{Column, Form, ListingArgs, ListingPlan, View};
+use crate::common::Common;
 use clap::Args;
 
 /// Show the flows: connections and conversations, with their TCP quality.

@@ -1,9 +1,9 @@
 //! `remora flows` and `remora calls`: a table or view as people read it.
 
-use super::Common;
 use super::answer::{OutputArgs, Session, answer};
 use super::redact::RedactArgs;
 use crate::cache;
+use crate::common::Common;
 use anyhow::Context;
 use clap::{Args, ValueEnum};
 use indicatif::HumanBytes;

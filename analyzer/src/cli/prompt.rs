@@ -1,9 +1,9 @@
 //! The prompt of `remora sql`: statements, typed.
 
-use super::Common;
 use super::answer::{OutputArgs, Session, answer};
-use super::sql::statements;
+use super::statements::statements;
 use crate::cache;
+use crate::common::Common;
 use formats::said::once;
 use query::schema;
 use rustyline::completion::Completer;

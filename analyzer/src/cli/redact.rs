@@ -1,6 +1,6 @@
 //! `--redact`: what nobody is to read in the rows.
 
-use super::Common;
+use crate::common::Common;
 use crate::inputs::Found;
 use anyhow::{Context, bail};
 use clap::Args;

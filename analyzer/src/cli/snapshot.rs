@@ -1,6 +1,6 @@
 //! `remora snapshot`: recordings of a store, listed, fetched, proved.
 
-use super::{Common, FAILED};
+use crate::common::{Common, FAILED};
 use crate::snapshot::{self, Listing, ProofKeys, Recorded, Selection, SnapshotError, Store};
 use anyhow::Context;
 use clap::{Args, Subcommand, ValueEnum};

@@ -1,9 +1,11 @@
 //! `remora sql`: answers SQL over captures and datasets.
 
 use super::answer::{OutputArgs, Session, answer};
+use super::prompt;
 use super::redact::RedactArgs;
-use super::{Common, prompt};
+use super::statements::statements;
 use crate::cache;
+use crate::common::Common;
 use anyhow::{Context, bail};
 use clap::Args;
 use std::io::{IsTerminal, Read, Write};
@@ -100,43 +102,9 @@ pub fn run(plan: SqlPlan, out: &mut (impl Write + Send)) -> anyhow::Result<ExitC
     Ok(session.exit(rows))
 }
 
-/// Statements, split at semicolons outside of quotes and comments.
-pub fn statements(sql: &str) -> impl Iterator<Item = &str> {
-    let (mut quote, mut comment, mut before) = (None, false, ' ');
-    let pieces = sql.split(move |c: char| {
-        match (quote, c) {
-            _ if comment => comment = c != '\n',
-            (Some(open), _) if c == open => quote = None,
-            (None, '\'' | '"') => quote = Some(c),
-            (None, '-') if before == '-' => comment = true,
-            _ => {}
-        }
-        before = c;
-        c == ';' && quote.is_none() && !comment
-    });
-    pieces.map(str::trim).filter(|statement| !is_comment(statement))
-}
-
-/// Whether there is nothing but comments and white space.
-fn is_comment(statement: &str) -> bool {
-    statement.lines().all(|line| line.trim().is_empty() || line.trim_start().starts_with("--"))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn statements_end_at_semicolons_outside_of_quotes_and_comments() {
-        for (sql, want) in [
-            ("select ';' ; select \"a;b\";; ", vec!["select ';'", "select \"a;b\""]),
-            ("-- first; of all\nselect 1; -- done", vec!["-- first; of all\nselect 1"]),
-            ("select 1 - -1; select '--;'", vec!["select 1 - -1", "select '--;'"]),
-            (" ; ", vec![]),
-        ] {
-            assert_eq!(statements(sql).collect::<Vec<_>>(), want, "{sql}");
-        }
-    }
 
     #[test]
     fn sql_is_told_from_inputs() {

@@ -2,7 +2,7 @@
 
 use super::keys::Keys;
 use super::known::Known;
-use super::stored::Object;
+use super::object::Object;
 use anyhow::Context;
 use dissect::{Input, Origin, Unit};
 use formats::age::Recipient;

@@ -7,6 +7,7 @@ mod capture;
 mod keys;
 mod known;
 mod local;
+mod object;
 mod seals;
 mod stored;
 

@@ -2,8 +2,9 @@
 
 use super::capture::{Capture, Place};
 use super::keys::{Keys, is_decrypted};
+use super::object::{Object, folder, runtime};
 use super::{Found, recorded, seals, to_read};
-use crate::snapshot::{FILES_AT_ONCE, SnapshotError, Store};
+use crate::snapshot::{FILES_AT_ONCE, Store};
 use anyhow::{Context, bail};
 use dissect::Origin;
 use formats::seal::SEAL_BYTES_MAX;
@@ -14,66 +15,12 @@ use object_store::ObjectMeta;
 use object_store::path::Path as StorePath;
 use query::Dataset;
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs::File;
-use std::io::{self, Seek, Write};
-use std::path::{Path, PathBuf};
-use std::sync::{Arc, OnceLock};
-use tokio::runtime::Runtime;
+use std::path::Path;
+use std::sync::Arc;
 
 /// Files listed below one URL: a year of segments of ten minutes of one node, or a day of those of a hundred.
 /// About 40 MiB of names.
 const FILES_MAX: usize = 200_000;
-
-/// A capture in a store.
-pub struct Object {
-    store: Store,
-    meta: ObjectMeta,
-}
-
-impl Object {
-    /// What tells this version of it from any other, as its store says.
-    pub fn version(&self) -> String {
-        let ObjectMeta { location, last_modified, size, e_tag, version } = &self.meta;
-        format!("{} {location} {last_modified} {size} {e_tag:?} {version:?}", self.store.shown())
-    }
-
-    /// Bytes from `at` on, fewer where it ends before.
-    ///
-    /// # Errors
-    /// The store's; one that changed since it was found is refused.
-    pub fn range(&self, at: u64, bytes: usize) -> io::Result<Vec<u8>> {
-        let end = at.saturating_add(bytes as u64).min(self.meta.size);
-        if at >= end {
-            return Ok(Vec::new());
-        }
-        runtime()?.block_on(self.store.range(&self.meta, at..end)).map_err(io::Error::other)
-    }
-
-    /// Where it lies.
-    pub fn folder(&self) -> PathBuf {
-        PathBuf::from(folder(&self.meta.location).as_ref())
-    }
-
-    /// Copies it into an unnamed file of `folder`.
-    pub fn fetch(&self, folder: &Path) -> io::Result<File> {
-        let mut file = tempfile::tempfile_in(folder)?;
-        let failed = |source| SnapshotError::Local { path: folder.to_owned(), source };
-        let append = |piece: &[u8]| file.write_all(piece).map_err(failed);
-        runtime()?.block_on(self.store.read(&self.meta.location, 0, append)).map_err(io::Error::other)?;
-        file.rewind()?;
-        Ok(file)
-    }
-}
-
-/// One for all stores: their connections live as long as it does.
-fn runtime() -> io::Result<&'static Runtime> {
-    static RUNTIME: OnceLock<Runtime> = OnceLock::new();
-    if let Some(runtime) = RUNTIME.get() {
-        return Ok(runtime);
-    }
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(FILES_AT_ONCE).enable_all().build()?;
-    Ok(RUNTIME.get_or_init(|| runtime))
-}
 
 /// Adds what lies behind a URL: a capture, a dataset, or the captures below a prefix.
 pub fn find(url: &str, store: &Store, found: &mut Found) -> anyhow::Result<()> {
@@ -165,10 +112,4 @@ async fn capture(store: &Store, meta: ObjectMeta, listed: &BTreeSet<StorePath>) 
     let object = Object { store: store.clone(), meta };
     let place = if is_close { Place::Nothing } else { Place::Object(Arc::new(object)) };
     (Capture { name, origin, recipients, keys: Keys::default(), place }, warning)
-}
-
-fn folder(file: &StorePath) -> StorePath {
-    let mut parts: Vec<_> = file.parts().collect();
-    parts.pop();
-    parts.into_iter().collect()
 }

@@ -4,49 +4,16 @@ use super::erf::{self, Content};
 use super::error::ReadError;
 use super::pcap::{self, Header};
 use super::pcapng::{self, Block, Section};
+use super::record::{Packet, Step};
 use super::snoop;
 use super::source::{Source, read_full};
-use super::{Frame, Heard, Interface, LinkType, Points, Stretch, Summary};
+use super::{Frame, Interface, Points, Stretch, Summary};
 use crate::limits::{POINTS_MAX, STRETCH_BYTES};
 use formats::bytes::Short;
 use formats::pcapng::read::{self, NotWhole};
 use formats::pcapng::{Point, kind};
 use std::io::{self, Read};
 use std::sync::Arc;
-
-/// What stands at the front of some bytes.
-pub enum Step<T> {
-    /// Nothing that can be; and why.
-    Bad(&'static str, String),
-    /// Too little to tell.
-    Short,
-    /// A whole one.
-    Whole(T),
-}
-
-impl<T> Step<T> {
-    /// The same, with what `then` makes of a whole one.
-    fn map<U>(self, then: impl FnOnce(T) -> U) -> Step<U> {
-        match self {
-            Step::Bad(kind, detail) => Step::Bad(kind, detail),
-            Step::Short => Step::Short,
-            Step::Whole(whole) => Step::Whole(then(whole)),
-        }
-    }
-}
-
-/// What a record or block says of the frame in it.
-pub struct Packet {
-    pub ts_ns: Option<i64>,
-    pub captured_bytes: u32,
-    pub wire_bytes: u32,
-    pub link: LinkType,
-    pub interface: u32,
-    /// Whether the interface sent or received it.
-    pub heard: Heard,
-    /// Where the frame begins in the record or block.
-    pub at: usize,
-}
 
 /// Bytes of a stretch that are there before anything came.
 const FIRST_BYTES: usize = 64 << 10;

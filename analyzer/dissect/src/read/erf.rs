@@ -1,8 +1,8 @@
 //! ERF records, as Endace's capture cards write them ("ERF Types Reference Guide", Endace). There is no file header.
 
 use super::LinkType;
-use super::capture::Step;
 use super::pcap::{Record, resync};
+use super::record::Step;
 use formats::bytes::{Reader, Short};
 
 /// Bytes of a record's header without extensions.

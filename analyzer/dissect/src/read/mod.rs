@@ -10,6 +10,7 @@ mod erf;
 mod error;
 mod pcap;
 mod pcapng;
+mod record;
 mod snoop;
 mod source;
 mod stretch;

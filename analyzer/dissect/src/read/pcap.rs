@@ -1,6 +1,6 @@
 //! pcap records: µs and ns, both byte orders, Kuznetsov's modified form (draft-ietf-opsawg-pcap).
 
-use super::capture::{Packet, Step};
+use super::record::{Packet, Step};
 use super::{Heard, LinkType};
 use formats::bytes::Reader;
 

@@ -1,6 +1,6 @@
 //! pcapng blocks, as far as reading frames needs them (draft-ietf-opsawg-pcapng).
 
-use super::capture::Packet;
+use super::record::Packet;
 use super::{Heard, Interface, LinkType, Summary};
 use formats::bytes::Short;
 use formats::pcapng::read::{self, EnhancedPacket, Fields, NotWhole, Order, Statistics};

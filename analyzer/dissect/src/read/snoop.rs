@@ -1,8 +1,8 @@
 //! snoop records, as Solaris writes them (RFC 1761). Numbers stand most significant byte first.
 
 use super::LinkType;
-use super::capture::Step;
 use super::pcap::{Record, resync};
+use super::record::Step;
 use formats::bytes::{Reader, Short};
 
 /// Bytes of the file header.

@@ -22,8 +22,8 @@ mod waiting;
 mod writer;
 
 pub use facts::{CaptureFacts, captures, coverage};
-pub use rows::{Order, PacketRow, Rows, first_rank};
+pub use rows::{PacketRow, Rows, first_rank};
 pub use schema::schema;
 pub use topics::Topics;
-pub use waiting::Lot;
+pub use waiting::{Lot, Order};
 pub use writer::{TableError, Writer};

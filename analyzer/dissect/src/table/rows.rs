@@ -13,7 +13,7 @@ use super::redis::RedisRows;
 use super::schema::schema_of_views;
 use super::tls::TlsRows;
 use super::topics::Topics;
-use super::waiting::Lot;
+use super::waiting::{Lot, Order};
 use crate::decode::{Found, Packet, Transport};
 use crate::flow::{Flow, Way};
 use crate::plan::{Origin, Plan};
@@ -73,9 +73,6 @@ pub struct PacketRow<'a> {
     /// Its packet, with the flow.
     pub packet: Option<(&'a Packet, &'a Flow)>,
 }
-
-/// Where a row belongs: by its time [ns], then by its rank.
-pub type Order = (i64, u64);
 
 /// Rank of the first row of a shard among those of the same time; each row that the shard makes has the next one. So
 /// it does not matter which thread makes them.

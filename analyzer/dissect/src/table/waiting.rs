@@ -1,6 +1,5 @@
 //! Rows that others may belong in front of: they wait until nothing older is to be expected.
 
-use super::rows::Order;
 use crate::limits;
 use arrow::array::{Array, ArrayRef, AsArray, ListArray, RecordBatch, StructArray};
 use arrow::compute::interleave_record_batch;
@@ -10,6 +9,9 @@ use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 
 const DAY_NS: i64 = 86_400_000_000_000;
+
+/// Where a row belongs: by its time [ns], then by its rank.
+pub type Order = (i64, u64);
 
 /// Rows of one table from one thread.
 pub struct Lot {

@@ -5,7 +5,7 @@
 //! decoded is still there to be handed on as it was sent.
 
 use super::coding::{Codings, decode};
-use super::exchange::Fields;
+use super::fields::Fields;
 use crate::limits::GRAPHQL_BYTES_MAX;
 use crate::protocols::{graphql, grpc};
 use std::fmt::Write as _;

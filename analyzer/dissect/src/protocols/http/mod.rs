@@ -4,10 +4,12 @@ mod body;
 mod coding;
 mod escape;
 mod exchange;
+mod fields;
 mod target;
 
 pub use body::{Beyond, Body, Ended, is_text};
 pub use coding::{Codings, decode};
 pub use escape::{parameter, unescape};
-pub use exchange::{EndReason, Exchange, Fields, Message, Version};
+pub use exchange::{EndReason, Exchange, Message, Version};
+pub use fields::Fields;
 pub use target::{Form, Target};

@@ -2,7 +2,10 @@
 
 use super::batch::{self, FRONT_BYTES, Head, Record};
 use super::codec::Codec;
-use super::over_tcp::UNREAD_BYTES_MAX;
+
+/// The largest compressed record batch that is read, and the most unread bytes ever asked for: brokers take 1 MiB
+/// unless told otherwise, and some are told.
+pub const UNREAD_BYTES_MAX: usize = 4 << 20;
 
 /// The largest batch that is held as a whole where it need not be: brokers take no larger ones unless told otherwise.
 const HELD_BYTES_MAX: u64 = 1 << 20;

@@ -118,7 +118,7 @@ pub const PROTOCOL: Protocol = Protocol {
     ports: PORTS,
     over_tcp: true,
     over_udp: false,
-    unread_bytes_max: over_tcp::UNREAD_BYTES_MAX,
+    unread_bytes_max: batches::UNREAD_BYTES_MAX,
     tables: &["kafka", "kafka_records"],
     detect,
     start: |start| Box::new(over_tcp::OverTcp::new(start)),

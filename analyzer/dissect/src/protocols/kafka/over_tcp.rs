@@ -13,10 +13,6 @@ use super::{Exchange, schema};
 use crate::protocols::{Anomaly, Dissector, End, PerSide, Progress, Side, Sink, Start};
 use formats::bytes::Reader;
 
-/// The largest compressed record batch that is read, and the most unread bytes ever asked for: brokers take 1 MiB
-/// unless told otherwise, and some are told.
-pub const UNREAD_BYTES_MAX: usize = 4 << 20;
-
 #[derive(Default)]
 enum State {
     #[default]
