@@ -16,24 +16,24 @@ pub fn all() -> Vec<ScalarUDF> {
     // As bodies are read: see `types.rs`.
     let body = DataType::BinaryView;
     vec![
-        udf("cidr_contains", &[text.clone(), text.clone()], DataType::Boolean, net::cidr_contains),
-        udf("header", &[pairs(), text.clone()], text.clone(), header),
-        udf("hexdump", &[body.clone()], text.clone(), body::hexdump),
-        udf("json_get", &[text.clone(), text.clone()], text.clone(), text::json_get),
-        udf("protobuf", &[body.clone()], text.clone(), body::protobuf),
-        udf("text", &[body], text.clone(), body::text),
-        udf("url_decode", &[text.clone()], text, text::url_decode),
+        udf("cidr_contains", vec![text.clone(), text.clone()], DataType::Boolean, net::cidr_contains),
+        udf("header", vec![pairs(), text.clone()], text.clone(), header),
+        udf("hexdump", vec![body.clone()], text.clone(), body::hexdump),
+        udf("json_get", vec![text.clone(), text.clone()], text.clone(), text::json_get),
+        udf("protobuf", vec![body.clone()], text.clone(), body::protobuf),
+        udf("text", vec![body], text.clone(), body::text),
+        udf("url_decode", vec![text.clone()], text, text::url_decode),
     ]
 }
 
 type Body = fn(&[Arc<dyn Array>]) -> Result<Arc<dyn Array>>;
 
-fn udf(name: &str, arguments: &[DataType], returns: DataType, body: Body) -> ScalarUDF {
+fn udf(name: &str, arguments: Vec<DataType>, returns: DataType, body: Body) -> ScalarUDF {
     let call = move |values: &[ColumnarValue]| {
         let arrays = ColumnarValue::values_to_arrays(values)?;
         Ok(ColumnarValue::Array(body(&arrays)?))
     };
-    create_udf(name, arguments.to_vec(), returns, Volatility::Immutable, Arc::new(call))
+    create_udf(name, arguments, returns, Volatility::Immutable, Arc::new(call))
 }
 
 fn pairs() -> DataType {
