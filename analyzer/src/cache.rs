@@ -44,17 +44,41 @@ pub fn folder(common: &Common) -> anyhow::Result<PathBuf> {
     Ok(folder)
 }
 
-/// The tables a statement needs: those it names, those behind a view it names, and the captures, which tell of loss.
-pub fn tables_for(sql: &str) -> BTreeSet<&'static str> {
-    let named = query::named(sql);
-    let asks_calls = named.contains("calls");
-    let tables = named.into_iter().filter(|name| formats::tables::table(name).is_some());
-    tables.chain(query::behind_calls().filter(|_| asks_calls)).chain(["captures"]).collect()
+/// What is to be made of a source.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Needs {
+    /// The tables.
+    pub tables: BTreeSet<&'static str>,
+    /// With the captures' SHA-256, which takes longer than a small table does.
+    digests: bool,
 }
 
-/// All tables but those made on request.
-pub fn usual_tables() -> BTreeSet<&'static str> {
-    formats::tables::TABLES.iter().filter(|table| !table.on_request).map(|table| table.name).collect()
+impl Needs {
+    /// What a statement needs: the tables it names, those behind a view it names, and the captures, which tell of loss.
+    pub fn of(sql: &str) -> Self {
+        let named = query::named(sql);
+        let (asks_calls, digests) = (named.contains("calls"), named.contains("captures"));
+        let tables = named.into_iter().filter(|name| formats::tables::table(name).is_some());
+        let tables = tables.chain(query::behind_calls().filter(|_| asks_calls)).chain(["captures"]).collect();
+        Self { tables, digests }
+    }
+
+    /// All but what is made on request.
+    pub fn usual() -> Self {
+        let usual = formats::tables::TABLES.iter().filter(|table| !table.on_request);
+        Self { tables: usual.map(|table| table.name).collect(), digests: true }
+    }
+
+    /// Whether it has all of `other`.
+    pub fn has(&self, other: &Self) -> bool {
+        other.tables.is_subset(&self.tables) && self.digests >= other.digests
+    }
+
+    /// Adds all of `other`.
+    pub fn add(&mut self, other: Self) {
+        self.tables.extend(other.tables);
+        self.digests |= other.digests;
+    }
 }
 
 /// The dataset of captures that belong together, dissected where it is not there yet.
@@ -63,16 +87,12 @@ pub fn usual_tables() -> BTreeSet<&'static str> {
 ///
 /// # Errors
 /// What the disk says, and captures of which not one could be read.
-pub fn dataset(
-    source: &Source,
-    tables: &BTreeSet<&'static str>,
-    common: &Common,
-    progress: &dyn Progress,
-) -> anyhow::Result<Made> {
+pub fn dataset(source: &Source, needs: &Needs, common: &Common, progress: &dyn Progress) -> anyhow::Result<Made> {
     let cache = folder(common)?;
     let mut key = Sha256::new();
     key.update(env!("CARGO_PKG_VERSION"));
-    tables.iter().for_each(|table| key.update(format!("{table},")));
+    needs.tables.iter().for_each(|table| key.update(format!("{table},")));
+    key.update(if needs.digests { "with digests," } else { "" });
     if let Some(redaction) = &common.redaction {
         key.update(format!("redacted by {},", redaction.label()));
     }
@@ -89,7 +109,8 @@ pub fn dataset(
     }
     let making = tempfile::Builder::new().prefix(MAKING).tempdir_in(&cache)?;
     let mut plan = Plan::new(making.path());
-    plan.tables.clone_from(tables);
+    plan.tables.clone_from(&needs.tables);
+    plan.digests = needs.digests;
     plan.threads = common.threads();
     plan.protos = common.protos()?;
     plan.redaction.clone_from(&common.redaction);
@@ -102,7 +123,7 @@ pub fn dataset(
         let lines: String = report.refused.iter().map(|refused| format!("{refused}\n")).collect();
         fs::write(making.path().join(REFUSED), lines)?;
     }
-    if tables.contains("packets") {
+    if needs.tables.contains("packets") {
         let interfaces: Vec<(&str, &[Interface])> =
             report.captures.iter().map(|capture| (&*capture.capture, &*capture.interfaces)).collect();
         fs::write(making.path().join(INTERFACES), serde_json::to_vec(&interfaces)?)?;

@@ -112,7 +112,7 @@ impl Run {
         plan: &Plan,
         progress: &dyn Progress,
     ) -> Result<Result<(), ReadError>, DissectError> {
-        let mut reader = match open(input) {
+        let mut reader = match open(input, plan.digests) {
             Ok((reader, origin)) => {
                 self.end_of_tally(false);
                 self.facts.push(CaptureFacts { name: reader.name().to_owned(), origin, summary: Default::default() });
@@ -194,10 +194,14 @@ impl Run {
             self.writer.write(vec![coverage(&tallies)?])?;
         }
         let Some(first) = self.facts.first() else { return Ok(()) };
-        let mut content = Sha256::new();
-        self.facts.iter().filter_map(|facts| facts.summary.sha256).for_each(|digest| content.update(digest));
-        let digest = hex(&content.finalize());
-        let finished = self.writer.finish(&format!("{}-{}", first.name, digest.get(..12).unwrap_or_default()))?;
+        let mut name = first.name.clone();
+        if plan.digests {
+            let mut content = Sha256::new();
+            self.facts.iter().filter_map(|facts| facts.summary.sha256).for_each(|digest| content.update(digest));
+            let digest = hex(&content.finalize());
+            name.extend(["-", digest.get(..12).unwrap_or_default()]);
+        }
+        let finished = self.writer.finish(&name)?;
         (report.rows, report.files) = (finished.rows, finished.files);
         Ok(())
     }
@@ -212,9 +216,10 @@ impl Run {
     }
 }
 
-fn open(input: Input) -> Result<(CaptureReader, crate::plan::Origin), ReadError> {
+fn open(input: Input, digests: bool) -> Result<(CaptureReader, crate::plan::Origin), ReadError> {
     let source = (input.open)().map_err(|error| ReadError::Io { name: input.name.clone(), error })?;
-    Ok((CaptureReader::new(&input.name, source)?, input.origin))
+    let reader = CaptureReader::new(&input.name, source)?;
+    Ok((if digests { reader } else { reader.without_digest() }, input.origin))
 }
 
 /// The rows of the thread this runs on. A shard has its turn on one thread from begin to end, and no other thread

@@ -71,6 +71,9 @@ pub struct Plan {
     pub protos: Option<Protos>,
     /// What nobody is to read in the rows.
     pub redaction: Option<Arc<Redaction>>,
+    /// Whether captures are hashed: for `captures.sha256`, and the names of the files. It is half of what it costs to make a
+    /// table of little traffic.
+    pub digests: bool,
     /// Worker threads; the result is the same for any number.
     pub threads: usize,
 }
@@ -84,6 +87,7 @@ impl Plan {
             body_bytes_max: limits::BODY_BYTES_DEFAULT,
             protos: None,
             redaction: None,
+            digests: true,
             threads: std::thread::available_parallelism().map_or(1, usize::from),
         }
     }

@@ -155,7 +155,7 @@ impl Carver {
 
     /// Reads a capture from its begin to the last packet that is wanted.
     fn from_begin(&mut self, capture: &Capture, bytes: Box<dyn Read + Send>, wanted: &[Wanted]) -> anyhow::Result<()> {
-        let mut reader = CaptureReader::new(&capture.name, bytes)?;
+        let mut reader = CaptureReader::new(&capture.name, bytes)?.without_digest();
         let mut stretch = Stretch::default();
         let mut numbers = wanted.iter().map(|wanted| wanted.packet).peekable();
         while numbers.peek().is_some() && reader.fill(&mut stretch)? {

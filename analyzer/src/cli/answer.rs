@@ -2,7 +2,7 @@
 
 use super::bar::Bar;
 use super::redact::refuse_datasets;
-use crate::cache;
+use crate::cache::{self, Needs};
 use crate::common::{Common, FAILED};
 use crate::inputs::{self, Found};
 use anyhow::{Context, bail};
@@ -79,18 +79,18 @@ impl OutputArgs {
 /// Inputs, opened as tables. More tables are made when a statement needs them.
 pub struct Session {
     found: Found,
-    tables: BTreeSet<&'static str>,
+    needs: Needs,
     catalogue: Catalogue,
     common: Common,
     refused: BTreeSet<String>,
 }
 
 impl Session {
-    /// Finds the inputs and makes `tables` of those that are captures.
+    /// Finds the inputs and makes what is needed of those that are captures.
     ///
     /// # Errors
     /// Inputs that are not there, or of which nothing can be read.
-    pub fn open(inputs: &[String], tables: BTreeSet<&'static str>, common: &Common) -> anyhow::Result<Self> {
+    pub fn open(inputs: &[String], needs: Needs, common: &Common) -> anyhow::Result<Self> {
         let mut found = inputs::find(inputs, &common.keys()?)?;
         refuse_datasets(&found, common)?;
         for warning in found.warnings.iter().filter(|_| !common.quiet) {
@@ -101,8 +101,8 @@ impl Session {
             source.spool(spool.as_ref().map_err(|error| anyhow::anyhow!(once(error.chain())))?)?;
         }
         let mut refused = BTreeSet::new();
-        let catalogue = catalogue(&found, &tables, common, &mut refused)?;
-        Ok(Self { found, tables, catalogue, common: common.clone(), refused })
+        let catalogue = catalogue(&found, &needs, common, &mut refused)?;
+        Ok(Self { found, needs, catalogue, common: common.clone(), refused })
     }
 
     /// The tables, with all that `sql` names.
@@ -110,10 +110,10 @@ impl Session {
     /// # Errors
     /// As [`Self::open`].
     pub fn with(&mut self, sql: &str) -> anyhow::Result<&Catalogue> {
-        let wanted = cache::tables_for(sql);
-        if !wanted.is_subset(&self.tables) && !self.found.sources.is_empty() {
-            self.tables.extend(wanted);
-            self.catalogue = catalogue(&self.found, &self.tables, &self.common, &mut self.refused)?;
+        let needs = Needs::of(sql);
+        if !self.needs.has(&needs) && !self.found.sources.is_empty() {
+            self.needs.add(needs);
+            self.catalogue = catalogue(&self.found, &self.needs, &self.common, &mut self.refused)?;
         }
         Ok(&self.catalogue)
     }
@@ -150,7 +150,7 @@ impl Session {
 
 fn catalogue(
     found: &Found,
-    tables: &BTreeSet<&'static str>,
+    needs: &Needs,
     common: &Common,
     refused: &mut BTreeSet<String>,
 ) -> anyhow::Result<Catalogue> {
@@ -159,7 +159,7 @@ fn catalogue(
     let several = found.sources.len() + found.datasets.len() > 1;
     let mut failed = None;
     for source in &found.sources {
-        let (made, said) = match cache::dataset(source, tables, common, &bar) {
+        let (made, said) = match cache::dataset(source, needs, common, &bar) {
             Ok(made) => (Some(made.folder), made.refused),
             Err(error) => {
                 // Of the only input it is the error of the command.

@@ -1,7 +1,7 @@
 //! `remora carve`: from rows back to their packets.
 
 use super::bar::Bar;
-use crate::cache;
+use crate::cache::{self, Needs};
 use crate::carve::{Carver, Wanted};
 use crate::common::{Common, FAILED};
 use crate::inputs::{self, Found, Source};
@@ -183,9 +183,9 @@ pub fn run(mut plan: CarvePlan, out: &mut impl Write) -> anyhow::Result<ExitCode
 fn carve(plan: &CarvePlan, source: &Source, carver: &mut Carver, spool: &Path, bar: &Bar) -> anyhow::Result<()> {
     let rows = format!("{} where ({}\n)", plan.table, plan.condition);
     let sql = format!("select * from {rows}");
-    let mut tables = cache::tables_for(&sql);
-    tables.extend(["packets", "spans"]);
-    let made = cache::dataset(source, &tables, &plan.common, bar)?;
+    let mut needs = Needs::of(&sql);
+    needs.tables.extend(["packets", "spans"]);
+    let made = cache::dataset(source, &needs, &plan.common, bar)?;
     made.refused.iter().for_each(|error| bar.0.suspend(|| eprintln!("remora: {error}")));
     let (memory_max_mib, threads) = (plan.common.memory_max_mib, plan.common.threads());
     let interfaces = made.interfaces();

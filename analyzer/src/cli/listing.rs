@@ -2,7 +2,7 @@
 
 use super::answer::{OutputArgs, Session, answer};
 use super::redact::RedactArgs;
-use crate::cache;
+use crate::cache::Needs;
 use crate::common::Common;
 use anyhow::Context;
 use clap::{Args, ValueEnum};
@@ -145,7 +145,7 @@ pub fn run(plan: ListingPlan, out: &mut (impl Write + Send)) -> anyhow::Result<E
     // One more, to know whether there are more.
     let limit = plan.limit.map(|limit| format!(" limit {}", limit.saturating_add(u64::from(is_for_people))));
     let sql = format!("select {selected} from {table}{condition} order by {order}{}", limit.unwrap_or_default());
-    let session = Session::open(&plan.inputs, cache::tables_for(&sql), &plan.common)?;
+    let session = Session::open(&plan.inputs, Needs::of(&sql), &plan.common)?;
     let rows = match (&plan.output.output, is_for_people) {
         (_, false) => answer(session.catalogue(), &sql, &plan.output, out)?,
         (None, true) => show(&plan, &session, &sql, out)?,

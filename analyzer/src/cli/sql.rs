@@ -4,7 +4,7 @@ use super::answer::{OutputArgs, Session, answer};
 use super::prompt;
 use super::redact::RedactArgs;
 use super::statements::statements;
-use crate::cache;
+use crate::cache::Needs;
 use crate::common::Common;
 use anyhow::{Context, bail};
 use clap::Args;
@@ -81,7 +81,7 @@ pub fn run(plan: SqlPlan, out: &mut (impl Write + Send)) -> anyhow::Result<ExitC
     let sql = match plan.sql {
         Some(sql) => sql,
         None if std::io::stdin().is_terminal() => {
-            let session = Session::open(&plan.inputs, cache::usual_tables(), &plan.common)?;
+            let session = Session::open(&plan.inputs, Needs::usual(), &plan.common)?;
             return prompt::run(session, &plan.output, &plan.common, out);
         }
         None => {
@@ -93,7 +93,7 @@ pub fn run(plan: SqlPlan, out: &mut (impl Write + Send)) -> anyhow::Result<ExitC
     if plan.output.output.is_some() && statements(&sql).count() > 1 {
         bail!("one file takes the answer of one statement; there are several");
     }
-    let session = Session::open(&plan.inputs, cache::tables_for(&sql), &plan.common)?;
+    let session = Session::open(&plan.inputs, Needs::of(&sql), &plan.common)?;
     let mut rows = 0;
     for statement in statements(&sql) {
         rows += answer(session.catalogue(), statement, &plan.output, out)?;

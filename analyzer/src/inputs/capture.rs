@@ -201,13 +201,9 @@ impl Source {
     }
 }
 
-/// SHA-256 in hex.
-fn hash(mut file: impl Read) -> io::Result<String> {
-    let (mut hash, mut buffer) = (Sha256::new(), vec![0; 1 << 20]);
-    loop {
-        match file.read(&mut buffer)? {
-            0 => return Ok(hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()),
-            read => hash.update(buffer.get(..read).unwrap_or_default()),
-        }
-    }
+/// BLAKE3 in hex, which takes a fifth of the time of SHA-256. Nobody but the cache sees it.
+fn hash(file: impl Read) -> io::Result<String> {
+    let mut hash = blake3::Hasher::new();
+    hash.update_reader(file)?;
+    Ok(hash.finalize().to_hex().to_string())
 }

@@ -29,7 +29,7 @@ impl Known {
         Self { path: folder.join("known-files.txt") }
     }
 
-    /// SHA-256 of a file, in hex: noted, or made by `hash`.
+    /// Digest of a file, in hex: noted, or made by `hash`.
     ///
     /// # Errors
     /// What `hash` says. Notes that cannot be read or written are none.

@@ -130,6 +130,18 @@ fn tables_made_on_request_are_made_when_they_are_asked_for() {
 }
 
 #[test]
+fn captures_are_hashed_for_whoever_asks_for_their_digest() {
+    use sha2::{Digest, Sha256};
+    let remora = Remora::new();
+    let capture = std::fs::read(capture()).unwrap();
+    let digest: String = Sha256::digest(&capture).iter().map(|byte| format!("{byte:02x}")).collect();
+    let ask = |sql: &str| remora.run(&["sql", &input(), "--format", "csv", sql]).text().to_owned();
+    assert_eq!(ask("select count(*) as n from dns"), "n\n4\n");
+    assert_eq!(ask("select sha256 from captures"), format!("sha256\n{digest}\n"));
+    assert_eq!(ask("select sha256 from captures, dns limit 1"), format!("sha256\n{digest}\n"));
+}
+
+#[test]
 fn the_cache_holds_no_more_than_its_bound() {
     let remora = Remora::new();
     let ask = |sql: &str| remora.run(&["sql", &input(), "--cache-max-mib", "0", sql]);

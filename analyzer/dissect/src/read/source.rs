@@ -2,7 +2,7 @@
 
 use sha2::{Digest, Sha256};
 use std::io::{self, Cursor, Read};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// Compression of a capture within compression: an archive of a compressed file, no deeper.
 const NESTED_MAX: usize = 2;
@@ -13,22 +13,29 @@ const BUFFER_BYTES: usize = 1 << 20;
 /// Bytes hashed at a time: read into the processor's cache and hashed there.
 const HASHED_BYTES: usize = 256 << 10;
 
-type Stored = Arc<Mutex<(Sha256, u64)>>;
-
-/// Hashes what passes.
-struct Hashing<R> {
-    inner: R,
-    hash: Stored,
+/// What passed of the input as stored.
+struct Passed {
+    /// None where nobody wants one.
+    digest: Option<Sha256>,
+    bytes: u64,
 }
 
-impl<R: Read> Read for Hashing<R> {
+/// Hashes and counts what passes.
+struct Passing<R> {
+    inner: R,
+    passed: Arc<Mutex<Passed>>,
+}
+
+impl<R: Read> Read for Passing<R> {
     fn read(&mut self, to: &mut [u8]) -> io::Result<usize> {
         let piece = to.len().min(HASHED_BYTES);
         let read = self.inner.read(to.get_mut(..piece).unwrap_or_default())?;
         if let Some(bytes) = to.get(..read) {
-            let mut stored = self.hash.lock().unwrap_or_else(PoisonError::into_inner);
-            stored.0.update(bytes);
-            stored.1 += read as u64;
+            let mut passed = lock(&self.passed);
+            if let Some(digest) = &mut passed.digest {
+                digest.update(bytes);
+            }
+            passed.bytes += read as u64;
         }
         Ok(read)
     }
@@ -37,14 +44,14 @@ impl<R: Read> Read for Hashing<R> {
 /// The decompressed bytes of an input.
 pub struct Source {
     bytes: Box<dyn Read + Send>,
-    hash: Stored,
+    passed: Arc<Mutex<Passed>>,
 }
 
 impl Source {
     /// Looks at the first bytes and undoes gzip, zstd and lz4.
     pub fn new(input: Box<dyn Read + Send>) -> io::Result<Self> {
-        let hash = Stored::default();
-        let mut bytes: Box<dyn Read + Send> = Box::new(Hashing { inner: input, hash: Arc::clone(&hash) });
+        let passed = Arc::new(Mutex::new(Passed { digest: Some(Sha256::new()), bytes: 0 }));
+        let mut bytes: Box<dyn Read + Send> = Box::new(Passing { inner: input, passed: Arc::clone(&passed) });
         for _ in 0..NESTED_MAX {
             let mut magic = [0; 4];
             let got = read_full(&mut bytes, &mut magic)?;
@@ -57,21 +64,31 @@ impl Source {
                     Box::new(zstd::stream::read::Decoder::with_buffer(buffered(again))?)
                 }
                 [0x04, 0x22, 0x4d, 0x18] => Box::new(lz4_flex::frame::FrameDecoder::new(buffered(again))),
-                _ => return Ok(Self { bytes: Box::new(again), hash }),
+                _ => return Ok(Self { bytes: Box::new(again), passed }),
             };
         }
-        Ok(Self { bytes, hash })
+        Ok(Self { bytes, passed })
+    }
+
+    /// Makes no digest.
+    pub fn without_digest(self) -> Self {
+        lock(&self.passed).digest = None;
+        self
     }
 
     /// Bytes of the input as stored that were read so far.
     pub fn stored_bytes(&self) -> u64 {
-        self.hash.lock().unwrap_or_else(PoisonError::into_inner).1
+        lock(&self.passed).bytes
     }
 
     /// SHA-256 of the input as stored, as far as it was read.
-    pub fn sha256(&self) -> [u8; 32] {
-        self.hash.lock().unwrap_or_else(PoisonError::into_inner).0.clone().finalize().into()
+    pub fn sha256(&self) -> Option<[u8; 32]> {
+        lock(&self.passed).digest.clone().map(|digest| digest.finalize().into())
     }
+}
+
+fn lock(passed: &Mutex<Passed>) -> MutexGuard<'_, Passed> {
+    passed.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Read for Source {
