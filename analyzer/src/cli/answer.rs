@@ -2,7 +2,7 @@
 
 use super::bar::Bar;
 use super::redact::refuse_datasets;
-use crate::cache::{self, Needs};
+use crate::cache::{Cache, Needs};
 use crate::common::{Common, FAILED};
 use crate::inputs::{self, Found};
 use anyhow::{Context, bail};
@@ -81,6 +81,8 @@ pub struct Session {
     found: Found,
     needs: Needs,
     catalogue: Catalogue,
+    /// Where the captures' tables are; none where there are no captures.
+    cache: Option<Cache>,
     common: Common,
     refused: BTreeSet<String>,
 }
@@ -96,13 +98,13 @@ impl Session {
         for warning in found.warnings.iter().filter(|_| !common.quiet) {
             eprintln!("remora: warning: {warning}");
         }
-        let spool = cache::folder(common);
-        for source in &mut found.sources {
-            source.spool(spool.as_ref().map_err(|error| anyhow::anyhow!(once(error.chain())))?)?;
+        let cache = if found.sources.is_empty() { None } else { Some(Cache::open(common)?) };
+        if let Some(cache) = &cache {
+            found.sources.iter_mut().try_for_each(|source| source.spool(cache.folder()))?;
         }
         let mut refused = BTreeSet::new();
-        let catalogue = catalogue(&found, &needs, common, &mut refused)?;
-        Ok(Self { found, needs, catalogue, common: common.clone(), refused })
+        let catalogue = catalogue(&found, cache.as_ref(), &needs, common, &mut refused)?;
+        Ok(Self { found, needs, catalogue, cache, common: common.clone(), refused })
     }
 
     /// The tables, with all that `sql` names.
@@ -113,7 +115,8 @@ impl Session {
         let needs = Needs::of(sql);
         if !self.needs.has(&needs) && !self.found.sources.is_empty() {
             self.needs.add(needs);
-            self.catalogue = catalogue(&self.found, &self.needs, &self.common, &mut self.refused)?;
+            let cache = self.cache.as_ref();
+            self.catalogue = catalogue(&self.found, cache, &self.needs, &self.common, &mut self.refused)?;
         }
         Ok(&self.catalogue)
     }
@@ -150,6 +153,7 @@ impl Session {
 
 fn catalogue(
     found: &Found,
+    cache: Option<&Cache>,
     needs: &Needs,
     common: &Common,
     refused: &mut BTreeSet<String>,
@@ -158,8 +162,9 @@ fn catalogue(
     let bar = Bar::new(common.quiet);
     let several = found.sources.len() + found.datasets.len() > 1;
     let mut failed = None;
-    for source in &found.sources {
-        let (made, said) = match cache::dataset(source, needs, common, &bar) {
+    // There is one where there are sources.
+    for (source, cache) in found.sources.iter().zip(cache.into_iter().cycle()) {
+        let (made, said) = match cache.dataset(source, needs, &bar) {
             Ok(made) => (Some(made.folder), made.refused),
             Err(error) => {
                 // Of the only input it is the error of the command.

@@ -1,7 +1,7 @@
 //! `remora carve`: from rows back to their packets.
 
 use super::bar::Bar;
-use crate::cache::{self, Needs};
+use crate::cache::{Cache, Needs};
 use crate::carve::{Carver, Wanted};
 use crate::common::{Common, FAILED};
 use crate::inputs::{self, Found, Source};
@@ -141,14 +141,14 @@ pub fn run(mut plan: CarvePlan, out: &mut impl Write) -> anyhow::Result<ExitCode
     for warning in plan.found.warnings.iter().filter(|_| !plan.common.quiet) {
         eprintln!("remora: warning: {warning}");
     }
-    let spool = cache::folder(&plan.common)?;
-    let mut carver = Carver::new(&spool)?;
+    let cache = Cache::open(&plan.common)?;
+    let mut carver = Carver::new(cache.folder())?;
     let mut failed = 0;
     let bar = Bar::new(plan.common.quiet);
     let mut sources = std::mem::take(&mut plan.found.sources);
     let is_only = sources.len() == 1;
     for source in &mut sources {
-        let carved = source.spool(&spool).and_then(|()| carve(&plan, source, &mut carver, &spool, &bar));
+        let carved = source.spool(cache.folder()).and_then(|()| carve(&plan, source, &mut carver, &cache, &bar));
         match carved {
             Err(error) if is_only => return Err(error),
             Err(error) => {
@@ -180,12 +180,12 @@ pub fn run(mut plan: CarvePlan, out: &mut impl Write) -> anyhow::Result<ExitCode
 }
 
 /// Takes what is wanted of one source.
-fn carve(plan: &CarvePlan, source: &Source, carver: &mut Carver, spool: &Path, bar: &Bar) -> anyhow::Result<()> {
+fn carve(plan: &CarvePlan, source: &Source, carver: &mut Carver, cache: &Cache, bar: &Bar) -> anyhow::Result<()> {
     let rows = format!("{} where ({}\n)", plan.table, plan.condition);
     let sql = format!("select * from {rows}");
     let mut needs = Needs::of(&sql);
     needs.tables.extend(["packets", "spans"]);
-    let made = cache::dataset(source, &needs, &plan.common, bar)?;
+    let made = cache.dataset(source, &needs, bar)?;
     made.refused.iter().for_each(|error| bar.0.suspend(|| eprintln!("remora: {error}")));
     let (memory_max_mib, threads) = (plan.common.memory_max_mib, plan.common.threads());
     let interfaces = made.interfaces();
@@ -195,7 +195,7 @@ fn carve(plan: &CarvePlan, source: &Source, carver: &mut Carver, spool: &Path, b
         if let Some(packets) = wanted.get_mut(&capture.name) {
             packets.sort_unstable();
             let interfaces = interfaces.get(&capture.name).map(Vec::as_slice).unwrap_or_default();
-            carver.take(capture, packets, interfaces, spool).with_context(|| capture.name.clone())?;
+            carver.take(capture, packets, interfaces, cache.folder()).with_context(|| capture.name.clone())?;
         }
     }
     if let Some(lost) = catalogue.loss(&sql, None).filter(|_| !plan.common.quiet) {

@@ -9,11 +9,10 @@ use formats::age::Recipient;
 use formats::pcapng::write;
 use sha2::{Digest, Sha256};
 use std::fs::File;
-use std::io::{self, Cursor, Read, Write};
+use std::io::{self, Cursor, Read};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use tempfile::NamedTempFile;
 
 /// One capture.
 #[derive(Clone)]
@@ -34,8 +33,8 @@ pub(super) enum Place {
     /// A recording of which no packets are there: all there is to read is what its seals say.
     Nothing,
     Object(Arc<Object>),
-    /// Standard input, copied so that it can be read again.
-    Spooled(Arc<NamedTempFile>),
+    /// What can be read once only, copied into a file without a name.
+    Spooled(Arc<File>),
     Stdin,
 }
 
@@ -57,7 +56,7 @@ impl Capture {
             }
             Place::File(path) => self.keys.open(File::open(path)?, &self.recipients),
             Place::Object(object) => self.keys.open(object.fetch(spool)?, &self.recipients),
-            Place::Spooled(file) => self.keys.open(file.reopen()?, &self.recipients),
+            Place::Spooled(file) => self.keys.open(FromBegin { file: Arc::clone(file), at: 0 }, &self.recipients),
             Place::Stdin => self.keys.open(io::stdin(), &self.recipients),
         }
     }
@@ -70,7 +69,7 @@ impl Capture {
         Ok(match &self.place {
             Place::File(path) => Some(Stored::File(File::open(path)?)).filter(Stored::can_seek),
             Place::Object(object) => Some(Stored::Object(Arc::clone(object))),
-            Place::Spooled(file) => Some(Stored::File(file.reopen()?)),
+            Place::Spooled(file) => Some(Stored::File(file.try_clone()?)),
             Place::Nothing | Place::Stdin => None,
         })
     }
@@ -99,7 +98,7 @@ impl Capture {
                 Ok(())
             }
             Place::Spooled(file) => {
-                key.update(hash(&file.reopen()?)?);
+                key.update(hash(FromBegin { file: Arc::clone(file), at: 0 })?);
                 Ok(())
             }
             Place::Nothing | Place::Stdin => Ok(()),
@@ -177,15 +176,21 @@ impl Source {
         Unit { inputs: self.captures.iter().map(input).collect() }
     }
 
-    /// Copies standard input into a file of `spool`, where it is one of the captures: it is read more than once.
+    /// Copies what can be read once only into a file of `spool`, for it is read more than once: standard input, and pipes.
     ///
     /// # Errors
-    /// What standard input or the disk says.
+    /// What the input or the disk says.
     pub fn spool(&mut self, spool: &Path) -> anyhow::Result<()> {
-        for capture in self.captures.iter_mut().filter(|capture| matches!(capture.place, Place::Stdin)) {
-            let mut file = NamedTempFile::new_in(spool).context("no room to keep standard input")?;
-            io::copy(&mut io::stdin().lock(), &mut file).context("standard input cannot be kept")?;
-            file.flush()?;
+        for capture in &mut self.captures {
+            let mut input: Box<dyn Read> = match &capture.place {
+                Place::Stdin => Box::new(io::stdin().lock()),
+                Place::File(path) if path.metadata().is_ok_and(|file| !file.is_file()) => {
+                    Box::new(File::open(path).with_context(|| format!("{}: cannot be opened", path.display()))?)
+                }
+                _ => continue,
+            };
+            let mut file = tempfile::tempfile_in(spool).context("no room to keep what can be read once only")?;
+            io::copy(&mut input, &mut file).with_context(|| format!("{} cannot be kept", capture.name))?;
             capture.place = Place::Spooled(Arc::new(file));
         }
         Ok(())
@@ -198,6 +203,20 @@ impl Source {
     pub fn identify(&self, key: &mut Sha256, cache: &Path) -> anyhow::Result<()> {
         let known = Known::new(cache);
         self.captures.iter().try_for_each(|capture| capture.identify(key, &known))
+    }
+}
+
+/// A file from its begin on, wherever others read it.
+struct FromBegin {
+    file: Arc<File>,
+    at: u64,
+}
+
+impl Read for FromBegin {
+    fn read(&mut self, to: &mut [u8]) -> io::Result<usize> {
+        let read = self.file.read_at(to, self.at)?;
+        self.at += read as u64;
+        Ok(read)
     }
 }
 

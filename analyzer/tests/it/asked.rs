@@ -141,15 +141,69 @@ fn captures_are_hashed_for_whoever_asks_for_their_digest() {
     assert_eq!(ask("select sha256 from captures, dns limit 1"), format!("sha256\n{digest}\n"));
 }
 
+/// The tables that a cache keeps.
+fn kept(remora: &Remora) -> Vec<std::path::PathBuf> {
+    let entries = std::fs::read_dir(remora.path("cache")).unwrap().map(|entry| entry.unwrap().path());
+    entries.filter(|path| path.join("files.txt").exists()).collect()
+}
+
 #[test]
 fn the_cache_holds_no_more_than_its_bound() {
     let remora = Remora::new();
+    let thesis = std::path::PathBuf::from(remora.path("cache/thesis"));
+    std::fs::create_dir_all(&thesis).unwrap();
+    std::fs::write(thesis.join("text"), "not ours").unwrap();
     let ask = |sql: &str| remora.run(&["sql", &input(), "--cache-max-mib", "0", sql]);
-    assert_eq!(ask("select 1 from http").code, 0);
-    let said = ask("select 1 from dns");
+    assert_eq!(ask("select * from dns").code, 0);
+    let said = ask("select * from http");
     assert!(said.error.contains("left the cache, which keeps 0 MiB"), "{said:?}");
-    let left = std::fs::read_dir(remora.path("cache")).unwrap().count();
-    assert_eq!(left, 1, "what was just asked stays");
+    assert_eq!(kept(&remora).len(), 1);
+    assert!(thesis.join("text").exists());
+    assert!(std::fs::read_dir(remora.path("cache")).unwrap().all(|entry| {
+        let name = entry.unwrap().file_name().into_string().unwrap();
+        !name.starts_with(".using-") && !name.starts_with(".making-")
+    }));
+}
+
+#[test]
+fn what_a_question_needs_stays_until_it_is_answered() {
+    let remora = Remora::new();
+    let case = |name: &str| format!("{}/../testdata/pcaps/{name}/input.pcapng.zst", env!("CARGO_MANIFEST_DIR"));
+    let count = |inputs: &[&str]| {
+        let options = ["-q", "--cache-max-mib", "0", "--format", "csv", "select count(*) from flows"];
+        let said = remora.run(&[&["sql"], inputs, &options].concat());
+        said.text().lines().nth(1).unwrap().parse::<u64>().unwrap()
+    };
+    let (one, other) = (case("redis-resp"), case("amqp-rabbitmq"));
+    assert_eq!(count(&[&one, &other]), count(&[&one]) + count(&[&other]));
+}
+
+#[test]
+fn tables_that_were_damaged_are_made_anew() {
+    let remora = Remora::new();
+    let ask = || remora.run(&["sql", &input(), "--format", "csv", "select count(*) as n from http"]).text().to_owned();
+    assert_eq!(ask(), "n\n8\n");
+    let files = std::fs::read_to_string(kept(&remora)[0].join("files.txt")).unwrap();
+    let table = files.lines().filter_map(|line| line.split_once(' ')).find(|(_, path)| path.starts_with("http/"));
+    let path = kept(&remora)[0].join(table.unwrap().1);
+    std::fs::write(&path, "").unwrap();
+    assert_eq!(ask(), "n\n8\n");
+    std::fs::remove_file(&path).unwrap();
+    assert_eq!(ask(), "n\n8\n");
+}
+
+#[test]
+fn a_pipe_is_read_like_a_file() {
+    let remora = Remora::new();
+    let pipe = remora.path("pipe");
+    assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    let writer = std::thread::spawn({
+        let pipe = pipe.clone();
+        move || std::fs::write(pipe, std::fs::read(capture()).unwrap())
+    });
+    let said = remora.run(&["sql", &pipe, "--format", "csv", "select count(*) as n from http"]);
+    assert_eq!(said.text(), "n\n8\n", "{said:?}");
+    writer.join().unwrap().unwrap();
 }
 
 #[test]

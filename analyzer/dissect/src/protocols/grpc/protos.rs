@@ -62,6 +62,11 @@ impl Protos {
         Ok(Self { pool })
     }
 
+    /// A descriptor set of all files, what they import too.
+    pub fn encoded(&self) -> Vec<u8> {
+        self.pool.encode_to_vec()
+    }
+
     /// The method of that service; a path may have folders in front of the service's name.
     pub fn method(&self, service: &str, method: &str) -> Option<MethodDescriptor> {
         let service = self.pool.get_service_by_name(service.rsplit('/').next()?)?;
