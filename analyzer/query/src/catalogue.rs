@@ -64,7 +64,9 @@ impl Catalogue {
         self.runtime.block_on(async {
             for table in TABLES {
                 let schema = arrow_schema(table);
-                let places = datasets.iter().filter(|dataset| dataset.has(table.name));
+                let there = || datasets.iter().filter(|dataset| dataset.has(table.name));
+                there().try_for_each(|dataset| refuse_empty(dataset, table.name))?;
+                let places = there();
                 let places: Vec<String> = places.map(|dataset| dataset.place(table.name)).collect::<Result<_, _>>()?;
                 let listed = match places.as_slice() {
                     [] => MemTable::try_new(Arc::clone(&schema), vec![vec![]])
@@ -189,5 +191,16 @@ impl Catalogue {
         let tables: Vec<String> =
             TABLES.iter().map(|table| table.name.to_owned()).chain(["calls".to_owned()]).collect();
         QueryError::new(error, sql, &tables, self.memory_max_mib)
+    }
+}
+
+fn refuse_empty(dataset: &Dataset, table: &str) -> Result<(), QueryError> {
+    let refused = |place: String, detail: &str| QueryError::Place { place, detail: detail.to_owned() };
+    match dataset.empty_file(table) {
+        Ok(None) => Ok(()),
+        Ok(Some(file)) => {
+            Err(refused(file.display().to_string(), "there is no byte in it; remove it, or make it anew"))
+        }
+        Err(error) => Err(refused(format!("{dataset:?}/{table}"), &error.to_string())),
     }
 }

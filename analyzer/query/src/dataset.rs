@@ -5,6 +5,8 @@ use formats::tables::TABLES;
 use object_store::ObjectStore;
 use std::collections::BTreeSet;
 use std::fmt;
+use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use url::Url;
@@ -34,6 +36,27 @@ impl Dataset {
             Dataset::Folder(folder) => folder.join(table).is_dir(),
             Dataset::Stored { tables, .. } => tables.contains(table),
         }
+    }
+
+    /// A file of a table without a byte in it: begun by somebody, or lost by a disk. The engine would take it for no rows.
+    ///
+    /// # Errors
+    /// A folder that cannot be read.
+    pub(crate) fn empty_file(&self, table: &str) -> io::Result<Option<PathBuf>> {
+        let Dataset::Folder(folder) = self else { return Ok(None) };
+        let mut folders = vec![folder.join(table)];
+        while let Some(folder) = folders.pop() {
+            for entry in fs::read_dir(folder)? {
+                let entry = entry?;
+                let (path, file) = (entry.path(), entry.metadata()?);
+                if file.is_dir() {
+                    folders.push(path);
+                } else if file.len() == 0 && path.extension().is_some_and(|ending| ending == "parquet") {
+                    return Ok(Some(path));
+                }
+            }
+        }
+        Ok(None)
     }
 
     /// The folder of a table, as the engine names places.

@@ -1,6 +1,7 @@
 //! The SQL functions of Remora, beside those of the engine.
 
 mod body;
+mod json;
 mod net;
 mod text;
 
@@ -19,7 +20,7 @@ pub fn all() -> Vec<ScalarUDF> {
         udf("cidr_contains", vec![text.clone(), text.clone()], DataType::Boolean, net::cidr_contains),
         udf("header", vec![pairs(), text.clone()], text.clone(), header),
         udf("hexdump", vec![body.clone()], text.clone(), body::hexdump),
-        udf("json_get", vec![text.clone(), text.clone()], text.clone(), text::json_get),
+        udf("json_get", vec![text.clone(), text.clone()], text.clone(), json::json_get),
         udf("protobuf", vec![body.clone()], text.clone(), body::protobuf),
         udf("text", vec![body], text.clone(), body::text),
         udf("url_decode", vec![text.clone()], text, text::url_decode),
