@@ -29,8 +29,12 @@ pub fn find(url: &str, store: &Store, found: &mut Found) -> anyhow::Result<()> {
         if !prefix.as_ref().is_empty()
             && let Some(meta) = store.file(prefix).await?
         {
-            let beside = store.children(&folder(&meta.location)).await?.objects;
-            let listed = beside.into_iter().map(|file| file.location).collect();
+            // Only a recording has something to say beside its segments; what else lies there may have names we cannot read.
+            let mut listed = BTreeSet::new();
+            if recorded(Path::new(meta.location.as_ref())).is_some() {
+                let beside = store.children(&folder(&meta.location)).await?.objects;
+                listed.extend(beside.into_iter().map(|file| file.location));
+            }
             let captures = captures(store, vec![meta], &listed, &mut found.warnings).await;
             found.add(captures);
             return Ok(());
