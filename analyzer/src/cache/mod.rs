@@ -103,7 +103,8 @@ impl Cache {
     /// No such place, or one that cannot be written or locked.
     pub fn open(common: &Common) -> anyhow::Result<Self> {
         let folder = folder(common)?;
-        let claims = Claims::open(&folder).with_context(|| format!("{}: no use as a cache", folder.display()))?;
+        let claims = Claims::open(&folder)
+            .with_context(|| format!("{}: no use as a cache (--cache names another)", folder.display()))?;
         Ok(Self { folder, claims, common: common.clone() })
     }
 

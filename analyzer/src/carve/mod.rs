@@ -12,12 +12,13 @@ use anyhow::bail;
 use anywhere::{Anywhere, Opened};
 use dissect::read::{CaptureReader, Frame, Heard, Interface, LinkType, Stretch};
 use record::Format;
+use std::collections::HashMap;
 use std::fs::File;
 use std::io::{self, BufReader, BufWriter, Read, Seek, Write};
 use std::path::Path;
 
 /// Interfaces are the same when they say the same of the same node.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 struct From {
     interface: Interface,
     node: Option<String>,
@@ -68,7 +69,8 @@ pub struct Carver {
     spool: BufWriter<File>,
     spooled_bytes: u64,
     waiting: Vec<Waiting>,
-    interfaces: Vec<From>,
+    /// Those of the packets, with the numbers they will have.
+    interfaces: HashMap<From, u32>,
 }
 
 impl Carver {
@@ -78,7 +80,7 @@ impl Carver {
     /// What the disk says.
     pub fn new(folder: &Path) -> io::Result<Self> {
         let spool = BufWriter::with_capacity(1 << 20, tempfile::tempfile_in(folder)?);
-        Ok(Self { spool, spooled_bytes: 0, waiting: Vec::new(), interfaces: Vec::new() })
+        Ok(Self { spool, spooled_bytes: 0, waiting: Vec::new(), interfaces: HashMap::new() })
     }
 
     /// Packets gathered.
@@ -188,11 +190,8 @@ impl Carver {
     }
 
     fn interface(&mut self, from: From) -> u32 {
-        let at = self.interfaces.iter().position(|known| *known == from).unwrap_or_else(|| {
-            self.interfaces.push(from);
-            self.interfaces.len() - 1
-        });
-        at as u32
+        let next = self.interfaces.len() as u32;
+        *self.interfaces.entry(from).or_insert(next)
     }
 
     /// Writes the capture.
@@ -204,7 +203,9 @@ impl Carver {
         self.waiting.sort_by_key(|waiting| waiting.ts_ns);
         let mut block = Vec::new();
         blocks::section(&mut block);
-        self.interfaces.iter().for_each(|from| blocks::interface(&mut block, &from.interface, from.node.as_deref()));
+        let mut interfaces: Vec<(From, u32)> = self.interfaces.drain().collect();
+        interfaces.sort_unstable_by_key(|(_, number)| *number);
+        interfaces.iter().for_each(|(from, _)| blocks::interface(&mut block, &from.interface, from.node.as_deref()));
         out.write_all(&block)?;
         let mut spool = BufReader::with_capacity(1 << 20, self.spool.into_inner().map_err(|error| error.into_error())?);
         spool.rewind()?;

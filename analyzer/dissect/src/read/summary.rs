@@ -3,7 +3,7 @@
 use super::{Damage, LinkType};
 
 /// An interface of a capture.
-#[derive(Debug, Clone, Default, PartialEq, Eq, serde::Deserialize, serde::Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash, serde::Deserialize, serde::Serialize)]
 pub struct Interface {
     /// What its frames begin with.
     pub link: Option<LinkType>,
