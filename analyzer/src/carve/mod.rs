@@ -103,14 +103,14 @@ impl Carver {
         let few = runs.len() <= if capture.path().is_some() { PLACES_MAX } else { FAR_PLACES_MAX };
         let described = wanted.iter().all(|packet| (packet.interface as usize) < interfaces.len());
         if !few || !described {
-            return self.from_begin(capture, capture.open(folder)?, wanted);
+            return self.read_through(capture, capture.open(folder)?, wanted);
         }
         match Anywhere::open(capture, folder)? {
             Opened::Anywhere(mut bytes) => {
                 let format = Format::of(&bytes.read(0, 4)?);
                 runs.into_iter().try_for_each(|run| self.run(capture, run, interfaces, (&mut bytes, format)))
             }
-            Opened::FromBegin(bytes) => self.from_begin(capture, bytes, wanted),
+            Opened::FromBegin(bytes) => self.read_through(capture, bytes, wanted),
         }
     }
 
@@ -156,7 +156,12 @@ impl Carver {
     }
 
     /// Reads a capture from its begin to the last packet that is wanted.
-    fn from_begin(&mut self, capture: &Capture, bytes: Box<dyn Read + Send>, wanted: &[Wanted]) -> anyhow::Result<()> {
+    fn read_through(
+        &mut self,
+        capture: &Capture,
+        bytes: Box<dyn Read + Send>,
+        wanted: &[Wanted],
+    ) -> anyhow::Result<()> {
         let mut reader = CaptureReader::new(&capture.name, bytes)?.without_digest();
         let mut stretch = Stretch::default();
         let mut numbers = wanted.iter().map(|wanted| wanted.packet).peekable();

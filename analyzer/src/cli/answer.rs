@@ -1,17 +1,17 @@
 //! What `sql`, `flows`, `calls` and `carve` share: inputs opened as tables, answers written down.
 
 use super::bar::Bar;
+use super::place;
 use super::redact::refuse_datasets;
 use crate::cache::{Cache, Needs};
 use crate::common::{Common, FAILED};
 use crate::inputs::{self, Found};
-use anyhow::{Context, bail};
+use anyhow::bail;
 use clap::{Args, ValueEnum};
 use formats::said::once;
 use query::output::{Format, Printer};
 use query::{Catalogue, Dataset};
 use std::collections::BTreeSet;
-use std::fs::File;
 use std::io::{IsTerminal, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -74,6 +74,14 @@ impl OutputArgs {
         }
         Ok(form)
     }
+
+    /// Whether answers may follow one another. Several JSON arrays are no JSON, and several Parquet files no Parquet.
+    ///
+    /// # Errors
+    /// As [`Self::form`].
+    pub fn takes_several(&self) -> anyhow::Result<bool> {
+        Ok(self.output.is_none() && !matches!(self.form()?, Format::Json | Format::Parquet))
+    }
 }
 
 /// Inputs, opened as tables. More tables are made when a statement needs them.
@@ -91,10 +99,13 @@ impl Session {
     /// Finds the inputs and makes what is needed of those that are captures.
     ///
     /// # Errors
-    /// Inputs that are not there, or of which nothing can be read.
-    pub fn open(inputs: &[String], needs: Needs, common: &Common) -> anyhow::Result<Self> {
+    /// Inputs that are not there, of which nothing can be read, or one that `output` would replace.
+    pub fn open(inputs: &[String], needs: Needs, output: &OutputArgs, common: &Common) -> anyhow::Result<Self> {
         let mut found = inputs::find(inputs, &common.keys()?)?;
         refuse_datasets(&found, common)?;
+        if let Some(output) = &output.output {
+            place::refuse_input(&found, output)?;
+        }
         for warning in found.warnings.iter().filter(|_| !common.quiet) {
             eprintln!("remora: warning: {warning}");
         }
@@ -190,7 +201,7 @@ fn catalogue(
 /// Answers one statement into a file, or into `out`; returns how many rows there were.
 ///
 /// # Errors
-/// What is wrong with the SQL, the tables or the place; then no file is left behind.
+/// What is wrong with the SQL, the tables or the place; then a file that was there is as it was.
 pub fn answer(
     catalogue: &Catalogue,
     sql: &str,
@@ -198,13 +209,10 @@ pub fn answer(
     out: &mut (impl Write + Send),
 ) -> anyhow::Result<u64> {
     let form = output.form()?;
-    let Some(path) = &output.output else { return print(catalogue, sql, form, out) };
-    let file = File::create(path).with_context(|| format!("{}: cannot be written", path.display()))?;
-    let answered = print(catalogue, sql, form, file);
-    if answered.is_err() {
-        let _ = std::fs::remove_file(path);
+    match &output.output {
+        Some(path) => place::write(path, |file| print(catalogue, sql, form, file)),
+        None => print(catalogue, sql, form, out),
     }
-    answered
 }
 
 fn print(catalogue: &Catalogue, sql: &str, form: Format, out: impl Write + Send) -> anyhow::Result<u64> {

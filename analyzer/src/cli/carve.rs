@@ -1,6 +1,7 @@
 //! `remora carve`: from rows back to their packets.
 
 use super::bar::Bar;
+use super::place;
 use crate::cache::{Cache, Needs};
 use crate::carve::{Carver, Wanted};
 use crate::common::{Common, FAILED};
@@ -13,9 +14,8 @@ use formats::said::once;
 use formats::tables::TABLES;
 use query::{Catalogue, Dataset, QueryError, schema};
 use std::collections::{BTreeMap, HashMap};
-use std::fs::File;
-use std::io::{BufWriter, IsTerminal, Write};
-use std::path::{Path, PathBuf};
+use std::io::{IsTerminal, Write};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 /// Write the packets behind rows into a capture of their own.
@@ -88,18 +88,10 @@ impl CarveArgs {
         if let Some(dataset) = found.datasets.first() {
             bail!("{dataset:?} is a dataset, which holds rows: name the captures it was made of");
         }
-        let captures = found.sources.iter().flat_map(|source| &source.captures);
-        if captures.filter_map(|capture| capture.path()).any(|path| is_same_file(path, &self.output)) {
-            bail!("{} is an input: it would be overwritten", self.output.display());
-        }
+        place::refuse_input(&found, &self.output)?;
         let (condition, whole_flows) = (self.r#where, self.flows);
         Ok(CarvePlan { found, table, condition, whole_flows, output: self.output, common: common.clone() })
     }
-}
-
-fn is_same_file(a: &Path, b: &Path) -> bool {
-    let (a, b) = (a.canonicalize(), b.canonicalize());
-    a.is_ok() && a.ok() == b.ok()
 }
 
 /// Whether a condition qualifies columns with a table's name.
@@ -164,9 +156,7 @@ pub fn run(mut plan: CarvePlan, out: &mut impl Write) -> anyhow::Result<ExitCode
         if plan.output.as_os_str() == "-" {
             carver.finish(out)?;
         } else {
-            let shown = plan.output.display();
-            let file = File::create(&plan.output).with_context(|| format!("{shown}: cannot be written"))?;
-            carver.finish(&mut BufWriter::new(file)).with_context(|| format!("{shown}: cannot be written"))?;
+            place::write(&plan.output, |file| Ok(carver.finish(file)?))?;
         }
     }
     if !plan.common.quiet {

@@ -1,17 +1,16 @@
 //! `remora flows` and `remora calls`: a table or view as people read it.
 
 use super::answer::{OutputArgs, Session, answer};
+use super::place;
 use super::redact::RedactArgs;
 use crate::cache::Needs;
 use crate::common::Common;
-use anyhow::Context;
 use clap::{Args, ValueEnum};
 use indicatif::HumanBytes;
 use jiff::Timestamp;
 use query::QueryError;
 use query::output::{Format, Printer};
 use serde_json::Value;
-use std::fs::File;
 use std::io::{IsTerminal, Write};
 use std::process::ExitCode;
 
@@ -145,14 +144,11 @@ pub fn run(plan: ListingPlan, out: &mut (impl Write + Send)) -> anyhow::Result<E
     // One more, to know whether there are more.
     let limit = plan.limit.map(|limit| format!(" limit {}", limit.saturating_add(u64::from(is_for_people))));
     let sql = format!("select {selected} from {table}{condition} order by {order}{}", limit.unwrap_or_default());
-    let session = Session::open(&plan.inputs, Needs::of(&sql), &plan.common)?;
+    let session = Session::open(&plan.inputs, Needs::of(&sql), &plan.output, &plan.common)?;
     let rows = match (&plan.output.output, is_for_people) {
         (_, false) => answer(session.catalogue(), &sql, &plan.output, out)?,
         (None, true) => show(&plan, &session, &sql, out)?,
-        (Some(path), true) => {
-            let file = File::create(path).with_context(|| format!("{}: cannot be written", path.display()))?;
-            show(&plan, &session, &sql, file)?
-        }
+        (Some(path), true) => place::write(path, |file| show(&plan, &session, &sql, file))?,
     };
     session.say_what_lacks(&sql);
     Ok(session.exit(rows))

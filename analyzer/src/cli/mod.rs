@@ -7,6 +7,7 @@ mod carve;
 mod dissect;
 mod flows;
 mod listing;
+mod place;
 mod prompt;
 mod redact;
 mod schema;

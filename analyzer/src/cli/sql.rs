@@ -8,6 +8,7 @@ use crate::cache::Needs;
 use crate::common::Common;
 use anyhow::{Context, bail};
 use clap::Args;
+use query::output::Format;
 use std::io::{IsTerminal, Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -81,7 +82,12 @@ pub fn run(plan: SqlPlan, out: &mut (impl Write + Send)) -> anyhow::Result<ExitC
     let sql = match plan.sql {
         Some(sql) => sql,
         None if std::io::stdin().is_terminal() => {
-            let session = Session::open(&plan.inputs, Needs::usual(), &plan.common)?;
+            if plan.output.output.is_some() || plan.output.form()? == Format::Parquet {
+                bail!(
+                    "a prompt takes several statements, and one file the answer of one: give the SQL as last argument"
+                );
+            }
+            let session = Session::open(&plan.inputs, Needs::usual(), &plan.output, &plan.common)?;
             return prompt::run(session, &plan.output, &plan.common, out);
         }
         None => {
@@ -90,10 +96,12 @@ pub fn run(plan: SqlPlan, out: &mut (impl Write + Send)) -> anyhow::Result<ExitC
             sql
         }
     };
-    if plan.output.output.is_some() && statements(&sql).count() > 1 {
-        bail!("one file takes the answer of one statement; there are several");
+    if !plan.output.takes_several()? && statements(&sql).count() > 1 {
+        bail!(
+            "one file takes the answer of one statement; there are several (as table, CSV or NDJSON answers may follow one another on standard output)"
+        );
     }
-    let session = Session::open(&plan.inputs, Needs::of(&sql), &plan.common)?;
+    let session = Session::open(&plan.inputs, Needs::of(&sql), &plan.output, &plan.common)?;
     let mut rows = 0;
     for statement in statements(&sql) {
         rows += answer(session.catalogue(), statement, &plan.output, out)?;

@@ -223,3 +223,29 @@ fn every_command_says_what_it_does() {
         assert!(said.code == 0 && said.text().contains("Usage: remora") && said.text().len() > 300, "{command}");
     }
 }
+
+#[test]
+fn an_answer_replaces_no_input_and_no_answer_that_was_whole() {
+    let remora = Remora::new();
+    let (copy, out, dataset) = (remora.path("copy.pcapng.zst"), remora.path("out.csv"), remora.path("dataset"));
+    std::fs::copy(capture(), &copy).unwrap();
+    for arguments in
+        [&["sql", &copy, "select 1 from http", "-o", &copy], &["calls", &copy, "--limit", "1", "-o", &copy][..]]
+    {
+        let said = remora.run(arguments);
+        assert!(said.code == 2 && said.error.contains("would be overwritten"), "{said:?}");
+    }
+    assert_eq!(std::fs::read(&copy).unwrap(), std::fs::read(capture()).unwrap());
+    assert_eq!(remora.run(&["dissect", &copy, "--tables", "dns", "-o", &dataset]).code, 0);
+    let file =
+        glob::glob(&format!("{dataset}/dns/**/*.parquet")).unwrap().next().unwrap().unwrap().display().to_string();
+    let said = remora.run(&["sql", &dataset, "select 1 from dns", "-o", &file]);
+    assert!(said.code == 2 && said.error.contains("would be overwritten"), "{said:?}");
+    assert_eq!(remora.run(&["sql", &copy, "select count(*) as names from dns", "-o", &out]).code, 0);
+    assert_eq!(remora.run(&["sql", &copy, "select no from dns", "-o", &out]).code, 2);
+    assert_eq!(std::fs::read_to_string(&out).unwrap(), "names\n4\n");
+    for format in ["json", "parquet"] {
+        let said = remora.run(&["sql", &copy, "select 1; select 2", "--format", format]);
+        assert!(said.code == 2 && said.out.is_empty() && said.error.contains("one statement"), "{said:?}");
+    }
+}
