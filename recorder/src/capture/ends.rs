@@ -14,8 +14,17 @@ pub struct Ends {
     pub from: SocketAddr,
     /// To whom.
     pub to: SocketAddr,
-    /// Whether it opens a TCP connection.
-    pub opens: bool,
+    /// Whether it opens a TCP connection, or says that it is open.
+    pub opening: Option<Opening>,
+}
+
+/// The first two packets of a TCP connection (RFC 9293 §3.5).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Opening {
+    /// SYN, ACK.
+    Answered,
+    /// SYN.
+    Asked,
 }
 
 const TCP: u8 = 6;
@@ -65,8 +74,12 @@ impl Ends {
         let [from_port, to_port] = ports.unwrap_or_default();
         const SYN: u8 = 0x02;
         const SYN_ACK: u8 = 0x12;
-        let opens = protocol == TCP && transport.get(13).is_some_and(|flags| flags & SYN_ACK == SYN);
-        Self { protocol, from: SocketAddr::new(from, from_port), to: SocketAddr::new(to, to_port), opens }
+        let opening = match transport.get(13).map(|flags| flags & SYN_ACK) {
+            Some(SYN) if protocol == TCP => Some(Opening::Asked),
+            Some(SYN_ACK) if protocol == TCP => Some(Opening::Answered),
+            _ => None,
+        };
+        Self { protocol, from: SocketAddr::new(from, from_port), to: SocketAddr::new(to, to_port), opening }
     }
 
     /// The same number for both directions, on every node.
@@ -136,25 +149,29 @@ mod tests {
     }
 
     const SYN: [u8; 14] = [0x1f, 0x90, 0, 80, 0, 0, 0, 0, 0, 0, 0, 0, 0x50, 0x02];
+    const SYN_ACK: [u8; 14] = [0, 80, 0x1f, 0x90, 0, 0, 0, 0, 0, 0, 0, 0, 0x50, 0x12];
+    const ACK: [u8; 14] = [0x1f, 0x90, 0, 80, 0, 0, 0, 0, 0, 0, 0, 0, 0x50, 0x10];
 
     #[test]
     fn ends_of_packets() {
         let shown = |bytes: &[u8]| {
-            Ends::of_ip(bytes).map(|ends| format!("{} {} {} {}", ends.protocol, ends.from, ends.to, ends.opens))
+            Ends::of_ip(bytes).map(|ends| format!("{} {} {} {:?}", ends.protocol, ends.from, ends.to, ends.opening))
         };
         let option = [6, 0, 1, 4, 0, 0, 0, 0];
         let (from, to) = ("fdfd:fdfd:fdfd:fdfd:fdfd:fdfd:fdfd:fdfd", "fefe:fefe:fefe:fefe:fefe:fefe:fefe:fefe");
         for (bytes, want) in [
-            (ip4(6, 0x4000, &SYN), Some("6 10.0.0.1:8080 10.0.0.2:80 true".to_owned())),
-            (ip4(17, 0, &SYN), Some("17 10.0.0.1:8080 10.0.0.2:80 false".into())),
-            (ip4(17, 0x2000, &SYN), Some("17 10.0.0.1:0 10.0.0.2:0 false".into())),
-            (ip4(17, 0x0010, &SYN), Some("17 10.0.0.1:0 10.0.0.2:0 false".into())),
-            (ip4(1, 0, &SYN), Some("1 10.0.0.1:0 10.0.0.2:0 false".into())),
-            (ip4(6, 0, &SYN[..3]), Some("6 10.0.0.1:0 10.0.0.2:0 false".into())),
+            (ip4(6, 0x4000, &SYN), Some("6 10.0.0.1:8080 10.0.0.2:80 Some(Asked)".to_owned())),
+            (ip4(6, 0, &SYN_ACK), Some("6 10.0.0.1:80 10.0.0.2:8080 Some(Answered)".into())),
+            (ip4(6, 0, &ACK), Some("6 10.0.0.1:8080 10.0.0.2:80 None".into())),
+            (ip4(17, 0, &SYN), Some("17 10.0.0.1:8080 10.0.0.2:80 None".into())),
+            (ip4(17, 0x2000, &SYN), Some("17 10.0.0.1:0 10.0.0.2:0 None".into())),
+            (ip4(17, 0x0010, &SYN), Some("17 10.0.0.1:0 10.0.0.2:0 None".into())),
+            (ip4(1, 0, &SYN), Some("1 10.0.0.1:0 10.0.0.2:0 None".into())),
+            (ip4(6, 0, &SYN[..3]), Some("6 10.0.0.1:0 10.0.0.2:0 None".into())),
             (ip4(6, 0, &[])[..19].to_vec(), None),
-            (ip6(6, &SYN), Some(format!("6 [{from}]:8080 [{to}]:80 true"))),
-            (ip6(0, &[&option[..], &SYN].concat()), Some(format!("6 [{from}]:8080 [{to}]:80 true"))),
-            (ip6(44, &[17, 0, 0, 1, 0, 0, 0, 1]), Some(format!("17 [{from}]:0 [{to}]:0 false"))),
+            (ip6(6, &SYN), Some(format!("6 [{from}]:8080 [{to}]:80 Some(Asked)"))),
+            (ip6(0, &[&option[..], &SYN].concat()), Some(format!("6 [{from}]:8080 [{to}]:80 Some(Asked)"))),
+            (ip6(44, &[17, 0, 0, 1, 0, 0, 0, 1]), Some(format!("17 [{from}]:0 [{to}]:0 None"))),
             (vec![], None),
             (vec![0; 60], None),
         ] {
@@ -167,7 +184,7 @@ mod tests {
         fn both_directions_are_one_flow(bytes: Vec<u8>, from: [u8; 4], to: [u8; 4], ports: [u16; 2]) {
             Ends::of_ip(&bytes);
             let [a, b] = [(from, ports[0]), (to, ports[1])].map(SocketAddr::from);
-            let there = Ends { protocol: 6, from: a, to: b, opens: false };
+            let there = Ends { protocol: 6, from: a, to: b, opening: None };
             let back = Ends { from: b, to: a, ..there };
             prop_assert_eq!(there.flow_hash(), back.flow_hash());
         }

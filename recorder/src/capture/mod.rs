@@ -14,7 +14,7 @@ mod ring;
 pub(crate) mod sys;
 
 pub use block::{Link, Packet, Packets, fuzz};
-pub use ends::Ends;
+pub use ends::{Ends, Opening};
 pub use interfaces::{Interface, Interfaces, Numbers, Selection};
 pub use kernel::RingOptions;
 pub use links::Found as FoundLink;

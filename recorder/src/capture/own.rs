@@ -1,10 +1,12 @@
 //! The connections this process opened: its uploads, which it must not record, for each would be uploaded in turn.
 //!
-//! They are known by both addresses and both ports, from our own sockets, and only in our own network namespace. So what
-//! is left out is nobody else's: while a connection is ours nobody can have those ports, and who opens one with the same
-//! ports a moment later is told apart by its first packet.
+//! They are known by both addresses and both ports, from our own sockets, in all targets: what we send to a store on this
+//! node goes through its namespace too. So what is left out is nobody else's: while a connection is ours nobody can have
+//! those ports, and who opens one with the same ports a moment later is told apart by its first packet. Where addresses are
+//! translated on the way they are others, and packets not known as ours. Nor is the first packet to a store so far away
+//! that its answer is still awaited when the packet is looked at: until then a socket does not say where it leads.
 
-use super::ends::Ends;
+use super::ends::{Ends, Opening};
 use super::sys;
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -18,7 +20,7 @@ pub struct OwnConnections {
     looked: Option<Instant>,
     /// The same by the clock that packets have their times from [ns since the Unix epoch].
     looked_ns: u64,
-    /// Somebody opened a connection since we looked.
+    /// Somebody opened a connection, or was told that it is open, since we looked.
     opened: bool,
 }
 
@@ -32,19 +34,20 @@ const LINGER: Duration = Duration::from_secs(2);
 const TCP: u8 = 6;
 
 impl OwnConnections {
-    /// Whether a packet of our network namespace, seen at `seen_ns`, is of one of our connections.
-    pub fn has(&mut self, ends: &Ends, seen_ns: u64) -> bool {
-        if ends.protocol != TCP {
+    /// Whether a packet seen at `seen_ns` is of one of our connections. `is_here`: in our own network namespace.
+    pub fn has(&mut self, ends: &Ends, seen_ns: u64, is_here: bool) -> bool {
+        // Each namespace has a loopback of its own.
+        if ends.protocol != TCP || !is_here && ends.from.ip().is_loopback() {
             return false;
         }
-        self.opened |= ends.opens;
-        let is_news = ends.opens && seen_ns > self.looked_ns;
+        self.opened |= ends.opening.is_some();
+        let is_news = ends.opening.is_some() && seen_ns > self.looked_ns;
         if self.looked.is_none_or(|looked| is_news || self.opened && looked.elapsed() >= LOOK) {
             self.look();
         }
         let open = [[ends.from, ends.to], [ends.to, ends.from]].iter().find_map(|pair| self.known.get(pair)).copied();
         // One that is opened is ours if it is open now.
-        open.is_some_and(|open| !ends.opens || Some(open) == self.looked)
+        open.is_some_and(|open| ends.opening != Some(Opening::Asked) || Some(open) == self.looked)
     }
 
     fn look(&mut self) {
@@ -79,7 +82,8 @@ mod tests {
 
     #[test]
     fn what_we_opened_is_ours_and_nothing_else() {
-        let ends = |from, to, opens| Ends { protocol: TCP, from, to, opens };
+        let packet = |from, to, opening| Ends { protocol: TCP, from, to, opening };
+        let ends = |from, to, asks: bool| packet(from, to, asks.then_some(Opening::Asked));
         let mut own = OwnConnections::default();
         let asked = TcpListener::bind("127.0.0.1:0").unwrap();
         let asked_at = asked.local_addr().unwrap();
@@ -89,7 +93,7 @@ mod tests {
         process.args(["-c", &connect]).stdin(std::process::Stdio::piped()).stdout(std::process::Stdio::null());
         let mut process = process.spawn().unwrap();
         let (_asked, who) = asked.accept().unwrap();
-        assert!(!own.has(&ends(who, asked_at, true), now_ns()), "they opened it");
+        assert!(!own.has(&ends(who, asked_at, true), now_ns(), true), "they opened it");
 
         // A listener of another process; for us it is where we connect to.
         let serve = "import socket\nl = socket.create_server(('127.0.0.1', 0))\nprint(l.getsockname()[1], flush=True)\n\
@@ -98,16 +102,21 @@ mod tests {
         let mut server = server.args(["-c", serve]).stdout(std::process::Stdio::piped()).spawn().unwrap();
         let mut port = String::new();
         std::io::BufRead::read_line(&mut std::io::BufReader::new(server.stdout.take().unwrap()), &mut port).unwrap();
-        let stream = TcpStream::connect(("127.0.0.1", port.trim().parse().unwrap())).unwrap();
+        let connect = || TcpStream::connect(("127.0.0.1", port.trim().parse().unwrap())).unwrap();
+        let stream = connect();
         let [from, to] = [stream.local_addr().unwrap(), stream.peer_addr().unwrap()];
         let seen_ns = now_ns();
-        assert!(!own.has(&ends(from, to, false), seen_ns), "nobody looked since");
-        assert!(own.has(&ends(from, to, true), seen_ns), "it was opened after we looked");
-        assert!(own.has(&ends(to, from, false), seen_ns) && !own.has(&ends(from, who, false), seen_ns));
+        assert!(!own.has(&ends(from, to, false), seen_ns, true), "nobody looked since");
+        assert!(own.has(&ends(from, to, true), seen_ns, true), "it was opened after we looked");
+        assert!(own.has(&ends(to, from, false), seen_ns, true) && !own.has(&ends(from, who, false), seen_ns, true));
+        assert!(!own.has(&ends(to, from, false), seen_ns, false), "the loopback of others");
         let looked_ns = own.looked_ns;
-        assert!(own.has(&ends(from, to, true), seen_ns) && own.looked_ns == looked_ns, "that one was seen");
+        assert!(own.has(&ends(from, to, true), seen_ns, true) && own.looked_ns == looked_ns, "that one was seen");
+        let another = connect();
+        let answer = packet(another.peer_addr().unwrap(), another.local_addr().unwrap(), Some(Opening::Answered));
+        assert!(own.has(&answer, now_ns(), true), "it was not open yet when it was asked for");
         drop(stream);
-        assert!(own.has(&ends(to, from, false), seen_ns), "its last packets");
+        assert!(own.has(&ends(to, from, false), seen_ns, true), "its last packets");
         server.wait().unwrap();
         drop(process.stdin.take());
         process.wait().unwrap();

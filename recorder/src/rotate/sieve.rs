@@ -43,11 +43,8 @@ impl Sieve {
 
     /// Why a packet is left out; none if it is kept. `is_here`: it is of the recorder's own network namespace.
     pub fn look(&mut self, packet: &Packet<'_>, is_here: bool) -> Option<LeftOut> {
-        if !is_here && self.cap.is_none() && self.halvings == 0 {
-            return None;
-        }
         let ends = Ends::of(packet)?;
-        if is_here && self.own.has(&ends, packet.time_ns) {
+        if self.own.has(&ends, packet.time_ns, is_here) {
             return Some(LeftOut::Own);
         }
         let hash = ends.flow_hash();

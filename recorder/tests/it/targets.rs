@@ -339,7 +339,9 @@ http.server.ThreadingHTTPServer(('10.88.0.2', 9000), Store).serve_forever()
         command.status().is_ok_and(|status| status.success())
     };
     wait_until("the store answers", get);
-    let recorder = node.record(&["--target", "host", "--store", "s3://captures/store", "--segment-age", "1s"]);
+    let targets = ["--target", "host", "--target", &format!("netns:{}", node.pod_name(2))];
+    let recorder = node.record(&[&targets[..], &["--store", "s3://captures/store", "--segment-age", "1s"]].concat());
+    node.wait_for("rings opened", &node.pod_name(2));
     for _ in 0..4 {
         assert!(get());
         std::thread::sleep(std::time::Duration::from_millis(700));
@@ -348,10 +350,10 @@ http.server.ThreadingHTTPServer(('10.88.0.2', 9000), Store).serve_forever()
     let stored = node.stored();
     assert!(stored.sound.segments > 1, "some were stored while others were recorded");
     let asked = stored.tshark("http.request", &["http.request.method", "http.request.uri"]);
-    // On the bridge and at its port.
+    // On the bridge, at its port, and inside.
     assert_eq!(asked.iter().filter(|line| *line == "GET\t/other").count(), asked.len(), "{asked:?}");
     assert!(stored.tshark("tcp contains \"PUT /captures\"", &["frame.number"]).is_empty());
-    assert_eq!(stored.tshark("tcp contains \"GET /other\"", &["frame.number"]).len(), 8, "at two interfaces");
+    assert_eq!(stored.tshark("tcp contains \"GET /other\"", &["frame.number"]).len(), 12, "at three interfaces");
     let counts = stored.close.counts;
     assert!(counts.filtered.packets > 20 && counts.filtered.bytes > 1000, "{counts:?}");
     assert_eq!(counts.seen.packets, counts.written.packets + counts.filtered.packets);
