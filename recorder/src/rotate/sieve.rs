@@ -76,6 +76,9 @@ const QUIET_INTERVALS: u32 = 10;
 /// One flow of 65536 is kept at least: a lone flow may be more than the cap.
 const HALVINGS_MAX: u32 = 16;
 
+/// After so many without a packet all are kept.
+const QUIET_INTERVALS_MAX: u32 = QUIET_INTERVALS * HALVINGS_MAX + 1;
+
 impl RateCap {
     fn new(packets_per_second: u64) -> Self {
         let packets_per_interval = (packets_per_second * INTERVAL_NS / 1_000_000_000).max(1);
@@ -103,12 +106,14 @@ impl RateCap {
     fn begin(&mut self, interval: u64) {
         let few = self.kept <= self.packets_per_interval / 4;
         // Packets of several processors go back and forth a little; a clock that was set begins anew.
-        let passed = interval.saturating_sub(self.interval).min(QUIET_INTERVALS.into()) as u32;
-        self.quiet = if few { self.quiet + passed } else { 0 };
-        if self.quiet >= QUIET_INTERVALS && self.halvings > 0 {
-            self.halvings -= 1;
-            self.quiet = 0;
-            tracing::info!(halvings = self.halvings, "rate cap: twice as many flows are kept");
+        let passed = interval.saturating_sub(self.interval).min(QUIET_INTERVALS_MAX.into()) as u32;
+        // In all intervals without a packet, and in the one before them if it had few.
+        self.quiet = if few { self.quiet.saturating_add(passed) } else { passed.saturating_sub(1) };
+        let over = (self.quiet / QUIET_INTERVALS).min(self.halvings);
+        if over > 0 {
+            self.halvings -= over;
+            self.quiet %= QUIET_INTERVALS;
+            tracing::info!(halvings = self.halvings, "rate cap: more flows are kept again");
         }
         (self.interval, self.kept) = (interval, 0);
     }
@@ -155,5 +160,15 @@ mod tests {
         let mut cap = RateCap { interval: 0, ..cap };
         let later = kept(&mut cap, 1000, 20, 12);
         assert_eq!(later.last().unwrap().values().sum::<u64>(), 20, "with so few, all are kept again");
+    }
+
+    #[test]
+    fn silence_counts_for_as_long_as_it_was() {
+        let mut cap = RateCap::new(1000);
+        kept(&mut cap, 1000, 50_000, 2);
+        let halvings = cap.halvings;
+        assert!(halvings > 2);
+        assert!(!cap.keeps(u64::MAX, 3_050_000_000) && cap.halvings == halvings - 1, "a second");
+        assert!(cap.keeps(u64::MAX, 23_050_000_000) && cap.halvings == 0, "twenty seconds");
     }
 }
