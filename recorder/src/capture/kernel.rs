@@ -239,7 +239,11 @@ impl Kernel for Linux {
         }
         info!(interfaces = %self.options.selection, was = ?self.listening_on, now = ?present, "interfaces changed");
         match present.is_empty() {
-            true => self.listening_on = present, // Nothing to listen on until the next news.
+            true => {
+                // Nothing to listen on until the next news, and one that has another name now is none of the chosen.
+                self.shut()?;
+                self.listening_on = present;
+            }
             false => self.listen(present)?,
         }
         Ok(there)

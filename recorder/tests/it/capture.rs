@@ -265,10 +265,17 @@ fn an_interface_that_goes_and_comes_is_recorded_again() {
     cable.plug();
     std::thread::sleep(Duration::from_millis(500));
     cable.send(30, 100, 9999, 0.0);
+    // By another name it is none that was asked for.
+    std::thread::sleep(Duration::from_millis(200));
+    cable.rename_in_b("eth", "other");
+    cable.send(15, 100, 9999, 0.0);
+    std::thread::sleep(Duration::from_millis(200));
+    cable.rename_in_b("other", "eth");
+    cable.send(40, 100, 9999, 0.0);
     recorder.stop();
     let stored = cable.only_stored();
-    assert_eq!(stored.close.counts.written.packets, 60);
-    assert_eq!(stored.tshark("udp.dstport == 9999", &["frame.interface_name"]), vec!["eth"; 60]);
+    assert_eq!(stored.close.counts.written.packets, 100);
+    assert_eq!(stored.tshark("udp.dstport == 9999", &["frame.interface_name"]), vec!["eth"; 100]);
 }
 
 #[test]

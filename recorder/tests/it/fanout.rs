@@ -200,8 +200,12 @@ for _ in range({count}):
     cable.plug();
     std::thread::sleep(Duration::from_millis(500));
     send(100);
+    cable.rename_in_b("eth", "other");
+    send(50);
+    cable.rename_in_b("other", "eth");
+    send(100);
     recorder.stop();
     let stored = cable.only_stored();
-    assert_eq!(stored.tshark("udp.dstport == 9999", &["frame.interface_name"]), vec!["eth"; 200]);
-    assert_eq!(stored.close.counts.written.packets, 200);
+    assert_eq!(stored.tshark("udp.dstport == 9999", &["frame.interface_name"]), vec!["eth"; 300]);
+    assert_eq!(stored.close.counts.written.packets, 300);
 }

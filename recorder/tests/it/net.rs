@@ -81,6 +81,17 @@ impl Cable {
         }
     }
 
+    /// Gives the end of the cable in `b` another name; back when it carries, and everybody heard of it.
+    pub fn rename_in_b(&self, old: &str, new: &str) {
+        for arguments in [[old, "down", ""], [old, "name", new], [new, "up", ""]] {
+            let arguments = arguments.iter().filter(|argument| !argument.is_empty());
+            must(self.in_b("ip", &["link", "set"]).args(arguments));
+        }
+        let state = format!("/sys/class/net/{new}/operstate");
+        wait_until("the cable carries", || must(&mut self.in_b("cat", &[&state])).stdout == b"up\n");
+        std::thread::sleep(Duration::from_millis(500));
+    }
+
     /// What `ip netns` calls namespace `a`.
     pub fn name_of_a(&self) -> &str {
         &self.names[0]
