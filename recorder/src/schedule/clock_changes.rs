@@ -80,6 +80,12 @@ mod tests {
             ("30 1 * * *", "2026-03-29T00:30:00Z", 30, Some("the clock goes from 02:00 to 03:00 during it")),
             ("30 1 * * *", "2026-03-29T00:30:00Z", 29, None),
             ("30 2 * * *", "2026-10-25T00:30:00Z", 10, Some("02:30 comes twice that day: the first")),
+            (
+                "0,20 2 * * *",
+                "2026-03-29T01:00:00Z",
+                10,
+                Some("the time it names is left out: the clock goes from 02:00 to 03:00"),
+            ),
             ("0 * * * *", "2026-10-25T01:00:00Z", 10, Some("02:00 comes twice that day: the second")),
             ("0 1 * * *", "2026-10-24T23:00:00Z", 300, Some("the clock goes from 03:00 to 02:00 during it")),
         ] {

@@ -131,7 +131,8 @@ pub(super) const KEYS: [Key; 56] = [
         "IANA name",
         Words("UTC"),
         "Europe/Berlin",
-        "The time zone that cron is in. An hour that is skipped or comes twice in spring and autumn is one run.",
+        "The time zone that cron is in. In spring, runs in the hour that is skipped are one, at its end; in autumn those in the hour \
+         that comes twice are those of its first time. Where hours are * or steps (/) runs keep their distance instead.",
     ),
     key(
         "windows[].at",

@@ -3,7 +3,8 @@
 use croner::Cron;
 use croner::parser::{CronParser, Seconds, Year};
 use jiff::Timestamp;
-use jiff::tz::TimeZone;
+use jiff::civil::DateTime;
+use jiff::tz::{AmbiguousOffset, TimeZone};
 use std::fmt;
 use std::time::Duration;
 
@@ -46,16 +47,17 @@ impl When {
 
     /// The first run after `time`, which for [`When::Always`] is the begin of a run of `duration`.
     ///
-    /// A clock time that a change to summer time leaves out runs at the end of the gap; one that a change
-    /// to winter time repeats runs once, the first time. Expressions with `*` or `/` in hours follow time that passes.
+    /// Clock times that a change to summer time leaves out run once, at the end of the gap; those that a change
+    /// to winter time repeats run the first time. Expressions with `*` or `/` in hours follow time that passes.
     pub fn after(&self, time: Timestamp, duration: Duration) -> Option<Timestamp> {
         match self {
             Self::Always => time.checked_add(duration).ok(),
             Self::At(start) => Some(*start).filter(|start| *start > time),
-            Self::Cron { cron, time_zone } => {
+            Self::Cron { cron, time_zone } if follows_time(cron) => {
                 let found = cron.find_next_occurrence(&time.to_zoned(time_zone.clone()), false);
                 found.ok().map(|found| found.timestamp())
             }
+            Self::Cron { cron, time_zone } => next_by_clock(cron, time_zone, time),
             Self::OnDemand => None,
         }
     }
@@ -65,14 +67,68 @@ impl When {
         let latest = match self {
             Self::Always => Some(now),
             Self::At(start) => Some(*start).filter(|start| *start <= now),
-            Self::Cron { cron, time_zone } => {
+            Self::Cron { cron, time_zone } if follows_time(cron) => {
                 let found = cron.find_previous_occurrence(&now.to_zoned(time_zone.clone()), true);
                 found.ok().map(|found| found.timestamp())
             }
+            Self::Cron { cron, time_zone } => last_by_clock(cron, time_zone, now),
             Self::OnDemand => None,
         };
         let going = |start: &Timestamp| start.checked_add(duration).is_ok_and(|ends| ends > now);
         latest.filter(going).or_else(|| self.after(now, duration))
+    }
+}
+
+/// Whether runs keep their distance when the clock changes.
+fn follows_time(cron: &Cron) -> bool {
+    let hours = &cron.pattern.hours;
+    hours.from_wildcard || hours.step != 1
+}
+
+/// The first run after `time`, by the clock. Times come in the order of what the clock shows, also where it changes: so none
+/// before what it shows now is later than now.
+fn next_by_clock(cron: &Cron, zone: &TimeZone, time: Timestamp) -> Option<Timestamp> {
+    let mut shown = zone.to_datetime(time);
+    loop {
+        // Where the clock never changes the expression is asked for what a clock shows, and nothing else.
+        shown = cron.find_next_occurrence(&shown.to_zoned(TimeZone::UTC).ok()?, false).ok()?.datetime();
+        let found = first_shown(zone, shown)?;
+        // What is shown a second time is over.
+        if found > time {
+            return Some(found);
+        }
+    }
+}
+
+/// The latest run at `time` or before, by the clock.
+fn last_by_clock(cron: &Cron, zone: &TimeZone, time: Timestamp) -> Option<Timestamp> {
+    let mut shown = zone.to_datetime(time);
+    // Before the clock went back it was later.
+    if let AmbiguousOffset::Fold { before, .. } = zone.to_ambiguous_timestamp(shown).offset() {
+        shown = before.to_datetime(time);
+    }
+    let mut is_first = true;
+    loop {
+        let found = cron.find_previous_occurrence(&shown.to_zoned(TimeZone::UTC).ok()?, is_first);
+        shown = found.ok()?.datetime();
+        is_first = false;
+        let found = first_shown(zone, shown)?;
+        if found <= time {
+            return Some(found);
+        }
+    }
+}
+
+/// When the clock shows that time, or first shows a later one.
+fn first_shown(zone: &TimeZone, shown: DateTime) -> Option<Timestamp> {
+    let when = zone.to_ambiguous_timestamp(shown);
+    match when.offset() {
+        AmbiguousOffset::Gap { .. } => {
+            // As if the clock had not changed: in the time that follows the change.
+            let behind = when.later().ok()?.checked_add(Duration::from_nanos(1)).ok()?;
+            zone.preceding(behind).next().map(|change| change.timestamp())
+        }
+        AmbiguousOffset::Fold { .. } | AmbiguousOffset::Unambiguous { .. } => when.earlier().ok(),
     }
 }
 
@@ -146,6 +202,42 @@ mod tests {
                 "2026-10-25T00:30:00Z",
                 "2026-10-25T01:00:00Z 2026-10-25T02:00:00Z",
             ),
+            (
+                "a list over the gap",
+                "0 2,14 28 3 *",
+                berlin,
+                "2027-03-01T00:00:00Z",
+                "2027-03-28T01:00:00Z 2027-03-28T12:00:00Z",
+            ),
+            (
+                "steps of minutes over the gap",
+                "*/20 2,3 * * *",
+                berlin,
+                "2026-03-28T12:00:00Z",
+                "2026-03-29T01:00:00Z 2026-03-29T01:20:00Z",
+            ),
+            (
+                "a list over the hour that comes twice",
+                "0,30 2 * * *",
+                berlin,
+                "2026-10-25T00:15:00Z",
+                "2026-10-25T00:30:00Z 2026-10-26T01:00:00Z",
+            ),
+            (
+                "a range over it",
+                "30 1-2 25 10 *",
+                berlin,
+                "2026-10-24T23:45:00Z",
+                "2026-10-25T00:30:00Z 2027-10-24T23:30:00Z",
+            ),
+            // 2027-03-27, 23:00: the clock goes to midnight, which is another day.
+            (
+                "gap before midnight",
+                "30 23 27 3 *",
+                "America/Nuuk",
+                "2027-03-01T00:00:00Z",
+                "2027-03-28T01:00:00Z 2028-03-28T00:30:00Z",
+            ),
             ("leap day", "0 0 29 2 *", "UTC", "2026-01-01T00:00:00Z", "2028-02-29T00:00:00Z 2032-02-29T00:00:00Z"),
             ("last Friday", "0 18 * * 5L", "UTC", "2026-11-24T00:00:00Z", "2026-11-27T18:00:00Z 2026-12-25T18:00:00Z"),
         ] {
@@ -161,11 +253,16 @@ mod tests {
         let minutes = |count: u64| Duration::from_secs(60 * count);
         let hourly = cron("0 * * * *", "UTC");
         let at = When::At(time("2026-11-24T10:00:00Z"));
+        let by_clock = cron("30,45 2 * * *", "Europe/Berlin");
         for (case, when, now, duration, want) in [
             ("in its middle", &hourly, "2026-11-24T10:05:00Z", minutes(10), Some("2026-11-24T10:00:00Z")),
             ("at its begin", &hourly, "2026-11-24T10:00:00Z", minutes(10), Some("2026-11-24T10:00:00Z")),
             ("at its end", &hourly, "2026-11-24T10:10:00Z", minutes(10), Some("2026-11-24T11:00:00Z")),
             ("latest of several", &hourly, "2026-11-24T10:05:00Z", minutes(150), Some("2026-11-24T10:00:00Z")),
+            ("left out", &by_clock, "2026-03-29T01:05:00Z", minutes(10), Some("2026-03-29T01:00:00Z")),
+            ("shown twice, the first", &by_clock, "2026-10-25T00:40:00Z", minutes(60), Some("2026-10-25T00:30:00Z")),
+            ("shown twice, the second", &by_clock, "2026-10-25T01:40:00Z", minutes(60), Some("2026-10-25T00:45:00Z")),
+            ("at its begin, by the clock", &by_clock, "2026-10-26T01:30:00Z", minutes(1), Some("2026-10-26T01:30:00Z")),
             ("once, before", &at, "2026-11-24T09:00:00Z", minutes(10), Some("2026-11-24T10:00:00Z")),
             ("once, in its middle", &at, "2026-11-24T10:01:00Z", minutes(10), Some("2026-11-24T10:00:00Z")),
             ("once, over", &at, "2026-11-24T10:10:00Z", minutes(10), None),
