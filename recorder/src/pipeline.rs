@@ -229,7 +229,7 @@ fn capture(
         let spent = Volume { packets: written.packets - free.packets, bytes: written.bytes - free.bytes };
         break Ok(match () {
             () if due.is_over(clock.now()) && orders.time_is_over(triggered_until) => EndReason::Duration,
-            () if budget.packets.is_some_and(|most| spent.packets >= most) => EndReason::PacketBudget,
+            () if budget.packets.is_some_and(|most| spent.packets >= most.get()) => EndReason::PacketBudget,
             () if budget.bytes.is_some_and(|most| spent.bytes >= most.0) => EndReason::ByteBudget,
             () if is_over_work => EndReason::CpuBudget,
             () => continue,

@@ -89,7 +89,7 @@ pub struct RecordArgs {
     segment_age: Period,
     /// End after that many packets [default: no bound].
     #[arg(long, env = "REMORA_PACKETS_MAX", value_name = "N")]
-    packets_max: Option<u64>,
+    packets_max: Option<NonZero<u64>>,
     /// End after that many bytes of packets [default: no bound].
     #[arg(long, env = "REMORA_BYTES_MAX", value_name = "SIZE")]
     bytes_max: Option<ByteSize>,

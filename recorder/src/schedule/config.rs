@@ -121,6 +121,7 @@ mod tests {
     use super::super::when::When;
     use super::super::window::{ALWAYS_DURATION, Missed, Overlap};
     use super::*;
+    use std::num::NonZero;
     use std::time::Duration;
 
     const WHOLE: &str = "
@@ -176,7 +177,7 @@ observe: {listen: '[::1]:9477', stall: 30s, trigger_token: /etc/remora/trigger.t
         let [nightly, once, black_box, incident, spread] = &config.windows[..] else { panic!("five windows") };
         assert_eq!((nightly.overlap, nightly.missed, nightly.snap_length), (Overlap::Allow, Missed::Skip, 256));
         assert_eq!((nightly.rings, once.rings), (4, 1));
-        assert_eq!((nightly.budget.packets, nightly.segment.age.0.as_secs()), (Some(1_000_000), 30));
+        assert_eq!((nightly.budget.packets, nightly.segment.age.0.as_secs()), (NonZero::new(1_000_000), 30));
         assert_eq!((nightly.store.url.to_string(), nightly.store.write_only), ("s3://captures/prod".into(), false));
         assert_eq!((once.when.to_string(), once.overlap), ("once, at 2026-11-24T09:00:00Z".into(), Overlap::Skip));
         assert_eq!((once.store.url.to_string(), once.snap_length), ("file:///srv/captures".into(), 262_144));
@@ -203,6 +204,10 @@ observe: {listen: '[::1]:9477', stall: 30s, trigger_token: /etc/remora/trigger.t
             ("no ring", "rings: 4", "rings: 0", 14, 12, "1 to 16 rings"),
             ("too many rings", "rings: 4", "rings: 17", 14, 12, "1 to 16 rings"),
             ("half a ring", "rings: 4", "rings: 1.5", 14, 12, ""),
+            ("nothing of a packet", "snap_length: 256", "snap_length: 0", 13, 18, "1 to 262144 bytes"),
+            ("too much of it", "snap_length: 256", "snap_length: 262145", 13, 18, "1 to 262144 bytes"),
+            ("no packets", "packets: 1000000", "packets: 0", 16, 27, "nonzero"),
+            ("no bucket", "s3://captures/prod", "s3://", 4, 8, "names no bucket"),
             ("size", "16MiB", "16MB", 15, 22, "is no size"),
             ("twice named", "name: once", "name: nightly", 19, 11, "another window has this name"),
             ("two kinds", "always: true", "always: true\n    cron: '@daily'", 24, 11, "one of cron, at, always"),

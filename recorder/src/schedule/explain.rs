@@ -130,7 +130,7 @@ fn describe_window(window: &Window, out: &mut String) -> std::fmt::Result {
 /// The least of what bounds a run: its budgets, its rate, and what the interfaces carry while it lasts.
 fn describe_size(window: &Window, view: &View, out: &mut String) -> std::fmt::Result {
     let budget = &window.budget;
-    let by_packets = budget.packets.map(|packets| packets.saturating_mul(window.snap_length.into()));
+    let by_packets = budget.packets.map(|packets| packets.get().saturating_mul(window.snap_length.into()));
     let carried = |lasts: Duration| view.bytes_per_second.map(|rate| rate.0.saturating_mul(lasts.as_secs()));
     let let_in = |lasts: Duration| {
         let packets = window.rate.packets_per_second?.get().saturating_mul(lasts.as_secs());

@@ -107,6 +107,11 @@ impl Selector {
         self.said.proc || container.is_some() || pod_uid.is_some() || self.asks_names()
     }
 
+    /// Whether it needs the names that `ip netns` gives.
+    pub fn asks_names_of_namespaces(&self) -> bool {
+        self.said.netns.is_some()
+    }
+
     /// Whether processes are looked at to find its targets.
     pub fn looks_at_processes(&self) -> bool {
         matches!(self.place(), Place::Process(_) | Place::Processes) || self.asks_whose()
@@ -147,6 +152,12 @@ impl Selector {
         }
         if said.pid.is_some() && said.path.is_some() {
             return Err("a target has a pid or a path, not both".into());
+        }
+        if said.host && (said.proc || said.pid.is_some() || said.path.is_some()) {
+            return Err("host is the recorder's own namespace, which no other word looks for".into());
+        }
+        if said.path.as_ref().is_some_and(|path| !path.is_absolute()) {
+            return Err("a target's path is an absolute one".into());
         }
         Ok(Self { said })
     }
@@ -269,9 +280,19 @@ mod tests {
 
     #[test]
     fn what_says_nothing_is_refused() {
-        for text in
-            ["everything", "{}", "{interfaces: [eth0]}", "{pid: x}", "{netns: ''}", "{netns: 'a***'}", "{nets: a}"]
-        {
+        for text in [
+            "everything",
+            "{}",
+            "{interfaces: [eth0]}",
+            "{pid: x}",
+            "{netns: ''}",
+            "{netns: 'a***'}",
+            "{nets: a}",
+            "{host: true, proc: true}",
+            "{host: true, pid: 1}",
+            "{path: rel}",
+            "path:rel",
+        ] {
             assert!(serde_saphyr::from_str::<Selector>(text).is_err(), "{text}");
         }
         let shown: Selector = serde_saphyr::from_str("{pod: web, namespace: shop, interfaces: [eth0, lo]}").unwrap();

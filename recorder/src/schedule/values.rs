@@ -2,6 +2,7 @@
 //! carries its line.
 
 use formats::age::{KEY_FILE_BYTES_MAX, KeyError, RECIPIENTS_MAX, Recipient, recipients};
+use object_store::ObjectStoreScheme;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::fs::File;
@@ -162,6 +163,10 @@ impl FromStr for StoreUrl {
         if !STORE_SCHEMES.contains(&url.scheme()) {
             return Err(format!("{text:?} is no store: begin with / or one of {}", STORE_SCHEMES.join("://, ")));
         }
+        if ObjectStoreScheme::parse(&url).is_err() {
+            let lacks = if url.scheme() == "file" { "a folder's path begins with /" } else { "it names no bucket" };
+            return Err(format!("{text:?} is no store: {lacks}"));
+        }
         Ok(Self(url))
     }
 }
@@ -279,7 +284,15 @@ mod tests {
         ] {
             assert_eq!(text.parse::<StoreUrl>().map(|store| store.to_string()), Ok(url.to_owned()));
         }
-        for text in ["", "relative/folder", "ftp://host/x", "s3://key:secret@bucket/x"] {
+        for text in [
+            "",
+            "relative/folder",
+            "ftp://host/x",
+            "s3://",
+            "s3:///path",
+            "file://folder/x",
+            "s3://key:secret@bucket/x",
+        ] {
             assert!(text.parse::<StoreUrl>().is_err(), "{text}");
         }
     }

@@ -22,9 +22,6 @@ use std::time::Duration;
 /// only once it is closed.
 pub(super) const ALWAYS_DURATION: Duration = Duration::from_secs(24 * 3600);
 
-/// Most of a packet that is kept unless the window says otherwise; libpcap's own limit.
-const SNAP_LENGTH_DEFAULT: u32 = 256 << 10;
-
 /// The schedule of recordings: when, what, how much, where to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Window {
@@ -143,7 +140,7 @@ pub struct Budget {
     /// Bytes of packets.
     pub bytes: Option<ByteSize>,
     /// Packets.
-    pub packets: Option<u64>,
+    pub packets: Option<NonZero<u64>>,
     /// Share of one processor.
     pub cpu: Option<Percent>,
     /// Share of the spool that the window's recordings take while they wait.
@@ -200,7 +197,7 @@ pub(super) struct WindowFile {
     #[serde(default)]
     interfaces: Vec<Interface>,
     filter: Option<Spanned<String>>,
-    snap_length: Option<u32>,
+    snap_length: Option<Spanned<u32>>,
     rings: Option<Spanned<usize>>,
     #[serde(default)]
     segment: SegmentLimits,
@@ -257,7 +254,7 @@ impl WindowFile {
             exclude: self.exclude.clone(),
             interfaces: self.interfaces.clone(),
             filter: self.filter()?,
-            snap_length: self.snap_length.unwrap_or(SNAP_LENGTH_DEFAULT).clamp(1, SNAP_LENGTH_DEFAULT),
+            snap_length: self.snap_length()?,
             rings: self.rings()?,
             segment: self.segment,
             budget: self.budget,
@@ -290,6 +287,14 @@ impl WindowFile {
         match filter.value.parse::<Expression>() {
             Ok(_) => Ok(Some(filter.value.clone())),
             Err(error) => invalid(filter, error),
+        }
+    }
+
+    fn snap_length(&self) -> Result<u32, ConfigError> {
+        match &self.snap_length {
+            None => Ok(limits::SNAP_BYTES_MAX),
+            Some(length) if (1..=limits::SNAP_BYTES_MAX).contains(&length.value) => Ok(length.value),
+            Some(length) => invalid(length, format!("1 to {} bytes are kept of a packet", limits::SNAP_BYTES_MAX)),
         }
     }
 

@@ -58,7 +58,7 @@ impl Scout {
         let all = || chosen.iter().chain(exclude);
         let mut sources: Vec<Box<dyn Source>> = Vec::new();
         sources.push(Box::new(Own));
-        if all().any(|selector| selector.place() == Place::Named) {
+        if all().any(Selector::asks_names_of_namespaces) {
             sources.push(Box::new(Named::default()));
         }
         let paths: Vec<_> = chosen.iter().filter_map(door).collect();
