@@ -1,5 +1,6 @@
 //! What a recording is told while it runs, and what it tells: between the capture thread and everybody else.
 
+use crate::targets::Unrecorded;
 use formats::seal::{EndReason, Volume};
 use formats::store::RecordingId;
 use jiff::Timestamp;
@@ -61,6 +62,7 @@ pub struct Orders {
     packets: AtomicU64,
     bytes: AtomicU64,
     work_ns: AtomicU64,
+    unrecorded: Mutex<Vec<Unrecorded>>,
 }
 
 impl Orders {
@@ -138,6 +140,16 @@ impl Orders {
     /// How much was kept so far.
     pub fn written(&self) -> Volume {
         Volume { packets: self.packets.load(Ordering::Relaxed), bytes: self.bytes.load(Ordering::Relaxed) }
+    }
+
+    /// Tells which targets are not recorded, though they are chosen.
+    pub fn tell_unrecorded(&self, targets: Vec<Unrecorded>) {
+        *lock(&self.unrecorded) = targets;
+    }
+
+    /// Which targets are not recorded, though they are chosen.
+    pub fn unrecorded(&self) -> Vec<Unrecorded> {
+        lock(&self.unrecorded).clone()
     }
 }
 

@@ -22,6 +22,7 @@ use crate::rotate::{Batch, Compression, OpenSegment, Pump, SegmentOptions, Untol
 use crate::schedule::{Recording, Window};
 use crate::seal::{Chain, SealingError};
 use crate::spool::Spool;
+use crate::targets::Unrecorded;
 use crate::upload::{Bound, Room};
 use formats::seal::{Close, EndReason, Seal, Volume};
 use jiff::Timestamp;
@@ -151,7 +152,11 @@ pub(crate) fn run<T: Send>(
         let writer =
             thread("writer").spawn_scoped(scope, || write(writer, orders, batches, buffers, segments, &pulse))?;
         if scout.follows() {
-            thread("scout").spawn_scoped(scope, move || scout.follow(&tell, &closed))?;
+            let unrecorded = |targets: Vec<Unrecorded>| {
+                pulse.unrecorded(targets.len());
+                orders.tell_unrecorded(targets);
+            };
+            thread("scout").spawn_scoped(scope, move || scout.follow(&tell, &closed, unrecorded))?;
         } else {
             drop(closed); // Nobody opens a ring anew.
         }

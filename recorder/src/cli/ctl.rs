@@ -26,6 +26,9 @@ pub struct CtlArgs {
     request: Request,
 }
 
+/// Targets of a run that are not recorded, by name; `--json` has all.
+const UNRECORDED_SHOWN: usize = 10;
+
 /// What is meant.
 pub struct CtlPlan {
     control: PathBuf,
@@ -86,6 +89,13 @@ fn print_window(window: &WindowStatus, out: &mut impl Write) -> std::io::Result<
             _ => write!(out, "  ready, since {:.0}", run.since)?,
         }
         writeln!(out, ": {} packets, {} bytes", run.packets, run.bytes)?;
+        for target in run.unrecorded.iter().take(UNRECORDED_SHOWN) {
+            writeln!(out, "    not recorded: {}: {}", target.target, target.why)?;
+        }
+        match run.unrecorded.len().saturating_sub(UNRECORDED_SHOWN) {
+            0 => {}
+            more => writeln!(out, "    not recorded: {more} more")?,
+        }
     }
     Ok(())
 }

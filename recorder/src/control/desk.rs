@@ -362,6 +362,7 @@ impl Desk {
                 ends: Some(running.orders.ends().unwrap_or(running.ends)).filter(|ends| *ends != Timestamp::MAX),
                 packets: written.packets,
                 bytes: written.bytes,
+                unrecorded: running.orders.unrecorded(),
             }
         };
         let windows = self.agenda.windows().map(|(window, next)| WindowStatus {

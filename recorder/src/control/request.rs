@@ -1,5 +1,6 @@
 //! Requests and answers as they stand on the socket.
 
+use crate::targets::Unrecorded;
 use formats::hash::Hash256;
 use formats::store::{Name, RecordingId};
 use jiff::Timestamp;
@@ -140,4 +141,6 @@ pub struct RunStatus {
     pub packets: u64,
     /// Their bytes.
     pub bytes: u64,
+    /// Targets that are chosen and not recorded.
+    pub unrecorded: Vec<Unrecorded>,
 }

@@ -148,6 +148,12 @@ impl Report {
         let segment_age = |beat: &Beat| lock(&beat.segment).map(|opened| now.saturating_sub(opened.steady));
         let name = ("capture_captures", "Captures that go on", "");
         out.gauge(name, std::iter::once((Vec::new(), beats.len() as f64)))?;
+        let name = (
+            "capture_unrecorded",
+            "Targets that are chosen and not recorded: the log and ctl status say why",
+            "targets",
+        );
+        out.gauge(name, greatest(&beats, |beat| beat.unrecorded_targets.load(Ordering::Relaxed) as f64))?;
         let name =
             ("capture_ring_fill", "Greatest part of the ring that was filled within the last 15 to 30 s", "ratio");
         let mut rings = lock(&self.0.rings);

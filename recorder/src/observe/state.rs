@@ -7,7 +7,7 @@ use crate::limits;
 use crate::upload::Progress;
 use formats::seal::{Counts, EndReason};
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::sync::watch;
@@ -67,6 +67,8 @@ pub(super) struct Beat {
     pub segment: Mutex<Option<Moment>>,
     /// Whether the stall it is in was told.
     pub is_stalled: AtomicBool,
+    /// Targets that are chosen and have no ring.
+    pub unrecorded_targets: AtomicUsize,
 }
 
 /// No time.
@@ -150,6 +152,7 @@ impl Observer {
             turned_ms: AtomicU64::new(self.0.now_ms()),
             segment: Mutex::default(),
             is_stalled: AtomicBool::new(false),
+            unrecorded_targets: AtomicUsize::new(0),
         });
         lock(&self.0.pulses).push(beat.clone());
         Pulse { state: self.0.clone(), beat }
@@ -222,6 +225,11 @@ impl Pulse {
             rings.fill.add(fill, now_ms);
             rings.told_ms = now_ms;
         }
+    }
+
+    /// So many targets are chosen and have no ring.
+    pub fn unrecorded(&self, targets: usize) {
+        self.beat.unrecorded_targets.store(targets, Ordering::Relaxed);
     }
 
     /// The capture thread is done: it need not turn any more.

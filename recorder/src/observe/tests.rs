@@ -87,6 +87,7 @@ fn every_number_stands_once_with_its_labels() {
     }
     pulses[0].of_ring("host", tally, 0.75);
     pulses[2].of_ring("pod \"x\"\n", tally, 0.0);
+    pulses[2].unrecorded(3);
     pulses[0].segment_sealed();
     observer.ended(&EndReason::SpoolFull);
     lock(&observer.0.look).found =
@@ -105,6 +106,8 @@ fn every_number_stands_once_with_its_labels() {
         "remora_upload_dropped_packets_total{stage=\"spool\"} 0",
         "remora_capture_ring_fill_ratio{window=\"a\",target=\"host\"} 0.75",
         "remora_capture_captures 3.0",
+        "remora_capture_unrecorded_targets{window=\"a\"} 0.0",
+        "remora_capture_unrecorded_targets{window=\"b\"} 3.0",
         "remora_seal_sealed_segments_total 1",
         "remora_schedule_ended_recordings_total{reason=\"spool_full\"} 1",
         "remora_spool_waiting_segments 2.0",

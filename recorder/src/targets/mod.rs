@@ -1,8 +1,8 @@
 //! Whose packets are recorded: a target is a network namespace with its interfaces.
 //!
 //! Enters: the selectors of a window. Leaves: [`Change`]s, rings that were opened inside the targets there are, and
-//! targets that are gone. Refused: targets for whose rings no memory is left; that is said, and they are opened once
-//! others are closed.
+//! targets that are gone; and [`Unrecorded`]. Refused: targets for whose rings no memory is left; that is said, and they are
+//! opened once others are closed.
 //!
 //!     Source: own, named, processes ──▶ There ──▶ Scout ── rings ──▶ capture thread
 //!                                                   └◀─ closed ─────┘
@@ -23,6 +23,7 @@ pub use scout::Scout;
 
 use crate::capture::Ring;
 use formats::pcapng::Target;
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fs;
 use std::io;
@@ -55,6 +56,15 @@ impl Change {
             Self::Gone { netns } => *netns,
         }
     }
+}
+
+/// A target that is chosen and has no ring.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Unrecorded {
+    /// What it is called.
+    pub target: String,
+    /// Why.
+    pub why: String,
 }
 
 /// Why nothing can be said about targets.

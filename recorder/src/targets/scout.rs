@@ -3,12 +3,12 @@
 use super::fixed::{Named, Own, Paths};
 use super::memory::{Memory, split};
 use super::processes::Processes;
-use super::{Change, Sighting, Source, There, namespace};
+use super::{Change, Sighting, Source, There, Unrecorded, namespace};
 use crate::capture::{CaptureError, Ring, RingOptions, Selection, enter_network, thread_work};
 use crate::limits;
 use crate::schedule::{Interface, Place, Selector};
 use formats::pcapng::Target;
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashSet};
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::MetadataExt;
@@ -28,8 +28,8 @@ pub struct Scout {
     memory: Memory,
     /// Targets with rings.
     open: BTreeMap<u64, Opened>,
-    /// Why others have none, as it was said.
-    refused: HashMap<u64, String>,
+    /// Those that have none, as it was said.
+    refused: BTreeMap<u64, Unrecorded>,
     /// What sources said that went wrong.
     failed: HashSet<String>,
 }
@@ -86,7 +86,7 @@ impl Scout {
             memory: Memory::new(options.ring_bytes),
             options,
             open: BTreeMap::new(),
-            refused: HashMap::new(),
+            refused: BTreeMap::new(),
             failed: HashSet::new(),
         }
     }
@@ -118,10 +118,12 @@ impl Scout {
         Ok(())
     }
 
-    /// Follows targets that come and go, until nobody tells any more which rings are `closed`.
-    pub fn follow(mut self, tell: &Sender<Change>, closed: &Receiver<u64>) {
+    /// Follows targets that come and go, until nobody tells any more which rings are `closed`. After each look `unrecorded`
+    /// is told which have none.
+    pub fn follow(mut self, tell: &Sender<Change>, closed: &Receiver<u64>, unrecorded: impl Fn(Vec<Unrecorded>)) {
         let mut pause = limits::LOOK;
         loop {
+            unrecorded(self.refused.values().cloned().collect());
             let until = Instant::now() + pause;
             loop {
                 match closed.recv_timeout(until.saturating_duration_since(Instant::now())) {
@@ -216,9 +218,9 @@ impl Scout {
                 Ok(())
             }
             Err(error) => {
-                let said = error.to_string();
+                let said = Unrecorded { target: label, why: error.to_string() };
                 if self.refused.get(&netns) != Some(&said) {
-                    tracing::error!(target = label, netns, %error, "target is not recorded");
+                    tracing::error!(target = said.target, netns, %error, "target is not recorded");
                     self.refused.insert(netns, said);
                 }
                 Err(error)

@@ -112,6 +112,22 @@ impl Node {
         recorder
     }
 
+    /// A recorder in the node that follows a configuration with one window, `NODE` in which is the node's name.
+    fn run(&self, window: &str, arguments: &[&str]) -> Recorder {
+        let folder = self.folder.path().display();
+        let window = window.replace("NODE", &self.name);
+        let configuration = format!(
+            "{{cluster: prod, node: node-1, store: {folder}/store, spool: {{folder: {folder}/spool}}, \
+             windows: [{{name: pods, always: true, {window}}}]}}"
+        );
+        let file = self.folder.path().join("recorder.yaml");
+        std::fs::write(&file, configuration).expect("it can be written");
+        let log = std::fs::File::create(self.log()).expect("it can be written");
+        let mut command = self.in_node(env!("CARGO_BIN_EXE_remora-recorder"), &["run", "--log-format", "json"]);
+        command.arg("--config").arg(file).args(arguments);
+        Recorder(command.stdout(Stdio::piped()).stderr(log).spawn().expect("it starts"))
+    }
+
     fn log(&self) -> PathBuf {
         self.folder.path().join("log")
     }
@@ -271,28 +287,9 @@ fn what_is_chosen_and_left_out() {
     let Some(mut node) = Node::new() else { return };
     node.add_pod(1);
     node.add_pod(2);
-    let configuration = format!(
-        "
-cluster: prod
-node: node-1
-store: {folder}/store
-spool: {{folder: {folder}/spool}}
-windows:
-  - name: pods
-    always: true
-    targets:
-      - {{netns: '{name}-p*', interfaces: [eth0]}}
-    exclude: ['netns:{name}-p2']
-    filter: udp dst port 9999
-",
-        folder = node.folder.path().display(),
-        name = node.name,
-    );
-    let file = node.folder.path().join("recorder.yaml");
-    std::fs::write(&file, configuration).expect("it can be written");
-    let log = std::fs::File::create(node.log()).expect("it can be written");
-    let mut command = node.in_node(env!("CARGO_BIN_EXE_remora-recorder"), &["run", "--log-format", "json", "--config"]);
-    let recorder = Recorder(command.arg(file).stdout(Stdio::piped()).stderr(log).spawn().expect("it starts"));
+    let window =
+        "targets: [{netns: 'NODE-p*', interfaces: [eth0]}], exclude: ['netns:NODE-p2'], filter: udp dst port 9999";
+    let recorder = node.run(window, &[]);
     node.wait_for("rings opened", &node.pod_name(1));
     for (pod, count, to) in [(1, 3, "10.88.0.2"), (1, 2, "127.0.0.1"), (2, 1, "10.88.0.254")] {
         let send = format!(
@@ -304,6 +301,38 @@ windows:
     let stored = node.stored();
     assert_eq!(points(&stored, &node.name, "frame"), [("p1/eth0".to_owned(), 3)].into());
     assert!(!node.said().contains(&node.pod_name(2)), "{}", node.said());
+}
+
+#[test]
+fn targets_for_which_no_memory_is_left_are_told_of() {
+    let Some(mut node) = Node::new() else { return };
+    // The smallest rings there are, half a megabyte each.
+    for pod in 1..=20 {
+        add_namespace(&node.pod_name(pod));
+        node.pods.push(pod);
+    }
+    let recorder = node.run("targets: ['netns:NODE-p*']", &["--ring", "8MiB", "--listen", "127.0.0.1:9477"]);
+    let said = |node: &Node| {
+        let socket = node.folder.path().join("spool/control.sock");
+        let mut command = node.in_node(env!("CARGO_BIN_EXE_remora-recorder"), &["ctl", "status", "--control"]);
+        let status = command.arg(socket).output().expect("it starts").stdout;
+        let metrics =
+            node.in_node("curl", &["-s", "http://127.0.0.1:9477/metrics"]).output().expect("it starts").stdout;
+        [status, metrics].map(|text| String::from_utf8(text).expect("text"))
+    };
+    let tells = |node: &Node, targets: usize| {
+        let [status, metrics] = said(node);
+        status.matches("no memory is left").count() == targets
+            && metrics.contains(&format!("remora_capture_unrecorded_targets{{window=\"pods\"}} {targets}.0\n"))
+    };
+    wait_until("four are told of", || tells(&node, 4));
+    let [status, _] = said(&node);
+    let is_recorded = |pod: &u8| !status.contains(&format!("not recorded: {}:", node.pod_name(*pod)));
+    let recorded: Vec<u8> = node.pods.iter().copied().filter(is_recorded).collect();
+    assert_eq!(recorded.len(), 16, "{status}");
+    node.remove_pod(recorded[0]);
+    wait_until("three are told of", || tells(&node, 3));
+    recorder.stop();
 }
 
 #[test]
