@@ -17,6 +17,8 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 pub struct OwnConnections {
     /// When each was last open: our end, and the other.
     known: HashMap<[SocketAddr; 2], Instant>,
+    /// A bit for each port of our ends, or nothing where there are none: nearly all packets of others have none of these.
+    ports: Vec<u64>,
     looked: Option<Instant>,
     /// The same by the clock that packets have their times from [ns since the Unix epoch].
     looked_ns: u64,
@@ -45,9 +47,15 @@ impl OwnConnections {
         if self.looked.is_none_or(|looked| is_news || self.opened && looked.elapsed() >= LOOK) {
             self.look();
         }
-        let open = [[ends.from, ends.to], [ends.to, ends.from]].iter().find_map(|pair| self.known.get(pair)).copied();
+        let pairs = [[ends.from, ends.to], [ends.to, ends.from]];
+        let open =
+            pairs.iter().filter(|[ours, _]| self.has_port(ours.port())).find_map(|pair| self.known.get(pair)).copied();
         // One that is opened is ours if it is open now.
         open.is_some_and(|open| ends.opening != Some(Opening::Asked) || Some(open) == self.looked)
+    }
+
+    fn has_port(&self, port: u16) -> bool {
+        self.ports.get(usize::from(port) / 64).is_some_and(|ports| ports >> (port % 64) & 1 == 1)
     }
 
     fn look(&mut self) {
@@ -66,6 +74,13 @@ impl OwnConnections {
                 && !is_asked(socket.local)
             {
                 self.known.insert([socket.local, remote], now);
+            }
+        }
+        self.ports.clear();
+        for [ours, _] in self.known.keys() {
+            self.ports.resize(1024, 0);
+            if let Some(ports) = self.ports.get_mut(usize::from(ours.port()) / 64) {
+                *ports |= 1 << (ours.port() % 64);
             }
         }
     }
