@@ -2,7 +2,7 @@
 //! (<https://kafka.apache.org/protocol#protocol_messages>).
 
 use super::schema::{self, API_VERSIONS, Api, CONTROLLED_SHUTDOWN, Message};
-use super::walk::{Event, Stuck, Walk};
+use super::walk::{Event, Scalar, Stuck, Walk};
 use formats::bytes::Reader;
 
 /// The length in front of every message.
@@ -33,6 +33,9 @@ const ANY_RESPONSE_BYTES_MAX: u32 = 64 << 10;
 
 /// Bytes of a message that are read to tell whether it is one.
 pub const PROBE_BYTES: usize = 512;
+
+/// Bytes of names that speak for a response longer than that. Its header has numbers alone, and clients count from 0.
+const NAMES_BYTES_MIN: usize = 8;
 
 /// The length at the front of a message, without itself; nothing where there is none so long.
 pub fn length(bytes: [u8; LENGTH_BYTES], from_client: bool) -> Option<u32> {
@@ -167,7 +170,7 @@ pub fn probe_request(bytes: &[u8]) -> Probe {
             body,
             version: header.version,
             behind: if header.key == API_VERSIONS { EMPTY_LIST_BYTES } else { 0 },
-            named: header.client_id.is_some_and(|id| !id.is_empty()),
+            name_bytes: header.client_id.unwrap_or_default().len(),
         })
     })
 }
@@ -181,7 +184,7 @@ pub fn probe_response(bytes: &[u8], asked: impl Fn(i32) -> Option<(i16, i16)>) -
         response_header(&mut ahead, room - 4, key, version)?;
         *input = ahead;
         let api = schema::api(key).filter(|api| api.response.versions.contain(version)).ok_or(Stuck::Malformed)?;
-        Ok(Begun { body: &api.response, version, behind: 0, named: true })
+        Ok(Begun { body: &api.response, version, behind: 0, name_bytes: 0 })
     })
 }
 
@@ -191,9 +194,19 @@ struct Begun {
     version: i16,
     /// Bytes that may stand behind the body.
     behind: u64,
-    /// Whether the header says more than numbers. Small numbers are everywhere: one without a name is believed only
-    /// when all of it fits.
-    named: bool,
+    /// Length of the name in the header. Small numbers are everywhere: a message without a name is believed only when
+    /// all of it fits.
+    name_bytes: usize,
+}
+
+/// How long a name this is; nothing where it is none.
+fn name_bytes(value: &Scalar<'_>) -> Option<usize> {
+    match value {
+        Scalar::Text(text) => (!text.iter().any(|&byte| byte < b'\t')).then_some(text.len()),
+        // Ids of topics are random (RFC 9562 §5.4).
+        Scalar::Uuid(id) if id[6] >> 4 == 4 && id[8] >> 6 == 2 => Some(id.len()),
+        _ => Some(0),
+    }
 }
 
 fn probe<'a>(
@@ -213,10 +226,10 @@ fn probe<'a>(
     let mut input = Reader::new(view);
     let read = input.skip(LENGTH_BYTES).map_err(|short| Stuck::Wanted(short.missing_bytes));
     let room = |input: &Reader<'_>| whole - input.at() as u64;
-    let mut named = false;
+    let mut names = 0;
     let stuck = match read.and_then(|()| header(&mut input, u64::from(length))) {
         Ok(begun) => {
-            named = begun.named;
+            names = begun.name_bytes;
             let mut walk = Walk::new(begun.body, begun.version);
             loop {
                 let room = room(&input);
@@ -224,8 +237,12 @@ fn probe<'a>(
                     Ok(Event::End) if room > begun.behind => break Stuck::Malformed,
                     Ok(Event::End) => return Probe::Is,
                     // Records say little, and are many: what is in front of them has to do.
-                    Ok(Event::Records { .. }) if named => return Probe::Is,
+                    Ok(Event::Records { .. }) if names > 0 => return Probe::Is,
                     Ok(Event::Records { .. }) => break Stuck::Malformed,
+                    Ok(Event::Value { value, .. }) if !from_client => match name_bytes(&value) {
+                        Some(bytes) => names += bytes,
+                        None => break Stuck::Malformed,
+                    },
                     Ok(_) => {}
                     Err(stuck) => break stuck,
                 }
@@ -233,9 +250,10 @@ fn probe<'a>(
         }
         Err(stuck) => stuck,
     };
+    let enough = if from_client { 1 } else { NAMES_BYTES_MIN };
     match stuck {
         Stuck::Malformed => Probe::IsNot,
-        Stuck::Wanted(_) if view.len() == PROBE_BYTES && named => Probe::Is,
+        Stuck::Wanted(_) if view.len() == PROBE_BYTES && names >= enough => Probe::Is,
         Stuck::Wanted(_) if view.len() == PROBE_BYTES => Probe::IsNot,
         Stuck::Wanted(_) => Probe::Perhaps,
     }

@@ -108,3 +108,39 @@ fn joined_in_the_middle() {
         joined,
     );
 }
+
+/// What a cluster of one broker is, with so many topics in it.
+fn cluster(id: i32, topics: i32) -> Step {
+    let broker = put().i32(1).i32(111).text("127.0.0.1").i32(9092).i16(-1).text("cluster").i32(111);
+    let body = (0..topics).fold(put().i32(0).raw(broker.0).i32(topics), |body, at| {
+        let partition = put().i32(1).i16(0).i32(0).i32(111).i32(1).i32(111).i32(1).i32(111).i32(0);
+        body.i16(0).text(&format!("topic-{at}")).i8(0).raw(partition.0)
+    });
+    answers(id, body)
+}
+
+fn asks_cluster(id: i32) -> Step {
+    asks(3, 6, id, put().i32(-1).i8(0))
+}
+
+#[test]
+fn a_response_is_found_again_by_more_than_numbers() {
+    let versions = asks(18, 2, 0, put());
+    let (lost, known) = (asks_cluster(1), asks_cluster(2));
+    let lost = Step::Gap(Side::Client, bytes(lost).len() as u64);
+    // In what answers the lost request, two bytes behind its begin, stands a length of 64 KiB, and then 0, which waits.
+    let steps = [
+        versions.clone(),
+        lost,
+        Step::Gap(Side::Server, 30),
+        cluster(1, 20),
+        known.clone(),
+        cluster(2, 20),
+        heartbeat(3),
+    ];
+    let want = "!kafka_gap, !kafka_gap, Metadata v6 2 complete [";
+    let steps = [&steps[..], &[alive(3)]].concat();
+    let said = told(&steps);
+    assert!(said.starts_with(want), "{said}");
+    assert!(said.ends_with("], Heartbeat v0 3 complete group g, ApiVersions v2 0 cut"), "{said}");
+}
