@@ -48,6 +48,8 @@ struct Open {
     doubt: Option<Missing>,
     /// Whether its reply may be among those lost.
     reply_lost: bool,
+    /// Whether commands behind it are missing.
+    is_followed: bool,
     /// The first push that confirmed it, and how many are still to come.
     confirmed: Option<Stamp>,
     confirmations_left: u32,
@@ -155,6 +157,7 @@ impl Rows {
             answered,
             doubt: self.doubt,
             reply_lost: false,
+            is_followed: false,
             confirmed: None,
             confirmations_left,
         });
@@ -202,7 +205,9 @@ impl Rows {
             self.watch(&open.stamp, &stamp);
         }
         self.replied_ns = stamp.last_ns;
-        if open.doubt.is_some() && open.command.effect == Effect::None {
+        // Behind a gap what it chose is not known whatever it is answered.
+        let waits_for_the_next = open.command.effect == Effect::None || open.doubt == Some(Missing::Lost);
+        if open.doubt.is_some() && waits_for_the_next {
             self.unsure_bytes = open.command.held_bytes() + message.content.held_bytes();
             self.unsure = Some(Box::new((open, message)));
             return After::Reply;

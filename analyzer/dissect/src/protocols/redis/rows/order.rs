@@ -5,6 +5,8 @@
 //! * Behind a loss of replies, reading goes on with the first bytes that came after a command was sent. The newest
 //!   command sent before them is held to be the one answered, for clients that wait for each reply have no older one
 //!   open.
+//! * A command is answered by no reply that is seen where both its own may be lost and commands behind it are missing: that
+//!   reply may as well be theirs.
 //! * Where order is in doubt, one command and one reply are held to be a pair unless the next message is another reply, or
 //!   a command that was sent before it.
 //! * With a client that was seen to pipeline, or with several commands open and no reply known to be lost, nothing
@@ -24,7 +26,12 @@ impl Rows {
     /// Commands may be missing before the next one.
     pub fn missing_commands(&mut self, why: Missing, out: &mut dyn Sink) {
         self.settle_early(out);
-        self.settle_unsure(None, out);
+        match &self.unsure {
+            Some(pair) if pair.0.reply_lost => self.part_unsure(out),
+            _ => self.settle_unsure(None, out),
+        }
+        self.waiting.iter_mut().for_each(|open| open.is_followed = true);
+        self.hand_on_unanswerable(out);
         self.doubt_order(why);
         self.session.missed();
         // What those before it choose may be undone by one that is missing.
@@ -47,6 +54,7 @@ impl Rows {
             open.doubt = open.doubt.max(Some(why));
             open.reply_lost = true;
         }
+        self.hand_on_unanswerable(out);
         if self.waiting.iter().any(Open::greets) {
             self.session.resp_version = None;
         }
@@ -124,14 +132,28 @@ impl Rows {
         self.break_unsure(out);
     }
 
-    /// The pair that is not certain is none: its reply answers a command that was not seen.
+    /// The pair that is not certain is none: its reply answers a command of a client that does not wait.
     pub(super) fn break_unsure(&mut self, out: &mut dyn Sink) {
+        self.pipelines |= self.unsure.is_some();
+        self.part_unsure(out);
+    }
+
+    /// The pair that is not certain is none.
+    fn part_unsure(&mut self, out: &mut dyn Sink) {
         if let Some(pair) = self.unsure.take() {
             let (open, message) = *pair;
             self.unsure_bytes = 0;
-            self.pipelines = true;
             self.hand_on_unsure(open, out);
             self.alone(&message, out);
+        }
+    }
+
+    /// Hands on the commands in front that no reply can be known to answer.
+    fn hand_on_unanswerable(&mut self, out: &mut dyn Sink) {
+        while self.waiting.front().is_some_and(|open| open.reply_lost && open.is_followed) {
+            if let Some(open) = self.pop() {
+                self.hand_on_unsure(open, out);
+            }
         }
     }
 

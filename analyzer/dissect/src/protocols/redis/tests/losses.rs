@@ -148,6 +148,43 @@ fn losses() {
                 r#"PING > simple_string "PONG", !redis_gap, ? > integer 1 response_only damaged, GET key=c ["c"] > bulk_string "c" damaged, GET key=d ["d"] > bulk_string "d""#,
             ),
             (
+                "replies and the next command",
+                vec![
+                    ask("GET a"),
+                    ask("GET b"),
+                    lost(answering, 14),
+                    server("$1\r\nc\r\n"),
+                    lost(asking, 20),
+                    ask("GET d"),
+                    server("$1\r\nd\r\n"),
+                ],
+                r#"!redis_gap, GET key=a ["a"] cut, !redis_gap, GET key=b ["b"] cut, ? > bulk_string "c" response_only damaged, GET key=d ["d"] > bulk_string "d" damaged"#,
+            ),
+            (
+                "replies and the next command, which are both known of when its reply is there",
+                vec![
+                    ask("GET a"),
+                    lost(answering, 7),
+                    lost(asking, 20),
+                    server("$1\r\nc\r\n"),
+                    ask("GET d"),
+                    server("$1\r\nd\r\n"),
+                ],
+                r#"!redis_gap, !redis_gap, GET key=a ["a"] cut, !redis_skipped, GET key=d ["d"] > bulk_string "d" damaged"#,
+            ),
+            (
+                "a command and the replies before its own",
+                vec![
+                    ask("SELECT 1"),
+                    lost(asking, 20),
+                    lost(answering, 5),
+                    server("$1\r\nc\r\n"),
+                    ask("GET d"),
+                    server("$1\r\nd\r\n"),
+                ],
+                r#"!redis_gap, !redis_gap, SELECT ["1"] cut, !redis_skipped, GET key=d ["d"] > bulk_string "d" damaged"#,
+            ),
+            (
                 "a command of a pipeline",
                 vec![
                     lost(asking, 20),
