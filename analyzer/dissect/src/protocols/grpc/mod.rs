@@ -123,15 +123,18 @@ impl<'a> Call<'a> {
         Some(if unit_ms < 1.0 { number / (1.0 / unit_ms) } else { number * unit_ms })
     }
 
-    /// How messages are compressed, of the request and the response where they differ.
+    /// How messages are compressed, of the request and the response where they differ. Nothing where one of them may name it
+    /// in a field that was not seen.
     pub fn encoding(&self) -> Option<String> {
-        let halves = [&self.request, &self.response];
-        let mut names: Vec<_> = halves
-            .into_iter()
-            .flatten()
-            .filter_map(|half| half.message.headers.get("grpc-encoding"))
-            .map(|name| String::from_utf8_lossy(name).into_owned())
-            .collect();
+        let mut names = Vec::new();
+        for half in [&self.request, &self.response].into_iter().flatten() {
+            let fields = &half.message.headers;
+            match fields.get("grpc-encoding") {
+                Some(name) => names.push(String::from_utf8_lossy(name).into_owned()),
+                None if fields.is_empty() || fields.known().any(|(name, _)| name.is_none()) => return None,
+                None => {}
+            }
+        }
         names.dedup();
         (!names.is_empty()).then(|| names.join(", "))
     }

@@ -331,6 +331,33 @@ fn prost_set(file: &std::path::Path) -> Vec<u8> {
     compiler.encode_file_descriptor_set()
 }
 
+#[test]
+fn an_encoding_that_may_be_among_unknown_fields_is_not_said() {
+    use crate::protocols::http::{Exchange, Fields, Message};
+    let of = |fields: &[(Option<&str>, &str)]| {
+        let mut headers = Fields::default();
+        for (name, value) in fields {
+            match name {
+                Some(name) => headers.push(name.as_bytes(), value.as_bytes()),
+                None => headers.push_unknown(Some(value.as_bytes())),
+            }
+        }
+        Some(Message { headers, ..Message::default() })
+    };
+    let (grpc, gzip) = ((Some("content-type"), "application/grpc"), (Some("grpc-encoding"), "gzip"));
+    let plain = [grpc, (Some("grpc-encoding"), "identity")];
+    for (asked, want) in [
+        (&[grpc, gzip][..], Some("gzip, identity")),
+        (&[grpc], Some("identity")),
+        (&[(None, "x"), gzip], Some("gzip, identity")),
+        (&[grpc, (None, "x")], None),
+        (&[], None),
+    ] {
+        let exchange = Exchange { request: of(asked), response: of(&plain), ..Exchange::default() };
+        assert_eq!(Call::of(&exchange).unwrap().encoding().as_deref(), want, "{asked:?}");
+    }
+}
+
 proptest! {
     #[test]
     fn hostile_bytes_are_read(data: Vec<u8>) {
