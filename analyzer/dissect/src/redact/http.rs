@@ -41,6 +41,9 @@ impl Redaction {
             };
             *text = redacted.or(text.take());
         }
+        if let Some(path) = exchange.path.as_deref().and_then(|path| self.target(path, "http.path", trace)) {
+            exchange.path = Some(path);
+        }
         if let Some(host) = exchange.host.as_deref().and_then(|host| self.authority(host, "http.host", trace)) {
             exchange.host = Some(host);
         }
@@ -131,15 +134,15 @@ impl Redaction {
             };
         };
         let is = |known: &str| name.eq_ignore_ascii_case(known.as_bytes());
+        if is("host") || is(":authority") {
+            return self.authority(value, place, trace);
+        }
         if let Some(rule) = hit(&self.headers, name).filter(|_| !KEPT.into_iter().any(is)) {
             trace.redacted(rule, place);
             return Some(REDACTED.into());
         }
         if is("cookie") || is("set-cookie") {
             return self.crumbs(value, place, trace);
-        }
-        if is("host") || is(":authority") {
-            return self.authority(value, place, trace);
         }
         self.urls(value, place, trace)
     }

@@ -69,6 +69,31 @@ fn fields_are_hidden_by_name() {
 }
 
 #[test]
+fn whom_a_request_is_for_is_hidden_by_either_name() {
+    let userinfo = rules("rules: [{name: u, userinfo: true}]");
+    for named in ["host", ":authority", "*"] {
+        let rules = rules(&format!("rules: [{{name: h, headers: ['{named}']}}]"));
+        let mut exchange = post("application/grpc", "");
+        exchange.host = Some("u:p@secret.test:80".into());
+        exchange.path = Some("http://u:p@secret.test:80/a.B/C".into());
+        let request = exchange.request.as_mut().unwrap();
+        request.headers = fields(&[("Content-Type", "application/grpc"), ("Host", "secret.test")]);
+        let (kept, said) = http(&rules, &exchange);
+        let shown = [kept.host.as_deref(), kept.path.as_deref(), kept.request.as_ref().unwrap().headers.get("host")];
+        assert_eq!(shown, [Some(&b"[redacted]"[..]), Some(b"http://[redacted]/a.B/C"), Some(b"[redacted]")], "{named}");
+        assert_eq!(said, "redacted h: 1 in http.path, 1 in http.host, 1 in http.request_headers");
+        let (mut trace, mut authority) = (Trace::default(), None);
+        rules.row(Row::Grpc(&grpc::Call::of(&exchange).unwrap()), &mut trace, &mut |row| {
+            let Row::Grpc(call) = row else { unreachable!() };
+            authority = call.authority().map(<[u8]>::to_vec);
+        });
+        assert_eq!(authority.as_deref(), Some(REDACTED.as_bytes()), "{named}");
+        assert_eq!(told(&rules, &trace), "redacted h: 1 in grpc.method, 1 in grpc.authority");
+        assert_eq!(http(&userinfo, &exchange).0.host.unwrap(), b"[redacted]@secret.test:80");
+    }
+}
+
+#[test]
 fn bodies_are_rewritten_or_left_out() {
     let rules = rules("rules: [{name: j, json: ['**.pin', a.b]}, {name: p, parameters: [pin]}]");
     let left_out = "request body: left out, rule 'j' cannot be applied to it";

@@ -2,7 +2,7 @@
 
 use super::json::Outcome;
 use super::{REDACTED, Redaction, Trace, hit};
-use crate::protocols::http::unescape;
+use crate::protocols::http::{Target, unescape};
 use std::ops::Range;
 
 impl Redaction {
@@ -89,11 +89,28 @@ impl Redaction {
         replace(text, hidden, place, trace)
     }
 
-    /// An authority without its login.
+    /// The rule that hides whom a request is for: the field is called one way in HTTP/1 and another in HTTP/2.
+    fn of_host(&self) -> Option<usize> {
+        hit(&self.headers, b"host").or_else(|| hit(&self.headers, b":authority"))
+    }
+
+    /// An authority without its login, or hidden as a whole.
     pub(super) fn authority(&self, host: &[u8], place: &'static str, trace: &mut Trace) -> Option<Vec<u8>> {
+        if let Some(rule) = self.of_host() {
+            return replace(host, vec![(rule, 0..host.len())], place, trace);
+        }
         let rule = self.userinfo?;
         let end = host.iter().rposition(|&byte| byte == b'@').filter(|&end| end > 0)?;
         replace(host, vec![(rule, 0..end)], place, trace)
+    }
+
+    /// A target in absolute form without its authority, where that is hidden as a whole (RFC 9112 §3.2.2).
+    pub(super) fn target(&self, target: &[u8], place: &'static str, trace: &mut Trace) -> Option<Vec<u8>> {
+        let rule = self.of_host()?;
+        let parts = Target::split(b"", target);
+        let (scheme, host) = parts.scheme.zip(parts.host)?;
+        let begin = scheme.len() + b"://".len();
+        replace(target, vec![(rule, begin..begin + host.len())], place, trace)
     }
 
     /// The value of `cookie`, or of `set-cookie`, without the values of cookies that rules name.
