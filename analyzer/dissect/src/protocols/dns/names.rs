@@ -64,15 +64,28 @@ fn label(bytes: &[u8], text: &mut String) {
         for c in piece.valid().chars() {
             match c {
                 '.' | '\\' | '"' | '(' | ')' | ';' | '@' | '$' => text.extend(['\\', c]),
-                ' '..='~' => text.push(c),
-                c if c.is_control() => {
-                    let _ = write!(text, "\\{:03}", c as u32);
-                }
+                c if c == ' ' || c.is_control() => codes(c.encode_utf8(&mut [0; 4]).as_bytes(), text),
                 c => text.push(c),
             }
         }
-        for byte in piece.invalid() {
-            let _ = write!(text, "\\{byte:03}");
+        codes(piece.invalid(), text);
+    }
+}
+
+/// Bytes as decimal codes (RFC 1035 §5.1).
+fn codes(bytes: &[u8], text: &mut String) {
+    for byte in bytes {
+        let _ = write!(text, "\\{byte:03}");
+    }
+}
+
+/// A character string without quotes (RFC 9460, appendix A).
+pub fn unquoted(bytes: &[u8], text: &mut String) {
+    for &byte in bytes {
+        match byte {
+            b'"' | b'(' | b')' | b';' | b'\\' => text.extend(['\\', byte.into()]),
+            b'!'..=b'~' => text.push(byte.into()),
+            _ => codes(&[byte], text),
         }
     }
 }
@@ -84,15 +97,11 @@ pub fn quoted(bytes: &[u8], text: &mut String) {
         for c in piece.valid().chars() {
             match c {
                 '"' | '\\' => text.extend(['\\', c]),
-                c if c.is_control() => {
-                    let _ = write!(text, "\\{:03}", c as u32);
-                }
+                c if c.is_control() => codes(c.encode_utf8(&mut [0; 4]).as_bytes(), text),
                 c => text.push(c),
             }
         }
-        for byte in piece.invalid() {
-            let _ = write!(text, "\\{byte:03}");
-        }
+        codes(piece.invalid(), text);
     }
     text.push('"');
 }

@@ -1,6 +1,6 @@
 //! Record data in presentation form, by type.
 
-use super::names::{Malformed, name, quoted};
+use super::names::{Malformed, name, quoted, unquoted};
 use super::registry;
 use formats::bytes::Reader;
 use std::fmt::Write as _;
@@ -269,22 +269,39 @@ fn service(reader: &mut Reader<'_>, end: usize, text: &mut String) -> Result<(),
                 },
                 1 => {
                     let length = value.u8()?;
-                    String::from_utf8_lossy(value.take(length.into())?).into_owned()
+                    listed(value.take(length.into())?)
                 }
                 3 => value.u16_be()?.to_string(),
                 4 => Ipv4Addr::from(value.array::<4>()?).to_string(),
                 6 => Ipv6Addr::from(value.array::<16>()?).to_string(),
-                7 => String::from_utf8_lossy(value.take(value.left())?).into_owned(),
-                _ => {
+                5 => {
                     let mut encoded = String::new();
                     base64(value.take(value.left())?, &mut encoded);
                     encoded
+                }
+                _ => {
+                    let mut escaped = String::new();
+                    unquoted(value.take(value.left())?, &mut escaped);
+                    escaped
                 }
             });
         }
         text.push_str(&values.join(","));
     }
     Ok(())
+}
+
+/// A value of a list: escaped as one, and once more as a part of a character string (RFC 9460, appendix A.1).
+fn listed(value: &[u8]) -> String {
+    let (mut escaped, mut text) = (Vec::new(), String::new());
+    for &byte in value {
+        if matches!(byte, b',' | b'\\') {
+            escaped.push(b'\\');
+        }
+        escaped.push(byte);
+    }
+    unquoted(&escaped, &mut text);
+    text
 }
 
 /// RFC 8945 §4.2, without the signature.

@@ -217,6 +217,16 @@ fn record_data_by_type() {
         (43, vec![0, 7, 8, 2, 0xab], "7 8 2 ab"),
         (47, [name("n"), vec![0, 2, 0x40, 1]].concat(), "n A MX"),
         (65, vec![0, 1, 0, 0, 1, 0, 6, 2, b'h', b'2', 2, b'h', b'3', 0, 3, 0, 2, 1, 0xbb], "1 . alpn=h2,h3 port=443"),
+        (
+            65,
+            [&[0, 1, 0, 0, 1, 0, 12, 8][..], b"f\\oo,bar\x02h2", &[2, 155, 0, 9], b"hello\xd2qoo"].concat(),
+            r"1 . alpn=f\\\\oo\\,bar,h2 key667=hello\210qoo",
+        ),
+        (
+            64,
+            [&[0, 1, 0, 0, 7, 0, 4][..], b"/ \"a", &[0, 5, 0, 3, 1, 2, 3]].concat(),
+            r#"1 . dohpath=/\032\"a ech=AQID"#,
+        ),
         (257, [&[0][..], &text(b"issue"), b"ca.test"].concat(), "0 issue \"ca.test\""),
         (1234, vec![1, 2], "\\# 2 0102"),
         (1234, vec![], "\\# 0"),
@@ -235,6 +245,7 @@ fn names_cannot_hang_or_lead_forward() {
     let mut odd = query(1, "a.b");
     odd[13] = b'.';
     assert_eq!(wire::message(&odd).unwrap().questions[0].name, "\\..b");
+    assert_eq!(wire::message(&query(1, "a b.\u{85}ü")).unwrap().questions[0].name, "a\\032b.\\194\\133ü");
     assert_eq!(wire::message(&query(1, "")).unwrap().questions[0].name, ".");
 }
 
