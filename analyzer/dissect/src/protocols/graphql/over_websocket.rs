@@ -167,6 +167,8 @@ impl Open {
         let (error_count, errors) = self.errors.told();
         // Of results that were not seen nobody knows the errors.
         let error_count = error_count.filter(|_| !self.lost);
+        // A loss may have taken the results, all of them.
+        let cut = cut || self.lost && self.response.is_none();
         let call = Call::new(self.request, self.response);
         let call = if cut { call.cut() } else { call };
         out.row(&call, Row::Graphql(&Operation { error_count, errors, ..self.operation }));

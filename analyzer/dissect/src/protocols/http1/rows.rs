@@ -79,6 +79,8 @@ struct Open {
     cut: bool,
     /// Whether a gap makes the pair less than certain.
     doubtful: bool,
+    /// Whether a gap may have taken its response.
+    response_lost: bool,
 }
 
 /// All that is open on one connection.
@@ -229,6 +231,7 @@ impl Rows {
             Kind::Request => self.requests_missing = self.requests_missing.max(Some(why)),
             Kind::Response => {
                 self.responses_missing = self.responses_missing.max(Some(why));
+                self.waiting.iter_mut().for_each(|open| open.response_lost |= why == Missing::Lost);
                 self.interim.clear();
             }
         }
@@ -240,7 +243,8 @@ impl Rows {
         self.early.drain(..).for_each(|open| open.hand_on(out));
         for mut open in self.waiting.drain(..) {
             open.exchange.interim_statuses.append(&mut self.interim);
-            open.end(Some(reason), None, "");
+            let lost = open.answer == Answer::Awaited && open.response_lost;
+            open.end(Some(if lost { EndReason::Gap } else { reason }), None, "");
             open.hand_on(out);
         }
         self.interim.clear();

@@ -211,7 +211,7 @@ fn changes_of_protocol() {
             (
                 "the answer was lost",
                 vec![ask, Step::Gap(Side::Server, 90), client(b"\x82\x01x"), server(b"\x81\x02hi")],
-                "!http1_gap, GET /ws cut <InputEnd>",
+                "!http1_gap, GET /ws cut <Gap>",
             ),
         ],
         play,

@@ -76,7 +76,7 @@ fn losses() {
             (
                 "the end of a status",
                 vec![get("1"), server("HTTP/1.1 20"), gap(answering, 30)],
-                "!http1_gap, GET /1 cut <InputEnd>",
+                "!http1_gap, GET /1 cut <Gap>",
             ),
             (
                 "a whole request",
@@ -87,6 +87,16 @@ fn losses() {
                 "a whole response",
                 vec![get("1"), gap(answering, 40), get("2"), server(OK)],
                 "!http1_gap, GET /1 cut <Gap>, GET /2 200 complete r=hi/2 damaged",
+            ),
+            (
+                "the last response",
+                with_end(vec![get("1"), gap(answering, 40)], End::Closed),
+                "!http1_gap, GET /1 cut <Gap>",
+            ),
+            (
+                "the last response but one that nobody waited for",
+                with_end(vec![get("1"), gap(answering, 40), get("2")], End::Reset),
+                "!http1_gap, GET /1 cut <Gap>, GET /2 request_only <Reset>",
             ),
             (
                 "a whole response and the next request",

@@ -136,6 +136,13 @@ fn joined_in_the_middle_or_after_a_loss() {
         says(COMPLETE),
     ];
     assert_eq!(play(Some("graphql-ws"), &lost), "!websocket_gap, complete subscription S [tick]");
+    let all_lost = [
+        asks(SUBSCRIBE),
+        Step::Gap(Side::Server, whole.len() as u64),
+        Step::End(Side::Client, End::Closed),
+        Step::End(Side::Server, End::Closed),
+    ];
+    assert_eq!(play(Some("graphql-ws"), &all_lost), "!websocket_gap, cut subscription S [tick]");
 }
 
 #[test]
