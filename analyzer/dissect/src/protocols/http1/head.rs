@@ -10,6 +10,8 @@ pub struct Head<'a> {
     pub line: StartLine<'a>,
     /// Codings of the body: of the content, then of its transfer.
     pub codings: Codings,
+    /// Whether it asks if its body is wanted (RFC 9110 §10.1.1).
+    pub expects: bool,
     /// Whether it asks to change the protocol, or grants that.
     pub upgrade: bool,
     /// What is odd about it.
@@ -77,6 +79,7 @@ impl<'a> Head<'a> {
         let mut head = Self {
             line,
             codings: Codings::default(),
+            expects: false,
             upgrade: false,
             odds,
             bad_line,
@@ -137,6 +140,7 @@ impl<'a> Head<'a> {
             let is = |known: &str| name.eq_ignore_ascii_case(known.as_bytes());
             match name.len() {
                 4 if is("host") => hosts += 1,
+                6 if is("expect") => self.expects |= names(value).any(|one| is_name(one, "100-continue")),
                 7 if is("upgrade") => upgrade = true,
                 10 if is("connection") => connection_upgrade |= names(value).any(|one| is_name(one, "upgrade")),
                 14 if is("content-length") => self.length(value),

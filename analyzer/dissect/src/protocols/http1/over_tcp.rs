@@ -3,6 +3,7 @@
 //!     Head ──▶ Body, Chunks ──▶ Head            Head ──no message──▶ Seeking ──a head──▶ Head
 //!     Head ──response to an unknown request──▶ Peek ──▶ Body, Chunks, or a Head (it answered HEAD)
 //!     Head ──request for a tunnel or another protocol──▶ Held ──refused──▶ Head
+//!     Head ──request that asks if its body is wanted──▶ Expecting ──▶ Body, Chunks, or a Head (it is not)
 //!
 //! A gap inside a body or chunk of known length is stepped over; any other leads to Seeking.
 
@@ -25,6 +26,10 @@ pub(super) enum State {
         left: Option<u64>,
     },
     Chunk(Chunk),
+    /// Behind a request whose body is sent if the other side wants it.
+    Expecting {
+        extent: Extent,
+    },
     /// Before a message: so many unread bytes do not hold its end. It is damaged if a search found it.
     Head {
         scanned: usize,
@@ -117,8 +122,16 @@ impl Dissector for OverTcp {
         } else {
             out.anomaly(span, Anomaly::new("http1_head_too_large"));
         }
-        if let State::Peek { extent } = self.sides[from].state {
-            self.begin(from, extent, out);
+        match self.sides[from].state {
+            State::Peek { extent } => self.begin(from, extent, out),
+            // What was lost is of the body, or the next request: nobody knows.
+            State::Expecting { .. } if self.rows.may_be_refused() => {
+                self.sides[from].body.doubt();
+                self.done(from, Some(EndReason::Gap), None, out);
+                return self.seek_after_loss(from, lost_bytes > 0, out);
+            }
+            State::Expecting { extent } => self.begin(from, extent, out),
+            _ => {}
         }
         self.lose(from, &input, lost_bytes, out);
     }
@@ -129,8 +142,9 @@ impl Dissector for OverTcp {
         if !self.switched {
             self.read(from, &mut input, out);
         }
-        if let State::Peek { extent } = self.sides[from].state {
+        if let State::Expecting { extent } | State::Peek { extent } = self.sides[from].state {
             self.begin(from, extent, out);
+            self.read(from, &mut input, out);
         }
         match self.sides[from].state {
             State::Body { left: None } if how == End::Closed => self.done(from, None, None, out),
@@ -217,7 +231,7 @@ impl OverTcp {
             State::Body { .. } | State::Chunk(Chunk::Data { .. }) if inside => {}
             State::Body { .. } | State::Chunk(_) => self.done(from, Some(EndReason::Gap), None, out),
             State::Head { .. } => self.part(from, input, EndReason::Gap, lost > 0, out),
-            State::Held | State::Peek { .. } | State::Seeking { .. } => {}
+            State::Expecting { .. } | State::Held | State::Peek { .. } | State::Seeking { .. } => {}
         }
         if !inside {
             self.seek_after_loss(from, lost > 0, out);

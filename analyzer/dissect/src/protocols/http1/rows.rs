@@ -186,6 +186,14 @@ impl Rows {
         open.asked
     }
 
+    /// Whether the request that began last had its final response, or may have had it, and was not told to send on.
+    pub fn may_be_refused(&self) -> bool {
+        self.waiting.back().is_some_and(|open| match open.answer {
+            Answer::Awaited => open.response_lost,
+            Answer::Begun | Answer::Done => !open.exchange.interim_statuses.contains(&100),
+        })
+    }
+
     /// Whether the next response answers a request of HTTP/0.9.
     pub fn awaits_simple(&self) -> bool {
         let first = self.waiting.front();

@@ -89,8 +89,20 @@ fn confirmed(bytes: &[u8]) -> Result<(), NotWhole> {
     }
 }
 
+/// Methods of which the tail of another is none.
+const METHODS: [&[u8]; 8] = [b"GET", b"POST", b"PUT", b"DELETE", b"HEAD", b"OPTIONS", b"PATCH", b"CONNECT"];
+
 /// Whether the method is a common one, whole: the tail of another would not be.
 fn registered(candidate: &[u8]) -> bool {
-    const METHODS: [&[u8]; 8] = [b"GET", b"POST", b"PUT", b"DELETE", b"HEAD", b"OPTIONS", b"PATCH", b"CONNECT"];
     matches!(wire::start_line(candidate), Ok((StartLine::Request { method, .. }, ..)) if METHODS.contains(&method))
+}
+
+/// Whether a request with a common method stands at the front, where a body may stand as well.
+pub fn common_request(bytes: &[u8]) -> Result<(), NotWhole> {
+    let method = bytes.split(|&byte| byte == b' ').next().unwrap_or_default();
+    if method.len() == bytes.len() {
+        let begun = METHODS.iter().any(|known| known.starts_with(method));
+        return Err(if begun { NotWhole::Wanted } else { NotWhole::Malformed });
+    }
+    if METHODS.contains(&method) { confirmed(bytes) } else { Err(NotWhole::Malformed) }
 }

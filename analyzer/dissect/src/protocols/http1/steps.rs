@@ -17,6 +17,7 @@ impl OverTcp {
             let next = match self.sides[from].state {
                 State::Body { left } => self.body(from, left, input, out),
                 State::Chunk(_) => self.chunks(from, input, out),
+                State::Expecting { extent } => self.expecting(from, extent, input, out),
                 State::Head { scanned, damaged } => self.head(from, scanned, damaged, input, out),
                 State::Held => Next::Wait(input.rest().len() + 1),
                 State::Peek { extent } => self.peek(from, extent, input, out),
@@ -135,8 +136,15 @@ impl OverTcp {
                 let answered = self.rows.request(stamp, exchange, head.asks(), out);
                 let asks_switch = matches!(head.asks(), Asked::Connect | Asked::Usual { upgrade: true });
                 self.sides[from].switch = asks_switch && !answered;
-                // What CONNECT carries has no meaning (RFC 9110 §9.3.6).
-                Some(if head.asks() == Asked::Connect { Extent::Bytes(0) } else { head.request_extent() })
+                match head.request_extent() {
+                    // What CONNECT carries has no meaning (RFC 9110 §9.3.6).
+                    _ if head.asks() == Asked::Connect => Some(Extent::Bytes(0)),
+                    extent @ (Extent::Bytes(1..) | Extent::Chunked) if head.expects && part.is_none() => {
+                        self.sides[from].state = State::Expecting { extent };
+                        None
+                    }
+                    extent => Some(extent),
+                }
             }
             StartLine::Status { status, .. } if (100..200).contains(&status) && status != 101 => {
                 self.rows.interim(status);
@@ -321,6 +329,20 @@ impl OverTcp {
             };
             reading.state = State::Chunk(next);
         }
+    }
+
+    /// A client that was refused before it sent its body may go on with the next request (RFC 9110 §10.1.1).
+    fn expecting(&mut self, from: Side, extent: Extent, input: &mut Input<'_>, out: &mut dyn Sink) -> Next {
+        let rest = input.rest();
+        if rest.is_empty() {
+            return Next::Wait(1);
+        }
+        match seek::common_request(rest) {
+            Ok(()) if self.rows.may_be_refused() => self.done(from, None, Some("refused, and never sent"), out),
+            Err(NotWhole::Wanted) if self.rows.may_be_refused() => return Next::Wait(rest.len() + 1),
+            _ => self.begin(from, extent, out),
+        }
+        Next::Again
     }
 
     /// A response whose request we do not know may answer HEAD: then no body follows, but the next head.

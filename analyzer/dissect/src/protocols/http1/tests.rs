@@ -147,6 +147,54 @@ fn pairs() {
                 "POST /p (100) 200 complete q=hi/2 r=hi/2",
             ),
             (
+                "a body that was refused and is not sent",
+                vec![
+                    post("Expect: 100-continue\r\nContent-Length: 90\r\n", ""),
+                    answer(417, "Content-Length: 2\r\n", "no"),
+                    post("Content-Length: 2\r\n", "hi"),
+                    server(OK),
+                    post("Expect: 100-Continue\r\nTransfer-Encoding: chunked\r\n", ""),
+                    answer(401, "Content-Length: 0\r\n", ""),
+                    get("2"),
+                    server(OK),
+                ],
+                "POST /p 417 complete r=no/2 [request body: refused, and never sent], POST /p 200 complete q=hi/2 r=hi/2, \
+                 POST /p 401 complete [request body: refused, and never sent], GET /2 200 complete r=hi/2",
+            ),
+            (
+                "a body that was refused and is sent all the same",
+                vec![
+                    post("Expect: 100-continue\r\nContent-Length: 4\r\n", ""),
+                    answer(417, "Content-Length: 0\r\n", ""),
+                    client("POST"),
+                    get("2"),
+                    server(OK),
+                ],
+                "POST /p 417 complete q=POST/4, GET /2 200 complete r=hi/2",
+            ),
+            (
+                "a body that was refused, and the connection closed",
+                with_end(
+                    vec![
+                        post("Expect: 100-continue\r\nContent-Length: 4\r\n", ""),
+                        answer(417, "Content-Length: 0\r\n", ""),
+                        client("PO"),
+                    ],
+                    End::Closed,
+                ),
+                "POST /p 417 complete q=PO/2 <Closed>",
+            ),
+            (
+                "a body that is asked for and looks like a request",
+                vec![
+                    post("Expect: 100-continue\r\nContent-Length: 29\r\n", ""),
+                    answer(100, "", ""),
+                    server(OK),
+                    client("GET /2 HTTP/1.1\r\nHost: h\r\n\r\n!"),
+                ],
+                "POST /p (100) 200 complete q=GET /2 HTTP/1.1\r\nHost: h\r\n\r\n!/29 r=hi/2",
+            ),
+            (
                 "several interim",
                 vec![get("1"), answer(102, "", ""), answer(103, "Link: x\r\n", ""), server(OK)],
                 "GET /1 (102) (103) 200 complete r=hi/2",

@@ -7,6 +7,7 @@ fn losses() {
     let gap = |side, lost| Step::Gap(side, lost);
     let (asking, answering) = (Side::Client, Side::Server);
     let chunked = "Transfer-Encoding: chunked\r\n";
+    let expecting = post("Expect: 100-continue\r\nContent-Length: 90\r\n", "");
     check(
         &[
             (
@@ -97,6 +98,23 @@ fn losses() {
                 "the last response but one that nobody waited for",
                 with_end(vec![get("1"), gap(answering, 40), get("2")], End::Reset),
                 "!http1_gap, GET /1 cut <Gap>, GET /2 request_only <Reset>",
+            ),
+            (
+                "a response that refused a body",
+                vec![expecting.clone(), gap(answering, 40), get("2"), server(OK)],
+                "!http1_gap, POST /p cut [request body: refused, and never sent] <Gap>, GET /2 200 complete r=hi/2 damaged",
+            ),
+            (
+                "the request behind a body that was refused",
+                vec![
+                    expecting,
+                    answer(417, "Content-Length: 0\r\n", ""),
+                    gap(asking, 40),
+                    server(OK),
+                    get("3"),
+                    server(OK),
+                ],
+                "!http1_gap, POST /p 417 cut <Gap>, 200 response_only r=hi/2, GET /3 200 complete r=hi/2 damaged",
             ),
             (
                 "a whole response and the next request",
