@@ -16,6 +16,9 @@ use std::collections::VecDeque;
 /// Operations that are open on one connection. Browsers have some dozens; the oldest is handed on past that.
 pub const OPEN_MAX: usize = 128;
 
+/// Operations remembered as over: results of them may still be under way.
+const OVER_MAX: usize = 128;
+
 /// The longest id: those of libraries are numbers or UUIDs.
 const ID_BYTES_MAX: usize = 128;
 
@@ -36,6 +39,8 @@ struct Open {
 #[derive(Debug, Default)]
 pub struct OverWebsocket {
     open: VecDeque<Open>,
+    /// Operations that became rows before the server had ended them.
+    over: VecDeque<String>,
     /// Whether GraphQL is spoken here, by the name of the protocol or by what was read.
     pub known: bool,
 }
@@ -51,10 +56,10 @@ impl OverWebsocket {
         let (Some(kind), Some(id)) = (message.get("type").and_then(Value::text), id(&message)) else { return };
         match (from, kind) {
             (Side::Client, "subscribe" | "start") => self.begin(id, message, stamp, out),
-            (Side::Client, "complete" | "stop") => self.finish(&id, None, out),
+            (Side::Client, "complete" | "stop") => self.stop(&id, out),
             (Side::Server, "next" | "data") => self.result(id, &message, stamp),
             (Side::Server, "error") => self.failed(&id, &message, stamp, out),
-            (Side::Server, "complete") => self.finish(&id, Some(stamp), out),
+            (Side::Server, "complete") => self.finish(&id, stamp, out),
             _ => {}
         }
     }
@@ -74,11 +79,13 @@ impl OverWebsocket {
     /// Nothing more comes: what is open becomes rows.
     pub fn end(&mut self, how: End, out: &mut dyn Sink) {
         self.open.drain(..).for_each(|open| open.hand_on(how == End::Cut, out));
+        self.over.clear();
     }
 
     /// Bytes held.
     pub fn held_bytes(&self) -> usize {
-        self.open.iter().map(Open::held_bytes).sum()
+        let over = self.over.iter().map(|id| size_of::<String>() + id.len()).sum::<usize>();
+        over + self.open.iter().map(Open::held_bytes).sum::<usize>()
     }
 
     fn begin(&mut self, id: String, message: Value<'_>, stamp: Stamp, out: &mut dyn Sink) {
@@ -88,6 +95,7 @@ impl OverWebsocket {
                 self.known = true;
                 // The same id again: the first operation is over, and its end was not seen.
                 self.take(&id).into_iter().for_each(|open| open.hand_on(true, out));
+                self.over.retain(|over| *over != id);
                 let request = Some(stamp);
                 self.add(Open { operation, request, ..Open::new(id) }, out);
             }
@@ -100,6 +108,7 @@ impl OverWebsocket {
         let Some(payload) = message.get("payload") else { return };
         let open = match self.open.iter_mut().position(|open| open.id == id) {
             Some(at) => self.open.get_mut(at),
+            None if self.over.contains(&id) => None,
             // Joined in the middle: results alone.
             None if Errors::default().result(payload) && self.open.len() < OPEN_MAX => {
                 self.known = true;
@@ -126,10 +135,25 @@ impl OverWebsocket {
         open.hand_on(false, out);
     }
 
-    fn finish(&mut self, id: &str, stamp: Option<Stamp>, out: &mut dyn Sink) {
-        let Some(mut open) = self.take(id) else { return };
-        stamp.into_iter().for_each(|stamp| open.answered(stamp));
+    /// The client wants no more of it; the server may have sent more by then.
+    fn stop(&mut self, id: &str, out: &mut dyn Sink) {
+        let Some(open) = self.take(id) else { return };
+        self.remember(open.id.clone());
         open.hand_on(false, out);
+    }
+
+    fn finish(&mut self, id: &str, stamp: Stamp, out: &mut dyn Sink) {
+        self.over.retain(|over| over != id);
+        let Some(mut open) = self.take(id) else { return };
+        open.answered(stamp);
+        open.hand_on(false, out);
+    }
+
+    fn remember(&mut self, id: String) {
+        if self.over.len() >= OVER_MAX {
+            self.over.pop_front();
+        }
+        self.over.push_back(id);
     }
 
     fn take(&mut self, id: &str) -> Option<Open> {
@@ -140,7 +164,10 @@ impl OverWebsocket {
     fn add(&mut self, open: Open, out: &mut dyn Sink) {
         if self.open.len() >= OPEN_MAX {
             out.anomaly(0..0, Anomaly::new("graphql_too_many_open"));
-            self.open.pop_front().into_iter().for_each(|open| open.hand_on(true, out));
+            if let Some(oldest) = self.open.pop_front() {
+                self.remember(oldest.id.clone());
+                oldest.hand_on(true, out);
+            }
         }
         self.open.push_back(open);
     }

@@ -57,6 +57,7 @@ const NEXT: &str = r#"{"id":"1","type":"next","payload":{"data":{"tick":1}}}"#;
 const NEXT_WITH_ERROR: &str = r#"{"id":"1","type":"next","payload":{"data":null,"errors":[{"message":"no"}]}}"#;
 const COMPLETE: &str = r#"{"id":"1","type":"complete"}"#;
 const START: &str = r#"{"id":2,"type":"start","payload":{"query":"mutation{a}"}}"#;
+const STOP: &str = r#"{"id":2,"type":"stop"}"#;
 const DATA: &str = r#"{"id":2,"type":"data","payload":{"data":{"a":1}}}"#;
 
 #[test]
@@ -82,6 +83,21 @@ fn operations() {
             "complete subscription S [tick] errors=0 timed",
         ),
         ("ended before a result", vec![asks(SUBSCRIBE), asks(COMPLETE)], "request_only subscription S [tick]"),
+        (
+            "results that were under way when the client ended it",
+            vec![asks(SUBSCRIBE), says(NEXT), asks(COMPLETE), says(NEXT), says(NEXT_WITH_ERROR)],
+            "complete subscription S [tick] errors=0 timed",
+        ),
+        (
+            "the same by older names",
+            vec![asks(START), asks(STOP), says(DATA), says(r#"{"id":2,"type":"complete"}"#)],
+            "request_only mutation [a]",
+        ),
+        (
+            "the same id behind them",
+            vec![asks(SUBSCRIBE), asks(COMPLETE), says(NEXT), asks(SUBSCRIBE), says(NEXT), says(COMPLETE)],
+            "request_only subscription S [tick], complete subscription S [tick] errors=0 timed",
+        ),
         (
             "refused",
             vec![asks(SUBSCRIBE), says(r#"{"id":"1","type":"error","payload":[{"message":"x"},{}]}"#)],
@@ -143,6 +159,14 @@ fn joined_in_the_middle_or_after_a_loss() {
         Step::End(Side::Server, End::Closed),
     ];
     assert_eq!(play(Some("graphql-ws"), &all_lost), "!websocket_gap, cut subscription S [tick]");
+}
+
+#[test]
+fn results_for_the_oldest_of_too_many_begin_no_other() {
+    let subscribe = |id: u32| asks(&SUBSCRIBE.replace("\"1\"", &id.to_string()));
+    let steps: Vec<Step> = (1..=129).map(subscribe).chain([says(NEXT)]).collect();
+    let rows = play(Some("graphql-ws"), &steps);
+    assert_eq!((rows.matches("cut subscription").count(), rows.matches("response_only").count()), (129, 0), "{rows}");
 }
 
 #[test]
