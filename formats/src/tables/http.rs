@@ -30,10 +30,10 @@ const COLUMNS: &[Column] = &[
     column("response_type", Text, "Content type of the response, without parameters, in lower case.").null("none sent").source("RFC 9110 §8.3"),
     column("request_body", Blob, "Body of the request with its codings undone, up to the body limit.").null(NO_BODY).source("RFC 9110 §6.4, §8.4"),
     column("response_body", Blob, "Body of the response with its codings undone, up to the body limit.").null(NO_BODY).source("RFC 9110 §6.4, §8.4"),
-    column("request_body_bytes", BigInt, "Length of the request's body as sent, before codings are undone; so far, where the input ends in it.").unit("bytes").null("the request was not seen, or frames of its body are missing").source("RFC 9112 §6"),
-    column("response_body_bytes", BigInt, "Length of the response's body as sent, before codings are undone; so far, where the input ends in it.").unit("bytes").null("the response was not seen, or frames of its body are missing").source("RFC 9112 §6"),
+    column("request_body_bytes", BigInt, "Length of the request's body as sent, before codings are undone; so far, where the input ends in it.").unit("bytes").null("the request was not seen, or how long its body is cannot be told").source("RFC 9112 §6"),
+    column("response_body_bytes", BigInt, "Length of the response's body as sent, before codings are undone; so far, where the input ends in it.").unit("bytes").null("the response was not seen, or how long its body is cannot be told").source("RFC 9112 §6"),
     column("body_note", Text, "Why a stored body is not the whole or not decoded.").null("nothing to note").source("protocols room"),
     column("interim_statuses", IntList, "Informational status codes before the final one.").null("none sent").source("RFC 9110 §15.2"),
-    column("end_reason", Text, "What ended it, where not its own end: 'closed', 'reset', 'gap', 'input_end', 'upgraded', or the HTTP/2 error code.").null("it ended as it should").source("RFC 9112 §8, RFC 9113 §7"),
+    column("end_reason", Text, "What ended it, where not its own end: 'closed', 'reset', 'gap', 'head_too_large', 'input_end', 'upgraded', or the HTTP/2 error code.").null("it ended as it should").source("RFC 9112 §8, RFC 9113 §7"),
     column("first_byte_ms", Double, "Time from the first byte of the request to the first byte of the response.").unit("ms").null("one of these bytes was not seen").source("capture times, in nanoseconds"),
 ];

@@ -126,6 +126,7 @@ fn end_reason(reason: EndReason) -> std::borrow::Cow<'static, str> {
             None => format!("{code:#x}").into(),
         },
         EndReason::Gap => "gap".into(),
+        EndReason::HeadTooLarge => "head_too_large".into(),
         EndReason::InputEnd => "input_end".into(),
         EndReason::Reset => "reset".into(),
         EndReason::Upgraded => "upgraded".into(),

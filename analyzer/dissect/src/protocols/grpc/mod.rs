@@ -44,7 +44,7 @@ impl<'a> Half<'a> {
     fn of(message: &'a Message, reason: Option<EndReason>) -> Self {
         let format = message.headers.get("content-type").and_then(content_type).map(|(_, format)| format);
         let whole = message.grpc.as_ref().is_some_and(|counted| counted.whole);
-        let sound = whole || reason != Some(EndReason::Gap);
+        let sound = whole || !matches!(reason, Some(EndReason::Gap | EndReason::HeadTooLarge));
         let over = whole || !reason.is_some_and(EndReason::is_cut);
         Self { message, format, sound, over }
     }

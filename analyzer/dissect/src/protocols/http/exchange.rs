@@ -40,6 +40,8 @@ pub enum EndReason {
     ErrorCode(u32),
     /// A gap took its end.
     Gap,
+    /// Its head, trailer section or a line between chunks is longer than we read.
+    HeadTooLarge,
     /// The input ended before.
     InputEnd,
     /// The connection was reset before.
@@ -51,7 +53,7 @@ pub enum EndReason {
 impl EndReason {
     /// Whether its end was only not seen.
     pub fn is_cut(self) -> bool {
-        matches!(self, EndReason::Gap | EndReason::InputEnd)
+        matches!(self, EndReason::Gap | EndReason::HeadTooLarge | EndReason::InputEnd)
     }
 }
 

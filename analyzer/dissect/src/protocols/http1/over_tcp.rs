@@ -127,7 +127,7 @@ impl Dissector for OverTcp {
             // What was lost is of the body, or the next request: nobody knows.
             State::Expecting { .. } if self.rows.may_be_refused() => {
                 self.sides[from].body.doubt();
-                self.done(from, Some(EndReason::Gap), None, out);
+                self.done(from, Some(lost_to(lost_bytes)), None, out);
                 return self.seek_after_loss(from, lost_bytes > 0, out);
             }
             State::Expecting { extent } => self.begin(from, extent, out),
@@ -220,17 +220,25 @@ impl OverTcp {
         };
         if let Some(spared) = spared {
             reading.body.lose(spared);
-            if let Some(stamp) = &mut reading.stamp {
-                stamp.lose();
-            }
+        }
+        if let Some(stamp) = &mut reading.stamp
+            && lost > 0
+        {
+            stamp.lose();
         }
         let inside = spared == Some(lost);
         match reading.state {
             State::Body { left: Some(0) } => self.done(from, None, None, out),
             State::Chunk(Chunk::Data { left: 0 }) if inside => reading.state = State::Chunk(Chunk::End),
             State::Body { .. } | State::Chunk(Chunk::Data { .. }) if inside => {}
-            State::Body { .. } | State::Chunk(_) => self.done(from, Some(EndReason::Gap), None, out),
-            State::Head { .. } => self.part(from, input, EndReason::Gap, lost > 0, out),
+            State::Body { .. } | State::Chunk(_) => {
+                // Behind the last chunk no body is missing.
+                if !matches!(reading.state, State::Chunk(Chunk::Trailers { .. })) {
+                    reading.body.doubt();
+                }
+                self.done(from, Some(lost_to(lost)), None, out);
+            }
+            State::Head { .. } => self.part(from, input, lost_to(lost), lost > 0, out),
             State::Expecting { .. } | State::Held | State::Peek { .. } | State::Seeking { .. } => {}
         }
         if !inside {
@@ -271,6 +279,11 @@ impl OverTcp {
             self.message(from, stamp, &head, fields, Some(reason), out);
         }
     }
+}
+
+/// What took the rest of a message: bytes that are missing, or too many of them.
+fn lost_to(lost_bytes: u64) -> EndReason {
+    if lost_bytes > 0 { EndReason::Gap } else { EndReason::HeadTooLarge }
 }
 
 fn end_reason(how: End) -> EndReason {

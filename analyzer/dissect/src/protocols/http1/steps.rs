@@ -126,8 +126,8 @@ impl OverTcp {
         reading.odds = head.odds;
         reading.joined = true;
         reading.body = Body::of(&fields, self.options.body_bytes_max, head.codings);
-        if part == Some(EndReason::Gap) {
-            // What was lost of the head may have told of a body.
+        if matches!(part, Some(EndReason::Gap | EndReason::HeadTooLarge)) {
+            // What was not read of the head may have told of a body.
             reading.body.doubt();
         }
         let extent = match head.line {
@@ -217,6 +217,7 @@ impl OverTcp {
 
     /// Ends the message at a point where nobody can say how it goes on.
     fn unreadable(&mut self, from: Side, note: &str, out: &mut dyn Sink) {
+        self.sides[from].body.doubt();
         self.done(from, None, Some(note), out);
         self.rows.missing(self.kind(from), Missing::Unseen, out);
         // What stands here may be of the body: a line that it ends in front of the next request.

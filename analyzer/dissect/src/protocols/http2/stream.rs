@@ -169,6 +169,8 @@ impl Stream {
             let whole = half.phase == Phase::Done && !half.damaged;
             let note = message.fill(std::mem::take(&mut half.body).end(whole), std::mem::take(&mut half.trailers));
             let has_body = message.body_bytes > 0;
+            // How much came before is not known.
+            message.doubtful |= half.headless;
             // gRPC codes its messages, not the body; and what is text is not coded.
             let unknown = half.headless || half.codings_unknown && message.grpc.is_none();
             let coded = unknown && !is_text(&message.body);

@@ -36,7 +36,9 @@ fn render(call: &Call, row: Row<'_>) -> String {
     words.push(call.pair.name().into());
     for (name, message) in [("q", &exchange.request), ("r", &exchange.response)] {
         let Some(message) = message else { continue };
-        if message.body_bytes > 0 {
+        if message.doubtful {
+            words.push(format!("{name}={}/?", text(&message.body)));
+        } else if message.body_bytes > 0 {
             words.push(format!("{name}={}/{}", text(&message.body), message.body_bytes));
         }
         words.extend(fields(&message.trailers).into_iter().map(|field| format!("+{field}")));
