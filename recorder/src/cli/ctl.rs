@@ -82,7 +82,8 @@ fn print(status: &Status, out: &mut impl Write) -> std::io::Result<()> {
 
 fn print_window(window: &WindowStatus, out: &mut impl Write) -> std::io::Result<()> {
     let next = window.next.map(|next| format!(", next {next:.0}")).unwrap_or_default();
-    writeln!(out, "window {}: {}{next}", window.name, window.when)?;
+    let again = window.again.map(|again| format!(", failed, again {again:.0}")).unwrap_or_default();
+    writeln!(out, "window {}: {}{next}{again}", window.name, window.when)?;
     for run in &window.runs {
         match (&run.recording, run.ends) {
             (Some(recording), Some(ends)) => write!(out, "  {recording} since {:.0} until {ends:.0}", run.since)?,

@@ -214,6 +214,7 @@ async fn record_and_store(plan: &RecordPlan, spool: &Spool) -> anyhow::Result<(C
     let mut sender = Sender::new(spool.clone());
     let observer = &plan.capture.settings.observer;
     observer.follow(sender.progress());
+    observer.expect(plan.recording.window.name.as_str(), plan.recording.left(Timestamp::now()));
     observer.started();
     let bound = sender.bound(plan.spool_bytes_max, SpoolFull::Stop);
     let (recording, settings, its_spool) = (plan.recording.clone(), plan.capture.settings.clone(), spool.clone());

@@ -170,6 +170,12 @@ struct Recorder {
     settings: Settings,
 }
 
+impl Recorder {
+    fn expect(&self, recording: &Recording) {
+        self.settings.observer.expect(recording.window.name.as_str(), recording.left(Timestamp::now()));
+    }
+}
+
 /// Begins runs when their time comes, and does what is asked; returns when stopped and the last has ended.
 async fn follow(
     mut desk: Desk,
@@ -192,6 +198,7 @@ async fn follow(
             for run in desk.begin_due(Timestamp::now()) {
                 begin(run, recorder.clone(), ended.clone());
             }
+            recorder.settings.observer.expect_only(|window| desk.is_due(window));
             recorder.settings.observer.started();
         }
         let next = desk.next().map_or(SLEEP_MAX, |next| {
@@ -209,15 +216,19 @@ async fn follow(
     }
 }
 
-/// Begins one recording, on a thread of its own.
+/// Begins one recording, on a thread of its own. From here on it is due, and again as soon as it has failed.
 fn begin(run: Begin, recorder: Arc<Recorder>, ended: mpsc::UnboundedSender<(RecordingId, Ending)>) {
     let Begin { recording, orders } = run;
     let id = recording.id.clone();
     let its_end = ended.clone();
+    recorder.expect(&recording);
     let thread = std::thread::Builder::new().name("capture".into()).spawn(move || {
         // A bug in one recording must not keep the others from being ended in order.
         let ending =
             catch_unwind(AssertUnwindSafe(|| record(&recording, &orders, &recorder))).unwrap_or(Ending::Failed);
+        if ending == Ending::Failed {
+            recorder.expect(&recording);
+        }
         its_end.send((recording.id, ending)).ok();
     });
     if let Err(error) = thread {

@@ -104,6 +104,12 @@ impl Desk {
         self.agenda.next()
     }
 
+    /// Whether a run of that window is to be going on: it is, or it failed and is begun again.
+    pub fn is_due(&self, window: &str) -> bool {
+        let is_running = self.running.iter().any(|running| running.id.window.as_str() == window);
+        is_running || self.agenda.again(window).is_some()
+    }
+
     /// Whether files are waited for, which has to be looked for.
     pub fn awaits_files(&self) -> bool {
         self.agenda.windows().any(|(window, _)| window.trigger_file.is_some())
@@ -369,6 +375,7 @@ impl Desk {
             name: window.name.clone(),
             when: window.when.to_string(),
             next,
+            again: self.agenda.again(window.name.as_str()),
             // What is about to be kept ready is not yet.
             runs: self.of_window(&window.name).filter(|running| running.has_begun()).map(run).collect(),
         });

@@ -124,6 +124,8 @@ pub struct WindowStatus {
     pub when: String,
     /// When its next run begins; null if nothing is scheduled.
     pub next: Option<Timestamp>,
+    /// When what is left of a run that failed is begun again; null if none is to be.
+    pub again: Option<Timestamp>,
     /// Its runs that are going on.
     pub runs: Vec<RunStatus>,
 }

@@ -137,9 +137,18 @@ impl Observer {
     pub fn expect(&self, window: &str, for_at_most: Duration) {
         let series = self.0.series(window);
         *lock(&series.due_until) = Instant::now().checked_add(for_at_most);
-        // Should it never have one, it is forgotten some time after it would have ended.
-        let length_ms = u64::try_from(for_at_most.as_millis()).unwrap_or(u64::MAX);
-        *lock(&series.ended_ms) = Some(self.0.now_ms().saturating_add(length_ms));
+        if !self.0.is_captured(&series) {
+            // Should it never have one, it is forgotten some time after it would have ended.
+            let length_ms = u64::try_from(for_at_most.as_millis()).unwrap_or(u64::MAX);
+            *lock(&series.ended_ms) = Some(self.0.now_ms().saturating_add(length_ms));
+        }
+    }
+
+    /// Nothing is due but for these windows.
+    pub fn expect_only(&self, is_due: impl Fn(&str) -> bool) {
+        for series in lock(&self.0.series).iter().filter(|series| !is_due(&series.window)) {
+            *lock(&series.due_until) = None;
+        }
     }
 
     /// Rings are open: from here on their capture has to turn.
@@ -168,6 +177,10 @@ impl Observer {
 impl State {
     pub fn now_ms(&self) -> u64 {
         self.began.elapsed().as_millis() as u64
+    }
+
+    fn is_captured(&self, series: &Arc<Series>) -> bool {
+        lock(&self.pulses).iter().any(|beat| Arc::ptr_eq(&beat.series, series))
     }
 
     fn series(&self, window: &str) -> Arc<Series> {
@@ -251,9 +264,8 @@ impl Pulse {
 
 impl Drop for Pulse {
     fn drop(&mut self) {
-        let mut pulses = lock(&self.state.pulses);
-        pulses.retain(|beat| !Arc::ptr_eq(beat, &self.beat));
-        if !pulses.iter().any(|beat| Arc::ptr_eq(&beat.series, &self.beat.series)) {
+        lock(&self.state.pulses).retain(|beat| !Arc::ptr_eq(beat, &self.beat));
+        if !self.state.is_captured(&self.beat.series) {
             *lock(&self.beat.series.ended_ms) = Some(self.state.now_ms());
         }
     }

@@ -44,6 +44,12 @@ fn ready_is_who_has_a_ring_for_everything_that_is_due() {
     assert!(missing(0).is_empty());
     drop(pulse);
     assert!(missing(0).is_empty(), "it was made");
+    observer.expect("nightly", Duration::from_secs(600));
+    assert_eq!(missing(599).len(), 1, "it failed, and is begun again");
+    observer.expect_only(|window| window == "nightly");
+    assert_eq!(missing(0).len(), 1);
+    observer.expect_only(|_| false);
+    assert!(missing(0).is_empty(), "somebody stopped it");
     observer.expect("for-ever", Duration::MAX);
     assert!(missing(0).is_empty(), "beyond all times nothing is due");
 }

@@ -9,7 +9,6 @@ use crate::observe::Pulse;
 use crate::rotate::{Batch, Pump, Sieve};
 use crate::schedule::Recording;
 use crate::targets::{Change, Scout};
-use jiff::Timestamp;
 use std::num::NonZero;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
@@ -29,8 +28,6 @@ impl Tap {
     /// Opens the rings of the targets there are.
     pub(crate) fn open(recording: &Recording, settings: &Settings) -> Result<Self, RecordError> {
         let window = &recording.window;
-        let length = recording.ends.duration_since(Timestamp::now());
-        settings.observer.expect(window.name.as_str(), length.try_into().unwrap_or_default());
         let names: Vec<String> = window.interfaces.iter().map(|name| name.as_str().to_owned()).collect();
         let filter = window.filter.as_deref().map(str::parse::<Expression>).transpose()?;
         let mut scout = Scout::new(

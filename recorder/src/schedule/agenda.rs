@@ -130,10 +130,14 @@ impl Agenda {
         self.entries.iter().map(|entry| (&entry.window, entry.next))
     }
 
+    /// When what is left of a run of `window` that failed is begun again; none when none is to be.
+    pub fn again(&self, window: &str) -> Option<Timestamp> {
+        self.entries.iter().find(|entry| entry.window.name.as_str() == window)?.again()
+    }
+
     /// When to wake it next; none when nothing will ever run again.
     pub fn next(&self) -> Option<Timestamp> {
-        let again = |entry: &Entry| entry.again.iter().map(|(due, _)| *due).min();
-        self.entries.iter().flat_map(|entry| [entry.next, again(entry)]).flatten().min()
+        self.entries.iter().flat_map(|entry| [entry.next, entry.again()]).flatten().min()
     }
 
     /// Decides on every run that has begun by `now`.
@@ -244,6 +248,10 @@ impl Entry {
         };
         entry.next = entry.going_or_next(now);
         entry
+    }
+
+    fn again(&self) -> Option<Timestamp> {
+        self.again.iter().map(|(due, _)| *due).min()
     }
 
     /// As [`When::going_or_next`](super::When::going_or_next), by this node's time.

@@ -33,6 +33,7 @@ use formats::hash::Hash256;
 use formats::store::RecordingId;
 use jiff::Timestamp;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// One run of a window on this node.
 #[derive(Debug, Clone)]
@@ -45,4 +46,11 @@ pub struct Recording {
     pub window: Arc<Window>,
     /// SHA-256 of the configuration it follows.
     pub configuration_sha256: Hash256,
+}
+
+impl Recording {
+    /// How long it is to go on from `now`; nothing once its time is over.
+    pub fn left(&self, now: Timestamp) -> Duration {
+        self.ends.duration_since(now).try_into().unwrap_or_default()
+    }
 }

@@ -80,6 +80,32 @@ fn ready_only_with_a_ring() {
     recorder.stop();
 }
 
+#[test]
+fn not_ready_while_a_full_spool_lets_nothing_begin() {
+    let Some(cable) = Cable::new() else { return };
+    // Where the store should be, something else is.
+    std::fs::write(cable.store(), b"").unwrap();
+    let recorder = cable.run(
+        "{cluster: c, node: n, store: STORE, spool: {folder: SPOOL, bytes_max: 96KiB, full: stop}, \
+         observe: {listen: '127.0.0.1:9477'}, windows: [{name: all, always: true, interfaces: [eth], \
+         filter: udp port 9999, segment: {bytes: 16KiB, age: 1s}}]}",
+    );
+    wait_until("it is ready", || status(&cable, "/readyz") == 200);
+    cable.send(150, 1000, 9999, 0.001);
+    wait_until("the recording is over, for the spool is full", || {
+        cable
+            .ctl(&["status"])
+            .is_ok_and(|status| status.contains("window all: always, next") && status.contains(", failed, again "))
+    });
+    let (code, missing) = get(&cable, "/readyz").unwrap();
+    assert_eq!((code, missing.as_str()), (503, "window all: a recording is due, and has no ring yet\n"));
+    assert!(cable.ctl(&["stop", "all"]).unwrap_err().contains("all is not being recorded"));
+    wait_until("nobody waits for it", || status(&cable, "/readyz") == 200);
+    recorder.signal("TERM");
+    recorder.signal("TERM");
+    recorder.log();
+}
+
 /// A file system of its own for the spool, gone when dropped.
 struct Disk<'a>(&'a Path);
 
