@@ -163,7 +163,7 @@ pub const CONTROL_PAUSE: Duration = Duration::from_millis(100);
 /// Most memory that is resident with `recordings` at once [bytes], of which `kept_ready` keep a past ready.
 ///
 /// For each: its rings, its batches with room for the packet that is one too many, a compressed batch, and what zstd
-/// needs at [`ZSTD_LEVEL`]; what is being encrypted; where a past is kept ready, the list of its segments. Once: two parts on their way to a store, and the program.
+/// needs at [`ZSTD_LEVEL`]; what is being encrypted; where a past is kept ready, the list of its segments. Once: two parts on their way, to however many stores, and the program.
 pub fn memory_bytes_max(recordings: usize, kept_ready: usize, ring_bytes: usize) -> usize {
     const ZSTD: usize = 2 << 20;
     const PROGRAM: usize = 11 << 20;

@@ -5,9 +5,10 @@ use super::sender::Progress;
 use super::store::spool_error;
 use crate::schedule::{SpoolFull, Window};
 use crate::spool::Spool;
+use formats::seal::Seal;
 use formats::store::{FileName, Name, RecordingId};
 use std::io;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 use tokio::sync::watch;
 
@@ -32,13 +33,32 @@ pub enum Room {
     ShareFull,
 }
 
-/// The segment that is being sent at this moment: not given up while it may still arrive.
+/// The segments that are being sent at this moment, one for each store: not given up while they may still arrive.
 #[derive(Debug, Clone, Default)]
-pub(super) struct InTransit(Arc<Mutex<Option<(RecordingId, u32)>>>);
+pub(super) struct InTransit(Arc<Mutex<Vec<(RecordingId, u32)>>>);
 
 impl InTransit {
-    pub(super) fn set(&self, segment: Option<(RecordingId, u32)>) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = segment;
+    /// It is being sent until what is returned is dropped.
+    pub(super) fn begin(&self, id: &RecordingId, sequence: u32) -> OnItsWay {
+        let segment = (id.clone(), sequence);
+        self.lock().push(segment.clone());
+        OnItsWay { segment, these: self.clone() }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Vec<(RecordingId, u32)>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A segment that is being sent.
+pub(super) struct OnItsWay {
+    segment: (RecordingId, u32),
+    these: InTransit,
+}
+
+impl Drop for OnItsWay {
+    fn drop(&mut self) {
+        self.these.lock().retain(|other| *other != self.segment);
     }
 }
 
@@ -78,26 +98,6 @@ impl Bound {
         }
     }
 
-    /// Gives up what has waited for longer than `age_max` and is not pinned, whatever room there is.
-    pub(super) fn give_up_older(spool: &Spool, age_max: Duration, now: SystemTime) -> io::Result<()> {
-        for id in spool.recordings()?.into_iter().filter(|id| !spool.is_pinned(id)) {
-            for sequence in spool.waiting(&id)? {
-                let sealed = spool.disk().look(&spool.path(&id, &FileName::seal(sequence))).ok();
-                let age = sealed.and_then(|seal| now.duration_since(seal.changed?).ok());
-                if age.is_none_or(|age| age <= age_max) || spool.is_forgotten(&id, sequence) {
-                    continue;
-                }
-                let Ok(Ok(seal)) = spool.seal(&id, sequence) else { continue };
-                if spool.bytes_of(&id, &seal) == 0 {
-                    continue; // Given up before, and told by a seal since.
-                }
-                spool.forget(&id, &seal)?;
-                tracing::warn!(recording = %id, sequence, packets = seal.counts.written.packets, "waited too long for its store: segment given up");
-            }
-        }
-        Ok(())
-    }
-
     /// As [`Bound::enforce`], and the same for the window's share of the spool, if it has one. What is kept ready for
     /// a trigger keeps to its share by itself, and what is recorded then is not bound by it.
     pub fn enforce_for(&self, window: &Window) -> Result<Room, UploadError> {
@@ -122,8 +122,8 @@ impl Bound {
             }
             for sequence in self.spool.waiting(&id)? {
                 // Held while the files go: the sender waits, and then finds them gone.
-                let in_transit = self.in_transit.0.lock().unwrap_or_else(PoisonError::into_inner);
-                let busy = in_transit.as_ref().is_some_and(|(sent, number)| *sent == id && *number == sequence);
+                let in_transit = self.in_transit.lock();
+                let busy = in_transit.iter().any(|(sent, number)| *sent == id && *number == sequence);
                 if busy || self.spool.is_forgotten(&id, sequence) {
                     continue;
                 }
@@ -132,8 +132,7 @@ impl Bound {
                 if bytes == 0 {
                     continue; // Given up before, and told by a seal since.
                 }
-                self.spool.forget(&id, &seal)?;
-                self.progress.send_modify(|progress| progress.given_up += seal.counts.written);
+                give_up(&self.spool, &self.progress, &id, &seal)?;
                 tracing::warn!(recording = %id, sequence, bytes, packets = seal.counts.written.packets, "spool is full: segment given up");
                 excess_bytes = excess_bytes.saturating_sub(bytes);
                 if excess_bytes == 0 {
@@ -143,4 +142,42 @@ impl Bound {
         }
         Ok(false)
     }
+}
+
+/// Removes the files of a segment that will not be stored; the ledger will say so, and whoever watches is told.
+pub(super) fn give_up(
+    spool: &Spool,
+    progress: &watch::Sender<Progress>,
+    id: &RecordingId,
+    seal: &Seal,
+) -> io::Result<()> {
+    spool.forget(id, seal)?;
+    progress.send_modify(|progress| progress.given_up += seal.counts.written);
+    Ok(())
+}
+
+/// Gives up what has waited in these recordings for longer than `age_max` and is not pinned, whatever room there is.
+pub(super) fn give_up_older(
+    spool: &Spool,
+    progress: &watch::Sender<Progress>,
+    recordings: &[RecordingId],
+    age_max: Duration,
+    now: SystemTime,
+) -> io::Result<()> {
+    for id in recordings.iter().filter(|id| !spool.is_pinned(id)) {
+        for sequence in spool.waiting(id)? {
+            let sealed = spool.disk().look(&spool.path(id, &FileName::seal(sequence))).ok();
+            let age = sealed.and_then(|seal| now.duration_since(seal.changed?).ok());
+            if age.is_none_or(|age| age <= age_max) || spool.is_forgotten(id, sequence) {
+                continue;
+            }
+            let Ok(Ok(seal)) = spool.seal(id, sequence) else { continue };
+            if spool.bytes_of(id, &seal) == 0 {
+                continue; // Given up before, and told by a seal since.
+            }
+            give_up(spool, progress, id, &seal)?;
+            tracing::warn!(recording = %id, sequence, packets = seal.counts.written.packets, "waited too long for its store: segment given up");
+        }
+    }
+    Ok(())
 }

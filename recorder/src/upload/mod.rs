@@ -5,12 +5,15 @@
 //!
 //! Order, which recovery and `remora snapshot verify` rely on: the files of a segment, the signature of its seal,
 //! its seal, the next segment, `close.json` last. When the store cannot be reached, segments stay, until the spool's bound
-//! ([`Bound`]); a restart goes on with what lies in the spool.
+//! ([`Bound`]); a restart goes on with what lies in the spool. Each store is sent to by itself, so that none waits for another;
+//! what of files is in memory meanwhile has its bound over all of them.
 
 mod bound;
+mod errand;
 mod lock;
 mod sender;
 mod store;
+mod turns;
 
 pub use bound::{Bound, Room};
 pub use sender::{Progress, Sender};

@@ -1,5 +1,6 @@
 //! A store to send to: created, never overwritten, and proved.
 
+use super::turns::{Place, Turns};
 use super::{UploadError, lock};
 use crate::disk::{Disk, SystemDisk};
 use crate::limits;
@@ -47,7 +48,11 @@ pub struct Store {
     proof: Proof,
     /// The folder, if it is one of this machine: it must be synced before we rely on it.
     local: Option<PathBuf>,
+    place: Arc<Place>,
 }
+
+/// What is said of a store that had its part for too long.
+const SLOW: &str = "no answer for long, and other stores wait: it is tried again after those that are slow, too";
 
 /// Credentials and endpoints: only what is meant for a store, since object_store would also take `REGION`,
 /// `TOKEN` and the like.
@@ -85,12 +90,14 @@ impl Store {
             shown,
             proof: if target.write_only { Proof::StoreCompared } else { Proof::ReadBack },
             local: target.url.url().to_file_path().ok(),
+            place: Place::new(Arc::default()),
         })
     }
 
     /// A store of the caller's making.
     pub fn over(objects: Arc<dyn ObjectStore>, prefix: StorePath) -> Self {
-        Self { shown: objects.to_string(), objects, prefix, proof: Proof::ReadBack, local: None }
+        let (shown, place) = (objects.to_string(), Place::new(Arc::default()));
+        Self { shown, objects, prefix, proof: Proof::ReadBack, local: None, place }
     }
 
     /// The same, if its credentials can only write.
@@ -99,12 +106,17 @@ impl Store {
         Self { proof: Proof::StoreCompared, ..self }
     }
 
+    /// The same, taking turns with other stores.
+    pub(super) fn taking_turns(self, turns: &Arc<Turns>) -> Self {
+        Self { place: Place::new(turns.clone()), ..self }
+    }
+
     /// Sends `file` of `disk` to `path` below the store and proves that it is there.
     ///
     /// A file that is there already, from before a crash, is proved and not sent again.
     ///
     /// # Bounds
-    /// Two parts of [`limits::PART_BYTES`] in memory.
+    /// A part of [`limits::PART_BYTES`] in memory, in its turn.
     /// # Errors
     /// [`UploadError::Conflict`] when something else is there, [`UploadError::Damaged`] when the file is no longer
     /// what `sealed` says; the store's and the spool's own errors.
@@ -117,12 +129,10 @@ impl Store {
     ) -> Result<Receipt, UploadError> {
         let location = path.split('/').fold(self.prefix.clone(), |location, part| location.join(part));
         let mut source = Source::open(disk, file)?;
-        let first = source.part()?;
-        // Whatever was not hashed as sealed must not become evidence.
-        let created = match first.len() < limits::PART_BYTES {
-            true if source.hash() != sealed => return Err(UploadError::Damaged { path: file.to_owned() }),
-            true => self.create(&location, first).await?,
-            false => self.create_in_parts(&location, first, &mut source, sealed).await?,
+        let size = disk.look(file).map_err(|source| spool_error(file, source))?.bytes;
+        let created = match size < limits::PART_BYTES as u64 {
+            true => self.turn(self.create_whole(&location, &mut source, sealed)).await?,
+            false => self.create_in_parts(&location, &mut source, sealed).await?,
         };
         let receipt = |bytes, sha256, proof| Receipt { path: path.to_owned(), bytes, sha256, proof };
         // What we did not create ourselves is only proved by reading it.
@@ -136,6 +146,26 @@ impl Store {
         match found == sealed {
             true => Ok(receipt(bytes, found, Proof::ReadBack)),
             false => Err(UploadError::Conflict { path: path.to_owned(), found, sealed }),
+        }
+    }
+
+    /// What holds a part in memory, when it is this store's turn.
+    async fn turn<T>(&self, send: impl Future<Output = Result<T, UploadError>>) -> Result<T, UploadError> {
+        let for_others = || UploadError::Store { store: self.shown.clone(), said: SLOW.to_owned() };
+        self.place.take(send).await.unwrap_or_else(|| Err(for_others()))
+    }
+
+    async fn create_whole(
+        &self,
+        location: &StorePath,
+        source: &mut Source,
+        sealed: Hash256,
+    ) -> Result<bool, UploadError> {
+        let content = source.part()?;
+        // Whatever was not hashed as sealed must not become evidence.
+        match source.hash() == sealed {
+            true => self.create(location, content).await,
+            false => Err(UploadError::Damaged { path: source.path.clone() }),
         }
     }
 
@@ -168,7 +198,6 @@ impl Store {
     async fn create_in_parts(
         &self,
         location: &StorePath,
-        first: Bytes,
         source: &mut Source,
         sealed: Hash256,
     ) -> Result<bool, UploadError> {
@@ -176,7 +205,7 @@ impl Store {
             return Ok(false);
         }
         let mut upload = self.objects.put_multipart(location).await.map_err(|source| self.error(source))?;
-        let sent = self.send_parts(upload.as_mut(), first, source, sealed).await;
+        let sent = self.send_parts(upload.as_mut(), source, sealed).await;
         if sent.is_err() {
             // The parts would stay, unseen and paid for. If this fails too, the first error says why.
             let _ = upload.abort().await;
@@ -187,19 +216,23 @@ impl Store {
     async fn send_parts(
         &self,
         upload: &mut dyn MultipartUpload,
-        first: Bytes,
         source: &mut Source,
         sealed: Hash256,
     ) -> Result<(), UploadError> {
-        let mut part = first;
-        while !part.is_empty() {
-            upload.put_part(PutPayload::from_bytes(part)).await.map_err(|source| self.error(source))?;
-            part = source.part()?;
-        }
+        while self.turn(self.send_part(upload, source)).await? {}
         if source.hash() != sealed {
             return Err(UploadError::Damaged { path: source.path.clone() });
         }
         upload.complete().await.map(drop).map_err(|source| self.error(source))
+    }
+
+    /// Sends the next part; false when there was none.
+    async fn send_part(&self, upload: &mut dyn MultipartUpload, source: &mut Source) -> Result<bool, UploadError> {
+        let part = source.part()?;
+        if part.is_empty() {
+            return Ok(false);
+        }
+        upload.put_part(PutPayload::from_bytes(part)).await.map(|()| true).map_err(|source| self.error(source))
     }
 
     async fn exists(&self, location: &StorePath) -> Result<bool, UploadError> {

@@ -3,6 +3,7 @@
 use crate::made::{self, Recording, verify};
 use object_store::memory::InMemory;
 use object_store::path::Path;
+use object_store::throttle::{ThrottleConfig, ThrottledStore};
 use object_store::{ObjectStore, ObjectStoreExt, PutPayload};
 use recorder::disk::SystemDisk;
 use recorder::schedule::{SpoolFull, StoreTarget};
@@ -134,6 +135,7 @@ async fn a_file_the_disk_lost_is_told_of_and_keeps_nothing_back() {
     sender.sweep().await.unwrap();
     let sound = verify(&place.objects, &prefix(), &made::id("nightly")).await.unwrap();
     assert_eq!((sound.forgotten, sound.counts.dropped.spool.packets), ([1, 2].into(), 20));
+    assert_eq!(sender.progress().borrow().given_up.packets, 20);
 }
 
 #[tokio::test]
@@ -199,6 +201,7 @@ async fn what_waited_too_long_is_given_up_and_the_ledger_says_so() {
     let hour = std::time::Duration::from_secs(3600);
     let mut sender = Sender::new(spool.clone()).with_age_max(Some(hour));
     sender.sweep().await.unwrap_err();
+    assert_eq!(sender.progress().borrow().given_up.packets, 10);
     std::fs::remove_file(&store).unwrap();
     sender.sweep().await.unwrap();
     let objects = object_store::local::LocalFileSystem::new_with_prefix(&store).unwrap();
@@ -245,6 +248,41 @@ async fn an_outage_ends_and_everything_arrives() {
     running.await.unwrap();
     let objects = object_store::local::LocalFileSystem::new_with_prefix(&store).unwrap();
     verify(&objects, &Path::default(), &made::id("nightly")).await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn stores_that_do_not_answer_keep_no_other_waiting() {
+    let place = Place::new();
+    let spool = place.spool();
+    let late = std::time::Duration::from_secs(100);
+    let mut sender = place.sender();
+    for silent in ["s3://silent/one", "s3://silent/two"] {
+        let config = ThrottleConfig { wait_put_per_call: late, ..ThrottleConfig::default() };
+        let objects = Arc::new(ThrottledStore::new(InMemory::new(), config));
+        sender = sender.with_store(target(silent), Store::over(objects, prefix()));
+    }
+    let windows = [
+        ("a", "s3://silent/one"),
+        ("b", "s3://in/memory"),
+        ("c", "s3://silent/two"),
+        ("d", "s3://in/memory"),
+        ("e", "s3://silent/one"),
+    ];
+    for (window, url) in windows {
+        let mut recording = Recording::begin(&spool, window, &target(url));
+        (0..5).for_each(|_| recording.segment(1000));
+        recording.close();
+    }
+    let mut progress = sender.progress();
+    let (_stop, stopped) = tokio::sync::watch::channel(false);
+    let began = tokio::time::Instant::now();
+    let running = tokio::spawn(sender.run(stopped));
+    progress.wait_for(|progress| progress.recordings == 2).await.unwrap();
+    assert!(began.elapsed().as_secs() < 60, "after {:?}", began.elapsed());
+    assert_eq!(place.left_in_spool().len(), 3);
+    // By themselves they have all the time there is.
+    progress.wait_for(|progress| progress.recordings == 5).await.unwrap();
+    running.abort();
 }
 
 #[tokio::test]

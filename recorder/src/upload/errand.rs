@@ -1,0 +1,150 @@
+//! What waits for one store: sent in order, and given up where that has to be.
+
+use super::UploadError;
+use super::bound::{InTransit, give_up, give_up_older};
+use super::sender::Progress;
+use super::store::{Receipt, Store, spool_error};
+use crate::spool::Spool;
+use formats::hash::Hash256;
+use formats::seal::Seal;
+use formats::store::{FileName, RecordingId};
+use std::path::Path;
+use std::time::{Duration, SystemTime};
+use tokio::sync::watch;
+
+/// What all stores are sent from, and where it is told.
+#[derive(Debug, Clone)]
+pub(super) struct Errand {
+    pub spool: Spool,
+    pub in_transit: InTransit,
+    pub age_max: Option<Duration>,
+    pub progress: watch::Sender<Progress>,
+}
+
+impl Errand {
+    /// Sends what waits in these recordings, all of one store. One that cannot be sent does not keep the others back.
+    ///
+    /// # Errors
+    /// The first failure; what follows it in that recording stays for the next time.
+    pub async fn send(
+        self,
+        store: Result<Store, UploadError>,
+        recordings: Vec<RecordingId>,
+    ) -> Result<(), UploadError> {
+        let mut sent = Ok(());
+        match store {
+            Err(error) => sent = self.told(Err(error)),
+            Ok(store) => {
+                for id in &recordings {
+                    let this = self.told(self.send_recording(id, &store).await);
+                    sent = sent.and(this);
+                }
+            }
+        }
+        if let Some(age_max) = self.age_max {
+            let given_up = give_up_older(&self.spool, &self.progress, &recordings, age_max, SystemTime::now());
+            given_up.map_err(|source| spool_error(Path::new("spool"), source))?;
+        }
+        sent
+    }
+
+    fn told(&self, sent: Result<(), UploadError>) -> Result<(), UploadError> {
+        self.progress.send_modify(|progress| {
+            progress.failing = sent.as_ref().err().map(ToString::to_string);
+            progress.failures += u64::from(sent.is_err());
+        });
+        sent
+    }
+
+    async fn send_recording(&self, id: &RecordingId, store: &Store) -> Result<(), UploadError> {
+        let folder = self.spool.folder(id);
+        let in_spool = |source| spool_error(&folder, source);
+        // Looked for first: behind a close no segment follows, so what waits now is all there will be.
+        let is_closed = self.spool.disk().exists(&self.spool.path(id, &FileName::Close));
+        let waiting = self.spool.waiting(id).map_err(in_spool)?;
+        if is_closed || !waiting.is_empty() {
+            // Renamed into place is not there to stay: a power cut must not take back what the store has seen, for
+            // what is then written in its place would be something else.
+            self.spool.disk().sync_folder(&folder).map_err(in_spool)?;
+        }
+        for sequence in waiting {
+            let _in_transit = self.in_transit.begin(id, sequence);
+            self.send_segment(id, sequence, store).await?;
+        }
+        if is_closed && let Some(close) = self.spool.close(id).map_err(in_spool)? {
+            let name = FileName::Close;
+            let path = self.spool.path(id, &name);
+            close.map_err(|_| UploadError::Damaged { path: path.clone() })?;
+            let bytes = self.spool.disk().read(&path).map_err(|source| spool_error(&path, source))?;
+            self.send_signature(id, &name, store).await?;
+            store.send(self.spool.disk().as_ref(), &id.path(&name), &path, Hash256::of(&bytes)).await?;
+            self.spool.done(id).map_err(in_spool)?;
+            self.progress.send_modify(|progress| progress.recordings += 1);
+            tracing::info!(recording = %id, "recording stored");
+        }
+        Ok(())
+    }
+
+    /// Whether the ledger says, or will say, that a file is not stored.
+    fn is_given_up(&self, id: &RecordingId, seal: &Seal, path: &Path) -> std::io::Result<bool> {
+        if self.spool.is_forgotten(id, seal.sequence) {
+            return Ok(true);
+        }
+        if self.spool.disk().exists(path) {
+            return Ok(false);
+        }
+        if !self.spool.told_of(id)?.contains(&seal.sequence) {
+            tracing::error!(recording = %id, file = %path.display(), "somebody removed it from the spool: given up");
+            give_up(&self.spool, &self.progress, id, seal)?;
+        }
+        Ok(true)
+    }
+
+    /// Sends the signature of a seal or close, if it has one: the same key and bytes give the same signature, so that
+    /// what a crash left in the store is no conflict.
+    async fn send_signature(&self, id: &RecordingId, signed: &FileName, store: &Store) -> Result<(), UploadError> {
+        let name = signed.signature();
+        let path = self.spool.path(id, &name);
+        match self.spool.disk().read(&path) {
+            Ok(bytes) => {
+                store.send(self.spool.disk().as_ref(), &id.path(&name), &path, Hash256::of(&bytes)).await.map(drop)
+            }
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
+            Err(source) => Err(spool_error(&path, source)),
+        }
+    }
+
+    async fn send_segment(&self, id: &RecordingId, sequence: u32, store: &Store) -> Result<(), UploadError> {
+        let name = FileName::seal(sequence);
+        let seal_path = self.spool.path(id, &name);
+        let seal_bytes = self.spool.disk().read(&seal_path).map_err(|source| spool_error(&seal_path, source))?;
+        let seal = Seal::from_bytes(&seal_bytes).map_err(|_| UploadError::Damaged { path: seal_path.clone() })?;
+        let mut bytes = 0;
+        for file in &seal.files {
+            let path = self.spool.path(id, &file.name);
+            if self.is_given_up(id, &seal, &path).map_err(|source| spool_error(&path, source))? {
+                tracing::warn!(recording = %id, file = %file.name, "given up before it was stored");
+                continue;
+            }
+            match store.send(self.spool.disk().as_ref(), &id.path(&file.name), &path, file.sha256).await {
+                Ok(Receipt { bytes: stored, .. }) => bytes += stored,
+                Err(UploadError::Damaged { path }) => {
+                    // It will never again be what was sealed; the rest of the recording must not wait for it.
+                    tracing::error!(recording = %id, file = %path.display(), "damaged in the spool: given up");
+                    give_up(&self.spool, &self.progress, id, &seal).map_err(|source| spool_error(&path, source))?;
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        self.send_signature(id, &name, store).await?;
+        let receipt =
+            store.send(self.spool.disk().as_ref(), &id.path(&name), &seal_path, Hash256::of(&seal_bytes)).await?;
+        self.spool.sent(id, &seal).map_err(|source| spool_error(&seal_path, source))?;
+        tracing::debug!(recording = %id, sequence, bytes, proof = ?receipt.proof, "segment stored");
+        self.progress.send_modify(|progress| {
+            progress.segments += 1;
+            progress.bytes += bytes + receipt.bytes;
+        });
+        Ok(())
+    }
+}
