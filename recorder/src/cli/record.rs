@@ -200,10 +200,12 @@ pub fn run(mut plan: RecordPlan, out: &mut impl Write) -> anyhow::Result<ExitCod
     ready::recover_all(&spool, &EndReason::Crash, Timestamp::now())
         .with_context(|| format!("spool {}", plan.spool.display()))?;
     let (close, stored) = super::runtime()?.block_on(record_and_store(&plan, &spool))?;
-    summarise(&plan.recording, &close, out)?;
+    summarise(&close, out)?;
     stored.with_context(|| {
         format!("not stored yet, and left in {} for the next start", spool.folder(&plan.recording.id).display())
     })?;
+    let store = plan.recording.window.store.url.to_string();
+    writeln!(out, "stored in  {}/{}", store.trim_end_matches('/'), plan.recording.id)?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -242,10 +244,10 @@ async fn record_and_store(plan: &RecordPlan, spool: &Spool) -> anyhow::Result<(C
     Ok((close, stored))
 }
 
-fn summarise(recording: &Recording, close: &Close, out: &mut impl Write) -> anyhow::Result<()> {
+fn summarise(close: &Close, out: &mut impl Write) -> anyhow::Result<()> {
     let counts = &close.counts;
     let dropped = &counts.dropped;
-    let length = SignedDuration::try_from(close.ended.duration_since(recording.id.start.time()).unsigned_abs())?;
+    let length = SignedDuration::try_from(close.ended.duration_since(close.recording.start.time()).unsigned_abs())?;
     let why = match close.reason {
         EndReason::ByteBudget => "its bytes were used up",
         EndReason::Duration => "its time was over",
@@ -271,6 +273,5 @@ fn summarise(recording: &Recording, close: &Close, out: &mut impl Write) -> anyh
         dropped.kernel_packets, dropped.ring.packets, dropped.disk.packets, dropped.spool.packets
     )?;
     writeln!(out, "segments   {}", close.segments)?;
-    writeln!(out, "stored in  {}/{}", recording.window.store.url.to_string().trim_end_matches('/'), recording.id)?;
     Ok(())
 }

@@ -307,3 +307,15 @@ fn what_is_missing_is_named() {
     assert!(said.contains("CAP_NET_RAW"), "{said}");
     assert_eq!(std::fs::read_dir(spool).unwrap().count(), 0, "nothing is left behind");
 }
+
+#[test]
+fn what_is_not_stored_is_not_said_to_be() {
+    let Some(cable) = Cable::new() else { return };
+    // Where the store should be, something else is.
+    std::fs::write(cable.store(), b"").unwrap();
+    let out = cable.spawn_recorder(&["-i", "eth", "--duration", "1s"]).0.wait_with_output().unwrap();
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    let (said, error) = (text(&out.stdout), text(&out.stderr));
+    assert!(said.contains("recorded ") && !said.contains("stored in"), "{said}");
+    assert!(error.contains("not stored yet, and left in "), "{error}");
+}
