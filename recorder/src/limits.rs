@@ -62,6 +62,9 @@ pub const FLUSH: Duration = Duration::from_millis(500);
 /// How long the capture thread waits for a block: how late it notices that it should stop.
 pub const WAIT: Duration = Duration::from_millis(100);
 
+/// How long a run goes on past its end for the next of its window to have its rings: many times what opening them takes.
+pub const HAND_OVER: Duration = Duration::from_secs(5);
+
 /// How long to wait before targets are looked for again: with the time to open a ring, one that appears is recorded
 /// within a second, and the ring of one that was missing twice is closed within another. Where a look is much work the
 /// pause is longer, up to [`LOOK_MAX`]: looking takes a third of a percent.

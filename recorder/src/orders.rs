@@ -5,8 +5,8 @@ use formats::seal::{EndReason, Volume};
 use formats::store::RecordingId;
 use jiff::Timestamp;
 use std::fmt;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 /// Told which recording it became, or why none.
@@ -53,9 +53,22 @@ struct Life {
     over: bool,
 }
 
+/// Ends other recordings of its window when it is dropped.
+#[derive(Debug, Default)]
+struct Relief(Vec<(Arc<Orders>, EndReason)>);
+
+impl Drop for Relief {
+    fn drop(&mut self) {
+        self.0.drain(..).for_each(|(orders, reason)| orders.end(reason));
+    }
+}
+
 /// Orders to one recording. Shared by reference; nobody waits for anybody.
 #[derive(Debug, Default)]
 pub struct Orders {
+    /// Those whose place it takes.
+    relief: Mutex<Relief>,
+    is_followed: AtomicBool,
     end: OnceLock<EndReason>,
     triggers: Mutex<Vec<Trigger>>,
     life: Mutex<Life>,
@@ -75,6 +88,26 @@ impl Orders {
     /// Why it is to end, if it is.
     pub fn to_end(&self) -> Option<&EndReason> {
         self.end.get()
+    }
+
+    /// Has another of its window end, for that reason, once this one has its rings, or will never have any.
+    pub fn take_place_of(&self, other: Arc<Orders>, reason: EndReason) {
+        lock(&self.relief).0.push((other, reason));
+    }
+
+    /// It has its rings: those whose place it takes may end.
+    pub fn relieve(&self) {
+        drop(std::mem::take(&mut *lock(&self.relief)));
+    }
+
+    /// Tells whether another takes its place when its time is over: it goes on until that one has its rings.
+    pub fn tell_followed(&self, is_followed: bool) {
+        self.is_followed.store(is_followed, Ordering::Relaxed);
+    }
+
+    /// Whether another takes its place when its time is over.
+    pub fn is_followed(&self) -> bool {
+        self.is_followed.load(Ordering::Relaxed)
     }
 
     /// Triggers it. What is asked twice is answered twice.

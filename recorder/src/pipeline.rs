@@ -16,6 +16,7 @@ use crate::capture::{CaptureError, Urgency, hurry};
 use crate::clock::{Clock, Deadline, SystemClock};
 use crate::disk::Disk;
 use crate::filter::FilterError;
+use crate::limits;
 use crate::observe::{Observer, Pulse};
 use crate::orders::Orders;
 use crate::rotate::{Batch, Compression, OpenSegment, Pump, SegmentOptions, Untold, Writer};
@@ -83,6 +84,7 @@ pub fn record(
 ) -> Result<Close, RecordError> {
     let window = &recording.window;
     let tap = Tap::open(recording, settings)?;
+    orders.relieve();
     let folder = spool.folder(&recording.id);
     spool.disk().create_folders(&folder)?;
     let _lock = spool.disk().lock(&folder)?.ok_or_else(|| io::Error::other("another process makes this recording"))?;
@@ -198,6 +200,9 @@ fn capture(
     let budget = &recording.window.budget;
     // Whoever sets the clock makes no run longer or shorter.
     let mut due = Deadline::new(clock.now(), recording.ends);
+    // A packet of the moment in which another run takes the place of this one stands in both.
+    let hand_over =
+        Deadline::new(clock.now(), recording.ends.saturating_add(limits::HAND_OVER).unwrap_or(Timestamp::MAX));
     let mut work = ThreadClock::new(orders);
     let mut cpu = budget.cpu.map(CpuMeter::new);
     // What is kept ready for a trigger that may never come spends no budget of packets and bytes.
@@ -232,8 +237,9 @@ fn capture(
             }
         }
         let spent = Volume { packets: written.packets - free.packets, bytes: written.bytes - free.bytes };
+        let waits = orders.is_followed() && !hand_over.is_over(clock.now());
         break Ok(match () {
-            () if due.is_over(clock.now()) && orders.time_is_over(triggered_until) => EndReason::Duration,
+            () if due.is_over(clock.now()) && !waits && orders.time_is_over(triggered_until) => EndReason::Duration,
             () if budget.packets.is_some_and(|most| spent.packets >= most.get()) => EndReason::PacketBudget,
             () if budget.bytes.is_some_and(|most| spent.bytes >= most.0) => EndReason::ByteBudget,
             () if is_over_work => EndReason::CpuBudget,

@@ -17,7 +17,7 @@ use recorder::limits;
 use recorder::observe::{self, Door, Observer, Observing};
 use recorder::pipeline::Settings;
 use recorder::rotate::Compression;
-use recorder::schedule::{ByteSize, Observe, Period, Place, Selector, Window};
+use recorder::schedule::{ByteSize, Observe, Period, Place, Selector, When, Window};
 use recorder::spool::Spool;
 use std::io::{IsTerminal, Write};
 use std::net::SocketAddr;
@@ -161,7 +161,11 @@ impl CapturePlan {
         })?;
         let recordings = windows.len();
         let kept_ready = windows.iter().filter(|window| window.pre_trigger.is_some()).count();
-        let memory_max_mib = limits::memory_bytes_max(recordings, kept_ready, self.settings.ring_bytes) >> 20;
+        // For a moment there are two of a window whose next run takes the place of the last.
+        let hand_overs =
+            windows.iter().filter(|window| matches!(window.when, When::Always | When::Cron { .. })).count();
+        let at_once = recordings + hand_overs;
+        let memory_max_mib = limits::memory_bytes_max(at_once, kept_ready, self.settings.ring_bytes) >> 20;
         tracing::info!(recordings, memory_max_mib, "memory is bounded");
         Ok(())
     }

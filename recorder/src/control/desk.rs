@@ -63,6 +63,8 @@ pub struct Desk {
     agenda: Agenda,
     running: Vec<Running>,
     to_begin: Vec<Begin>,
+    /// What is to end; as soon as others that begin have taken its place.
+    to_end: Vec<(RecordingId, EndReason)>,
     /// Triggered recordings that ended before their time: they go on as soon as their windows are ready again.
     rests: Vec<Rest>,
     /// Triggers that came as the time of the triggered recording was over.
@@ -84,6 +86,7 @@ impl Desk {
             agenda: Agenda::new(config, node.clone(), now),
             running: Vec::new(),
             to_begin: Vec::new(),
+            to_end: Vec::new(),
             rests,
             late: Vec::new(),
             files: TriggerFiles::default(),
@@ -120,7 +123,29 @@ impl Desk {
         self.look_for_files(now);
         let decisions = self.agenda.wake(now);
         self.carry_out(decisions, now);
+        self.hand_over(now);
         std::mem::take(&mut self.to_begin)
+    }
+
+    /// What ends as another run of its window begins goes on until that one has its rings: no packet falls between them.
+    fn hand_over(&mut self, now: Timestamp) {
+        for (id, reason) in std::mem::take(&mut self.to_end) {
+            let next = self.to_begin.iter().find(|begin| begin.recording.id.window == id.window);
+            for running in self.running.iter().filter(|running| running.id == id) {
+                match next.filter(|next| next.recording.id != id) {
+                    Some(next) => next.orders.take_place_of(running.orders.clone(), reason.clone()),
+                    None => running.orders.end(reason.clone()),
+                }
+            }
+        }
+        for Begin { recording: Recording { id, .. }, orders } in &self.to_begin {
+            let over = |running: &&Running| running.id.window == id.window && running.id != *id && running.ends <= now;
+            let over = self.running.iter().filter(over);
+            over.for_each(|running| orders.take_place_of(running.orders.clone(), EndReason::Duration));
+        }
+        for running in self.running.iter().filter(|running| running.ends > now) {
+            running.orders.tell_followed(self.agenda.is_followed(&running.id.window, running.ends));
+        }
     }
 
     /// Told how a recording ended.
@@ -128,12 +153,12 @@ impl Desk {
         let over = self.running.iter().position(|running| running.id == *id).map(|at| self.running.swap_remove(at));
         let late = over.iter().flat_map(|over| over.orders.take_triggers());
         self.late.extend(late.map(|trigger| (id.window.clone(), trigger)));
+        let cut_short =
+            |over: &Running| ending == Ending::Failed || over.orders.to_end() == Some(&EndReason::WindowChanged);
+        let ends = over.filter(cut_short).and_then(|over| over.orders.ends()).filter(|ends| *ends > now);
+        self.rests.extend(ends.map(|ends| Rest { window: id.window.clone(), ends }));
         match ending {
-            Ending::Failed => {
-                let ends = over.and_then(|over| over.orders.ends()).filter(|ends| *ends > now);
-                self.rests.extend(ends.map(|ends| Rest { window: id.window.clone(), ends }));
-                self.agenda.failed(id, now);
-            }
+            Ending::Failed => self.agenda.failed(id, now),
             Ending::Over => self.agenda.ended(id),
         }
         self.remove_what_is_ready_for_nobody();
@@ -156,6 +181,7 @@ impl Desk {
 
     /// Ends every recording; what has not begun yet never does.
     pub fn end_all(&mut self) {
+        self.to_end.clear();
         for Begin { recording, .. } in self.to_begin.drain(..) {
             self.running.retain(|running| running.id != recording.id);
         }
@@ -199,7 +225,7 @@ impl Desk {
         let mut begun = Vec::new();
         for decision in decisions {
             match decision {
-                Decision::End { id, reason } => self.orders_of(&id).for_each(|orders| orders.end(reason.clone())),
+                Decision::End { id, reason } => self.to_end.push((id, reason)),
                 Decision::Record(recording) => {
                     let (id, ends, orders) = (recording.id.clone(), recording.ends, Arc::new(Orders::default()));
                     begun.push(id.clone());
@@ -229,10 +255,6 @@ impl Desk {
             let by = "the trigger of before, to record the rest".to_owned();
             orders.trigger(Trigger { at: now, by, ends, told: Box::new(|_| {}) });
         }
-    }
-
-    fn orders_of(&self, id: &RecordingId) -> impl Iterator<Item = &Orders> {
-        self.running.iter().filter(move |running| running.id == *id).map(|running| &*running.orders)
     }
 
     fn of_window(&self, window: &Name) -> impl Iterator<Item = &Running> {

@@ -1,6 +1,6 @@
 //! Which runs begin now, which are left out: decisions over time, without a clock.
 
-use super::{Config, Missed, Overlap, Recording, Window};
+use super::{Config, Missed, Overlap, Recording, When, Window};
 use formats::hash::Hash256;
 use formats::seal::EndReason;
 use formats::store::{Name, RecordingId};
@@ -114,9 +114,10 @@ impl Agenda {
                 Some(old) if old.window == *window => old,
                 Some(old) => {
                     decisions.extend(old.end_all(&EndReason::WindowChanged));
+                    let again = old.rests_on_demand(window, now);
                     // They end now, so that nothing that begins overlaps them; and their names stay taken.
                     let running = old.running.into_iter().map(|(id, _)| (id, now)).collect();
-                    Entry { running, ..Entry::new(window, &self.identity.node, now) }
+                    Entry { running, again, ..Entry::new(window, &self.identity.node, now) }
                 }
                 None => Entry::new(window, &self.identity.node, now),
             });
@@ -128,6 +129,11 @@ impl Agenda {
     /// The windows, each with the begin of its next run.
     pub fn windows(&self) -> impl Iterator<Item = (&Arc<Window>, Option<Timestamp>)> {
         self.entries.iter().map(|entry| (&entry.window, entry.next))
+    }
+
+    /// Whether the next run of `window` begins by the time that one of it ends.
+    pub fn is_followed(&self, window: &Name, ends: Timestamp) -> bool {
+        self.entries.iter().any(|entry| entry.window.name == *window && entry.next.is_some_and(|next| next <= ends))
     }
 
     /// When what is left of a run of `window` that failed is begun again; none when none is to be.
@@ -287,6 +293,15 @@ impl Entry {
     /// Whether its past is to be kept ready, and nobody does.
     fn is_to_be_armed(&self) -> bool {
         self.window.pre_trigger.is_some() && self.running.is_empty() && self.again.is_empty()
+    }
+
+    /// What is left of runs that no schedule begins anew under `window`, which takes the place of theirs.
+    fn rests_on_demand(&self, window: &Window, now: Timestamp) -> Vec<(Timestamp, Timestamp)> {
+        let is_on_demand = |window: &Window| window.when == When::OnDemand && window.pre_trigger.is_none();
+        if !is_on_demand(&self.window) || !is_on_demand(window) || window.missed == Missed::Skip {
+            return Vec::new();
+        }
+        self.again.iter().copied().chain(self.running.iter().map(|(_, ends)| (now, *ends))).collect()
     }
 
     fn end_all(&self, reason: &EndReason) -> impl Iterator<Item = Decision> {

@@ -137,6 +137,28 @@ fn a_window_that_takes_too_much_of_a_processor_leaves_out_flows() {
     assert_eq!(counts.seen.packets, counts.written.packets + counts.sampled.packets + lost);
 }
 
+#[test]
+fn no_packet_falls_between_two_runs() {
+    let Some(cable) = Cable::new() else { return };
+    let recorder = cable.run(&format!(
+        "{}  - {{name: all-day, always: true, duration: 2s, interfaces: [eth], filter: udp port 9999}}",
+        HEAD.replace("FULL", "stop").replace("96KiB", "64MiB")
+    ));
+    wait_until("the recorder begins", || size(&cable.spool()) > 0);
+    wait_until("it records", || {
+        cable.send(1, 100, 9999, 0.0);
+        cable.ctl(&["status"]).is_ok_and(|status| !status.contains(": 0 packets"))
+    });
+    cable.send(2500, 100, 9999, 0.002);
+    recorder.stop();
+    let stored = cable.stored();
+    assert!(stored.len() > 2, "{} recordings", stored.len());
+    let payloads = stored.iter().flat_map(|stored| stored.tshark("udp.dstport == 9999", &["data.data"]));
+    let numbers: std::collections::BTreeSet<_> = payloads.map(|data| data[..16].to_owned()).collect();
+    let missing: Vec<_> = (0..2500_u64).filter(|number| !numbers.contains(&format!("{number:016x}"))).collect();
+    assert!(missing.is_empty(), "{missing:?}");
+}
+
 /// Bytes of all files below a folder.
 fn size(folder: &std::path::Path) -> u64 {
     let entries = folder.read_dir().into_iter().flatten().flatten();

@@ -30,6 +30,38 @@ fn what_was_asked_for_and_has_not_begun_at_the_stop_never_does() {
 }
 
 #[test]
+fn who_ends_as_another_begins_waits_until_that_one_has_its_rings() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |second| Timestamp::from_second(second).unwrap();
+    let one = |mut begun: Vec<Begin>| {
+        assert_eq!(begun.len(), 1);
+        begun.remove(0)
+    };
+    let mut desk = desk(&folder, "{name: w, always: true, duration: 1h, interfaces: [any]}");
+    let first = one(desk.begin_due(at(0)));
+    assert!(first.orders.is_followed());
+    let second = one(desk.begin_due(at(3600)));
+    assert_eq!((first.orders.to_end(), first.orders.is_followed()), (None, true));
+    second.orders.relieve();
+    assert_eq!(first.orders.to_end(), Some(&EndReason::Duration));
+    desk.ended(&first.recording.id, Ending::Over, at(3600));
+
+    let changed = "{cluster: c, store: /s, windows: [{name: w, always: true, duration: 1h, interfaces: [lo]}]}";
+    desk.reload(Config::from_yaml(changed), at(4000));
+    let third = one(desk.begin_due(at(4000)));
+    assert_eq!(second.orders.to_end(), None);
+    // It fails, and will never have any.
+    desk.ended(&third.recording.id, Ending::Failed, at(4000));
+    drop(third);
+    assert_eq!(second.orders.to_end(), Some(&EndReason::WindowChanged));
+
+    let fourth = one(desk.begin_due(at(4030)));
+    desk.reload(Config::from_yaml("{cluster: c, windows: []}"), at(4031));
+    assert!(desk.begin_due(at(4031)).is_empty());
+    assert_eq!(fourth.orders.to_end(), Some(&EndReason::WindowChanged));
+}
+
+#[test]
 fn a_file_waits_until_its_window_is_ready_and_goes_once_it_is_answered() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("now");
@@ -80,4 +112,9 @@ fn what_a_crash_ended_goes_on_once() {
     desk.ended(&begun[1].recording.id, Ending::Over, ends);
     let [again] = &desk.begin_due(ends)[..] else { panic!("it is kept ready again") };
     assert_eq!((again.recording.id.window.as_str(), again.orders.take_triggers().len()), ("x", 1));
+    // What another configuration ends goes on, too.
+    begun[0].orders.tell_past(Past { since: Some(ends), triggered: Some((begun[0].recording.id.clone(), ends)) });
+    begun[0].orders.end(EndReason::WindowChanged);
+    desk.ended(&begun[0].recording.id, Ending::Over, Timestamp::UNIX_EPOCH);
+    assert_eq!(desk.rests.iter().map(|rest| rest.ends).collect::<Vec<_>>(), [ends]);
 }

@@ -181,9 +181,19 @@ fn another_configuration() {
         ("changed", always, "always: true, snap_length: 64", "!10:00:30:WindowChanged", "+10:06:00-10:16:00"),
         ("changed, not due", always, "cron: '0 12 * * *'", "!10:00:30:WindowChanged", ""),
         ("vanished", always, "", "!10:00:30:WindowChanged", ""),
+        (
+            "started by hand",
+            "on_demand: true",
+            "on_demand: true, snap_length: 64",
+            "!10:00:30:WindowChanged",
+            "+10:06:00-10:10:30",
+        ),
     ] {
         let mut agenda = agenda(before);
         decided(&mut agenda, "10:00:30");
+        if before == "on_demand: true" {
+            agenda.start(&"w".parse().unwrap(), BEGIN.parse().unwrap()).unwrap();
+        }
         let file = match after {
             "" => Config::from_yaml("{cluster: c, windows: []}").unwrap(),
             window => config(window),
