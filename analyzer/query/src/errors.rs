@@ -64,6 +64,12 @@ pub enum QueryError {
     /// The answer could not be written down.
     #[error("the answer cannot be written: {0}")]
     Output(#[from] std::io::Error),
+    /// Columns that the format asked for could not tell apart.
+    #[error("the answer has several columns called '{}': give them names of their own with 'as'", .names.join("', '"))]
+    SameNames {
+        /// The names that are there more than once.
+        names: Vec<String>,
+    },
     /// The answer has no form of the kind asked for.
     #[error("{0}")]
     Form(String),

@@ -1,9 +1,13 @@
 //! Answers, written down.
 
+mod table;
+
 use crate::errors::QueryError;
 use arrow::record_batch::RecordBatch;
 use parquet::arrow::ArrowWriter;
+use std::collections::BTreeSet;
 use std::io::Write;
+use table::Table;
 
 /// How an answer is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,8 +34,8 @@ pub enum Printer<W: Write + Send> {
     Ndjson(arrow::json::LineDelimitedWriter<W>),
     /// Parquet, begun with the first batch.
     Parquet(Option<W>, Option<Box<ArrowWriter<W>>>),
-    /// For people: gathered, since widths depend on all rows.
-    Table(W, Vec<RecordBatch>),
+    /// For people.
+    Table(Table<W>),
 }
 
 impl<W: Write + Send> Printer<W> {
@@ -42,23 +46,23 @@ impl<W: Write + Send> Printer<W> {
             Format::Json => Printer::Json(arrow::json::ArrayWriter::new(out)),
             Format::Ndjson => Printer::Ndjson(arrow::json::LineDelimitedWriter::new(out)),
             Format::Parquet => Printer::Parquet(Some(out), None),
-            Format::Table => Printer::Table(out, Vec::new()),
+            Format::Table => Printer::Table(Table::new(out)),
         }
     }
 
     /// Writes rows.
     ///
     /// # Errors
-    /// What the receiver says.
+    /// What the receiver says, and columns of one name where the format has no place for them.
     pub fn batch(&mut self, batch: &RecordBatch) -> Result<(), QueryError> {
+        if matches!(self, Printer::Json(_) | Printer::Ndjson(_) | Printer::Parquet(..)) {
+            have_own_names(batch)?;
+        }
         match self {
             Printer::Csv(writer) => writer.write(&flat(batch)?).map_err(form),
             Printer::Json(writer) => writer.write(batch).map_err(form),
             Printer::Ndjson(writer) => writer.write(batch).map_err(form),
-            Printer::Table(_, batches) => {
-                batches.push(batch.clone());
-                Ok(())
-            }
+            Printer::Table(table) => table.batch(batch),
             Printer::Parquet(out, writer) => {
                 if let Some(out) = out.take() {
                     *writer = Some(Box::new(ArrowWriter::try_new(out, batch.schema(), None).map_err(form)?));
@@ -81,14 +85,20 @@ impl<W: Write + Send> Printer<W> {
             }
             Printer::Ndjson(mut writer) => writer.finish().map_err(form),
             Printer::Parquet(_, writer) => writer.map_or(Ok(()), |writer| writer.close().map(drop).map_err(form)),
-            Printer::Table(mut out, batches) => {
-                let table = arrow::util::pretty::pretty_format_batches(&batches).map_err(form)?;
-                // A payload could hold what moves a terminal's cursor: shown as the picture of its character.
-                let is_harmful = |c: char| c.is_control() && c != '\n';
-                Ok(writeln!(out, "{}", table.to_string().replace(is_harmful, "\u{2426}"))?)
-            }
+            Printer::Table(table) => table.finish(),
         }
     }
+}
+
+/// Of keys that are there twice readers of JSON keep one, and those of Parquet refuse the file.
+fn have_own_names(batch: &RecordBatch) -> Result<(), QueryError> {
+    let (schema, mut names) = (batch.schema(), BTreeSet::new());
+    let again = schema.fields().iter().filter(|field| !names.insert(field.name()));
+    let again: BTreeSet<&str> = again.map(|field| field.name().as_str()).collect();
+    if again.is_empty() {
+        return Ok(());
+    }
+    Err(QueryError::SameNames { names: again.into_iter().map(str::to_owned).collect() })
 }
 
 /// Lists and structs as text: CSV has no nesting.
