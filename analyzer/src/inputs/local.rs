@@ -13,7 +13,8 @@ use std::path::{Path, PathBuf};
 
 /// Adds the captures behind a path or pattern.
 pub fn find(input: &Path, found: &mut Found) -> anyhow::Result<()> {
-    let captures = paths(input)?.into_iter().map(|path| capture(path, &mut found.warnings)).collect();
+    let captures =
+        paths(input, &mut found.warnings)?.into_iter().map(|path| capture(path, &mut found.warnings)).collect();
     found.add(captures);
     Ok(())
 }
@@ -48,12 +49,12 @@ fn read_ledger(path: &Path) -> io::Result<Option<Vec<u8>>> {
     Ok(Some(bytes))
 }
 
-fn paths(input: &Path) -> anyhow::Result<Vec<PathBuf>> {
+fn paths(input: &Path, warnings: &mut Vec<String>) -> anyhow::Result<Vec<PathBuf>> {
     let shown = input.display();
     if input.is_dir() {
         let mut found = Vec::new();
         files_in(input, &mut found).with_context(|| format!("{shown}: folder cannot be read"))?;
-        found = to_read(found, |path| path);
+        found = to_read(&shown.to_string(), found, |path| path, warnings);
         found.retain(|path| !is_decrypted(path, Path::exists));
         if found.is_empty() {
             bail!(

@@ -21,8 +21,9 @@ use query::Dataset;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-/// Endings of captures that are looked for in a folder or store; a file that is named is read whatever its ending.
-const ENDINGS: [&str; 5] = [".pcap", ".pcapng", ".cap", ".dmp", ".ntar"];
+/// Endings of captures that are looked for in a folder or store, with digits behind them too, as `tcpdump -C` numbers its files;
+/// a file that is named is read whatever its ending.
+const ENDINGS: [&str; 7] = [".pcap", ".pcapng", ".cap", ".dmp", ".ntar", ".snoop", ".erf"];
 
 /// Endings of compression behind these.
 const COMPRESSED: [&str; 4] = ["", ".gz", ".zst", ".lz4"];
@@ -110,12 +111,16 @@ fn is_capture(name: &str) -> bool {
     let name = decrypted_name(name).unwrap_or(name).to_lowercase();
     // Plaintext of TLS lies beside the packets, and is not read yet.
     !name.ends_with(&format!(".{TLS}"))
-        && ENDINGS.iter().any(|ending| COMPRESSED.iter().any(|packed| name.ends_with(&format!("{ending}{packed}"))))
+        && COMPRESSED.iter().filter_map(|packed| name.strip_suffix(packed)).any(|name| {
+            let name = name.trim_end_matches(|c: char| c.is_ascii_digit());
+            ENDINGS.iter().any(|ending| name.ends_with(ending))
+        })
 }
 
-/// Of files below one folder or store the captures; and `close.json` of recordings that have ended and none of whose packets
-/// are there.
-fn to_read<T>(files: Vec<T>, path: impl Fn(&T) -> &Path) -> Vec<T> {
+/// Of files below one folder or store, which is `place`, the captures; and `close.json` of recordings that have ended and none
+/// of whose packets are there. A warning tells of those that are passed by, but for what lies beside packets in a recording,
+/// and tables.
+fn to_read<T>(place: &str, files: Vec<T>, path: impl Fn(&T) -> &Path, warnings: &mut Vec<String>) -> Vec<T> {
     let name = |file: &T| path(file).file_name().unwrap_or_default().to_string_lossy().into_owned();
     let folder = |file: &T| path(file).parent().unwrap_or(Path::new("")).to_owned();
     let has_packets: BTreeSet<PathBuf> = files.iter().filter(|file| is_capture(&name(file))).map(folder).collect();
@@ -123,7 +128,17 @@ fn to_read<T>(files: Vec<T>, path: impl Fn(&T) -> &Path) -> Vec<T> {
         let is_close = recorded(path(file)).is_some_and(|(_, file)| file == FileName::Close);
         is_close && !has_packets.contains(&folder(file))
     };
-    files.into_iter().filter(|file| is_capture(&name(file)) || is_empty(file)).collect()
+    let (read, passed): (Vec<T>, Vec<T>) =
+        files.into_iter().partition(|file| is_capture(&name(file)) || is_empty(file));
+    let is_strange = |name: &String| name.parse::<FileName>().is_err() && !name.ends_with(".parquet");
+    let strange: Vec<String> = passed.iter().map(name).filter(is_strange).collect();
+    if let (Some(first), false) = (strange.iter().min(), read.is_empty()) {
+        warnings.push(format!(
+            "{place}: files passed by: {}, as {first:?}, for their names do not end like a capture's; one that is named is read",
+            strange.len()
+        ));
+    }
+    read
 }
 
 /// What the path of a store says of a segment: `<cluster>/<window>/<start>/<node>/<file>`.
@@ -146,6 +161,21 @@ mod tests {
     }
 
     #[test]
+    fn what_is_passed_by_is_told() {
+        let files = |names: &[&str]| names.iter().map(|name| Path::new("a/b").join(name)).collect::<Vec<_>>();
+        let said = |names: &[&str]| {
+            let mut warnings = Vec::new();
+            let read = to_read("a", files(names), |path| path, &mut warnings);
+            (read.len(), warnings.pop().unwrap_or_default())
+        };
+        let (read, warning) = said(&["d.pcap", "d.pcap1", "y.pcap.xz", "trace0"]);
+        assert!(read == 2 && warning.contains("2, as \"trace0\""), "{warning}");
+        let recording = ["000001.pcapng.zst", "000001.tls.pcapng.zst", "000001.seal.json", "close.json", "x.parquet"];
+        assert_eq!(said(&recording), (1, String::new()));
+        assert_eq!(said(&["nothing"]), (0, String::new()), "an error says it");
+    }
+
+    #[test]
     fn captures_are_known_by_their_ending() {
         for (name, want) in [
             ("000001.pcapng.zst", true),
@@ -156,6 +186,13 @@ mod tests {
             ("a.pcap.AGE", true),
             (".age", false),
             ("000001.seal.json", false),
+            ("d.pcap1", true),
+            ("d.pcapng00012.gz", true),
+            ("x.snoop", true),
+            ("x.erf.lz4", true),
+            ("y.pcap.xz", false),
+            ("trace0", false),
+            ("12", false),
             ("pcap", false),
         ] {
             assert_eq!(is_capture(name), want, "{name}");

@@ -53,7 +53,7 @@ pub fn find(url: &str, store: &Store, found: &mut Found) -> anyhow::Result<()> {
             bail!("{url}: more than {FILES_MAX} files below it; name a cluster, a window, or a recording");
         }
         let listed = files.iter().map(|file| file.location.clone()).collect();
-        files = to_read(files, |file| Path::new(file.location.as_ref()));
+        files = to_read(url, files, |file| Path::new(file.location.as_ref()), &mut found.warnings);
         let all: BTreeSet<String> = files.iter().map(|file| file.location.to_string()).collect();
         let is_there = |plain: &Path| plain.to_str().is_some_and(|plain| all.contains(plain));
         files.retain(|file| !is_decrypted(Path::new(file.location.as_ref()), is_there));

@@ -91,8 +91,7 @@ pub async fn list(store: &Store, selection: &Selection) -> Result<Listing, Snaps
     for depth in 0..4 {
         let mut next = Vec::new();
         for folder in folders {
-            for child in store.children(&store.location(&folder)).await?.common_prefixes {
-                let name = child.filename().unwrap_or_default().to_owned();
+            for name in store.folders(&folder).await? {
                 let path = if folder.is_empty() { name.clone() } else { format!("{folder}/{name}") };
                 match is_ours(depth, &name) {
                     false => listing.strangers.push(path),

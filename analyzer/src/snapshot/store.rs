@@ -5,7 +5,7 @@ use formats::said::said;
 use futures::{StreamExt, TryStreamExt};
 use object_store::path::Path as StorePath;
 use object_store::{GetOptions, GetRange, GetResultPayload, ListResult, ObjectMeta, ObjectStore};
-use std::io::{Read, Seek, SeekFrom};
+use std::io::{self, Read, Seek, SeekFrom};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -23,6 +23,8 @@ const OPTION_PREFIXES: [&str; 3] = ["AWS_", "AZURE_", "GOOGLE_"];
 pub struct Store {
     objects: Arc<dyn ObjectStore>,
     prefix: StorePath,
+    /// Where it is on this machine; none where it is not.
+    folder: Option<PathBuf>,
     shown: String,
 }
 
@@ -43,7 +45,8 @@ impl Store {
         let options = options.chain(plain);
         let (objects, prefix) =
             object_store::parse_url_opts(&url, options).map_err(|error| refused(error.to_string()))?;
-        Ok(Self { objects: objects.into(), prefix, shown: store.trim_end_matches('/').to_owned() })
+        let folder = if url.scheme() == "file" { url.to_file_path().ok() } else { None };
+        Ok(Self { objects: objects.into(), prefix, folder, shown: store.trim_end_matches('/').to_owned() })
     }
 
     /// Its name, as it was given.
@@ -79,6 +82,17 @@ impl Store {
     /// The folders and files directly in a folder.
     pub async fn children(&self, folder: &StorePath) -> Result<ListResult, SnapshotError> {
         self.objects.list_with_delimiter(Some(folder)).await.map_err(|source| self.error(source))
+    }
+
+    /// The names of the folders directly in the folder at `path` below the store. On this machine links that lead nowhere or
+    /// back up are passed by, where object_store would fail.
+    pub async fn folders(&self, path: &str) -> Result<Vec<String>, SnapshotError> {
+        if let Some(folder) = &self.folder {
+            let folder = folder.join(path);
+            return folders_in(&folder).map_err(|source| SnapshotError::Local { path: folder, source });
+        }
+        let folders = self.children(&self.location(path)).await?.common_prefixes;
+        Ok(folders.iter().filter_map(StorePath::filename).map(str::to_owned).collect())
     }
 
     /// Every file below a folder.
@@ -153,6 +167,21 @@ fn folder_url(folder: &Path) -> Result<Url, SnapshotError> {
     }
 }
 
+fn folders_in(folder: &Path) -> io::Result<Vec<String>> {
+    let above = folder.canonicalize()?;
+    let mut names = Vec::new();
+    for entry in std::fs::read_dir(folder)? {
+        let entry = entry?;
+        let leads_up =
+            entry.file_type()?.is_symlink() && entry.path().canonicalize().is_ok_and(|to| above.starts_with(to));
+        if entry.path().is_dir() && !leads_up {
+            names.push(entry.file_name().to_string_lossy().into_owned());
+        }
+    }
+    names.sort_unstable();
+    Ok(names)
+}
+
 fn read_file(
     mut file: std::fs::File,
     path: PathBuf,
@@ -166,7 +195,7 @@ fn read_file(
         match file.read(&mut piece) {
             Ok(0) => return Ok(()),
             Ok(bytes) => each(piece.get(..bytes).unwrap_or_default())?,
-            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             Err(source) => return Err(local(source)),
         }
     }

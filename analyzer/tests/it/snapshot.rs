@@ -332,3 +332,15 @@ async fn from_s3() {
     let (code, _, error) = self::remora(&["verify", url.as_str()], &wrong);
     assert!(code == 2 && error.contains(url.as_str()), "{error}");
 }
+
+#[test]
+fn links_that_lead_nowhere_or_back_up_are_passed_by() {
+    let folder = written(&store());
+    for (link, to) in [("self", "self"), ("gone", "nothing"), ("up", "."), ("prod/back", ".."), ("more", "prod")] {
+        std::os::unix::fs::symlink(to, folder.path().join(link)).unwrap();
+    }
+    let (code, out, error) = remora(&["list", shown(&folder), "--format", "json"], &[]);
+    let recordings: Vec<Value> = serde_json::from_str(&out).unwrap();
+    // A link to a folder is followed: there are two of 'prod'.
+    assert!(code == 0 && error.is_empty() && recordings.len() == 5, "{out} {error}");
+}
