@@ -5,6 +5,7 @@ mod carve;
 mod cli;
 mod common;
 mod inputs;
+mod say;
 mod snapshot;
 
 /// Rows come and go by the million, on all threads.

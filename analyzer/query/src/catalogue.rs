@@ -2,7 +2,7 @@
 
 use crate::errors::QueryError;
 use crate::types::arrow_schema;
-use crate::{Dataset, functions, loss, named, views};
+use crate::{Dataset, functions, loss, views};
 use arrow::datatypes::SchemaRef;
 use arrow::record_batch::RecordBatch;
 use datafusion::datasource::MemTable;
@@ -22,8 +22,6 @@ pub struct Catalogue {
     context: SessionContext,
     memory_max_mib: u64,
     runtime: tokio::runtime::Runtime,
-    /// Those that one of the datasets has.
-    tables: BTreeSet<&'static str>,
 }
 
 impl Catalogue {
@@ -45,9 +43,7 @@ impl Catalogue {
         let environment = RuntimeEnvBuilder::new().with_memory_limit(bytes, 1.0).build_arc();
         let environment = environment.map_err(|error| QueryError::Engine(error.to_string()))?;
         let context = SessionContext::new_with_config_rt(config, environment);
-        let tables = TABLES.iter().map(|table| table.name);
-        let tables = tables.filter(|name| datasets.iter().any(|dataset| dataset.has(name))).collect();
-        let catalogue = Self { context, memory_max_mib, runtime, tables };
+        let catalogue = Self { context, memory_max_mib, runtime };
         for udf in functions::all() {
             catalogue.context.register_udf(udf);
         }
@@ -178,13 +174,6 @@ impl Catalogue {
     /// the seals beside the captures say, where there are any.
     pub fn loss(&self, sql: &str, recorders_lost: Option<u64>) -> Option<String> {
         loss::of(self, sql, recorders_lost)
-    }
-
-    /// Tables a statement names that are made on request, and that none of the datasets has.
-    pub fn not_made(&self, sql: &str) -> Vec<&'static str> {
-        let on_request = TABLES.iter().filter(|table| table.on_request).map(|table| table.name);
-        let named = named(sql);
-        on_request.filter(|name| !self.tables.contains(name) && named.contains(name)).collect()
     }
 
     fn error(&self, error: DataFusionError, sql: &str) -> QueryError {

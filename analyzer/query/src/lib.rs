@@ -11,6 +11,7 @@ mod loss;
 mod named;
 pub mod output;
 pub mod schema;
+mod statements;
 mod types;
 mod views;
 
@@ -18,5 +19,6 @@ pub use catalogue::Catalogue;
 pub use dataset::{Dataset, is_dataset};
 pub use errors::QueryError;
 pub use named::named;
+pub use statements::{is_finished, statements};
 pub use types::arrow_schema;
 pub use views::behind_calls;

@@ -6,6 +6,7 @@ use claims::Claims;
 
 use crate::common::Common;
 use crate::inputs::Source;
+use crate::say;
 use anyhow::{Context, bail};
 use dissect::read::Interface;
 use dissect::{Plan, Progress, Protos};
@@ -230,11 +231,11 @@ impl Cache {
             }
             Ok(removed)
         })?;
-        if removed > 0 && !self.common.quiet {
-            eprintln!(
-                "remora: note: tables of {removed} captures left the cache, which keeps {} MiB (--cache-max-mib)",
+        if removed > 0 {
+            say::note(format_args!(
+                "tables of {removed} captures left the cache, which keeps {} MiB (--cache-max-mib)",
                 self.common.cache_max_mib
-            );
+            ));
         }
         Ok(())
     }

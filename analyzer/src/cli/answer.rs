@@ -6,11 +6,13 @@ use super::redact::refuse_datasets;
 use crate::cache::{Cache, Needs};
 use crate::common::{Common, FAILED};
 use crate::inputs::{self, Found};
+use crate::say;
 use anyhow::bail;
 use clap::{Args, ValueEnum};
 use formats::said::once;
+use formats::tables::{TABLES, Table};
 use query::output::{Format, Printer};
-use query::{Catalogue, Dataset};
+use query::{Catalogue, Dataset, behind_calls, named};
 use std::collections::BTreeSet;
 use std::io::{IsTerminal, Write};
 use std::path::PathBuf;
@@ -106,9 +108,7 @@ impl Session {
         if let Some(output) = &output.output {
             place::refuse_input(&found, output)?;
         }
-        for warning in found.warnings.iter().filter(|_| !common.quiet) {
-            eprintln!("remora: warning: {warning}");
-        }
+        found.warnings.iter().for_each(say::warning);
         let cache = if found.sources.is_empty() { None } else { Some(Cache::open(common)?) };
         if let Some(cache) = &cache {
             found.sources.iter_mut().try_for_each(|source| source.spool(cache.folder()))?;
@@ -142,13 +142,9 @@ impl Session {
         if self.common.quiet {
             return;
         }
-        for table in self.catalogue.not_made(sql) {
-            eprintln!(
-                "remora: note: the dataset has no '{table}': it is made on request, by remora dissect --tables {table}"
-            );
-        }
+        lacking(sql, &self.found.datasets).iter().for_each(say::note);
         if let Some(lost) = self.catalogue.loss(sql, self.found.lost_packets()) {
-            eprintln!("remora: note: {lost}");
+            say::note(lost);
         }
     }
 
@@ -160,6 +156,30 @@ impl Session {
             _ => ExitCode::SUCCESS,
         }
     }
+}
+
+/// Of tables that a statement names and that datasets do not have: no rows may mean that nobody made them.
+fn lacking(sql: &str, datasets: &[Dataset]) -> Vec<String> {
+    let named = named(sql);
+    let lack = |tables: &[&str]| {
+        let lack = datasets.iter().filter(|dataset| !tables.iter().any(|table| dataset.has(table))).count();
+        match (lack, datasets.len()) {
+            (0, _) => None,
+            (_, 1) => Some("the dataset has".to_owned()),
+            (lack, all) => Some(format!("{lack} of {all} datasets have")),
+        }
+    };
+    let of_table = |table: &Table| {
+        let why = match table.on_request {
+            true => format!("it is made on request, by remora dissect --tables {}", table.name),
+            false => "it was not made, or has no rows".to_owned(),
+        };
+        lack(&[table.name]).map(|have| format!("{have} no '{}': {why}", table.name))
+    };
+    let tables = TABLES.iter().filter(|table| named.contains(table.name)).filter_map(of_table);
+    let behind: Vec<&str> = behind_calls().collect();
+    let calls = named.contains("calls").then(|| lack(&behind)).flatten();
+    tables.chain(calls.map(|have| format!("{have} none of the tables behind 'calls': {}", behind.join(", ")))).collect()
 }
 
 fn catalogue(
@@ -187,7 +207,7 @@ fn catalogue(
         datasets.extend(made.map(Dataset::Folder));
         for error in said {
             if refused.insert(error.clone()) {
-                bar.0.suspend(|| eprintln!("remora: {error}"));
+                bar.0.suspend(|| say::error(error));
             }
         }
     }

@@ -6,10 +6,12 @@ use crate::cache::{Cache, Needs};
 use crate::carve::{Carver, Wanted};
 use crate::common::{Common, FAILED};
 use crate::inputs::{self, Found, Source};
+use crate::say;
 use anyhow::{Context, bail};
 use arrow::array::{Array, AsArray};
 use arrow::datatypes::{Int32Type, Int64Type};
 use clap::Args;
+use clap::builder::BoolishValueParser;
 use formats::said::once;
 use formats::tables::TABLES;
 use query::{Catalogue, Dataset, QueryError, schema};
@@ -42,7 +44,7 @@ pub struct CarveArgs {
     #[arg(long, env = "REMORA_TABLE", value_name = "TABLE")]
     table: Option<String>,
     /// Take whole flows, from the first packet of the connection to its last.
-    #[arg(long, env = "REMORA_FLOWS")]
+    #[arg(long, env = "REMORA_FLOWS", value_parser = BoolishValueParser::new())]
     flows: bool,
     /// The capture to write, pcapng; '-' for standard output.
     #[arg(long, short, env = "REMORA_OUTPUT", value_name = "OUT")]
@@ -81,8 +83,8 @@ impl CarveArgs {
             bail!("a capture is nothing for a terminal: name a file with --output");
         }
         let table = table(self.table.as_deref(), &self.r#where)?;
-        if self.table.is_none() && !common.quiet && !names(&self.r#where, table) {
-            eprintln!("remora: note: the condition is read as one on '{table}' (--table says otherwise)");
+        if self.table.is_none() && !names(&self.r#where, table) {
+            say::note(format_args!("the condition is read as one on '{table}' (--table says otherwise)"));
         }
         let found = inputs::find(&self.inputs, &common.keys()?)?;
         if let Some(dataset) = found.datasets.first() {
@@ -130,9 +132,7 @@ fn table(asked: Option<&str>, condition: &str) -> anyhow::Result<&'static str> {
 
 /// Writes the packets.
 pub fn run(mut plan: CarvePlan, out: &mut impl Write) -> anyhow::Result<ExitCode> {
-    for warning in plan.found.warnings.iter().filter(|_| !plan.common.quiet) {
-        eprintln!("remora: warning: {warning}");
-    }
+    plan.found.warnings.iter().for_each(say::warning);
     let cache = Cache::open(&plan.common)?;
     let mut carver = Carver::new(cache.folder())?;
     let mut failed = 0;
@@ -145,7 +145,7 @@ pub fn run(mut plan: CarvePlan, out: &mut impl Write) -> anyhow::Result<ExitCode
             Err(error) if is_only => return Err(error),
             Err(error) => {
                 failed += 1;
-                bar.0.suspend(|| eprintln!("remora: {}", once(error.chain())));
+                bar.0.suspend(|| say::error(once(error.chain())));
             }
             Ok(()) => {}
         }
@@ -159,9 +159,7 @@ pub fn run(mut plan: CarvePlan, out: &mut impl Write) -> anyhow::Result<ExitCode
             place::write(&plan.output, |file| Ok(carver.finish(file)?))?;
         }
     }
-    if !plan.common.quiet {
-        eprintln!("remora: {packets} packets");
-    }
+    say::done(format_args!("{packets} packets"));
     Ok(match packets {
         _ if failed > 0 => ExitCode::from(FAILED),
         0 => ExitCode::from(1),
@@ -176,7 +174,7 @@ fn carve(plan: &CarvePlan, source: &Source, carver: &mut Carver, cache: &Cache, 
     let mut needs = Needs::of(&sql);
     needs.tables.extend(["packets", "spans"]);
     let made = cache.dataset(source, &needs, bar)?;
-    made.refused.iter().for_each(|error| bar.0.suspend(|| eprintln!("remora: {error}")));
+    made.refused.iter().for_each(|error| bar.0.suspend(|| say::error(error)));
     let (memory_max_mib, threads) = (plan.common.memory_max_mib, plan.common.threads());
     let interfaces = made.interfaces();
     let catalogue = Catalogue::open(&[Dataset::Folder(made.folder)], memory_max_mib, threads)?;
@@ -189,7 +187,7 @@ fn carve(plan: &CarvePlan, source: &Source, carver: &mut Carver, cache: &Cache, 
         }
     }
     if let Some(lost) = catalogue.loss(&sql, None).filter(|_| !plan.common.quiet) {
-        bar.0.suspend(|| eprintln!("remora: note: {lost}"));
+        bar.0.suspend(|| say::note(lost));
     }
     Ok(())
 }

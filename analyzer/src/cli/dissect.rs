@@ -3,7 +3,7 @@
 use super::bar::Bar;
 use super::redact::RedactArgs;
 use crate::common::{Common, FAILED};
-use crate::{cache, inputs};
+use crate::{cache, inputs, say};
 use anyhow::bail;
 use clap::Args;
 use dissect::{Plan, Unit};
@@ -26,7 +26,7 @@ pub struct DissectArgs {
     /// Folder of the dataset; tables are added to what is there.
     #[arg(long, short, env = "REMORA_OUT", value_name = "DATASET")]
     out: PathBuf,
-    /// Tables to make, separated by commas [default: all but 'packets'].
+    /// Tables to make, separated by commas [default: all but 'packets' and 'spans'].
     #[arg(long, env = "REMORA_TABLES", value_delimiter = ',', value_name = "TABLE")]
     tables: Vec<String>,
     /// Most of a body that a row keeps [bytes]; 0 keeps none.
@@ -62,9 +62,7 @@ impl DissectArgs {
         if let Some(dataset) = found.datasets.first() {
             bail!("{dataset:?} is a dataset already");
         }
-        for warning in found.warnings.iter().filter(|_| !common.quiet) {
-            eprintln!("remora: warning: {warning}");
-        }
+        found.warnings.iter().for_each(say::warning);
         // Only what a store holds needs the folder.
         let spool = cache::folder(common).unwrap_or_else(|_| std::env::temp_dir());
         let units = found.sources.iter().map(|source| source.unit(&spool)).collect();
@@ -90,16 +88,16 @@ pub fn run(plan: DissectPlan, out: &mut impl Write) -> anyhow::Result<ExitCode> 
         let report = dissect::pipeline::dissect(unit, &plan.plan, &bar)?;
         for error in &report.refused {
             refused += 1;
-            bar.0.suspend(|| eprintln!("remora: {error}"));
+            bar.0.suspend(|| say::error(error));
         }
         for capture in &report.captures {
             packets += capture.packets;
-            for damage in capture.damage.iter().filter(|_| !plan.quiet) {
+            for damage in &capture.damage {
                 let line = format!(
                     "{}: {} at byte {}: {} bytes gave no packet {}",
                     capture.capture, damage.kind, damage.at_byte, damage.bytes, damage.detail
                 );
-                bar.0.suspend(|| eprintln!("remora: warning: {}", line.trim_end()));
+                bar.0.suspend(|| say::warning(line.trim_end()));
             }
         }
         rows += report.rows.iter().map(|(_, rows)| rows).sum::<u64>();

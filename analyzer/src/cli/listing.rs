@@ -5,6 +5,7 @@ use super::place;
 use super::redact::RedactArgs;
 use crate::cache::Needs;
 use crate::common::Common;
+use crate::say;
 use clap::{Args, ValueEnum};
 use indicatif::HumanBytes;
 use jiff::Timestamp;
@@ -179,8 +180,8 @@ fn show(plan: &ListingPlan, session: &Session, sql: &str, out: impl Write) -> an
         left -= shown as u64;
         Ok(lines.write(rows.get(..shown).unwrap_or_default())?)
     })?;
-    if plan.limit.is_some_and(|limit| rows > limit) && !plan.common.quiet {
-        eprintln!("remora: note: there are more; --limit 0 shows all");
+    if plan.limit.is_some_and(|limit| rows > limit) {
+        say::note("there are more; --limit 0 shows all");
     }
     Ok(rows)
 }

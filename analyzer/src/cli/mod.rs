@@ -13,10 +13,10 @@ mod redact;
 mod schema;
 mod snapshot;
 mod sql;
-mod statements;
 
 use crate::common::{Common, FAILED, LogFormat};
-use clap::{CommandFactory, Parser, Subcommand};
+use crate::say;
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use formats::said::once;
 use std::io::Write;
 use std::process::ExitCode;
@@ -60,7 +60,9 @@ enum Command {
 
 /// Runs what the command line says.
 pub fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let matches = Cli::command().get_matches();
+    let cli = Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
+    say::begin(&cli.common);
     start_log(&cli.common);
     let out = &mut std::io::stdout();
     let result = match cli.command {
@@ -69,7 +71,7 @@ pub fn main() -> ExitCode {
         Command::Flows(args) => args.resolve(&cli.common).and_then(|plan| listing::run(plan, out)),
         Command::Dissect(args) => args.resolve(&cli.common).and_then(|plan| dissect::run(plan, out)),
         Command::Schema(args) => schema::run(args, out),
-        Command::Sql(args) => args.resolve(&cli.common).and_then(|plan| sql::run(plan, out)),
+        Command::Sql(args) => args.resolve(&cli.common, sql::typed(&matches)).and_then(|plan| sql::run(plan, out)),
         Command::Snapshot(args) => args.resolve(&cli.common).and_then(|plan| snapshot::run(plan, out)),
         Command::Completions { shell } => {
             // Into memory first: the generator does not survive a closed pipe.
@@ -82,7 +84,7 @@ pub fn main() -> ExitCode {
         if is_closed_pipe(&error) {
             return ExitCode::SUCCESS;
         }
-        eprintln!("remora: {}", once(error.chain()));
+        say::error(once(error.chain()));
         ExitCode::from(FAILED)
     })
 }

@@ -1,11 +1,11 @@
 //! The prompt of `remora sql`: statements, typed.
 
 use super::answer::{OutputArgs, Session, answer};
-use super::statements::statements;
 use crate::cache;
 use crate::common::Common;
+use crate::say;
 use formats::said::once;
-use query::schema;
+use query::{is_finished, schema, statements};
 use rustyline::completion::Completer;
 use rustyline::error::ReadlineError;
 use rustyline::history::DefaultHistory;
@@ -88,6 +88,13 @@ pub fn run(
     if let Some(history) = &history {
         let _ = editor.load_history(history);
     }
+    // At once: the program may end in the midst of an answer.
+    let remember = |line: &str, editor: &mut Editor<Words, DefaultHistory>| {
+        let _ = editor.add_history_entry(line);
+        if let Some(history) = &history {
+            let _ = editor.append_history(history);
+        }
+    };
     writeln!(out, "Statements end with ';'. \\d lists the tables, \\? says more, \\q ends.")?;
     let (mut waiting, mut timing) = (String::new(), false);
     loop {
@@ -102,19 +109,22 @@ pub fn run(
             Err(error) => return Err(error.into()),
         };
         if waiting.is_empty() && line.trim_start().starts_with('\\') {
-            let _ = editor.add_history_entry(line.trim());
+            remember(line.trim(), &mut editor);
             if !command(line.trim(), &mut timing, out)? {
                 break;
             }
             continue;
         }
+        if waiting.is_empty() && line.trim().is_empty() {
+            continue;
+        }
         waiting.push_str(&line);
         waiting.push('\n');
-        if !line.trim_end().ends_with(';') {
+        if !is_finished(&waiting) {
             continue;
         }
         let sql = std::mem::take(&mut waiting);
-        let _ = editor.add_history_entry(sql.trim());
+        remember(sql.trim(), &mut editor);
         for statement in statements(&sql) {
             let began = Instant::now();
             let answered = session.with(statement).and_then(|catalogue| answer(catalogue, statement, output, out));
@@ -123,15 +133,12 @@ pub fn run(
                     writeln!(out, "{rows} row{}", if rows == 1 { "" } else { "s" })?;
                     session.say_what_lacks(statement);
                 }
-                Err(error) => eprintln!("{}", once(error.chain())),
+                Err(error) => say::reply(once(error.chain())),
             }
             if timing {
                 writeln!(out, "{:.1} ms", began.elapsed().as_secs_f64() * 1e3)?;
             }
         }
-    }
-    if let Some(history) = &history {
-        let _ = editor.save_history(history);
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -143,14 +150,14 @@ fn command(line: &str, timing: &mut bool, out: &mut impl Write) -> anyhow::Resul
         ["\\d"] => write!(out, "{}", schema::overview())?,
         ["\\d", table] => match schema::table(table) {
             Ok(table) => write!(out, "{}", schema::describe(table))?,
-            Err(error) => eprintln!("{error}"),
+            Err(error) => say::reply(error),
         },
         ["\\timing"] => {
             *timing = !*timing;
             writeln!(out, "timing is {}", if *timing { "on" } else { "off" })?;
         }
         ["\\?"] => write!(out, "{HELP}")?,
-        _ => eprintln!("{line} is no command; \\? lists them"),
+        _ => say::reply(format_args!("{line} is no command; \\? lists them")),
     }
     Ok(true)
 }

@@ -1,6 +1,7 @@
 //! `remora snapshot`: recordings of a store, listed, fetched, proved.
 
 use crate::common::{Common, FAILED};
+use crate::say;
 use crate::snapshot::{self, Listing, ProofKeys, Recorded, Selection, SnapshotError, Store};
 use anyhow::Context;
 use clap::{Args, Subcommand, ValueEnum};
@@ -163,13 +164,13 @@ async fn run_async(plan: SnapshotPlan, out: &mut impl Write) -> anyhow::Result<E
         match snapshot::list(store, &plan.selection).await {
             Ok(Listing { recordings: found, strangers }) => {
                 recordings.extend(found);
-                for stranger in strangers.iter().filter(|_| !plan.quiet) {
-                    eprintln!("remora: warning: {}/{stranger} is no recording", store.shown());
+                for stranger in strangers {
+                    say::warning(format_args!("{}/{stranger} is no recording", store.shown()));
                 }
             }
             Err(error) => {
                 failed = true;
-                eprintln!("remora: {}", once(anyhow::Error::from(error).chain()));
+                say::error(once(anyhow::Error::from(error).chain()));
             }
         }
     }
@@ -201,9 +202,7 @@ async fn run_async(plan: SnapshotPlan, out: &mut impl Write) -> anyhow::Result<E
     Ok(match () {
         () if failed || !all_good => ExitCode::from(FAILED),
         () if recordings.is_empty() => {
-            if !plan.quiet {
-                eprintln!("remora: no recordings there");
-            }
+            say::done("no recordings there");
             ExitCode::from(NOTHING)
         }
         () => ExitCode::SUCCESS,

@@ -3,12 +3,13 @@
 use super::answer::{OutputArgs, Session, answer};
 use super::prompt;
 use super::redact::RedactArgs;
-use super::statements::statements;
 use crate::cache::Needs;
 use crate::common::Common;
 use anyhow::{Context, bail};
-use clap::Args;
+use clap::parser::ValueSource;
+use clap::{ArgMatches, Args};
 use query::output::Format;
+use query::statements;
 use std::io::{IsTerminal, Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -34,7 +35,7 @@ pub struct SqlArgs {
     #[arg(long, short, env = "REMORA_SQL", value_name = "SQL")]
     execute: Option<String>,
     /// File with the SQL.
-    #[arg(long, short, env = "REMORA_SQL_FILE", value_name = "FILE", conflicts_with = "execute")]
+    #[arg(long, short, env = "REMORA_SQL_FILE", value_name = "FILE")]
     file: Option<PathBuf>,
     #[command(flatten)]
     redact: RedactArgs,
@@ -51,15 +52,39 @@ pub struct SqlPlan {
     common: Common,
 }
 
+/// Which of `--execute` and `--file` were typed rather than set in the environment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Typed {
+    execute: bool,
+    file: bool,
+}
+
+/// What was typed of this command.
+pub fn typed(matches: &ArgMatches) -> Typed {
+    let typed = |name: &str| {
+        let of_sql = matches.subcommand_matches("sql");
+        of_sql.is_some_and(|of_sql| of_sql.value_source(name) == Some(ValueSource::CommandLine))
+    };
+    Typed { execute: typed("execute"), file: typed("file") }
+}
+
 impl SqlArgs {
-    /// Tells inputs from SQL.
-    pub fn resolve(mut self, common: &Common) -> anyhow::Result<SqlPlan> {
-        let mut sql = self.execute;
-        if let Some(file) = &self.file {
-            sql = Some(std::fs::read_to_string(file).with_context(|| format!("{}: cannot be read", file.display()))?);
-        }
-        if sql.is_none() && self.words.last().is_some_and(|last| is_sql(last)) {
+    /// Tells inputs from SQL. What was typed is meant, whatever the environment says.
+    pub fn resolve(mut self, common: &Common, typed: Typed) -> anyhow::Result<SqlPlan> {
+        let is_typed = typed.execute || typed.file;
+        let mut sql = None;
+        if !is_typed && self.words.last().is_some_and(|last| is_sql(last)) {
             sql = self.words.pop();
+        }
+        let execute = self.execute.filter(|_| sql.is_none() && (typed.execute || !is_typed));
+        let file = self.file.filter(|_| sql.is_none() && (typed.file || !is_typed));
+        match (execute, file) {
+            (Some(_), Some(_)) => bail!("the SQL stands in two places: give --execute or --file"),
+            (None, Some(file)) => {
+                let text = std::fs::read_to_string(&file);
+                sql = Some(text.with_context(|| format!("{}: cannot be read", file.display()))?);
+            }
+            (execute, None) => sql = sql.or(execute),
         }
         if self.words.is_empty() {
             bail!("no input; name captures or a dataset before the SQL");
@@ -96,7 +121,7 @@ pub fn run(plan: SqlPlan, out: &mut (impl Write + Send)) -> anyhow::Result<ExitC
             sql
         }
     };
-    if !plan.output.takes_several()? && statements(&sql).count() > 1 {
+    if !plan.output.takes_several()? && statements(&sql).len() > 1 {
         bail!(
             "one file takes the answer of one statement; there are several (as table, CSV or NDJSON answers may follow one another on standard output)"
         );
@@ -113,6 +138,37 @@ pub fn run(plan: SqlPlan, out: &mut (impl Write + Send)) -> anyhow::Result<ExitC
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cli::Cli;
+    use clap::Parser;
+
+    #[test]
+    fn what_was_typed_is_meant() {
+        let common = Cli::try_parse_from(["remora", "schema"]).unwrap().common;
+        // With `-e` typed, else from the environment; so for `-f`.
+        for (words, execute, file, typed, want) in [
+            (&["a.pcap", "select 1"][..], Some("select 2"), Some("no file"), (false, false), "select 1"),
+            (&["a.pcap"], Some("select 2"), Some("no file"), (true, false), "select 2"),
+            (&["a.pcap"], Some("select 2"), Some("no file"), (false, true), "no file: cannot be read"),
+            (&["a.pcap"], Some("select 2"), None, (false, false), "select 2"),
+            (&["a.pcap", "select 1"], Some("select 2"), None, (true, false), "select 2"),
+            (&["a.pcap"], Some("select 2"), Some("no file"), (true, true), "two places"),
+            (&["a.pcap"], Some("select 2"), Some("no file"), (false, false), "two places"),
+        ] {
+            let args = SqlArgs {
+                words: words.iter().map(|&word| word.to_owned()).collect(),
+                execute: execute.map(str::to_owned),
+                file: file.map(PathBuf::from),
+                redact: RedactArgs::default(),
+                output: OutputArgs::default(),
+            };
+            let typed = Typed { execute: typed.0, file: typed.1 };
+            let said = match args.resolve(&common, typed) {
+                Ok(plan) => plan.sql.unwrap_or_default(),
+                Err(error) => error.to_string(),
+            };
+            assert!(said.contains(want), "{words:?} {typed:?}: {said}");
+        }
+    }
 
     #[test]
     fn sql_is_told_from_inputs() {

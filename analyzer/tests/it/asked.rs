@@ -249,3 +249,39 @@ fn an_answer_replaces_no_input_and_no_answer_that_was_whole() {
         assert!(said.code == 2 && said.out.is_empty() && said.error.contains("one statement"), "{said:?}");
     }
 }
+
+#[test]
+fn columns_of_one_name_are_refused_where_they_cannot_be_told_apart() {
+    let remora = Remora::new();
+    let sql = "select a.id, b.id, a.qname from dns a join dns b on a.call_id = b.call_id";
+    for (format, want) in [("json", 2), ("ndjson", 2), ("parquet", 2), ("csv", 0), ("table", 0)] {
+        let said = remora.run(&["sql", &input(), sql, "--format", format]);
+        assert!(said.code == want && said.error.contains("called 'id': give") == (want == 2), "{format}: {said:?}");
+    }
+}
+
+#[test]
+fn flags_say_what_they_take() {
+    let mut remora = Remora::new();
+    let sql = "select count(*) as names from dns";
+    for (arguments, want) in [
+        (["--threads", "99999"], "0..=1024"),
+        (["--memory-max-mib", "0"], "1..="),
+        (["--cache-max-mib", "99999999999"], "..="),
+    ] {
+        let said = remora.run(&[&["sql", &input(), sql][..], &arguments].concat());
+        assert!(said.code == 2 && said.error.contains(want), "{said:?}");
+    }
+    let set = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+    remora.environment = vec![set("REMORA_SQL", "select 1"), set("REMORA_QUIET", "1")];
+    let file = remora.path("question.sql");
+    std::fs::write(&file, sql).unwrap();
+    for arguments in [vec![sql], vec!["-f", &file], vec!["-e", sql]] {
+        let said = remora.run(&[&["sql", &input(), "--format", "csv"][..], &arguments].concat());
+        assert_eq!(said.text(), "names\n4\n", "{said:?}");
+    }
+    remora.environment = vec![set("REMORA_QUIET", "1"), set("REMORA_FLOWS", "no")];
+    let carve = ["carve", &input(), "--where", "http.status = 404", "-o", &remora.path("out.pcapng")];
+    let said = remora.run(&carve);
+    assert!(said.code == 0 && said.error.is_empty(), "{said:?}");
+}

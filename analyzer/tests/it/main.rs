@@ -12,6 +12,7 @@ mod encrypted;
 mod peers;
 mod redact;
 mod run;
+mod said;
 mod slt;
 mod snapshot;
 mod stored;

@@ -43,12 +43,18 @@ impl Remora {
         self.run_with(arguments, &[])
     }
 
+    /// Not yet begun.
+    pub fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_remora"));
+        command.args(arguments).env("REMORA_CACHE", self.folder.path().join("cache"));
+        command.envs(self.environment.iter().map(|(name, value)| (name, value)));
+        command
+    }
+
     /// With `input` on standard input.
     pub fn run_with(&self, arguments: &[&str], input: &[u8]) -> Said {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_remora"))
-            .args(arguments)
-            .env("REMORA_CACHE", self.folder.path().join("cache"))
-            .envs(self.environment.iter().map(|(name, value)| (name, value)))
+        let mut child = self
+            .command(arguments)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
