@@ -138,9 +138,22 @@ impl Catalogue {
     pub fn answer(
         &self,
         sql: &str,
+        each: impl FnMut(&RecordBatch) -> Result<(), QueryError>,
+    ) -> Result<u64, QueryError> {
+        self.answer_until(sql, std::future::pending(), each)
+    }
+
+    /// As [`Self::answer`], until `stop` is ready.
+    ///
+    /// # Errors
+    /// [`QueryError::Stopped`] then.
+    pub fn answer_until(
+        &self,
+        sql: &str,
+        stop: impl Future<Output = ()>,
         mut each: impl FnMut(&RecordBatch) -> Result<(), QueryError>,
     ) -> Result<u64, QueryError> {
-        self.runtime.block_on(async {
+        let answer = async {
             let frame = self.plan(sql).await?;
             let schema = Arc::clone(frame.schema().inner());
             let mut stream = frame.execute_stream().await.map_err(|error| self.error(error, sql))?;
@@ -154,6 +167,12 @@ impl Catalogue {
                 each(&RecordBatch::new_empty(schema))?;
             }
             Ok(rows)
+        };
+        self.runtime.block_on(async {
+            tokio::select! {
+                rows = answer => rows,
+                () = stop => Err(QueryError::Stopped),
+            }
         })
     }
 
@@ -191,5 +210,21 @@ fn refuse_empty(dataset: &Dataset, table: &str) -> Result<(), QueryError> {
             Err(refused(file.display().to_string(), "there is no byte in it; remove it, or make it anew"))
         }
         Err(error) => Err(refused(format!("{dataset:?}/{table}"), &error.to_string())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    #[test]
+    fn what_takes_too_long_can_be_stopped() {
+        let empty = Catalogue::open(&[], 64, 1).unwrap();
+        let sql = "select count(*) from generate_series(1, 1000000) a, generate_series(1, 1000000) b";
+        let soon = || tokio::time::sleep(Duration::from_millis(100));
+        let stopped = empty.answer_until(sql, async { soon().await }, |_| Ok(()));
+        assert!(matches!(stopped, Err(QueryError::Stopped)), "{stopped:?}");
+        assert_eq!(empty.answer("select 1", |_| Ok(())).unwrap(), 1);
     }
 }

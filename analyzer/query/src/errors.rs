@@ -79,6 +79,9 @@ pub enum QueryError {
         /// The text that is no number.
         value: String,
     },
+    /// Somebody did not want to wait for it.
+    #[error("stopped")]
+    Stopped,
     /// Anything else the engine says.
     #[error("{0}")]
     Engine(String),

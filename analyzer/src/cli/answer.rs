@@ -230,14 +230,24 @@ pub fn answer(
 ) -> anyhow::Result<u64> {
     let form = output.form()?;
     match &output.output {
-        Some(path) => place::write(path, |file| print(catalogue, sql, form, file)),
-        None => print(catalogue, sql, form, out),
+        Some(path) => place::write(path, |file| print(catalogue, sql, form, std::future::pending(), file)),
+        None => print(catalogue, sql, form, std::future::pending(), out),
     }
 }
 
-fn print(catalogue: &Catalogue, sql: &str, form: Format, out: impl Write + Send) -> anyhow::Result<u64> {
+/// Answers one statement into `out`, until `stop` is ready; returns how many rows there were.
+///
+/// # Errors
+/// What is wrong with the SQL, the tables or `out`.
+pub fn print(
+    catalogue: &Catalogue,
+    sql: &str,
+    form: Format,
+    stop: impl Future<Output = ()>,
+    out: impl Write + Send,
+) -> anyhow::Result<u64> {
     let mut printer = Printer::new(form, out);
-    let rows = catalogue.answer(sql, |batch| printer.batch(batch))?;
+    let rows = catalogue.answer_until(sql, stop, |batch| printer.batch(batch))?;
     printer.finish()?;
     Ok(rows)
 }

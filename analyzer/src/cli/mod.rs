@@ -6,6 +6,7 @@ mod calls;
 mod carve;
 mod dissect;
 mod flows;
+mod interrupt;
 mod listing;
 mod place;
 mod prompt;

@@ -1,6 +1,7 @@
 //! The prompt of `remora sql`: statements, typed.
 
-use super::answer::{OutputArgs, Session, answer};
+use super::answer::{OutputArgs, Session, print};
+use super::interrupt::Interrupt;
 use crate::cache;
 use crate::common::Common;
 use crate::say;
@@ -16,7 +17,7 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 const HELP: &str = "\
-Statements end with ';'; the tab key completes tables, columns, functions and keywords.
+Statements end with ';'; the tab key completes tables, columns, functions and keywords. Ctrl-C stops an answer.
   \\d          the tables
   \\d TABLE    its columns
   \\timing     say how long answers take, or stop saying so
@@ -81,6 +82,7 @@ pub fn run(
     common: &Common,
     out: &mut (impl Write + Send),
 ) -> anyhow::Result<ExitCode> {
+    let (form, interrupt) = (output.form()?, Interrupt::listen()?);
     let config = Config::builder().completion_type(CompletionType::List).auto_add_history(false).build();
     let mut editor: Editor<Words, DefaultHistory> = Editor::with_config(config)?;
     editor.set_helper(Some(Words::new(session.catalogue().functions())));
@@ -127,7 +129,9 @@ pub fn run(
         remember(sql.trim(), &mut editor);
         for statement in statements(&sql) {
             let began = Instant::now();
-            let answered = session.with(statement).and_then(|catalogue| answer(catalogue, statement, output, out));
+            let answered = session
+                .with(statement)
+                .and_then(|catalogue| interrupt.during(|stop| print(catalogue, statement, form, stop, &mut *out)));
             match answered {
                 Ok(rows) => {
                     writeln!(out, "{rows} row{}", if rows == 1 { "" } else { "s" })?;
