@@ -196,7 +196,7 @@ impl Rows {
         if matches!(self.early, Early::Latest(_)) {
             return self.came_early(message, out);
         }
-        let Some(open) = self.answers(&stamp) else {
+        let Some(open) = self.answers(&stamp, out) else {
             self.alone(&message, out);
             self.replied_ns = stamp.last_ns;
             return After::Reply;

@@ -31,7 +31,6 @@ impl Rows {
             _ => self.settle_unsure(None, out),
         }
         self.waiting.iter_mut().for_each(|open| open.is_followed = true);
-        self.hand_on_unanswerable(out);
         self.doubt_order(why);
         self.session.missed();
         // What those before it choose may be undone by one that is missing.
@@ -54,7 +53,6 @@ impl Rows {
             open.doubt = open.doubt.max(Some(why));
             open.reply_lost = true;
         }
-        self.hand_on_unanswerable(out);
         if self.waiting.iter().any(Open::greets) {
             self.session.resp_version = None;
         }
@@ -114,8 +112,13 @@ impl Rows {
         self.doubt = None;
     }
 
-    /// The command that a reply answers, if that is certain, or as good as that.
-    pub(super) fn answers(&mut self, reply: &Stamp) -> Option<Open> {
+    /// The command that a reply answers, if that is certain, or as good as that. Those before it are handed on.
+    pub(super) fn answers(&mut self, reply: &Stamp, out: &mut dyn Sink) -> Option<Open> {
+        while self.waiting.front().is_some_and(|open| open.reply_lost && open.is_followed) {
+            if let Some(open) = self.pop() {
+                self.hand_on_unsure(open, out);
+            }
+        }
         let front = self.waiting.front()?;
         let waits = self.waiting.len() == 1 && !self.pipelines && front.stamp.first_ns <= reply.first_ns;
         if front.doubt.is_none() || waits { self.pop() } else { None }
@@ -145,15 +148,6 @@ impl Rows {
             self.unsure_bytes = 0;
             self.hand_on_unsure(open, out);
             self.alone(&message, out);
-        }
-    }
-
-    /// Hands on the commands in front that no reply can be known to answer.
-    fn hand_on_unanswerable(&mut self, out: &mut dyn Sink) {
-        while self.waiting.front().is_some_and(|open| open.reply_lost && open.is_followed) {
-            if let Some(open) = self.pop() {
-                self.hand_on_unsure(open, out);
-            }
         }
     }
 
