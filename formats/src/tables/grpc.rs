@@ -57,7 +57,7 @@ const COLUMNS: &[Column] = &[
     .null(NO_MESSAGE)
     .source("Protocol Buffers Encoding; protocols room"),
     column("encoding", Text, "Compression of messages: of the request, then of the response where it differs.")
-        .null("neither side names one, or fields of a side are not known")
+        .null("neither side names one, or the fields of a side were not all seen")
         .source("gRPC over HTTP2, Message-Encoding"),
     column("deadline_ms", Double, "Time the client allowed.")
         .unit("ms")

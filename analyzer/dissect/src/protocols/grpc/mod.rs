@@ -126,6 +126,10 @@ impl<'a> Call<'a> {
     /// How messages are compressed, of the request and the response where they differ. Nothing where one of them may name it
     /// in a field that was not seen.
     pub fn encoding(&self) -> Option<String> {
+        let to_come = self.response.is_none() && self.exchange.end_reason.is_some_and(EndReason::is_cut);
+        if self.request.is_none() || to_come {
+            return None;
+        }
         let mut names = Vec::new();
         for half in [&self.request, &self.response].into_iter().flatten() {
             let fields = &half.message.headers;

@@ -356,6 +356,11 @@ fn an_encoding_that_may_be_among_unknown_fields_is_not_said() {
         let exchange = Exchange { request: of(asked), response: of(&plain), ..Exchange::default() };
         assert_eq!(Call::of(&exchange).unwrap().encoding().as_deref(), want, "{asked:?}");
     }
+    let asked = Exchange { request: of(&[grpc, gzip]), ..Exchange::default() };
+    let answered = Exchange { response: of(&plain), ..Exchange::default() };
+    let begun = Exchange { end_reason: Some(EndReason::InputEnd), ..asked.clone() };
+    let said = [asked, answered, begun].map(|exchange| Call::of(&exchange).unwrap().encoding());
+    assert_eq!(said, [Some("gzip".to_owned()), None, None]);
 }
 
 proptest! {
