@@ -7,6 +7,7 @@ use formats::seal::{Close, EndReason};
 use formats::signature::SecretKey;
 use formats::store::{Name, RecordingId};
 use jiff::Timestamp;
+use recorder::clock::{Clock, SystemClock};
 use recorder::control::{Ask, Begin, Desk, Ending, Listener, SOCKET};
 use recorder::observe::{Door, Token};
 use recorder::orders::Orders;
@@ -71,8 +72,8 @@ const LOOK_FOR_FILES: Duration = Duration::from_millis(500);
 /// For so long what still runs may tidy up at the end; a disk that does not answer is not waited for.
 const FAREWELL: Duration = Duration::from_secs(1);
 
-/// Longest sleep: a clock that was set is noticed after it.
-const SLEEP_MAX: Duration = Duration::from_secs(30);
+/// Longest sleep: a clock that was set is noticed after it, before what is due by it counts as late.
+const SLEEP_MAX: Duration = Duration::from_secs(1);
 
 impl RunArgs {
     pub fn resolve(self) -> anyhow::Result<RunPlan> {
@@ -128,7 +129,7 @@ async fn record_until_stopped(
     let (_stop_sending, stop_sender) = watch::channel(false);
     tokio::spawn(sender.run(stop_sender));
     let recorder = Recorder { spool: spool.clone(), bound, settings: plan.capture.settings };
-    let desk = Desk::new(&plan.config, plan.node, spool.clone(), rests, Timestamp::now());
+    let desk = Desk::new(&plan.config, plan.node, spool.clone(), rests, SystemClock.now());
     let recorded = follow(desk, recorder, &plan.config_path, asked, stopped.clone());
     let out_of_time = async {
         // Nobody can tell us to stop any more: then only the work itself ends.
@@ -195,7 +196,7 @@ async fn follow(
                 return Ok(());
             }
         } else {
-            for run in desk.begin_due(Timestamp::now()) {
+            for run in desk.begin_due(SystemClock.now()) {
                 begin(run, recorder.clone(), ended.clone());
             }
             recorder.settings.observer.expect_only(|window| desk.is_due(window));
@@ -206,10 +207,10 @@ async fn follow(
         });
         let next = if desk.awaits_files() { next.min(LOOK_FOR_FILES) } else { next };
         tokio::select! {
-            Some((id, ending)) = endings.recv() => desk.ended(&id, ending, Timestamp::now()),
-            Some(ask) = asks.recv(), if !stopping => desk.serve(ask, Timestamp::now()),
-            Some(()) = trigger.recv(), if !stopping => desk.trigger_all("signal", Timestamp::now()),
-            Some(()) = hangup.recv(), if !stopping => desk.reload(Config::read(config), Timestamp::now()),
+            Some((id, ending)) = endings.recv() => desk.ended(&id, ending, SystemClock.now()),
+            Some(ask) = asks.recv(), if !stopping => desk.serve(ask, SystemClock.now()),
+            Some(()) = trigger.recv(), if !stopping => desk.trigger_all("signal", SystemClock.now()),
+            Some(()) = hangup.recv(), if !stopping => desk.reload(Config::read(config), SystemClock.now()),
             _ = stopped.wait_for(|stopped| *stopped), if !stopping => {}
             () = tokio::time::sleep(next), if !stopping => {}
         }

@@ -6,14 +6,15 @@
 use super::files::TriggerFiles;
 use super::request::{Answer, Reload, Request, RunStatus, SpoolStatus, Status, Told, WindowStatus};
 use super::socket::Ask;
+use crate::clock::{Moment, Watch};
 use crate::orders::{Orders, Past, Trigger};
 use crate::ready::{self, Rest};
-use crate::schedule::{Agenda, Config, Decision, Recording, Spool as SpoolConfig, When, Window};
+use crate::schedule::{Agenda, Config, Decision, Recording, Spool as SpoolConfig, When, Window, moved};
 use crate::spool::Spool;
 use formats::hash::Hash256;
 use formats::seal::EndReason;
 use formats::store::{Name, RecordingId};
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use std::sync::Arc;
 
 /// How a recording ended.
@@ -77,11 +78,15 @@ pub struct Desk {
     configuration_sha256: Hash256,
     since: Timestamp,
     reload: Option<Reload>,
+    clock: Watch,
 }
 
 impl Desk {
     /// Follows `config` on `node` from `now` on, with the rests of what a crash ended.
-    pub fn new(config: &Config, node: Name, spool: Spool, rests: Vec<Rest>, now: Timestamp) -> Self {
+    pub fn new(config: &Config, node: Name, spool: Spool, rests: Vec<Rest>, now: Moment) -> Self {
+        let mut clock = Watch::default();
+        clock.look(now);
+        let now = now.wall;
         let mut desk = Self {
             agenda: Agenda::new(config, node.clone(), now),
             running: Vec::new(),
@@ -97,9 +102,22 @@ impl Desk {
             configuration_sha256: config.sha256,
             since: now,
             reload: None,
+            clock,
         };
         desk.remove_what_is_ready_for_nobody();
         desk
+    }
+
+    /// What time it is. When somebody has set the clock, what is due after some time moves along.
+    fn time(&mut self, now: Moment) -> Timestamp {
+        if let Some(step) = self.clock.look(now) {
+            let by = SignedDuration::from_nanos(step.by_ns);
+            tracing::warn!(by_s = by.as_secs_f64(), "the clock was set: recordings go on for as long as they were to");
+            self.agenda.clock_was_set(by);
+            self.running.iter_mut().for_each(|running| running.ends = moved(running.ends, by));
+            self.rests.iter_mut().for_each(|rest| rest.ends = moved(rest.ends, by));
+        }
+        now.wall
     }
 
     /// When to look again; none when nothing will ever be due.
@@ -119,7 +137,8 @@ impl Desk {
     }
 
     /// Recordings that are to begin now. Looks for the files that trigger windows, too.
-    pub fn begin_due(&mut self, now: Timestamp) -> Vec<Begin> {
+    pub fn begin_due(&mut self, now: Moment) -> Vec<Begin> {
+        let now = self.time(now);
         self.look_for_files(now);
         let decisions = self.agenda.wake(now);
         self.carry_out(decisions, now);
@@ -149,7 +168,8 @@ impl Desk {
     }
 
     /// Told how a recording ended.
-    pub fn ended(&mut self, id: &RecordingId, ending: Ending, now: Timestamp) {
+    pub fn ended(&mut self, id: &RecordingId, ending: Ending, now: Moment) {
+        let now = self.time(now);
         let over = self.running.iter().position(|running| running.id == *id).map(|at| self.running.swap_remove(at));
         let late = over.iter().flat_map(|over| over.orders.take_triggers());
         self.late.extend(late.map(|trigger| (id.window.clone(), trigger)));
@@ -190,7 +210,8 @@ impl Desk {
 
     /// Follows another configuration from `now` on; one that cannot be followed changes nothing, and is told in
     /// the status.
-    pub fn reload<E: ToString>(&mut self, config: Result<Config, E>, now: Timestamp) {
+    pub fn reload<E: ToString>(&mut self, config: Result<Config, E>, now: Moment) {
+        let now = self.time(now);
         let error = match config.map_err(|error| error.to_string()).and_then(|config| self.follow(&config, now)) {
             Ok(()) => {
                 tracing::info!(configuration_sha256 = %self.configuration_sha256, "configuration read anew");
@@ -262,7 +283,8 @@ impl Desk {
     }
 
     /// Does what is asked for, and says so, at once or when it is done.
-    pub fn serve(&mut self, ask: Ask, now: Timestamp) {
+    pub fn serve(&mut self, ask: Ask, now: Moment) {
+        let now = self.time(now);
         let Ask { request, by, answer } = ask;
         // Whoever asked may be gone.
         let told: Told = Box::new(|said| drop(answer.send(said)));
@@ -277,7 +299,8 @@ impl Desk {
     }
 
     /// Triggers every window on demand.
-    pub fn trigger_all(&mut self, by: &str, now: Timestamp) {
+    pub fn trigger_all(&mut self, by: &str, now: Moment) {
+        let now = self.time(now);
         let on_demand = self.agenda.windows().filter(|(window, _)| window.when == When::OnDemand);
         let names: Vec<Name> = on_demand.map(|(window, _)| window.name.clone()).collect();
         for window in names {

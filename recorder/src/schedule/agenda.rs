@@ -10,6 +10,9 @@ use std::sync::Arc;
 /// A begin this much too late still counts as being on time: wake-ups are not exact.
 const LATE_MAX: SignedDuration = SignedDuration::from_secs(2);
 
+/// A clock that is set back by less than this repeats no run.
+const SET_BACK_MIN: SignedDuration = SignedDuration::from_mins(1);
+
 /// After this time a run that failed is begun again.
 const AGAIN_AFTER: SignedDuration = SignedDuration::from_secs(30);
 
@@ -70,6 +73,8 @@ pub enum StartError {
 pub struct Agenda {
     identity: Identity,
     entries: Vec<Entry>,
+    /// The latest that it was when runs were decided on.
+    latest: Timestamp,
 }
 
 /// What all recordings of this process share.
@@ -99,7 +104,18 @@ impl Agenda {
     pub fn new(config: &Config, node: Name, now: Timestamp) -> Self {
         let cluster = config.cluster.clone();
         let entries = config.windows.iter().map(|window| Entry::new(window, &node, now)).collect();
-        Self { identity: Identity { cluster, node, configuration_sha256: config.sha256 }, entries }
+        Self { identity: Identity { cluster, node, configuration_sha256: config.sha256 }, entries, latest: now }
+    }
+
+    /// Told that somebody set the clock, and by how much: what is due after some time moves along.
+    pub fn clock_was_set(&mut self, by: SignedDuration) {
+        for entry in &mut self.entries {
+            if entry.window.when == When::Always {
+                entry.next.iter_mut().for_each(|next| *next = moved(*next, by));
+            }
+            entry.running.iter_mut().for_each(|(_, ends)| *ends = moved(*ends, by));
+            entry.again.iter_mut().for_each(|(due, ends)| (*due, *ends) = (moved(*due, by), moved(*ends, by)));
+        }
     }
 
     /// Follows the windows of `config` from `now` on: those that are the same go on as if nothing were, runs of
@@ -149,7 +165,12 @@ impl Agenda {
     /// Decides on every run that has begun by `now`.
     pub fn wake(&mut self, now: Timestamp) -> Vec<Decision> {
         let mut decisions = Vec::new();
+        let is_set_back = self.latest.duration_since(now) >= SET_BACK_MIN;
+        self.latest = if is_set_back { now } else { self.latest.max(now) };
         for entry in &mut self.entries {
+            if is_set_back {
+                entry.begin_anew(now);
+            }
             while let Some(start) = entry.next.filter(|&start| start <= now) {
                 let over = start.checked_add(entry.window.duration).is_ok_and(|ends| ends <= now);
                 // After a long sleep the runs between are not counted one by one: one skip, then the present.
@@ -260,6 +281,17 @@ impl Entry {
         self.again.iter().map(|(due, _)| *due).min()
     }
 
+    /// The clock says that it is earlier: runs begin when it says so, though it has said so before.
+    fn begin_anew(&mut self, now: Timestamp) {
+        self.begun = self.begun.min(now);
+        match self.window.when {
+            // One that is going on need not begin again.
+            When::At(_) | When::Cron { .. } if !self.running.is_empty() => self.next = self.after(now),
+            When::At(_) | When::Cron { .. } => self.next = self.going_or_next(now),
+            When::Always | When::OnDemand => {}
+        }
+    }
+
     /// As [`When::going_or_next`](super::When::going_or_next), by this node's time.
     fn going_or_next(&self, now: Timestamp) -> Option<Timestamp> {
         let scheduled = self.window.when.going_or_next(now.checked_sub(self.delay).ok()?, self.window.duration)?;
@@ -316,6 +348,11 @@ impl Entry {
             id.start = later.into();
         }
     }
+}
+
+/// The same moment, by a clock that was set; never stays never.
+pub fn moved(time: Timestamp, by: SignedDuration) -> Timestamp {
+    if time == Timestamp::MAX { time } else { time.saturating_add(by).unwrap_or(time) }
 }
 
 #[cfg(test)]

@@ -18,7 +18,7 @@ mod values;
 mod when;
 mod window;
 
-pub use agenda::{Agenda, Decision, SkipReason, StartError};
+pub use agenda::{Agenda, Decision, SkipReason, StartError, moved};
 pub use config::{Config, ConfigError, Observe, Spool, SpoolFull};
 pub use explain::{View, explain};
 pub use files::FilesError;

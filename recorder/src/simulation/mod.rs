@@ -10,6 +10,8 @@
 //! syncs fail or lie, the disk is full or read-only, the store is down, forbids, loses answers, and somebody sets the clock. Whatever happened, at the end every recording is in the store, whole,
 //! signed and chained, its ledger balances packet for packet against the source, and the spool is empty.
 //!
+//! Which windows begin when is a world of its own: a clock that is set, and runs that fail; none of them falls silent.
+//!
 //! `REMORA_SIM_SEED=N` replays one seed and shows its log; `REMORA_SIM_SEEDS=N` runs so many, `N..M` those.
 
 mod check;
@@ -19,6 +21,7 @@ mod front;
 pub(crate) mod random;
 mod ready;
 pub(crate) mod ring;
+mod schedule;
 mod store;
 mod truth;
 mod world;
@@ -30,28 +33,42 @@ const SEEDS: u64 = 200;
 
 #[test]
 fn whatever_goes_wrong_the_ledger_balances() {
+    let mut sums = truth::Deeds::default();
+    each_seed(|seed| sums += world::run(seed));
+    eprintln!("{sums:?}");
+}
+
+#[test]
+fn whoever_sets_the_clock_silences_no_window() {
+    let (mut steps, mut runs) = (0, 0);
+    each_seed(|seed| {
+        let of_seed = schedule::run(seed);
+        (steps, runs) = (steps + of_seed.0, runs + of_seed.1);
+    });
+    eprintln!("the clock was set {steps} times, {runs} runs");
+}
+
+/// Runs a world for each seed that is asked for.
+fn each_seed(mut run: impl FnMut(u64)) {
     let number = |text: &str| text.parse::<u64>().expect("a number");
     let one = std::env::var("REMORA_SIM_SEED").ok().map(|seed| number(&seed));
     let many = std::env::var("REMORA_SIM_SEEDS").ok();
     if one.is_some() {
-        tracing_subscriber::fmt().with_max_level(tracing::Level::DEBUG).with_test_writer().without_time().init();
+        // The other test may have.
+        let log = tracing_subscriber::fmt().with_max_level(tracing::Level::DEBUG).with_test_writer().without_time();
+        log.try_init().ok();
     }
     let seeds = match (one, many.as_deref().map(|many| many.split_once("..").unwrap_or(("0", many)))) {
         (Some(seed), _) => seed..seed + 1,
         (None, Some((from, to))) => number(from)..number(to),
         (None, None) => 0..SEEDS,
     };
-    let mut sums = truth::Deeds::default();
     let mut failed = Vec::new();
     for seed in seeds {
-        match catch_unwind(AssertUnwindSafe(|| world::run(seed))) {
-            Ok(deeds) => sums += deeds,
-            Err(_) => {
-                eprintln!("seed {seed} failed: replay it with REMORA_SIM_SEED={seed}");
-                failed.push(seed);
-            }
+        if catch_unwind(AssertUnwindSafe(|| run(seed))).is_err() {
+            eprintln!("seed {seed} failed: replay it with REMORA_SIM_SEED={seed}");
+            failed.push(seed);
         }
     }
-    eprintln!("{sums:?}");
     assert!(failed.is_empty(), "failed seeds: {failed:?}");
 }

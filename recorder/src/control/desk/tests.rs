@@ -1,18 +1,24 @@
 //! Decisions, without a recorder that runs.
 
 use super::*;
+use std::time::Duration;
 use tokio::sync::oneshot;
+
+/// A moment, by a clock that nobody sets.
+fn at(second: u64) -> Moment {
+    Moment { wall: Timestamp::UNIX_EPOCH + Duration::from_secs(second), steady: Duration::from_secs(second) }
+}
 
 fn desk(folder: &tempfile::TempDir, windows: &str) -> Desk {
     let config = Config::from_yaml(&format!("{{cluster: c, store: /s, windows: [{windows}]}}")).unwrap();
     let spool = Spool::open(folder.path()).unwrap();
-    Desk::new(&config, "n".parse().unwrap(), spool, Vec::new(), Timestamp::UNIX_EPOCH)
+    Desk::new(&config, "n".parse().unwrap(), spool, Vec::new(), at(0))
 }
 
 /// What is answered at once; none where the answer is still to come.
 fn ask(desk: &mut Desk, request: &str) -> Option<Answer> {
     let (answer, mut answered) = oneshot::channel();
-    desk.serve(Ask { request: serde_json::from_str(request).unwrap(), by: "test", answer }, Timestamp::UNIX_EPOCH);
+    desk.serve(Ask { request: serde_json::from_str(request).unwrap(), by: "test", answer }, at(0));
     answered.try_recv().ok()
 }
 
@@ -32,7 +38,6 @@ fn what_was_asked_for_and_has_not_begun_at_the_stop_never_does() {
 #[test]
 fn who_ends_as_another_begins_waits_until_that_one_has_its_rings() {
     let folder = tempfile::tempdir().unwrap();
-    let at = |second| Timestamp::from_second(second).unwrap();
     let one = |mut begun: Vec<Begin>| {
         assert_eq!(begun.len(), 1);
         begun.remove(0)
@@ -62,6 +67,37 @@ fn who_ends_as_another_begins_waits_until_that_one_has_its_rings() {
 }
 
 #[test]
+fn a_clock_that_is_set_right_silences_no_window() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut desk = desk(
+        &folder,
+        "{name: all, always: true, duration: 1h, interfaces: [any]}, \
+         {name: day, cron: '0 6 * * *', duration: 1h, interfaces: [any]}, \
+         {name: fails, always: true, duration: 1h, interfaces: [any]}",
+    );
+    let begun = |desk: &mut Desk, second, behind| {
+        let moment = Moment { wall: at(second - behind).wall, ..at(second) };
+        let begun = desk.begin_due(moment);
+        let shown = |begin: &Begin| format!("{} {}", begin.recording.id.window, begin.recording.ends);
+        let shown: Vec<String> = begun.iter().map(shown).collect();
+        for Begin { recording, .. } in begun {
+            let ending = if recording.id.window.as_str() == "fails" { Ending::Failed } else { continue };
+            desk.ended(&recording.id, ending, moment);
+        }
+        shown
+    };
+    assert_eq!(begun(&mut desk, 0, 0), ["all 1970-01-01T01:00:00Z", "fails 1970-01-01T01:00:00Z"]);
+    const HOUR: u64 = 3600;
+    assert_eq!(begun(&mut desk, 6 * HOUR, 0).len(), 3);
+    // Five hours too late, and set right.
+    let behind = 5 * HOUR;
+    assert_eq!(begun(&mut desk, 6 * HOUR + 30, behind), ["fails 1970-01-01T02:00:00Z"]);
+    assert_eq!(begun(&mut desk, 7 * HOUR, behind), ["all 1970-01-01T03:00:00Z", "fails 1970-01-01T03:00:00Z"]);
+    let day: Vec<_> = begun(&mut desk, 11 * HOUR, behind);
+    assert!(day.contains(&"day 1970-01-01T07:00:00Z".to_owned()), "{day:?}");
+}
+
+#[test]
 fn a_file_waits_until_its_window_is_ready_and_goes_once_it_is_answered() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("now");
@@ -71,7 +107,7 @@ fn a_file_waits_until_its_window_is_ready_and_goes_once_it_is_answered() {
         format!("{{name: w, on_demand: true, duration: 1h, pre_trigger: 5m, trigger_file: {path}, interfaces: [any]}}");
     let mut desk = desk(&folder, &window);
     assert!(desk.awaits_files());
-    let at = Timestamp::UNIX_EPOCH;
+    let at = at(0);
     let [begin] = &desk.begin_due(at)[..] else { panic!("it is kept ready") };
     assert!(begin.orders.take_triggers().is_empty(), "nobody was there to be triggered");
     desk.begin_due(at);
@@ -99,9 +135,9 @@ fn what_a_crash_ended_goes_on_once() {
         "{name: w, on_demand: true, duration: 1h, pre_trigger: 5m, interfaces: [any]}, \
          {name: x, on_demand: true, duration: 1h, pre_trigger: 5m, interfaces: [any]}",
     );
-    let ends = Timestamp::from_second(1000).unwrap();
+    let ends = at(1000).wall;
     desk.rests = vec![Rest { window: "w".parse().unwrap(), ends }];
-    let begun = desk.begin_due(Timestamp::UNIX_EPOCH);
+    let begun = desk.begin_due(at(0));
     let triggers: Vec<_> = begun.iter().map(|begin| begin.orders.take_triggers()).collect();
     assert_eq!(triggers.iter().map(Vec::len).collect::<Vec<_>>(), [1, 0]);
     assert_eq!(triggers[0][0].ends, ends);
@@ -109,12 +145,12 @@ fn what_a_crash_ended_goes_on_once() {
     // What comes as a recording ends is for the next.
     let trigger = Trigger { at: ends, by: "late".to_owned(), ends, told: Box::new(|_| {}) };
     begun[1].orders.trigger(trigger);
-    desk.ended(&begun[1].recording.id, Ending::Over, ends);
-    let [again] = &desk.begin_due(ends)[..] else { panic!("it is kept ready again") };
+    desk.ended(&begun[1].recording.id, Ending::Over, at(1000));
+    let [again] = &desk.begin_due(at(1000))[..] else { panic!("it is kept ready again") };
     assert_eq!((again.recording.id.window.as_str(), again.orders.take_triggers().len()), ("x", 1));
     // What another configuration ends goes on, too.
     begun[0].orders.tell_past(Past { since: Some(ends), triggered: Some((begun[0].recording.id.clone(), ends)) });
     begun[0].orders.end(EndReason::WindowChanged);
-    desk.ended(&begun[0].recording.id, Ending::Over, Timestamp::UNIX_EPOCH);
+    desk.ended(&begun[0].recording.id, Ending::Over, at(900));
     assert_eq!(desk.rests.iter().map(|rest| rest.ends).collect::<Vec<_>>(), [ends]);
 }
