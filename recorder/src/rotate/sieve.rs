@@ -47,6 +47,9 @@ impl Sieve {
         if self.own.has(&ends, packet.time_ns, is_here) {
             return Some(LeftOut::Own);
         }
+        if self.halvings == 0 && self.cap.is_none() {
+            return None;
+        }
         let hash = ends.flow_hash();
         let kept = hash.leading_zeros() >= self.halvings;
         let kept = kept && self.cap.as_mut().is_none_or(|cap| cap.keeps(hash, packet.time_ns));
@@ -68,7 +71,8 @@ struct RateCap {
 }
 
 /// The rate is measured and bounded in each tenth of a second.
-const INTERVAL_NS: u64 = 100_000_000;
+const INTERVALS_PER_SECOND: u64 = 10;
+const INTERVAL_NS: u64 = 1_000_000_000 / INTERVALS_PER_SECOND;
 
 /// After a second without need, twice as many flows are kept.
 const QUIET_INTERVALS: u32 = 10;
@@ -81,7 +85,7 @@ const QUIET_INTERVALS_MAX: u32 = QUIET_INTERVALS * HALVINGS_MAX + 1;
 
 impl RateCap {
     fn new(packets_per_second: u64) -> Self {
-        let packets_per_interval = (packets_per_second * INTERVAL_NS / 1_000_000_000).max(1);
+        let packets_per_interval = (packets_per_second / INTERVALS_PER_SECOND).max(1);
         Self { packets_per_interval, halvings: 0, interval: 0, kept: 0, quiet: 0 }
     }
 
@@ -145,8 +149,10 @@ mod tests {
 
     #[test]
     fn below_the_cap_everything_is_kept() {
-        let mut cap = RateCap::new(1000);
-        assert!(kept(&mut cap, 100, 1000, 5).iter().all(|second| second.values().sum::<u64>() == 1000));
+        for packets_per_second in [1000, 184_467_440_738, u64::MAX] {
+            let seconds = kept(&mut RateCap::new(packets_per_second), 100, 1000, 5);
+            assert!(seconds.iter().all(|second| second.values().sum::<u64>() == 1000), "{packets_per_second}");
+        }
     }
 
     #[test]
