@@ -38,22 +38,29 @@ const HELD_BYTES: usize = limits::FRAME_BYTES_MAX + limits::FRAME_BYTES_MAX / 12
 pub fn scan(mut file: impl Read, compression: Compression) -> io::Result<Scanned> {
     let mut found = Found::default();
     let mut sha256 = Sha256::new();
-    let mut held = Vec::new();
+    // What is held, and how much of it, from the front, was read.
+    let (mut held, mut read_bytes) = (Vec::new(), 0);
     let mut whole_bytes = 0;
     let mut decompressor = zstd::bulk::Decompressor::new()?;
     loop {
-        let missing = (HELD_BYTES - held.len()) as u64;
-        file.by_ref().take(missing).read_to_end(&mut held)?;
+        let unread = &held[read_bytes..];
         let whole = match compression {
-            Compression::None => found.read(&held),
-            Compression::Zstd => frame(&mut decompressor, &held, &mut found),
+            Compression::None => found.read(unread),
+            Compression::Zstd => frame(&mut decompressor, unread, &mut found),
         };
-        if whole == 0 {
+        sha256.update(&unread[..whole]);
+        whole_bytes += whole as u64;
+        read_bytes += whole;
+        if whole > 0 {
+            continue;
+        }
+        // Its end may not be held yet.
+        held.drain(..read_bytes);
+        read_bytes = 0;
+        let missing = (HELD_BYTES - held.len()) as u64;
+        if file.by_ref().take(missing).read_to_end(&mut held)? == 0 {
             break;
         }
-        sha256.update(&held[..whole]);
-        whole_bytes += whole as u64;
-        held.drain(..whole);
     }
     Ok(found.finish(whole_bytes, sha256.finalize().into()))
 }
@@ -156,6 +163,37 @@ impl Found {
             first_packet: time(self.first_ns),
             last_packet: time(self.last_ns),
             alive_until: time(self.alive_until_ns),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use formats::pcapng::write;
+
+    #[test]
+    fn more_than_is_held_is_read_to_its_end() {
+        let mut packets = Vec::new();
+        for packet in 0..1000_u32 {
+            let data: Vec<u8> =
+                (0..1000).map(|at| (packet.wrapping_add(at).wrapping_mul(0x9e37_79b1) >> 24) as u8).collect();
+            let at = write::PacketHead { interface: 0, time_ns: 7, wire_bytes: 1000 };
+            write::enhanced_packet(&mut packets, at, [&[], &data], write::end_of_options);
+        }
+        let frame = zstd::bulk::compress(&packets, 1).unwrap();
+        for (piece, compression) in [(packets, Compression::None), (frame, Compression::Zstd)] {
+            let pieces = HELD_BYTES / piece.len() * 3;
+            let mut segment = piece.repeat(pieces);
+            let (bytes, sha256) = (segment.len() as u64, Sha256::digest(&segment).into());
+            segment.extend_from_slice(&piece[..piece.len() - 7]);
+            let scanned = scan(&segment[..], compression).unwrap();
+            let whole =
+                if compression == Compression::None { pieces as u64 * 1000 + 999 } else { pieces as u64 * 1000 };
+            assert_eq!(scanned.counts.written.packets, whole);
+            if compression == Compression::Zstd {
+                assert_eq!((scanned.bytes, scanned.sha256), (bytes, sha256));
+            }
         }
     }
 }
