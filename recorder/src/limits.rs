@@ -120,6 +120,14 @@ pub const PART_BYTES: usize = 5 << 20;
 /// behind it.
 pub const FRAME_BYTES_MAX: usize = BATCH_BYTES + (SNAP_BYTES_MAX as usize) + (1 << 20);
 
+/// For how long a recording tries to begin a segment: a disk that was full for a moment has room again, a folder that is gone
+/// does not come back.
+pub const BEGIN_PATIENCE: Duration = Duration::from_secs(5);
+
+/// Starts of recordings that are remembered of each window: 17 hours of one that is recorded each minute may come twice by a
+/// clock that is set back. 24 bytes each on the disk, written as a recording begins.
+pub const STARTS_MAX: usize = 1024;
+
 /// Over this time the share of a processor is measured: a burst that is over sooner costs no flows.
 pub const CPU_MEASURED: Duration = Duration::from_secs(10);
 

@@ -8,21 +8,27 @@
 //!         000003.seal.json                           renamed into place after them: now it may be uploaded
 //!         000002.sent.json                           a seal that is stored, its files with it; kept until the
 //!                                                    recording is, to continue the chain after a crash
+//!         tried                 something of it was sent to a store that nobody can read
 //!         000001.forgotten                           its files were given up; the next seal, or close.json, says so
 //!         close.json.minisig, close.json             renamed into place last
 //!         pinned.json                                somebody wants it kept here: none of its files is removed
 //!         stored.json                                all of it is stored; only of those that are pinned
 //!
+//! Beside them `.starts/<window>` keeps which starts were taken, so that a clock that is set back gives none twice.
+//!
 //! Every step is one rename or one removal, so that a crash leaves the state before it or after it.
 //! Names that are none of these belong to who is still writing them.
 
+mod starts;
+
 use crate::disk::{Disk, Entry, SystemDisk};
 use crate::rotate::Untold;
-use crate::schedule::StoreTarget;
+use crate::schedule::{Starts, StoreTarget};
 use formats::seal::{Close, Seal, SealError, Trigger, Volume};
 use formats::signature::SecretKey;
 use formats::store::{FileName, Name, RecordingId};
 use jiff::Timestamp;
+use starts::STARTS;
 use std::collections::{BTreeSet, HashMap};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -49,6 +55,7 @@ pub struct Spool {
     root: PathBuf,
     disk: Arc<dyn Disk>,
     signer: Option<Arc<SecretKey>>,
+    starts: Starts,
     /// Held while files are removed, and while a recording is pinned: what is pinned is there.
     pins: Arc<Mutex<()>>,
     /// What failed recordings have lost and could not write down, by their folder: told once they are recovered.
@@ -64,7 +71,9 @@ impl Spool {
     /// The spool in `root` of that disk.
     pub fn open_on(disk: Arc<dyn Disk>, root: &Path) -> io::Result<Self> {
         disk.create_folders(root)?;
-        Ok(Self { root: root.to_owned(), disk, signer: None, pins: Arc::default(), untold: Arc::default() })
+        let starts = starts::read(disk.as_ref(), root)?;
+        let root = root.to_owned();
+        Ok(Self { root, disk, signer: None, starts, pins: Arc::default(), untold: Arc::default() })
     }
 
     /// Where it lies.
@@ -110,7 +119,8 @@ impl Spool {
             return Err(io::Error::new(io::ErrorKind::AlreadyExists, format!("{} has begun before", folder.display())));
         }
         self.disk.create_folders(&folder)?;
-        let begun = self.disk.write_durably(&folder.join(STORE), &serde_json::to_vec(target)?);
+        let target = serde_json::to_vec(target)?;
+        let begun = self.remember_start(id).and_then(|()| self.disk.write_durably(&folder.join(STORE), &target));
         if begun.is_err() {
             self.remove(id).ok(); // What is left then is removed at the next start.
         }
@@ -170,7 +180,7 @@ impl Spool {
         Ok(())
     }
 
-    /// Bytes of all files in it.
+    /// Bytes of all files in it, but of what outlives recordings.
     pub fn used_bytes(&self) -> io::Result<u64> {
         self.bytes_below(&self.root)
     }
@@ -188,6 +198,9 @@ impl Spool {
         let mut bytes = 0;
         for Entry { name, is_folder } in self.disk.list(folder)? {
             let path = folder.join(name);
+            if path.ends_with(STARTS) {
+                continue;
+            }
             bytes += match is_folder {
                 true => self.bytes_below(&path).or_else(gone(0))?,
                 false => self.disk.look(&path).map(|file| file.bytes).or_else(gone(0))?,

@@ -196,6 +196,7 @@ pub fn run(mut plan: RecordPlan, out: &mut impl Write) -> anyhow::Result<ExitCod
     plan.capture.settle(&plan.spool, std::slice::from_ref(&plan.recording.window))?;
     let spool = Spool::open(&plan.spool).with_context(|| format!("spool {}", plan.spool.display()))?;
     let spool = spool.signed_by(plan.signer.take());
+    spool.starts().take(&mut plan.recording.id);
     let _observing = plan.capture.observe((&spool, plan.spool_bytes_max), None)?;
     ready::recover_all(&spool, &EndReason::Crash, Timestamp::now())
         .with_context(|| format!("spool {}", plan.spool.display()))?;

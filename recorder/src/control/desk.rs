@@ -88,7 +88,7 @@ impl Desk {
         clock.look(now);
         let now = now.wall;
         let mut desk = Self {
-            agenda: Agenda::new(config, node.clone(), now),
+            agenda: Agenda::new(config, node.clone(), spool.starts().clone(), now),
             running: Vec::new(),
             to_begin: Vec::new(),
             to_end: Vec::new(),

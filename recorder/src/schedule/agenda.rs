@@ -1,6 +1,6 @@
 //! Which runs begin now, which are left out: decisions over time, without a clock.
 
-use super::{Config, Missed, Overlap, Recording, When, Window};
+use super::{Config, Missed, Overlap, Recording, Starts, When, Window};
 use formats::hash::Hash256;
 use formats::seal::EndReason;
 use formats::store::{Name, RecordingId};
@@ -83,6 +83,7 @@ struct Identity {
     cluster: Name,
     node: Name,
     configuration_sha256: Hash256,
+    starts: Starts,
 }
 
 #[derive(Debug)]
@@ -100,11 +101,12 @@ struct Entry {
 }
 
 impl Agenda {
-    /// Begins at `now`: runs that are going on are the next ones.
-    pub fn new(config: &Config, node: Name, now: Timestamp) -> Self {
+    /// Begins at `now`: runs that are going on are the next ones. Recordings begin at other times than in `starts`.
+    pub fn new(config: &Config, node: Name, starts: Starts, now: Timestamp) -> Self {
         let cluster = config.cluster.clone();
         let entries = config.windows.iter().map(|window| Entry::new(window, &node, now)).collect();
-        Self { identity: Identity { cluster, node, configuration_sha256: config.sha256 }, entries, latest: now }
+        let identity = Identity { cluster, node, configuration_sha256: config.sha256, starts };
+        Self { identity, entries, latest: now }
     }
 
     /// Told that somebody set the clock, and by how much: what is due after some time moves along.
@@ -131,7 +133,7 @@ impl Agenda {
                 Some(old) => {
                     decisions.extend(old.end_all(&EndReason::WindowChanged));
                     let again = old.rests_on_demand(window, now);
-                    // They end now, so that nothing that begins overlaps them; and their names stay taken.
+                    // They end now, so that nothing that begins overlaps them.
                     let running = old.running.into_iter().map(|(id, _)| (id, now)).collect();
                     Entry { running, again, ..Entry::new(window, &self.identity.node, now) }
                 }
@@ -256,7 +258,7 @@ impl Identity {
         let window = entry.window.clone();
         let (cluster, node) = (self.cluster.clone(), self.node.clone());
         let mut id = RecordingId { cluster, window: window.name.clone(), start: begins.into(), node };
-        entry.make_unique(&mut id);
+        self.starts.take(&mut id);
         entry.running.push((id.clone(), ends));
         let configuration_sha256 = self.configuration_sha256;
         decisions.push(Decision::Record(Recording { id, ends, window, configuration_sha256 }));
@@ -338,15 +340,6 @@ impl Entry {
 
     fn end_all(&self, reason: &EndReason) -> impl Iterator<Item = Decision> {
         self.running.iter().map(|(id, _)| Decision::End { id: id.clone(), reason: reason.clone() })
-    }
-
-    /// Two late runs may begin at one moment; their recordings must not share a folder.
-    fn make_unique(&self, id: &mut RecordingId) {
-        while self.running.iter().any(|(running, _)| running == id)
-            && let Ok(later) = id.start.time().checked_add(SignedDuration::from_millis(1))
-        {
-            id.start = later.into();
-        }
     }
 }
 

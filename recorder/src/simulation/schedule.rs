@@ -1,4 +1,5 @@
-//! Windows over a clock that somebody sets, and runs that fail: the real `Desk`, and runs that do nothing.
+//! Windows over a clock that somebody sets, runs that fail, and a recorder that is started anew: the real `Desk`, and runs that
+//! do nothing.
 
 use super::clock::SimClock;
 use super::disk::SimDisk;
@@ -10,7 +11,7 @@ use crate::schedule::Config;
 use crate::spool::Spool;
 use formats::seal::EndReason;
 use jiff::SignedDuration;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -39,8 +40,12 @@ pub fn run(seed: u64) -> (u64, u64) {
     let overlap = ["allow", "replace", "skip"][random.below(3) as usize];
     let config = Config::from_yaml(&WINDOWS.replace("OVERLAP", overlap)).expect("a configuration");
     let disk = Arc::new(SimDisk::new(random.split()));
-    let spool = Spool::open_on(disk, Path::new("/spool")).expect("nothing fails");
-    let mut desk = Desk::new(&config, "n".parse().expect("a name"), spool, Vec::new(), clock.now());
+    let start = || {
+        let spool = Spool::open_on(disk.clone(), Path::new("/spool")).expect("nothing fails");
+        (spool.clone(), Desk::new(&config, "n".parse().expect("a name"), spool, Vec::new(), clock.now()))
+    };
+    let (mut spool, mut desk) = start();
+    let mut ids = BTreeSet::new();
     let mut runs: Vec<Run> = Vec::new();
     let mut heard: BTreeMap<&str, Duration> = SILENT_MAX.map(|(window, _)| (window, clock.steady())).into();
     let (mut steps, mut begun) = (0, 0);
@@ -53,8 +58,17 @@ pub fn run(seed: u64) -> (u64, u64) {
             steps += 1;
             heard.insert("minutely", clock.steady());
         }
+        if random.chance(1, 100) {
+            runs.clear();
+            (spool, desk) = start();
+            heard.values_mut().for_each(|heard| *heard = clock.steady());
+        }
         let now = clock.now();
         for Begin { recording, orders } in desk.begin_due(now) {
+            if recording.window.pre_trigger.is_none() {
+                spool.begin(&recording.id, &recording.window.store).expect("nothing fails");
+                assert!(ids.insert(recording.id.clone()), "{} twice", recording.id);
+            }
             let due = Deadline::new(now, recording.ends);
             let hand_over = recording.ends.saturating_add(limits::HAND_OVER).unwrap_or(recording.ends);
             runs.push(Run { begin: Begin { recording, orders }, due, hand_over: Deadline::new(now, hand_over) });
@@ -79,6 +93,7 @@ pub fn run(seed: u64) -> (u64, u64) {
                 None => continue,
             };
             desk.ended(&recording.id, ending, now);
+            spool.done(&recording.id).expect("nothing fails");
             runs.swap_remove(at);
         }
     }

@@ -51,6 +51,12 @@ pub enum UploadError {
         /// What the system said.
         source: io::Error,
     },
+    /// Something stands under that name that was not sent from here, and nobody can read what it is.
+    #[error("{path} is in the store already, and was not sent from this spool: it stays as it is")]
+    Taken {
+        /// The path in the store.
+        path: String,
+    },
     /// The store did not do what was asked.
     #[error("store {store}: {said}")]
     Store {

@@ -113,12 +113,13 @@ impl Store {
 
     /// Sends `file` of `disk` to `path` below the store and proves that it is there.
     ///
-    /// A file that is there already, from before a crash, is proved and not sent again.
+    /// A file that is there already, from before a crash, is proved and not sent again; where nobody can read, it is sent
+    /// again, if something of its recording was sent from here before.
     ///
     /// # Bounds
     /// A part of [`limits::PART_BYTES`] in memory, in its turn.
     /// # Errors
-    /// [`UploadError::Conflict`] when something else is there, [`UploadError::Damaged`] when the file is no longer
+    /// [`UploadError::Conflict`] when something else is there, [`UploadError::Taken`] when nobody can tell, [`UploadError::Damaged`] when the file is no longer
     /// what `sealed` says; the store's and the spool's own errors.
     pub async fn send(
         &self,
@@ -130,10 +131,19 @@ impl Store {
         let location = path.split('/').fold(self.prefix.clone(), |location, part| location.join(part));
         let mut source = Source::open(disk, file)?;
         let size = disk.look(file).map_err(|source| spool_error(file, source))?.bytes;
-        let created = match size < limits::PART_BYTES as u64 {
-            true => self.turn(self.create_whole(&location, &mut source, sealed)).await?,
-            false => self.create_in_parts(&location, &mut source, sealed).await?,
+        let is_first = self.proof == Proof::StoreCompared && try_first(disk, file);
+        let is_small = size < limits::PART_BYTES as u64;
+        let created = match is_small {
+            true => self.turn(self.create_whole(&location, &mut source, sealed, is_first)).await?,
+            // Parts take the place of what is there: whether something is, an empty file tells.
+            false if is_first => self.create(&location, Bytes::new(), true).await?,
+            false => true,
         };
+        if is_first && !created {
+            disk.remove(&tried(file)).map_err(|source| spool_error(file, source))?;
+            return Err(UploadError::Taken { path: path.to_owned() });
+        }
+        let created = if is_small { created } else { self.create_in_parts(&location, &mut source, sealed).await? };
         let receipt = |bytes, sha256, proof| Receipt { path: path.to_owned(), bytes, sha256, proof };
         // What we did not create ourselves is only proved by reading it.
         if created && self.proof == Proof::StoreCompared {
@@ -160,24 +170,25 @@ impl Store {
         location: &StorePath,
         source: &mut Source,
         sealed: Hash256,
+        is_first: bool,
     ) -> Result<bool, UploadError> {
         let content = source.part()?;
         // Whatever was not hashed as sealed must not become evidence.
         match source.hash() == sealed {
-            true => self.create(location, content).await,
+            true => self.create(location, content, is_first).await,
             false => Err(UploadError::Damaged { path: source.path.clone() }),
         }
     }
 
     /// Whether it was us who created it.
-    async fn create(&self, location: &StorePath, content: Bytes) -> Result<bool, UploadError> {
+    async fn create(&self, location: &StorePath, content: Bytes, is_first: bool) -> Result<bool, UploadError> {
         let payload = PutPayload::from_bytes(content);
         let only_new = PutOptions::from(PutMode::Create);
         match self.objects.put_opts(location, payload.clone(), only_new).await {
             Ok(_) => Ok(true),
             // From before a crash, or the answer to it was lost; and nobody can read what it is. Sent again it is
             // compared again, and a store that keeps versions keeps also what was there.
-            Err(object_store::Error::AlreadyExists { .. }) if self.proof == Proof::StoreCompared => {
+            Err(object_store::Error::AlreadyExists { .. }) if self.proof == Proof::StoreCompared && !is_first => {
                 self.objects.put(location, payload).await.map(|_| true).map_err(|source| self.error(source))
             }
             Err(object_store::Error::AlreadyExists { .. }) => Ok(false),
@@ -201,7 +212,7 @@ impl Store {
         source: &mut Source,
         sealed: Hash256,
     ) -> Result<bool, UploadError> {
-        if self.exists(location).await? {
+        if self.proof == Proof::ReadBack && self.exists(location).await? {
             return Ok(false);
         }
         let mut upload = self.objects.put_multipart(location).await.map_err(|source| self.error(source))?;
@@ -259,6 +270,20 @@ impl Store {
     fn error(&self, source: object_store::Error) -> UploadError {
         UploadError::Store { store: self.shown.clone(), said: said(&source) }
     }
+}
+
+/// Says that something of a recording was sent to a store that nobody can read.
+const TRIED: &str = "tried";
+
+fn tried(file: &Path) -> PathBuf {
+    file.with_file_name(TRIED)
+}
+
+/// Whether nothing of the recording of this file was sent before; it is from here on.
+fn try_first(disk: &dyn Disk, file: &Path) -> bool {
+    let mark = tried(file);
+    // A disk that is full gets room by what is sent: then it counts as tried.
+    !disk.exists(&mark) && disk.write_durably(&mark, b"").is_ok()
 }
 
 /// A file of the spool, read in parts and hashed on the way.

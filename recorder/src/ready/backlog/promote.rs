@@ -64,6 +64,7 @@ impl Backlog {
             start = start.checked_add(SignedDuration::from_millis(1)).unwrap_or(at);
             id.start = start.into();
         }
+        self.spool.starts().take(&mut id);
         let Expired { since: ready_since, segments: expired_segments, volume: expired, .. } = self.expired;
         let trigger = seal::Trigger { at, by, ready_since, expired, expired_segments };
         let (store, configuration_sha256) = (recording.window.store.clone(), self.configuration_sha256);

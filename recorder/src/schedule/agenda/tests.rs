@@ -8,7 +8,7 @@ fn config(window: &str) -> Config {
 }
 
 fn agenda(window: &str) -> Agenda {
-    Agenda::new(&config(window), "n".parse().unwrap(), BEGIN.parse().unwrap())
+    Agenda::new(&config(window), "n".parse().unwrap(), Starts::default(), BEGIN.parse().unwrap())
 }
 
 fn clock(time: Timestamp) -> String {
@@ -131,7 +131,7 @@ fn a_clock_set_from_1970_costs_one_skip() {
     let config = Config::from_yaml(
         "{cluster: c, store: /s, windows: [{name: w, cron: '* * * * *', duration: 10s, interfaces: [any]}]}",
     );
-    let mut agenda = Agenda::new(&config.unwrap(), "n".parse().unwrap(), Timestamp::UNIX_EPOCH);
+    let mut agenda = Agenda::new(&config.unwrap(), "n".parse().unwrap(), Starts::default(), Timestamp::UNIX_EPOCH);
     assert_eq!(decided(&mut agenda, "10:00:30 10:01:00"), "-00:00:00:Missed +10:01:00-10:01:10");
 }
 
@@ -140,7 +140,7 @@ fn a_node_begins_at_a_time_of_its_own() {
     let jittered = config("cron: '5 * * * *', jitter: 10m");
     let mut delays = Vec::new();
     for node in ["node-1", "node-2", "node-3"] {
-        let mut agenda = Agenda::new(&jittered, node.parse().unwrap(), BEGIN.parse().unwrap());
+        let mut agenda = Agenda::new(&jittered, node.parse().unwrap(), Starts::default(), BEGIN.parse().unwrap());
         let begins = agenda.next().unwrap();
         let delay = begins.duration_since("2026-11-24T10:05:00Z".parse().unwrap());
         assert!((SignedDuration::ZERO..SignedDuration::from_mins(10)).contains(&delay), "{delay}");
