@@ -1,7 +1,7 @@
 //! What a recording is told while it runs, and what it tells: between the capture thread and everybody else.
 
 use crate::targets::Unrecorded;
-use formats::seal::{EndReason, Volume};
+use formats::seal::{Counts, EndReason, Volume};
 use formats::store::RecordingId;
 use jiff::Timestamp;
 use std::fmt;
@@ -63,17 +63,37 @@ impl Drop for Relief {
     }
 }
 
+/// Who waits for it to begin; told that it did not when this is dropped.
+#[derive(Default)]
+struct Asked(Option<Told>);
+
+impl fmt::Debug for Asked {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Asked").field(&self.0.is_some()).finish()
+    }
+}
+
+impl Drop for Asked {
+    fn drop(&mut self) {
+        if let Some(told) = self.0.take() {
+            told(Err("it could not begin: see the log".to_owned()));
+        }
+    }
+}
+
 /// Orders to one recording. Shared by reference; nobody waits for anybody.
 #[derive(Debug, Default)]
 pub struct Orders {
     /// Those whose place it takes.
     relief: Mutex<Relief>,
+    asked: Mutex<Asked>,
     is_followed: AtomicBool,
     end: OnceLock<EndReason>,
     triggers: Mutex<Vec<Trigger>>,
     life: Mutex<Life>,
     packets: AtomicU64,
     bytes: AtomicU64,
+    lost_packets: AtomicU64,
     work_ns: AtomicU64,
     unrecorded: Mutex<Vec<Unrecorded>>,
 }
@@ -98,6 +118,18 @@ impl Orders {
     /// It has its rings: those whose place it takes may end.
     pub fn relieve(&self) {
         drop(std::mem::take(&mut *lock(&self.relief)));
+    }
+
+    /// Somebody waits for it to begin.
+    pub fn ask_for_begin(&self, told: Told) {
+        lock(&self.asked).0 = Some(told);
+    }
+
+    /// It has begun: its folder is there.
+    pub fn tell_begun(&self, id: &RecordingId) {
+        if let Some(told) = lock(&self.asked).0.take() {
+            told(Ok(id));
+        }
     }
 
     /// Tells whether another takes its place when its time is over: it goes on until that one has its rings.
@@ -164,15 +196,23 @@ impl Orders {
         Duration::from_nanos(self.work_ns.load(Ordering::Relaxed))
     }
 
-    /// Tells how much was kept so far.
-    pub fn tell_written(&self, written: Volume) {
-        self.packets.store(written.packets, Ordering::Relaxed);
-        self.bytes.store(written.bytes, Ordering::Relaxed);
+    /// Tells what became of packets: those that the disk has taken, and those that were lost.
+    pub fn add_counts(&self, counts: &Counts) {
+        let Counts { written, dropped, .. } = counts;
+        self.packets.fetch_add(written.packets, Ordering::Relaxed);
+        self.bytes.fetch_add(written.bytes, Ordering::Relaxed);
+        let lost_packets = dropped.kernel_packets + dropped.ring.packets + dropped.disk.packets;
+        self.lost_packets.fetch_add(lost_packets, Ordering::Relaxed);
     }
 
     /// How much was kept so far.
     pub fn written(&self) -> Volume {
         Volume { packets: self.packets.load(Ordering::Relaxed), bytes: self.bytes.load(Ordering::Relaxed) }
+    }
+
+    /// Packets that were lost so far, in the kernel, the rings, or on the disk.
+    pub fn lost_packets(&self) -> u64 {
+        self.lost_packets.load(Ordering::Relaxed)
     }
 
     /// Tells which targets are not recorded, though they are chosen.

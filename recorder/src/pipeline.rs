@@ -89,6 +89,7 @@ pub fn record(
     spool.disk().create_folders(&folder)?;
     let _lock = spool.disk().lock(&folder)?.ok_or_else(|| io::Error::other("another process makes this recording"))?;
     spool.begin(&recording.id, &window.store)?;
+    orders.tell_begun(&recording.id);
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let chain = Chain::new(spool.clone(), recording.id.clone(), recording.configuration_sha256, clock.clone());
     let options = segment_options(window, settings, folder, 0);
@@ -216,7 +217,6 @@ fn capture(
         pulse.turned();
         pump.news().for_each(|news| pulse.of_ring(&news.target.label(), news.tally, news.fill));
         let written = pump.written();
-        orders.tell_written(written);
         work.tick();
         if let Some(reason) = orders.to_end() {
             break Ok(reason.clone());
@@ -266,6 +266,10 @@ fn write(
     for mut batch in to_write {
         let over = writer.write(&mut batch);
         pulse.wrote(writer.counts(), writer.opened());
+        orders.add_counts(&writer.counts());
+        if writer.has_given_up() {
+            orders.end(EndReason::Failure);
+        }
         if let Some(over) = over
             && segments.send(over.written()).is_err()
         {

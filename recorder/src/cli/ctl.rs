@@ -89,7 +89,11 @@ fn print_window(window: &WindowStatus, out: &mut impl Write) -> std::io::Result<
             (Some(recording), Some(ends)) => write!(out, "  {recording} since {:.0} until {ends:.0}", run.since)?,
             _ => write!(out, "  ready, since {:.0}", run.since)?,
         }
-        writeln!(out, ": {} packets, {} bytes", run.packets, run.bytes)?;
+        write!(out, ": {} packets, {} bytes", run.packets, run.bytes)?;
+        match run.lost_packets {
+            0 => writeln!(out)?,
+            lost => writeln!(out, ", {lost} packets lost")?,
+        }
         for target in run.unrecorded.iter().take(UNRECORDED_SHOWN) {
             writeln!(out, "    not recorded: {}: {}", target.target, target.why)?;
         }

@@ -29,7 +29,7 @@ use tokio::sync::{mpsc, watch};
 /// On SIGINT or SIGTERM recordings are ended and sealed. What is not stored by then stays in the spool and is
 /// stored after the next start, as is what a crash left behind. SIGHUP reads the windows anew: those that are the
 /// same go on. SIGUSR1 triggers every window on demand. `remora-recorder ctl` asks it how it is, and starts, stops and
-/// triggers windows.
+/// triggers windows. Exits with 1 when a recording could not be ended as it should.
 #[derive(clap::Args)]
 pub struct RunArgs {
     /// The configuration: a YAML file, or a folder of them.
@@ -139,18 +139,18 @@ async fn record_until_stopped(
         tokio::time::sleep(plan.grace).await;
     };
     tokio::pin!(out_of_time);
-    tokio::select! {
+    let at_stop = tokio::select! {
         recorded = recorded => recorded?,
         () = &mut out_of_time => bail!(
             "a recording had not ended {} s after the stop: its disk does not answer; the next start recovers it",
             plan.grace.as_secs()
         ),
-    }
+    };
     tokio::select! {
         () = all_stored(&spool) => {}
         () = out_of_time => tracing::warn!("not everything is stored: the rest stays in the spool for the next start"),
     }
-    Ok(ExitCode::SUCCESS)
+    Ok(if at_stop == Ended::Well { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 /// Makes the control socket. Without one recordings are made all the same, unless it was asked for.
@@ -177,6 +177,15 @@ impl Recorder {
     }
 }
 
+/// How it was at the stop.
+#[derive(PartialEq, Eq)]
+enum Ended {
+    /// A recording could not be ended as it should.
+    Badly,
+    /// All could.
+    Well,
+}
+
 /// Begins runs when their time comes, and does what is asked; returns when stopped and the last has ended.
 async fn follow(
     mut desk: Desk,
@@ -184,16 +193,17 @@ async fn follow(
     config: &Path,
     mut asks: mpsc::Receiver<Ask>,
     mut stopped: watch::Receiver<bool>,
-) -> std::io::Result<()> {
+) -> std::io::Result<Ended> {
     let recorder = Arc::new(recorder);
     let (ended, mut endings) = mpsc::unbounded_channel();
     let (mut hangup, mut trigger) = (signal(SignalKind::hangup())?, signal(SignalKind::user_defined1())?);
+    let mut at_stop = Ended::Well;
     loop {
         let stopping = *stopped.borrow();
         if stopping {
             desk.end_all();
             if desk.is_idle() {
-                return Ok(());
+                return Ok(at_stop);
             }
         } else {
             for run in desk.begin_due(SystemClock.now()) {
@@ -207,7 +217,12 @@ async fn follow(
         });
         let next = if desk.awaits_files() { next.min(LOOK_FOR_FILES) } else { next };
         tokio::select! {
-            Some((id, ending)) = endings.recv() => desk.ended(&id, ending, SystemClock.now()),
+            Some((id, ending)) = endings.recv() => {
+                if stopping && ending == Ending::Failed {
+                    at_stop = Ended::Badly;
+                }
+                desk.ended(&id, ending, SystemClock.now());
+            }
             Some(ask) = asks.recv(), if !stopping => desk.serve(ask, SystemClock.now()),
             Some(()) = trigger.recv(), if !stopping => desk.trigger_all("signal", SystemClock.now()),
             Some(()) = hangup.recv(), if !stopping => desk.reload(Config::read(config), SystemClock.now()),

@@ -346,10 +346,14 @@ impl Desk {
         if let Some(window) = self.window(name).filter(|window| window.pre_trigger.is_some()) {
             return self.trigger_what_is_ready(&window, by, now, told);
         }
-        told(match self.agenda.start(name, now) {
-            Ok(decisions) => Answer::done("recording begins", &self.carry_out(decisions, now)),
-            Err(error) => Answer::refused(error),
-        });
+        let begun = match self.agenda.start(name, now) {
+            Ok(decisions) => self.carry_out(decisions, now),
+            Err(error) => return told(Answer::refused(error)),
+        };
+        // What is said to have begun can be pinned: it is there.
+        if let Some(begin) = self.to_begin.iter().find(|begin| begun.contains(&begin.recording.id)) {
+            begin.orders.ask_for_begin(tell("recording begins", told));
+        }
     }
 
     fn trigger_what_is_ready(&self, window: &Window, by: &str, now: Timestamp, told: Told) {
@@ -359,14 +363,8 @@ impl Desk {
                 window.name
             )));
         };
-        let told = |done: Result<&RecordingId, String>| {
-            told(match done {
-                Ok(id) => Answer::done("triggered", [id]),
-                Err(error) => Answer::refused(error),
-            });
-        };
         let ends = now.checked_add(window.duration).unwrap_or(Timestamp::MAX);
-        running.orders.trigger(Trigger { at: now, by: by.to_owned(), ends, told: Box::new(told) });
+        running.orders.trigger(Trigger { at: now, by: by.to_owned(), ends, told: tell("triggered", told) });
     }
 
     fn pin(&self, recording: &str, now: Timestamp) -> Answer {
@@ -413,6 +411,7 @@ impl Desk {
                 ends: Some(running.orders.ends().unwrap_or(running.ends)).filter(|ends| *ends != Timestamp::MAX),
                 packets: written.packets,
                 bytes: written.bytes,
+                lost_packets: running.orders.lost_packets(),
                 unrecorded: running.orders.unrecorded(),
             }
         };
@@ -440,6 +439,16 @@ impl Desk {
             pinned: self.spool.pinned().unwrap_or_default().iter().map(RecordingId::folder).collect(),
         }
     }
+}
+
+/// Answers with what was done, or why it could not be.
+fn tell(said: &'static str, told: Told) -> crate::orders::Told {
+    Box::new(move |done| {
+        told(match done {
+            Ok(id) => Answer::done(said, [id]),
+            Err(error) => Answer::refused(error),
+        });
+    })
 }
 
 #[cfg(test)]

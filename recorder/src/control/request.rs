@@ -143,6 +143,9 @@ pub struct RunStatus {
     pub packets: u64,
     /// Their bytes.
     pub bytes: u64,
+    /// Packets lost so far: in the kernel, in the rings, or on the disk.
+    #[serde(default)]
+    pub lost_packets: u64,
     /// Targets that are chosen and not recorded.
     pub unrecorded: Vec<Unrecorded>,
 }

@@ -1,12 +1,13 @@
 //! Segments as they are written, read back by another program's reader, and cut anywhere.
 
 use super::blocks::Remarks;
-use super::{Batch, Compression, Filling, OpenSegment, SegmentOptions, Sieve, Took, Untold, blocks};
+use super::{Batch, Compression, Filling, OpenSegment, SegmentOptions, Sieve, Took, Untold, Writer, blocks};
 use crate::capture::block::tests::block;
 use crate::capture::{Interface, Interfaces, Link, Numbers, Packet, Packets, Selection, Tally};
 use crate::clock::Moment;
 use crate::disk::SystemDisk;
 use crate::recover::scan::scan;
+use crate::simulation::clock::SimClock;
 use formats::hash::Hash256;
 use formats::pcapng::{Point, Target};
 use formats::seal::Volume;
@@ -17,6 +18,7 @@ use pcap_file::pcapng::blocks::enhanced_packet::EnhancedPacketOption;
 use pcap_file::pcapng::blocks::interface_description::InterfaceDescriptionOption;
 use pcap_file::pcapng::blocks::opt_common::{CommonOption, UnknownOption};
 use proptest::prelude::*;
+use std::sync::Arc;
 use std::time::Duration;
 
 const FRAME: [u8; 60] = *b"\x02\0\0\0\0\x02\x02\0\0\0\0\x01\x08\0forty-six bytes of payload, or nearly so...___";
@@ -127,6 +129,29 @@ pub(crate) fn batch(interfaces: &mut Interfaces, frames: &[Vec<u8>], tally: Tall
 
 fn frames() -> impl Strategy<Value = Vec<Vec<u8>>> {
     prop::collection::vec(prop::collection::vec(any::<u8>(), 14..200), 1..12)
+}
+
+#[test]
+fn a_writer_gives_up_after_a_while_without_a_folder() {
+    let folder = tempfile::tempdir().unwrap();
+    let clock = SimClock::new();
+    let mut writer = Writer::new(Arc::new(SystemDisk), options(&folder, Compression::None), Arc::new(clock.clone()));
+    let mut interfaces = Interfaces::default();
+    let mut write = |second| {
+        let over = writer.write(&mut batch(&mut interfaces, &[vec![7; 60]], Tally::default(), second));
+        clock.pass(if second == 2 { 20_000 } else { 1000 });
+        (over.is_some(), writer.has_given_up(), writer.counts().dropped.disk.packets)
+    };
+    let path = folder.path().to_owned();
+    std::fs::remove_dir(&path).unwrap();
+    assert_eq!([write(0), write(1)], [(false, false, 1); 2]);
+    std::fs::create_dir(&path).unwrap();
+    assert_eq!(write(2), (false, false, 0));
+    // Its age is over.
+    std::fs::remove_dir_all(&path).unwrap();
+    assert_eq!(write(3), (true, false, 1));
+    let tries: Vec<bool> = (4..10).map(|second| write(second).1).collect();
+    assert_eq!(tries, [false, false, false, false, true, true]);
 }
 
 proptest! {

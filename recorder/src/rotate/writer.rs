@@ -4,10 +4,12 @@ use super::batch::Batch;
 use super::segment::{OpenSegment, SegmentOptions};
 use crate::clock::{self, Clock, Moment, Watch};
 use crate::disk::Disk;
+use crate::limits;
 use formats::pcapng::kind;
 use formats::pcapng::read::{Block, EnhancedPacket, Order};
 use formats::seal::{ClockStep, Counts, Dropped, DropsByTarget, Volume};
 use std::sync::Arc;
+use std::time::Duration;
 
 /// Writes batches into segments, one after the other.
 #[derive(Debug)]
@@ -22,6 +24,9 @@ pub struct Writer {
     untold: Untold,
     /// What became of the last batch.
     counts: Counts,
+    /// Since when no segment can be begun.
+    fails_since: Option<Duration>,
+    has_given_up: bool,
 }
 
 /// What happened that no segment tells: while none could be begun, or the disk did not take it.
@@ -71,6 +76,8 @@ impl Writer {
             open: None,
             untold: Untold::default(),
             counts: Counts::default(),
+            fails_since: None,
+            has_given_up: false,
         }
     }
 
@@ -87,10 +94,13 @@ impl Writer {
                 Ok(segment) => {
                     self.sequence += 1;
                     self.open = Some(segment);
+                    if self.fails_since.take().is_some() {
+                        tracing::warn!(lost_packets = self.lost_packets(), "segments can be begun again");
+                    }
                 }
                 Err(error) => {
-                    tracing::error!(folder = %self.options.folder.display(), %error, "packets lost: no segment could be begun");
                     self.counts = self.untold.add_lost(batch);
+                    self.fails(&error, now.steady);
                 }
             }
         }
@@ -98,6 +108,29 @@ impl Writer {
             self.counts = segment.write(batch, &mut self.untold, &self.options);
         }
         over
+    }
+
+    /// No segment can be begun: said once, and once more when that lasts.
+    fn fails(&mut self, error: &std::io::Error, now: Duration) {
+        let folder = self.options.folder.display();
+        let Some(since) = self.fails_since else {
+            self.fails_since = Some(now);
+            return tracing::error!(%folder, %error, "packets lost: no segment could be begun");
+        };
+        if !self.has_given_up && now.saturating_sub(since) >= limits::BEGIN_PATIENCE {
+            self.has_given_up = true;
+            tracing::error!(%folder, %error, lost_packets = self.lost_packets(), "no segment can be begun: given up");
+        }
+    }
+
+    fn lost_packets(&self) -> u64 {
+        self.untold.counts.dropped.disk.packets
+    }
+
+    /// Whether no segment could be begun for so long that the recording is to end: its folder may be gone, and the next
+    /// one has another.
+    pub fn has_given_up(&self) -> bool {
+        self.has_given_up
     }
 
     /// What became of the packets of the last batch.

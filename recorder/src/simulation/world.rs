@@ -316,6 +316,9 @@ impl World {
         let before = running.writer.in_segment();
         let over = running.writer.write(&mut batch);
         running.front.give_back(batch.blocks);
+        if running.writer.has_given_up() {
+            running.orders.end(EndReason::Failure);
+        }
         let before = if over.is_some() { 0 } else { before };
         let is_taken = running.writer.in_segment() - before == numbers.len() as u64;
         if let Some(over) = over {
@@ -411,6 +414,8 @@ impl World {
         life.spool.keep_untold(&running.folder, std::mem::take(&mut running.untold));
         let truth = self.truth.get_mut(&running.id).expect("it was begun");
         (truth.seen, truth.failed) = (running.front.seen, true);
+        // Whoever recovers it gives the same reason.
+        truth.closing.take_if(|reason| *reason == EndReason::Failure);
         drop(running);
         self.close_failed(&life.spool);
     }

@@ -32,6 +32,9 @@ fn a_window_on_demand_is_started_and_stopped() {
     let said = cable.ctl(&["start", "incident"]).unwrap();
     let recording = said.lines().last().unwrap();
     assert!(recording.starts_with("prod/incident/") && recording.ends_with("/node-1"), "{said}");
+    // At once: it is there.
+    cable.ctl(&["pin", recording]).unwrap();
+    cable.ctl(&["unpin", recording]).unwrap();
     let error = cable.ctl(&["start", "incident"]).unwrap_err();
     assert!(error.contains("incident is being recorded"), "{error}");
     wait_until("packets are recorded", || {

@@ -29,10 +29,29 @@ fn what_was_asked_for_and_has_not_begun_at_the_stop_never_does() {
     let folder = tempfile::tempdir().unwrap();
     let mut desk = desk(&folder, PLAIN);
     let answer = ask(&mut desk, "{\"command\":\"start\",\"window\":\"w\"}");
-    assert!(matches!(answer, Some(Answer::Done { .. })), "{answer:?}");
+    assert_eq!(answer, None, "once it has begun");
     assert!(!desk.is_idle());
     desk.end_all();
     assert!(desk.is_idle());
+}
+
+#[test]
+fn who_asks_for_a_recording_is_answered_once_it_has_begun_or_cannot() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut desk = desk(&folder, PLAIN);
+    for begins in [false, true] {
+        let (answer, mut answered) = oneshot::channel();
+        let request = serde_json::from_str("{\"command\":\"start\",\"window\":\"w\"}").unwrap();
+        desk.serve(Ask { request, by: "test", answer }, at(0));
+        let begun = desk.begin_due(at(0)).remove(0);
+        assert!(answered.try_recv().is_err());
+        if begins {
+            begun.orders.tell_begun(&begun.recording.id);
+        }
+        desk.ended(&begun.recording.id, Ending::Failed, at(0));
+        drop(begun);
+        assert_eq!(matches!(answered.try_recv().unwrap(), Answer::Done { .. }), begins);
+    }
 }
 
 #[test]
