@@ -108,12 +108,20 @@ pub const ROW_GROUPS_BYTES_MAX: usize = 24 << 20;
 /// Parquet files open at a time for one table: one for each UTC day; a capture with crafted times names many.
 pub const OPEN_FILES_PER_TABLE_MAX: usize = 8;
 
-/// Fragments held for datagrams that are not whole.
+/// Fragments held for datagrams that are not whole, with what each costs beside its bytes.
 pub const FRAGMENT_BYTES_MAX: usize = 8 << 20;
 
+/// What a fragment costs beside its bytes: 28 in a node of a tree, as much for what is empty there, 32 of the allocator, and
+/// a part of what leads to the node.
+pub const FRAGMENT_PIECE_BYTES: usize = 96;
+
 /// Tunnels whose packets are fragments within fragments, where the capture ends and none of them is whole: each time what is
-/// held is copied, so that these are 32 MiB.
+/// held is copied.
 pub const FRAGMENTS_NESTED_MAX: usize = 4;
+
+/// Bytes of datagrams put together that a stretch takes: all that is held, four tunnels deep. A frame of 64 KiB may hold
+/// thirty fragments one within the other, each of them nearly all of it.
+pub const JOINED_BYTES_MAX: usize = FRAGMENT_BYTES_MAX * FRAGMENTS_NESTED_MAX;
 
 /// Datagrams that may wait for fragments: 8 MiB in pieces of 1 KiB.
 pub const DATAGRAMS_MAX: usize = 8192;

@@ -29,6 +29,8 @@ pub struct Decoder {
     fragments: Fragments,
     /// Begins of datagrams that were given up.
     given_up: VecDeque<Joined>,
+    /// How far the stretch may grow by datagrams put together.
+    stretch_bytes_max: usize,
     tally: Tally,
     found: Vec<Found>,
 }
@@ -44,6 +46,7 @@ enum Ended {
 impl Decoder {
     /// Decodes all frames of a stretch, in order. Datagrams put together from fragments are appended to its bytes.
     pub fn decode(&mut self, stretch: &mut Stretch, packets: &mut Vec<Packet>) {
+        self.stretch_bytes_max = stretch.bytes.len() + limits::JOINED_BYTES_MAX;
         let frames = std::mem::take(&mut stretch.frames);
         for frame in &frames {
             let unit = Unit { frame, base: frame.at as usize, counted: true };
@@ -59,6 +62,7 @@ impl Decoder {
 
     /// Nothing more comes: of datagrams that wait for fragments the begin is decoded, into a stretch without frames.
     pub fn end(&mut self, stretch: &mut Stretch, packets: &mut Vec<Packet>) {
+        self.stretch_bytes_max = stretch.bytes.len() + limits::JOINED_BYTES_MAX;
         for _ in 0..limits::FRAGMENTS_NESTED_MAX {
             let taken = self.fragments.end();
             self.take(taken);
@@ -108,6 +112,10 @@ impl Decoder {
 
     fn rewalk(&mut self, stretch: &mut Stretch, datagram: &Joined, packets: &mut Vec<Packet>) -> Ended {
         let base = stretch.bytes.len();
+        if base + datagram.bytes.len() > self.stretch_bytes_max {
+            self.count("too many fragments", 0, datagram.bytes.len() as u64);
+            return Ended::Refused("too many fragments");
+        }
         stretch.bytes.extend_from_slice(&datagram.bytes);
         let data = stretch.bytes.get(base..).unwrap_or_default();
         let walk = Walk::within(datagram.around, data, datagram.missing_bytes);

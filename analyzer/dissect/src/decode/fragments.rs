@@ -39,7 +39,7 @@ struct Datagram {
     pieces: BTreeMap<u32, Vec<u8>>,
     /// Its length, once the last fragment said so.
     length: Option<u32>,
-    held_bytes: usize,
+    payload_bytes: usize,
     last_ns: i64,
     /// The first fragment's frame, and the headers in it.
     front: Option<(Frame, Around)>,
@@ -79,14 +79,14 @@ impl Fragments {
             // What was cut can never be whole.
             let alone = Datagram {
                 pieces: [(fragment.offset, payload.to_vec())].into(),
-                held_bytes: payload.len(),
+                payload_bytes: payload.len(),
                 front,
                 ..Datagram::default()
             };
             taken.joined = alone.begin(protocol, &mut taken.incomplete_bytes);
             return taken;
         }
-        self.make_room(payload.len(), frame.ts_ns, &mut taken);
+        self.make_room(payload.len() + limits::FRAGMENT_PIECE_BYTES, frame.ts_ns, &mut taken);
         let Around { source, destination, vlan, tunnel, .. } = around;
         let key = Key { source, destination, id: fragment.id, protocol, vlan, tunnel };
         let order = &mut self.order;
@@ -96,15 +96,16 @@ impl Fragments {
         });
         datagram.last_ns = frame.ts_ns;
         datagram.front = datagram.front.or(front);
-        let new_bytes = datagram.put(fragment.offset, payload, &mut taken);
-        self.held_bytes += new_bytes;
+        let held_bytes = datagram.held_bytes();
+        datagram.put(fragment.offset, payload, &mut taken);
+        self.held_bytes += datagram.held_bytes() - held_bytes;
         if !fragment.more {
             datagram.length.get_or_insert(fragment.offset + payload.len() as u32);
         }
         if datagram.is_whole()
             && let Some(datagram) = self.datagrams.remove(&key)
         {
-            self.held_bytes -= datagram.held_bytes;
+            self.held_bytes -= datagram.held_bytes();
             let bytes = datagram.pieces.into_values().flatten().collect();
             taken.joined = Some(Joined { bytes, missing_bytes: 0, protocol, frame: *frame, around });
         }
@@ -122,7 +123,7 @@ impl Fragments {
 
     fn give_up(&mut self, key: &Key, taken: &mut Taken) {
         if let Some(datagram) = self.datagrams.remove(key) {
-            self.held_bytes -= datagram.held_bytes;
+            self.held_bytes -= datagram.held_bytes();
             taken.given_up.extend(datagram.begin(key.protocol, &mut taken.incomplete_bytes));
         }
     }
@@ -143,9 +144,13 @@ impl Fragments {
 }
 
 impl Datagram {
-    /// Puts in what is not there yet; returns how much that is.
-    fn put(&mut self, offset: u32, payload: &[u8], taken: &mut Taken) -> usize {
-        let mut new_bytes = 0;
+    /// What it costs to hold it.
+    fn held_bytes(&self) -> usize {
+        self.payload_bytes + self.pieces.len() * limits::FRAGMENT_PIECE_BYTES
+    }
+
+    /// Puts in what is not there yet.
+    fn put(&mut self, offset: u32, payload: &[u8], taken: &mut Taken) {
         let mut at = offset;
         let end = offset + payload.len() as u32;
         while at < end {
@@ -162,12 +167,10 @@ impl Datagram {
             }
             let until = self.pieces.range(at..).next().map_or(end, |(&next, _)| next.min(end));
             let piece = ahead.get(..(until - at) as usize).unwrap_or_default().to_vec();
-            new_bytes += piece.len();
+            self.payload_bytes += piece.len();
             self.pieces.insert(at, piece);
             at = until;
         }
-        self.held_bytes += new_bytes;
-        new_bytes
     }
 
     /// What of it is at its begin, without a hole; what is not is counted.
@@ -181,7 +184,7 @@ impl Datagram {
                 bytes.extend_from_slice(&piece);
             }
         }
-        *incomplete_bytes += (self.held_bytes - bytes.len()) as u64;
+        *incomplete_bytes += (self.payload_bytes - bytes.len()) as u64;
         let (frame, around) = self.front.filter(|_| !bytes.is_empty())?;
         // A datagram of UDP says its length itself; what is missing of a stream the next segment tells.
         let length = match (self.length, IpProtocol(protocol)) {
@@ -196,6 +199,6 @@ impl Datagram {
     fn is_whole(&self) -> bool {
         // Pieces do not overlap, so as many bytes as the length leave no hole, unless some are behind the end.
         let end = self.pieces.last_key_value().map(|(at, piece)| at + piece.len() as u32);
-        self.length.is_some() && end == self.length && self.held_bytes as u32 == self.length.unwrap_or_default()
+        self.length.is_some() && end == self.length && self.payload_bytes as u32 == self.length.unwrap_or_default()
     }
 }

@@ -246,6 +246,45 @@ fn a_fragment_within_a_fragment_is_counted_where_both_lack_the_rest() {
     }
 }
 
+#[test]
+fn fragments_within_fragments_take_no_more_than_their_bound() {
+    // Thirty headers, each of a fragment that the snap length cut: what is in one is all of the frame but its header.
+    let header = |id: u8| {
+        let mut header = udp(53, b"")[14..34].to_vec();
+        header[2..4].copy_from_slice(&65_000_u16.to_be_bytes());
+        header[4..6].copy_from_slice(&[0, id]);
+        header[6..8].copy_from_slice(&0x2000_u16.to_be_bytes());
+        header[9] = 4; // IPv4 in IPv4.
+        header
+    };
+    let frame = [(0..30).flat_map(header).collect(), vec![0; 60_000]].concat();
+    let mut stretch = stretch(101, &vec![frame; 60]);
+    let captured_bytes = stretch.bytes.len();
+    decode_and_balance(&mut Decoder::default(), &mut stretch);
+    assert!(stretch.bytes.len() <= captured_bytes + limits::JOINED_BYTES_MAX);
+}
+
+#[test]
+fn small_fragments_cost_what_they_take_in_memory() {
+    let mut decoder = Decoder::default();
+    let per_datagram = 100;
+    for id in 0..2 * (limits::FRAGMENT_BYTES_MAX / limits::FRAGMENT_PIECE_BYTES / per_datagram) as u16 {
+        let mut piece = fragments(b"0123456789abcdef", 16).swap_remove(0);
+        piece.truncate(35);
+        piece[16..18].copy_from_slice(&21_u16.to_be_bytes());
+        piece[18..20].copy_from_slice(&id.to_be_bytes());
+        let piece = |at: usize| {
+            let mut piece = piece.clone();
+            piece[20..22].copy_from_slice(&(0x2000 | at as u16).to_be_bytes());
+            piece
+        };
+        let mut stretch = stretch(1, &(0..per_datagram).map(piece).collect::<Vec<_>>());
+        decoder.decode(&mut stretch, &mut Vec::new());
+    }
+    let given_up = decoder.tally().ordered().iter().any(|(_, reason, _)| *reason == "fragment, incomplete");
+    assert!(given_up, "half of them are as many as are held");
+}
+
 proptest! {
     #[test]
     fn fragments_in_any_order_become_the_datagram(payload in prop::collection::vec(b'a'..=b'z', 1..300), seed: u64) {
