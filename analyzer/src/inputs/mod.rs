@@ -47,7 +47,9 @@ impl Found {
         let captures = || self.sources.iter().flat_map(|source| &source.captures);
         let lost =
             captures().flat_map(|capture| &capture.origin.not_kept).filter(|not_kept| not_kept.stage != "filter");
-        captures().any(|capture| !capture.origin.not_kept.is_empty()).then(|| lost.map(|lost| lost.packets).sum())
+        captures()
+            .any(|capture| !capture.origin.not_kept.is_empty())
+            .then(|| lost.fold(0, |sum, lost| lost.packets.saturating_add(sum)))
     }
 
     /// Puts captures in the order they follow each other, the segments of a recording into one source.
