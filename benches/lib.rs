@@ -38,7 +38,7 @@ pub fn stretches(case: &str) -> (Vec<Stretch>, u64) {
     let mut stretches = Vec::new();
     loop {
         let mut stretch = Stretch::default();
-        if !reader.fill(&mut stretch).unwrap_or(false) {
+        if !reader.fill(&mut stretch) {
             return (stretches, reader.summary().bytes);
         }
         stretches.push(stretch);

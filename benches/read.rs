@@ -16,7 +16,7 @@ fn read(c: &mut Criterion) {
                 || benches::open(case, capture.clone()),
                 |mut reader| {
                     let mut stretch = Stretch::default();
-                    while reader.fill(&mut stretch).unwrap_or(false) {
+                    while reader.fill(&mut stretch) {
                         black_box(&stretch.frames);
                     }
                 },

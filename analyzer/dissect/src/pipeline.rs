@@ -141,8 +141,9 @@ impl Run {
             said_bytes = reader.stored_bytes();
         }
         self.writer.write(lots)?;
-        if let Some(facts) = self.facts.last_mut() {
+        if let Some((facts, tally)) = self.facts.last_mut().zip(self.tallies.last_mut()) {
             facts.summary = reader.summary().clone();
+            tally.absorb(&facts.summary.tally);
         }
         Ok(Ok(()))
     }
@@ -174,7 +175,7 @@ impl Run {
         debug_assert!(
             !last
                 || several
-                || (total.packets, total.bytes) == (facts.summary.packets as i64, facts.summary.bytes as i64),
+                || (total.packets, total.bytes) == (facts.summary.packets as i64, facts.summary.covered_bytes()),
             "coverage balances"
         );
     }
@@ -209,9 +210,9 @@ impl Run {
     /// Bytes of one capture that waited for the next are counted there: moved back, so that each capture's sums hold.
     fn balance(&mut self) {
         for at in 0..self.tallies.len().saturating_sub(1) {
-            let (read, counted) = (self.facts[at].summary.bytes, self.tallies[at].total().bytes);
-            self.tallies[at].shift(Stage::Stream, "went on in the next capture", read as i64 - counted);
-            self.tallies[at + 1].shift(Stage::Stream, "came from the capture before", counted - read as i64);
+            let (read, counted) = (self.facts[at].summary.covered_bytes(), self.tallies[at].total().bytes);
+            self.tallies[at].shift(Stage::Stream, "went on in the next capture", read - counted);
+            self.tallies[at + 1].shift(Stage::Stream, "came from the capture before", counted - read);
         }
     }
 }
@@ -237,7 +238,7 @@ impl Batch {
     /// Reads and decodes the next stretch.
     fn read(&mut self, reader: &mut CaptureReader, decoder: &mut Decoder) {
         self.packets.clear();
-        self.full = reader.fill(&mut self.stretch).unwrap_or(false);
+        self.full = reader.fill(&mut self.stretch);
         if self.full {
             decoder.decode(&mut self.stretch, &mut self.packets);
             self.found = decoder.take_found();

@@ -12,7 +12,7 @@ pub struct Count {
 /// The room that decided what became of a packet or byte.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Stage {
-    /// Could not be read as a frame.
+    /// Gave no frame: damage, and blocks nobody knows.
     Read,
     /// Stayed outside of any flow.
     Decode,

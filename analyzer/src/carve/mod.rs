@@ -165,7 +165,7 @@ impl Carver {
         let mut reader = CaptureReader::new(&capture.name, bytes)?.without_digest();
         let mut stretch = Stretch::default();
         let mut numbers = wanted.iter().map(|wanted| wanted.packet).peekable();
-        while numbers.peek().is_some() && reader.fill(&mut stretch)? {
+        while numbers.peek().is_some() && reader.fill(&mut stretch) {
             for frame in &stretch.frames {
                 if numbers.next_if_eq(&frame.number).is_some() {
                     let known = reader.summary().interfaces.get(frame.interface as usize);

@@ -13,7 +13,13 @@ const COLUMNS: &[Column] = &[
     column("first_ts", Timestamp, "Earliest packet.").unit("µs, UTC").null("no packets").source("capture time"),
     column("last_ts", Timestamp, "Latest packet.").unit("µs, UTC").null("no packets").source("capture time"),
     column("packets", BigInt, "Packets read.").source("read room"),
-    column("bytes", BigInt, "Captured bytes of these packets.").unit("bytes").source("read room"),
+    column(
+        "bytes",
+        BigInt,
+        "Captured bytes of these packets, and bytes that gave none: damage, and blocks of unknown type.",
+    )
+    .unit("bytes")
+    .source("read room"),
     column("dropped", BigInt, "Packets the capturing system says it lost.")
         .null("the file does not say")
         .source("draft-ietf-opsawg-pcapng §4.6"),

@@ -93,6 +93,20 @@ fn of_datagrams_that_lack_fragments_the_begin_has_its_row() {
 }
 
 #[test]
+fn what_gave_no_packet_is_covered() {
+    let mut bytes = capture(&(0..10).map(query).collect::<Vec<_>>());
+    let framing_bytes = 24 + 10 * 16;
+    bytes.extend([0xff; 50]);
+    let captured_bytes = (bytes.len() - framing_bytes) as i64;
+    let out = tempfile::tempdir().unwrap();
+    let report = dissect_bytes(bytes, out.path(), 1);
+    assert_eq!(numbers(&report, "captures", "bytes"), [captured_bytes]);
+    assert_eq!(numbers(&report, "captures", "packets"), [10]);
+    assert_eq!(numbers(&report, "coverage", "bytes").iter().sum::<i64>(), captured_bytes);
+    assert_eq!(numbers(&report, "coverage", "packets").iter().sum::<i64>(), 10);
+}
+
+#[test]
 fn where_time_goes_back_what_is_over_is_let_go() {
     // Conversations of an hour later stand first, and as many behind them: together they are more than are kept.
     let kept = limits::SHARDS * limits::FLOWS_PER_SHARD_MAX;

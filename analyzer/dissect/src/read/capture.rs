@@ -18,11 +18,27 @@ use std::sync::Arc;
 /// Bytes of a stretch that are there before anything came.
 const FIRST_BYTES: usize = 64 << 10;
 
+/// Last bytes of damage that are looked at again with what follows: whole words, and a record may begin in them.
+const KEPT_BYTES: usize = 64;
+
+const ENDS_WITHIN: &str = "the input ends within it";
+
 enum Format {
     Pcap(Header),
     Pcapng(Section),
     Snoop(snoop::Header),
     Erf,
+}
+
+/// A block without packets that is longer than a stretch: stepped over as it comes.
+struct Long {
+    kind: u32,
+    /// How long it would be.
+    bytes: u32,
+    /// Where it begins in the decompressed capture.
+    at_byte: u64,
+    /// Bytes of it stepped over so far.
+    done_bytes: u64,
 }
 
 /// Reads one capture.
@@ -34,8 +50,8 @@ pub struct CaptureReader {
     carry: Vec<u8>,
     /// Where `carry` stands in the decompressed capture.
     offset: u64,
-    /// Bytes of a long block still to be stepped over.
-    skip_bytes: u64,
+    /// The block that is being stepped over.
+    long: Option<Long>,
     at_end: bool,
     last_ns: Option<i64>,
     summary: Summary,
@@ -82,7 +98,7 @@ impl CaptureReader {
             format,
             carry,
             offset,
-            skip_bytes: 0,
+            long: None,
             at_end: false,
             last_ns: None,
             summary,
@@ -113,15 +129,13 @@ impl CaptureReader {
 
     /// Reads the next stretch; false when nothing is left.
     ///
-    /// Stretches end at the same bytes however the input is read, so that what follows is the same too.
-    ///
-    /// # Errors
-    /// None yet: an input that fails in the middle is damage, and what was read stays valid.
-    pub fn fill(&mut self, stretch: &mut Stretch) -> Result<bool, ReadError> {
+    /// Stretches end at the same bytes however the input is read, so that what follows is the same too. An input that
+    /// fails in the middle is damage, and what was read stays valid.
+    pub fn fill(&mut self, stretch: &mut Stretch) -> bool {
         stretch.frames.clear();
         if self.at_end && self.carry.is_empty() {
             stretch.bytes.clear();
-            return Ok(false);
+            return false;
         }
         self.read_more(&mut stretch.bytes);
         let parsed = self.parse(stretch);
@@ -132,7 +146,7 @@ impl CaptureReader {
             self.carry.clear();
             self.summary.sha256 = self.source.sha256();
         }
-        Ok(true)
+        true
     }
 
     /// The points of all interfaces described so far.
@@ -183,14 +197,16 @@ impl CaptureReader {
     fn parse(&mut self, stretch: &mut Stretch) -> usize {
         let mut at = 0;
         loop {
-            if self.skip_bytes > 0 {
-                let step = self.skip_bytes.min((stretch.bytes.len() - at) as u64);
-                self.skip_bytes -= step;
-                at += step as usize;
-            }
             let rest = stretch.bytes.get(at..).unwrap_or_default();
             if rest.is_empty() {
                 return at;
+            }
+            if let Some(long) = self.long.take() {
+                at += self.step_over(long, rest);
+                if self.long.is_some() {
+                    return at;
+                }
+                continue;
             }
             match self.step(rest, at) {
                 Step::Whole((frame, length)) => {
@@ -199,20 +215,38 @@ impl CaptureReader {
                     }
                     at += length;
                 }
-                Step::Short if self.at_end => {
-                    self.summary.damaged(
-                        "record_cut",
-                        self.offset + at as u64,
-                        rest.len() as u64,
-                        "the input ends within it".into(),
-                    );
-                    return stretch.bytes.len();
-                }
+                Step::Short if self.at_end => at += self.lost(rest, at, "record_cut", ENDS_WITHIN.into()),
                 Step::Short if at > 0 => return at,
                 Step::Short => at += self.lost(rest, at, "record_too_long", String::new()),
                 Step::Bad(kind, detail) => at += self.lost(rest, at, kind, detail),
             }
         }
+    }
+
+    /// Steps over a long block, as far as it is there. There is no way back from where it would end: its length is believed
+    /// until other blocks stand within it, and where it is repeated behind.
+    fn step_over(&mut self, mut long: Long, rest: &[u8]) -> usize {
+        let Format::Pcapng(section) = &self.format else { return 0 };
+        let left = (u64::from(long.bytes) - long.done_bytes).min(usize::MAX as u64) as usize;
+        let there = rest.get(..left).unwrap_or(rest);
+        let (step, wrong) = if let Some(next) = section.resync_within(there) {
+            (next, Some(("record_too_long", "other blocks stand within")))
+        } else if there.len() == left {
+            let is_repeated = section.is_length(there.get(left - 4..).unwrap_or_default(), long.bytes);
+            (left, (!is_repeated).then_some(("block_bad", "it ends with another length")))
+        } else if self.at_end {
+            (there.len(), Some(("record_cut", ENDS_WITHIN)))
+        } else {
+            let step = there.len().saturating_sub(KEPT_BYTES) & !3;
+            long.done_bytes += step as u64;
+            self.long = Some(long);
+            return step;
+        };
+        if let Some((kind, why)) = wrong {
+            let detail = format!("block of type {:#x} claims {} bytes: {why}", long.kind, long.bytes);
+            self.summary.damaged(kind, long.at_byte, long.done_bytes + step as u64, detail);
+        }
+        step
     }
 
     /// Steps over damage to the next record that can be believed.
@@ -224,7 +258,7 @@ impl CaptureReader {
             Format::Erf => erf::resync_to(rest, self.last_ns),
         };
         // Nothing here: keep the last bytes, which may begin a record, unless nothing follows.
-        let keep = if self.at_end { 0 } else { rest.len().min(64) & !3 };
+        let keep = if self.at_end { 0 } else { rest.len().min(KEPT_BYTES) & !3 };
         let lost = next.unwrap_or((rest.len() - keep).max(4).min(rest.len()));
         self.summary.damaged(kind, self.offset + at as u64, lost as u64, detail);
         lost
@@ -251,9 +285,8 @@ impl CaptureReader {
                     self.block(&whole, found, at)
                 }
                 Err(NotWhole::Partly { kind, bytes }) if bytes as usize > STRETCH_BYTES => {
-                    if !self.at_end && kind::is_known(kind) && !kind::has_packet(kind) {
-                        self.summary.skipped_blocks += 1;
-                        self.skip_bytes = bytes.into();
+                    if !self.at_end && pcapng::is_passed_by(kind) {
+                        self.long = Some(Long { kind, bytes, at_byte: self.offset + at as u64, done_bytes: 0 });
                         Step::Whole((None, 0))
                     } else {
                         Step::Bad("record_too_long", format!("claims {bytes} bytes"))
@@ -276,10 +309,7 @@ impl CaptureReader {
                 }
                 (Some(self.frame(Packet { interface, ..record.packet(link) }, at)), record.bytes)
             }
-            Content::Other(bytes) => {
-                self.summary.skipped_blocks += 1;
-                (None, bytes)
-            }
+            Content::Other(bytes) => (None, bytes),
         }
     }
 
@@ -297,7 +327,7 @@ impl CaptureReader {
                 Step::Bad("block_bad", "packet of an interface nobody described".into())
             }
             Ok(Block::Unknown) => {
-                self.summary.skipped_blocks += 1;
+                self.summary.unknown(length as u64);
                 Step::Whole((None, length))
             }
             Err(short) => {

@@ -32,7 +32,7 @@ pub mod fuzz {
             return;
         };
         let mut stretch = super::Stretch::default();
-        while let Ok(true) = reader.fill(&mut stretch) {
+        while reader.fill(&mut stretch) {
             for frame in &stretch.frames {
                 assert_eq!(stretch.data(frame).len(), frame.captured_bytes as usize);
             }

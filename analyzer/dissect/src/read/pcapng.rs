@@ -2,9 +2,13 @@
 
 use super::record::Packet;
 use super::{Heard, Interface, LinkType, Summary};
+use crate::limits::STRETCH_BYTES;
 use formats::bytes::Short;
 use formats::pcapng::read::{self, EnhancedPacket, Fields, NotWhole, Order, Statistics};
 use formats::pcapng::{kind, option};
+
+/// How far from the Unix epoch a packet may be [ns], 146 years: no difference of two overflows. Other formats reach to 2106.
+const TIME_NS_MAX: i64 = (1 << 62) - 1;
 
 /// Interfaces a capture may have: a hostile one names millions in a few bytes each.
 const INTERFACES_MAX: usize = 1 << 16;
@@ -47,6 +51,12 @@ fn of_flags(flags: u32) -> Heard {
     }
 }
 
+/// Whether blocks of that type are known, and nothing is read of them.
+pub fn is_passed_by(kind: u32) -> bool {
+    let is_read = matches!(kind, kind::SECTION_HEADER | kind::INTERFACE | kind::INTERFACE_STATISTICS);
+    kind::is_known(kind) && !kind::has_packet(kind) && !is_read
+}
+
 /// Whether a capture that begins so is pcapng.
 pub fn is_pcapng(bytes: &[u8]) -> bool {
     Order::of_section(bytes).is_some()
@@ -61,6 +71,31 @@ impl Section {
     /// The next position, by words, where a whole block of a known type stands.
     pub fn resync(&self, bytes: &[u8]) -> Option<usize> {
         read::Block::find(bytes, self.order)
+    }
+
+    /// The same within what claims to be a block: two stand one behind the other, or as much of the second as there is.
+    pub fn resync_within(&self, bytes: &[u8]) -> Option<usize> {
+        let mut at = 0;
+        loop {
+            let ahead = bytes.get(at..)?;
+            let next = read::Block::find(ahead, self.order)?;
+            let ahead = ahead.get(next..)?;
+            at += next;
+            let behind = self.frame(ahead).ok().and_then(|block| ahead.get(block.bytes.len()..))?;
+            match self.frame(behind) {
+                Ok(block) if kind::is_known(block.kind) => return Some(at),
+                Err(NotWhole::Partly { kind, bytes }) if kind::is_known(kind) && bytes as usize <= STRETCH_BYTES => {
+                    return Some(at);
+                }
+                Err(NotWhole::Short) => return Some(at),
+                _ => {}
+            }
+        }
+    }
+
+    /// Whether the word at the end of a block is the length it claims.
+    pub fn is_length(&self, word: &[u8], bytes: u32) -> bool {
+        Fields::new(word, self.order).u32().is_ok_and(|said| said.checked_next_multiple_of(4) == Some(bytes))
     }
 
     /// Reads a whole block.
@@ -122,7 +157,10 @@ impl Section {
         for (code, mut value) in packet.options.options() {
             match code {
                 option::EPB_FLAGS => heard = value.u32().map_or(heard, of_flags),
-                option::EPB_DROPCOUNT => *summary.dropped.get_or_insert(0) += value.u64().unwrap_or_default(),
+                option::EPB_DROPCOUNT => {
+                    let drops = value.u64().unwrap_or_default();
+                    summary.dropped = Some(summary.dropped.unwrap_or_default().saturating_add(drops));
+                }
                 _ => {}
             }
         }
@@ -169,7 +207,7 @@ impl Section {
 
     fn statistics(&mut self, fields: Fields<'_>, summary: &mut Summary) -> Result<(), Short> {
         let statistics = Statistics::read(fields)?;
-        let interface = self.earlier + statistics.interface;
+        let interface = self.earlier.saturating_add(statistics.interface);
         let drops: Vec<u64> = statistics
             .options
             .options()
@@ -186,7 +224,7 @@ impl Section {
 }
 
 impl Clock {
-    /// Ticks to nanoseconds since the Unix epoch; what does not fit stands at the end of time.
+    /// Ticks to nanoseconds since the Unix epoch; what does not fit stands at the end of time, or at its begin.
     fn ns(&self, ticks: u64) -> i64 {
         let exponent = u32::from(self.resolution & 0x7f);
         let ns = if self.resolution & 0x80 != 0 {
@@ -197,6 +235,7 @@ impl Clock {
             10u128.checked_pow(exponent - 9).map_or(0, |unit| u128::from(ticks) / unit)
         };
         let ns = i64::try_from(ns).unwrap_or(i64::MAX);
-        ns.saturating_add(self.offset_s.saturating_mul(1_000_000_000))
+        let ns = ns.saturating_add(self.offset_s.saturating_mul(1_000_000_000));
+        ns.clamp(-TIME_NS_MAX, TIME_NS_MAX)
     }
 }

@@ -1,6 +1,7 @@
 //! What is known of a capture once it was read.
 
 use super::{Damage, LinkType};
+use crate::tally::{Stage, Tally};
 
 /// An interface of a capture.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash, serde::Deserialize, serde::Serialize)]
@@ -33,17 +34,28 @@ pub struct Summary {
     pub interfaces: Vec<Interface>,
     /// Packets the capturing system says it lost.
     pub dropped: Option<u64>,
-    /// Blocks of a type we do not read, stepped over.
-    pub skipped_blocks: u64,
     /// What was wrong.
     pub damage: Vec<Damage>,
+    /// Bytes that gave no frame: damage, and blocks nobody knows.
+    pub tally: Tally,
     /// SHA-256 of the input as stored; set when all was read.
     pub sha256: Option<[u8; 32]>,
 }
 
 impl Summary {
+    /// Captured bytes of the frames, and those that gave none: each of them stands in `coverage`.
+    pub fn covered_bytes(&self) -> i64 {
+        self.bytes as i64 + self.tally.total().bytes
+    }
+
+    /// Counts a block of a type that nobody knows.
+    pub(super) fn unknown(&mut self, bytes: u64) {
+        self.tally.add(Stage::Read, "block of unknown type", 0, bytes);
+    }
+
     /// Notes damage; neighbours of the same kind become one entry.
     pub(super) fn damaged(&mut self, kind: &'static str, at_byte: u64, bytes: u64, detail: String) {
+        self.tally.add(Stage::Read, "damaged", 0, bytes);
         let full = self.damage.len() >= DAMAGE_LISTED_MAX;
         match self.damage.last_mut() {
             Some(last) if full || (last.kind == kind && last.at_byte + last.bytes == at_byte) => last.bytes += bytes,

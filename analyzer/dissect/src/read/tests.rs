@@ -1,4 +1,7 @@
 use super::*;
+use crate::limits::STRETCH_BYTES;
+use formats::pcapng::read::{Block, Order};
+use formats::pcapng::{kind, option};
 use proptest::prelude::*;
 use std::io::{Cursor, Read};
 
@@ -48,11 +51,56 @@ impl Read for Trickle {
     }
 }
 
+/// A block of a section whose numbers are in little order; `length` where it claims another.
+fn block(kind: u32, body: &[u8], length: Option<u32>) -> Vec<u8> {
+    let whole = 12 + body.len() as u32;
+    [&[kind, length.unwrap_or(whole)].map(u32::to_le_bytes).concat()[..], body, &whole.to_le_bytes()].concat()
+}
+
+/// All that is known of a capture.
+fn summary(bytes: &[u8]) -> Summary {
+    let mut reader = CaptureReader::new("test", Box::new(Cursor::new(bytes.to_vec()))).unwrap();
+    while reader.fill(&mut Stretch::default()) {}
+    reader.summary().clone()
+}
+
+/// Goes through a capture from frame to frame: what is no frame is damage, or a whole block that has none.
+fn is_accounted_for(bytes: &[u8]) {
+    let mut reader = CaptureReader::new("test", Box::new(Cursor::new(bytes.to_vec()))).unwrap();
+    let (mut frames, mut stretch) = (Vec::new(), Stretch::default());
+    while reader.fill(&mut stretch) {
+        frames.extend(stretch.frames.iter().map(|frame| (frame.file_offset, frame.captured_bytes)));
+    }
+    let Summary { damage, tally, .. } = reader.summary();
+    let is_pcapng = bytes.starts_with(&kind::SECTION_HEADER.to_le_bytes());
+    let (mut frames, mut damage) = (frames.iter().peekable(), damage.iter().peekable());
+    let (mut at, mut gave_none, mut order) = (if is_pcapng { 0 } else { 24 }, 0, Order::default());
+    while at < bytes.len() {
+        if let Some(damage) = damage.next_if(|damage| damage.at_byte == at as u64) {
+            gave_none += damage.bytes;
+            at += damage.bytes as usize;
+            continue;
+        }
+        let frame = frames.next_if(|(offset, _)| *offset == at as u64);
+        if !is_pcapng {
+            at += 16 + frame.expect("a record").1 as usize;
+            continue;
+        }
+        let block = Block::read(&bytes[at..], order).expect("a whole block");
+        order = block.body.order;
+        assert_eq!(frame.is_some(), kind::has_packet(block.kind), "at byte {at}");
+        gave_none += if kind::is_known(block.kind) { 0 } else { block.bytes.len() as u64 };
+        at += block.bytes.len();
+    }
+    assert_eq!((at, frames.next(), damage.next()), (bytes.len(), None, None));
+    assert_eq!(tally.total().bytes, gave_none as i64);
+}
+
 /// Frames as time and bytes, then the kinds of damage.
 fn read(source: Box<dyn Read + Send>) -> (Vec<(i64, Vec<u8>)>, Vec<&'static str>) {
     let mut reader = CaptureReader::new("test", source).unwrap();
     let (mut frames, mut stretch) = (Vec::new(), Stretch::default());
-    while reader.fill(&mut stretch).unwrap() {
+    while reader.fill(&mut stretch) {
         frames.extend(stretch.frames.iter().map(|frame| (frame.ts_ns, stretch.data(frame).to_vec())));
     }
     assert_eq!(reader.summary().packets, frames.len() as u64);
@@ -105,6 +153,86 @@ fn damage_costs_what_it_hit() {
     assert_eq!((frames.len(), damage), (3, vec!["record_too_long"]));
 }
 
+/// Frames of a capture of that many, with `between` behind the first.
+fn with_block_between(frames: usize, between: &[u8]) -> Vec<u8> {
+    let frames: Vec<_> = (0..frames).map(|at| vec![at as u8; 10_000]).collect();
+    let (first, all) = (pcapng_writer(&frames[..1]), pcapng_writer(&frames));
+    [&first, between, &all[first.len()..]].concat()
+}
+
+#[test]
+fn a_long_block_is_believed_where_its_length_stands_behind_it() {
+    let names = vec![0x20; STRETCH_BYTES + 4000];
+    let cut = with_block_between(1, &block(kind::NAME_RESOLUTION, &names, None)[..names.len()]);
+    for (name, capture, want) in [
+        ("as it says", with_block_between(900, &block(kind::NAME_RESOLUTION, &names, None)), (900, vec![])),
+        (
+            "past the end",
+            with_block_between(900, &block(4, &[0; 8], Some(0x7fff_fff0))),
+            (900, vec!["record_too_long"]),
+        ),
+        ("past others", with_block_between(900, &block(4, &[0; 8], Some(5 << 20))), (900, vec!["record_too_long"])),
+        (
+            "longer than it is",
+            with_block_between(900, &block(4, &names, Some(6 << 20))),
+            (900, vec!["record_too_long"]),
+        ),
+        (
+            "shorter than it is",
+            with_block_between(900, &block(4, &names, Some(4_194_400))),
+            (900, vec!["block_bad", "record_too_long"]),
+        ),
+        ("cut", cut, (1, vec!["record_cut"])),
+    ] {
+        let (frames, damage) = read_bytes(&capture);
+        assert_eq!((frames.len(), damage), want, "{name}");
+        is_accounted_for(&capture);
+    }
+    // Where little more than its head is in the stretch that it begins in.
+    for before in [STRETCH_BYTES - 80, STRETCH_BYTES - 8] {
+        let first = pcapng_writer(&[]);
+        let secrets = block(kind::DECRYPTION_SECRETS, &vec![0; before - first.len() - 12], None);
+        let whole = block(kind::NAME_RESOLUTION, &names, None);
+        let behind = &with_block_between(9, &[])[first.len()..];
+        let capture = [&first[..], &secrets, &whole, behind].concat();
+        assert_eq!((read_bytes(&capture).0.len(), summary(&capture).damage.len()), (9, 0));
+        is_accounted_for(&capture);
+    }
+    // Where nothing is left of the input to wait for.
+    let small = with_block_between(9, &block(4, &[0; 8], Some(1 << 20)));
+    assert_eq!(read_bytes(&small).0.len(), 9);
+}
+
+#[test]
+fn counts_and_times_of_a_capture_stay_in_their_range() {
+    let text = |code: u16, value: &[u8]| [&code.to_le_bytes(), &(value.len() as u16).to_le_bytes(), value].concat();
+    let section =
+        || block(kind::SECTION_HEADER, &[&[0x4d, 0x3c, 0x2b, 0x1a, 1, 0, 0, 0][..], &[0xff; 8]].concat(), None);
+    let interface = |offset_s: i64| {
+        let offset = text(option::IF_TSOFFSET, &offset_s.to_le_bytes());
+        block(kind::INTERFACE, &[&[1, 0, 0, 0, 0, 0, 0, 0][..], &offset, &[0; 4]].concat(), None)
+    };
+    let packet = |interface: u32, ticks: u32| {
+        let drops = text(option::EPB_DROPCOUNT, &[0xff; 8]);
+        let head = [interface, ticks, 0, 4, 4].map(u32::to_le_bytes).concat();
+        block(kind::ENHANCED_PACKET, &[&head[..], b"data", &drops, &[0; 4]].concat(), None)
+    };
+    let statistics = block(kind::INTERFACE_STATISTICS, &[0xff; 12], None);
+    let capture = [
+        section(),
+        interface(i64::MIN),
+        interface(i64::MAX),
+        packet(0, 0),
+        packet(1, u32::MAX),
+        section(),
+        interface(0),
+        statistics,
+    ];
+    let summary = summary(&capture.concat());
+    assert_eq!((summary.packets, summary.dropped, summary.damage.len()), (2, Some(u64::MAX), 0));
+    assert!(summary.last_ns.unwrap().checked_sub(summary.first_ns.unwrap()).is_some());
+}
+
 #[test]
 fn what_is_no_capture_is_refused() {
     let error = |bytes: &'static [u8]| CaptureReader::new("x", Box::new(bytes)).err().unwrap().to_string();
@@ -130,12 +258,55 @@ proptest! {
     }
 
     #[test]
+    fn each_byte_is_of_a_frame_or_counted(
+        is_pcapng: bool,
+        sizes in prop::collection::vec(0usize..300, 1..12),
+        changes in prop::collection::vec((any::<prop::sample::Index>(), damage()), 0..4),
+    ) {
+        let frames: Vec<_> = sizes.iter().map(|&size| vec![size as u8; size]).collect();
+        let mut capture = if is_pcapng {
+            let whole = pcapng_writer(&frames);
+            [whole.clone(), block(0x77, &[0; 8], None), block(kind::DECRYPTION_SECRETS, &[0; 16], None), whole].concat()
+        } else {
+            pcap(false, &frames.iter().map(|frame| (7, 1, &frame[..])).collect::<Vec<_>>())
+        };
+        for (at, change) in changes {
+            // The file's header stays, and words begin where they begin.
+            let at = ((24 + at.index(capture.len() - 23)) & !3).min(capture.len());
+            match change {
+                Damaged::Cut => capture.truncate(at),
+                Damaged::Inserted(bytes) => drop(capture.splice(at..at, bytes)),
+                Damaged::Word(word) => capture.iter_mut().skip(at).zip(word.to_le_bytes()).for_each(|(to, byte)| *to = byte),
+            }
+        }
+        is_accounted_for(&capture);
+    }
+
+    #[test]
     fn any_bytes_are_read_to_their_end(at in 0usize..400, bytes: Vec<u8>) {
         let mut hostile = pcapng_writer(&[vec![1; 60], vec![2; 60]]);
         let at = at.min(hostile.len());
         hostile.splice(at.., bytes);
         fuzz::fuzz_read(&hostile);
     }
+}
+
+/// What happens to a capture.
+#[derive(Debug, Clone)]
+enum Damaged {
+    Cut,
+    Inserted(Vec<u8>),
+    Word(u32),
+}
+
+fn damage() -> impl Strategy<Value = Damaged> {
+    let lengths = prop::sample::select(vec![0, 1, 6, 12, 16, 64, 400, 1 << 20, 0x7fff_fff0, u32::MAX]);
+    prop_oneof![
+        Just(Damaged::Cut),
+        prop::collection::vec(any::<u8>(), 0..40).prop_map(Damaged::Inserted),
+        lengths.prop_map(Damaged::Word),
+        any::<u32>().prop_map(Damaged::Word),
+    ]
 }
 
 /// Records of a second each, and the drops each tells of.
@@ -162,7 +333,7 @@ fn snoop_is_read_over_its_padding_and_past_damage() {
 
     let mut reader = CaptureReader::new("test", Box::new(Cursor::new(capture.clone()))).unwrap();
     let mut stretch = Stretch::default();
-    while reader.fill(&mut stretch).unwrap() {}
+    while reader.fill(&mut stretch) {}
     assert_eq!(reader.summary().dropped, Some(3));
 
     let mut broken = capture;
@@ -200,7 +371,7 @@ fn erf_is_told_by_its_records() {
 
     let mut reader = CaptureReader::new("test", Box::new(Cursor::new(capture.clone()))).unwrap();
     let mut stretch = Stretch::default();
-    while reader.fill(&mut stretch).unwrap() {}
+    while reader.fill(&mut stretch) {}
     let summary = reader.summary();
     assert_eq!(
         (summary.dropped, summary.interfaces.len(), summary.interfaces[1].link),

@@ -67,7 +67,7 @@ pub fn captures(facts: &[CaptureFacts], redaction: Option<&str>) -> Result<Lot, 
         to.first_ts.append_option_ns(summary.first_ns);
         to.last_ts.append_option_ns(summary.last_ns);
         to.packets.append_value(summary.packets as i64);
-        to.bytes.append_value(summary.bytes as i64);
+        to.bytes.append_value(summary.covered_bytes());
         to.dropped.append_option(summary.dropped.map(|dropped| dropped.min(i64::MAX as u64) as i64));
         let links: std::collections::BTreeSet<LinkType> =
             summary.interfaces.iter().filter_map(|interface| interface.link).collect();
