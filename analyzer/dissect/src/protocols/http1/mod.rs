@@ -19,6 +19,7 @@ mod tests;
 mod wire;
 
 use super::{Detection, Look, Protocol, Side};
+use crate::limits;
 use wire::{Kind, NotWhole};
 
 /// The registry entry.
@@ -35,7 +36,7 @@ pub const PROTOCOL: Protocol = Protocol {
 };
 
 /// A first line up to its version, or a status line up to its code: snap lengths cut there. SIP, RTSP, NATS and HTTP/2's preface look alike
-/// only until the version at the end of their first line; ICY is believed only as an answer.
+/// only until the version at the end of their first line, but none has one so long; ICY is believed only as an answer.
 fn detect(look: &Look<'_>) -> Detection {
     let bytes = look.bytes.get(wire::empty_lines(look.bytes)..).unwrap_or_default();
     if look.datagram {
@@ -51,6 +52,10 @@ fn detect(look: &Look<'_>) -> Detection {
         Ok((line, ..)) if line.kind() == Kind::Request => Detection::Yes(Some(Side::Client)),
         Ok(_) | Err(NotWhole::Malformed) => Detection::No,
         Err(NotWhole::Wanted) if wire::begins_version(bytes) => Detection::Yes(Some(Side::Client)),
+        // No more will be kept to see the end of its line.
+        Err(NotWhole::Wanted) if look.bytes.len() >= limits::DETECT_BYTES_MAX && seek::begins_request(bytes) => {
+            Detection::Yes(Some(Side::Client))
+        }
         Err(NotWhole::Wanted) => Detection::More,
     }
 }

@@ -4,6 +4,7 @@
 //! empty line. What is found after a gap is marked as damaged all the same.
 
 use super::wire::{self, Kind, NotWhole, StartLine};
+use crate::protocols::http::{Form, Target};
 use memchr::memmem;
 
 /// Longest request line that is looked for (RFC 9112 §3 asks for 8000 bytes at least).
@@ -105,4 +106,11 @@ pub fn common_request(bytes: &[u8]) -> Result<(), NotWhole> {
         return Err(if begun { NotWhole::Wanted } else { NotWhole::Malformed });
     }
     if METHODS.contains(&method) { confirmed(bytes) } else { Err(NotWhole::Malformed) }
+}
+
+/// Whether a common method with a path or a URL behind it stands at the front.
+pub fn begins_request(bytes: &[u8]) -> bool {
+    let mut words = bytes.splitn(2, |&byte| byte == b' ');
+    let (method, target) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
+    METHODS.contains(&method) && matches!(Target::split(method, target).form, Form::Absolute | Form::Origin)
 }

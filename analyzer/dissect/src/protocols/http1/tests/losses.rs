@@ -1,6 +1,7 @@
 //! Gaps, and connections joined in the middle.
 
 use super::*;
+use crate::protocols::testing::connected;
 
 #[test]
 fn losses() {
@@ -192,8 +193,19 @@ fn joined_in_the_middle() {
 }
 
 #[test]
+fn a_first_line_longer_than_what_is_kept_to_recognise_it() {
+    let asked = format!("GET /{} HTTP/1.1\r\nHost: h\r\n\r\n", "x".repeat(limits::DETECT_BYTES_MAX + 2000));
+    let mut segments: Vec<_> = asked.as_bytes().chunks(1448).map(|piece| (Side::Client, piece.to_vec())).collect();
+    let answered = || (Side::Server, b"HTTP/1.1 204 No Content\r\n\r\n".to_vec());
+    segments.extend([answered(), (Side::Client, GET.into()), answered()]);
+    for from_start in [true, false] {
+        let (_, rows) = connected(from_start, &segments, |call, row| Some(render(call, row).replace('x', "")));
+        assert_eq!(rows, ["GET / 204 complete", "GET /a?b 204 complete"]);
+    }
+}
+
+#[test]
 fn requests_of_one_packet_are_a_pipeline() {
-    use crate::protocols::testing::connected;
     let get = |path: &str| format!("GET /{path} HTTP/1.1\r\nHost: h\r\n\r\n").into_bytes();
     let ok = || b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n".to_vec();
     let (_, rows) = connected(
