@@ -20,8 +20,11 @@ use crate::protocols::{Anomaly, Call, Sink, Stamp};
 use std::collections::VecDeque;
 
 /// Requests that may wait on one connection, and responses for their requests. The deepest pipelines of load
-/// generators have some dozens; the oldest is handed on alone past that.
+/// generators have some dozens; the oldest is handed on alone past that, and its response too.
 pub const WAITING_MAX: usize = 128;
+
+/// Responses to come for requests that were handed on, a byte each. Past that order is lost: only one side is seen.
+pub const OWED_MAX: usize = 4 << 10;
 
 /// Informational statuses kept for one response: a server may send as many as it likes (RFC 9110 §15.2).
 pub const INTERIM_MAX: usize = 32;
@@ -91,6 +94,10 @@ pub struct Rows {
     lone: Option<Open>,
     /// Whole responses whose requests are still to come: captures disorder packets.
     early: VecDeque<Open>,
+    /// What was asked in requests that were handed on before those that wait, and have no response yet.
+    owed: VecDeque<Asked>,
+    /// Whether it was said that requests are handed on so.
+    overfull: bool,
     interim: Vec<u16>,
     /// Whether order alone pairs.
     exact: bool,
@@ -114,6 +121,8 @@ impl Rows {
             waiting: VecDeque::new(),
             lone: None,
             early: VecDeque::new(),
+            owed: VecDeque::new(),
+            overfull: false,
             interim: Vec::new(),
             exact: from_start,
             requests_missing: missing,
@@ -172,9 +181,11 @@ impl Rows {
     /// The head of a final response. Says what was asked.
     pub fn response(&mut self, stamp: Stamp, answer: Answered<'_>, out: &mut dyn Sink) -> Asked {
         let interim = std::mem::take(&mut self.interim);
-        let open = match self.find(stamp.first_ns, out) {
+        let owed = self.owed.pop_front();
+        let found = if owed.is_some() { None } else { self.find(stamp.first_ns, out) };
+        let open = match found {
             Some(open) => open,
-            None => self.lone.insert(Open { exchange: Exchange::default(), request_done: true, ..Open::default() }),
+            None => self.lone.insert(Open { asked: owed.unwrap_or_default(), request_done: true, ..Open::default() }),
         };
         open.answer = Answer::Begun;
         open.response = Some(stamp);
@@ -214,6 +225,10 @@ impl Rows {
         let stamp = done.stamp;
         if let Some(mut lone) = self.lone.take() {
             lone.answered(done);
+            // Its request was handed on.
+            if lone.asked != Asked::Unknown {
+                return lone.hand_on(out);
+            }
             self.early.push_back(lone);
             if !self.exact || self.early.len() > WAITING_MAX {
                 self.early.pop_front().into_iter().for_each(|open| open.hand_on(out));
@@ -241,6 +256,7 @@ impl Rows {
                 self.responses_missing = self.responses_missing.max(Some(why));
                 self.waiting.iter_mut().for_each(|open| open.response_lost |= why == Missing::Lost);
                 self.interim.clear();
+                self.give_up_owed();
             }
         }
         self.early.drain(..).for_each(|open| open.hand_on(out));
@@ -261,7 +277,8 @@ impl Rows {
     /// Bytes held.
     pub fn held_bytes(&self) -> usize {
         let all = self.waiting.iter().chain(&self.early).chain(&self.lone);
-        all.map(|open| open.exchange.held_bytes()).sum::<usize>() + size_of_val(self.interim.as_slice())
+        let few = self.owed.len() + size_of_val(self.interim.as_slice());
+        all.map(|open| open.exchange.held_bytes()).sum::<usize>() + few
     }
 
     /// The request that a response which began at `first_ns` answers.
@@ -298,12 +315,30 @@ impl Rows {
         self.waiting.get_mut(first)
     }
 
+    /// Makes room: what was asked first and is not being answered is handed on.
     fn give_up_oldest(&mut self, out: &mut dyn Sink) {
-        out.anomaly(0..0, Anomaly::new("http1_too_many_waiting"));
-        self.waiting.pop_front().into_iter().for_each(|open| open.hand_on(out));
-        self.exact = false;
+        if !std::mem::replace(&mut self.overfull, true) {
+            out.anomaly(0..0, Anomaly::new("http1_too_many_waiting"));
+        }
+        let first = self.waiting.iter().position(|open| open.answer == Answer::Awaited);
+        let Some(open) = first.and_then(|first| self.waiting.remove(first)) else { return };
         self.pipelines = true;
-        if let Some(open) = self.waiting.front_mut() {
+        self.owed.push_back(open.asked);
+        // Where a response may be missing before its own, or a request before it, order does not tell its own.
+        if open.after.is_some() || self.responses_missing.is_some() || self.owed.len() > OWED_MAX {
+            self.give_up_owed();
+        }
+        open.hand_on(out);
+    }
+
+    /// Which responses are to requests that were handed on is not known any more, nor which is the next one's.
+    fn give_up_owed(&mut self) {
+        if self.owed.is_empty() {
+            return;
+        }
+        self.owed.clear();
+        self.exact = false;
+        if let Some(open) = self.waiting.iter_mut().find(|open| open.answer == Answer::Awaited) {
             open.after = open.after.max(Some(Missing::Unseen));
         }
     }

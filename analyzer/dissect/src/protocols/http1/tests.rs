@@ -263,6 +263,43 @@ fn pairs() {
 }
 
 #[test]
+fn more_requests_than_may_wait() {
+    let asked = rows::WAITING_MAX + 2;
+    let mut steps = vec![client("HEAD /h HTTP/1.1\r\nHost: h\r\n\r\n")];
+    steps.extend((1..asked).map(|at| get(&at.to_string())));
+    steps.push(answer(200, "Content-Length: 9\r\n", ""));
+    steps.extend((1..asked).map(|_| server(OK)));
+    let mut want =
+        vec!["!http1_too_many_waiting".to_owned(), "HEAD /h request_only".into(), "GET /1 request_only".into()];
+    want.extend(["200 response_only".into(), "200 response_only r=hi/2".into()]);
+    want.extend((2..asked).map(|at| format!("GET /{at} 200 complete r=hi/2")));
+    let mut later = steps.clone();
+    later.extend([get("later"), server(OK)]);
+    check(&[("in order", later, &[&want[..], &["GET /later 200 complete r=hi/2".into()]].concat().join(", "))], play);
+
+    // The one that is being answered keeps its place.
+    let mut steps = vec![get("0"), server(&OK[..OK.len() - 1])];
+    steps.extend((1..=rows::WAITING_MAX).map(|at| get(&at.to_string())));
+    steps.extend([server("i"), server(OK), server(OK), Step::Gap(Side::Server, 7), server(OK)]);
+    let rows = play(&steps);
+    let want = "!http1_too_many_waiting, GET /1 request_only, GET /0 200 complete r=hi/2, 200 response_only r=hi/2, \
+                GET /2 200 complete r=hi/2, !http1_gap, !http1_order_lost, 200 response_only r=hi/2 damaged, GET /3 cut <Gap>";
+    assert!(rows.starts_with(want), "{rows}");
+
+    // A gap before what is owed was answered.
+    let mut steps: Vec<_> = (0..asked).map(|at| get(&at.to_string())).collect();
+    steps.extend([server(OK), Step::Gap(Side::Server, 7), server(OK)]);
+    let rows = play(&steps);
+    let want = "!http1_too_many_waiting, GET /0 request_only, GET /1 request_only, 200 response_only r=hi/2, !http1_gap, \
+                !http1_order_lost, 200 response_only r=hi/2 damaged, GET /2 cut <Gap>";
+    assert!(rows.starts_with(want), "{rows}");
+
+    // One side alone.
+    let steps: Vec<_> = (0..rows::WAITING_MAX + rows::OWED_MAX + 9).map(|at| get(&at.to_string())).collect();
+    assert_eq!(play(&steps).matches('!').count(), 1);
+}
+
+#[test]
 fn detects() {
     let look = |bytes: &[u8], datagram| detect(&Look { bytes, datagram, from_port: 1, to_port: 80 });
     let asks = Detection::Yes(Some(Side::Client));
