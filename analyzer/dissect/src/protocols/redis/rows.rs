@@ -361,8 +361,8 @@ impl Rows {
         match push.confirms {
             _ if push.word == b"monitor" => self.session.monitors || idle,
             _ if self.session.resp_version == Some(3) => false,
-            Some(_) => idle || self.session.subscribed || self.confirmed(push).is_some(),
-            None => idle || self.session.subscribed,
+            Some(_) => idle || self.session.is_subscribed() || self.confirmed(push).is_some(),
+            None => idle || self.session.is_subscribed(),
         }
     }
 
@@ -384,7 +384,7 @@ impl Rows {
         let call = Call::new(None, Some(message.stamp));
         out.row(&if message.cut { call.cut() } else { call }, Row::Redis(&row));
         if let Some(count) = push.confirms {
-            self.session.subscribed = count > 0;
+            self.session.subscribes(push.word, count);
         }
         self.session.monitors |= push.word == b"monitor";
         if self.confirmed(&push).is_some()

@@ -36,8 +36,9 @@ pub struct Session {
     pub db: Option<i32>,
     /// Version of RESP.
     pub resp_version: Option<u8>,
-    /// Whether it subscribed to something.
-    pub subscribed: bool,
+    /// Whether it subscribed to channels or patterns, and to channels of shards: each confirmation counts one of both.
+    subscribed: bool,
+    subscribed_to_shards: bool,
     /// Whether it sees what others send.
     pub monitors: bool,
     multi: Option<Multi>,
@@ -60,6 +61,7 @@ impl Session {
             db: from_start.then_some(0),
             resp_version: from_start.then_some(2),
             subscribed: false,
+            subscribed_to_shards: false,
             monitors: false,
             multi: None,
             silence: Silence::default(),
@@ -107,6 +109,18 @@ impl Session {
             Effect::Exec => self.multi.as_ref().is_none_or(|multi| multi.config_get),
             _ => false,
         }
+    }
+
+    /// Whether messages may come.
+    pub fn is_subscribed(&self) -> bool {
+        self.subscribed || self.subscribed_to_shards
+    }
+
+    /// Notes a confirmation, and how many subscriptions of its kind there are now.
+    pub fn subscribes(&mut self, word: &[u8], count: i64) {
+        let of_shards = matches!(word, b"ssubscribe" | b"sunsubscribe");
+        let subscribed = if of_shards { &mut self.subscribed_to_shards } else { &mut self.subscribed };
+        *subscribed = count > 0;
     }
 
     /// Notes a version that was seen, where none is known.
@@ -215,7 +229,7 @@ pub struct Push<'a> {
     pub word: &'a [u8],
     /// Channel or pattern.
     pub channel: Option<&'a Node>,
-    /// Of a confirmation, how many subscriptions there are now.
+    /// Of a confirmation, how many subscriptions there are now, of shards or of all else.
     pub confirms: Option<i64>,
 }
 

@@ -6,8 +6,12 @@ use super::wire::{self, Grammar, Parser};
 use crate::protocols::{Anomaly, Side, Sink};
 use memchr::{memchr, memmem};
 
-/// A line before a snapshot is `$`, a length or `EOF:` with 40 bytes, and its end.
-const EXTENT_BYTES_MAX: usize = 64;
+/// A line before a snapshot is `$`, a length or `EOF:` with 40 bytes, and its end; [`END_OFFSET`] has an id of 40 bytes and
+/// three numbers behind it.
+const EXTENT_BYTES_MAX: usize = 96;
+
+/// What Valkey says before that where the snapshot has a connection of its own: up to where it goes (`replication.c`).
+const END_OFFSET: &[u8] = b"$ENDOFF:";
 
 /// How a snapshot's extent is told (`replication.c`): by its length, or by 40 bytes that stand at its end.
 #[derive(Debug)]
@@ -36,6 +40,7 @@ impl OverTcp {
                 let empty = rest.iter().take_while(|byte| **byte == b'\n').count();
                 let line = rest.get(empty..).unwrap_or_default();
                 match memchr(b'\n', line) {
+                    Some(end) if line.starts_with(END_OFFSET) => (empty + end + 1, false),
                     Some(end) => match line.get(..end).and_then(|line| extent(line.trim_ascii_end())) {
                         Some(extent) => {
                             *known = Some(extent);

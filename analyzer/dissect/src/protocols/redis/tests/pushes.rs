@@ -37,6 +37,20 @@ fn pushes() {
                 r#"HELLO ["3"] > map {"proto":3}, GET key=a ["a"] > bulk_string "1", push MESSAGE key=ch > push ["message","ch","hi"], GET key=b ["b"] > bulk_string "2""#,
             ),
             (
+                "channels of shards are counted apart",
+                vec![
+                    ask("SUBSCRIBE ch"),
+                    server(push("*", "subscribe ch :1")),
+                    ask("SSUBSCRIBE d"),
+                    server(push("*", "ssubscribe d :1")),
+                    ask("SUNSUBSCRIBE d"),
+                    server(push("*", "sunsubscribe d :0")),
+                    ask("PING"),
+                    server(message.clone() + "*2\r\n$4\r\npong\r\n$0\r\n\r\n"),
+                ],
+                r#"push SUBSCRIBE key=ch > array ["subscribe","ch",1], SUBSCRIBE key=ch ["ch"], push SSUBSCRIBE key=d > array ["ssubscribe","d",1], SSUBSCRIBE key=d ["d"], push SUNSUBSCRIBE key=d > array ["sunsubscribe","d",0], SUNSUBSCRIBE key=d ["d"], push MESSAGE key=ch > array ["message","ch","hi"], PING > array ["pong",""]"#,
+            ),
+            (
                 "a list that looks like a message",
                 vec![ask("LRANGE l 0 2"), server(&message)],
                 r#"LRANGE key=l ["l", "0", "2"] > array ["message","ch","hi"]"#,
@@ -86,7 +100,8 @@ fn replication() {
     };
     let mark = "0123456789012345678901234567890123456789";
     let marked = format!("$EOF:{mark}\r\nREDIS*1\r\n{mark}");
-    for snapshot in [&b"$9\r\nREDIS*1\r\n"[..], marked.as_bytes()] {
+    let of_its_own = format!("$ENDOFF:18446744073709551615 {mark} 15 4294967295\r\n{marked}");
+    for snapshot in [&b"$9\r\nREDIS*1\r\n"[..], marked.as_bytes(), of_its_own.as_bytes()] {
         let (whole, cut) = play_with(snapshot);
         assert_eq!(whole, rows);
         assert_eq!(cut, rows);
