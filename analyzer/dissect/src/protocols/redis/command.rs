@@ -10,8 +10,6 @@ use super::wire;
 /// What a command does to the connection once it was answered.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Effect {
-    /// `CONFIG GET`: its reply may hold secrets.
-    ConfigGet,
     Discard,
     Exec,
     /// `HELLO`, with the version asked for.
@@ -35,6 +33,8 @@ pub enum Effect {
     Subscribe {
         channels: u32,
     },
+    /// `ACL GETUSER`, `ACL LIST`, `CONFIG GET`: its reply may hold secrets.
+    TellSecrets,
     /// Bytes of the words that tell are missing: it may be any of these.
     Unknown,
 }
@@ -281,13 +281,15 @@ fn effect(name: &str, args: &[&Str], left_out: u64) -> Effect {
     let first = |word: &str| args.first().is_some_and(|arg| is(arg, word));
     let number = || args.first().filter(|arg| arg.is_whole()).and_then(|arg| wire::number(&arg.bytes));
     match name {
-        "CLIENT" | "CLIENT REPLY" | "CONFIG" | "HELLO" | "REPLCONF" if is_unseen(args.first().copied(), left_out) => {
+        "ACL" | "CLIENT" | "CLIENT REPLY" | "CONFIG" | "HELLO" | "REPLCONF"
+            if is_unseen(args.first().copied(), left_out) =>
+        {
             Effect::Unknown
         }
         "CLIENT REPLY" if first("OFF") => Effect::Reply(Replies::Off),
         "CLIENT REPLY" if first("ON") => Effect::Reply(Replies::On),
         "CLIENT REPLY" if first("SKIP") => Effect::Reply(Replies::Skip),
-        "CONFIG GET" => Effect::ConfigGet,
+        "ACL GETUSER" | "ACL LIST" | "CONFIG GET" => Effect::TellSecrets,
         "DISCARD" => Effect::Discard,
         "EXEC" => Effect::Exec,
         "HELLO" => Effect::Hello(number().and_then(|version| u8::try_from(version).ok())),
@@ -309,7 +311,7 @@ fn effect(name: &str, args: &[&Str], left_out: u64) -> Effect {
 pub fn is_secret(parameter: &[u8]) -> bool {
     let parameter = parameter.to_ascii_lowercase();
     let has = |part: &[u8]| parameter.windows(part.len()).any(|window| window == part);
-    has(b"pass") || parameter == b"masterauth"
+    has(b"pass") && parameter != b"nopass" || parameter == b"masterauth"
 }
 
 /// Replaces what only the two ends should know.
@@ -350,23 +352,46 @@ fn redact(name: &str, args: &[&Str], texts: &mut [String], no_subcommand: bool) 
     }
 }
 
-/// Hides the secrets of a reply: names of parameters with their values, at any depth.
+/// Hides the secrets of a reply, at any depth: what stands behind the name of a parameter, and the hashes of a user's rules.
 pub fn redact_reply(node: &mut Node) {
     match node {
         Node::Attributed(both) => redact_reply(&mut both.1),
         Node::Aggregate(_, items, _) => {
             let mut secret = false;
             for item in items {
-                if let (true, Node::Text(_, text)) = (secret, &mut *item) {
-                    let hidden = if text.length > 0 { REDACTED } else { "" };
-                    *text = Str { bytes: hidden.into(), length: hidden.len() as u64, cut: false };
+                if secret {
+                    hide(item);
                 }
                 secret = item.bytes().is_some_and(is_secret);
                 redact_reply(item);
             }
         }
+        Node::Text(_, text) if text.bytes.starts_with(b"user ") => hide_hashes(text),
         _ => {}
     }
+}
+
+/// Hides all texts that are not empty.
+fn hide(node: &mut Node) {
+    match node {
+        Node::Attributed(both) => hide(&mut both.1),
+        Node::Aggregate(_, items, _) => items.iter_mut().for_each(hide),
+        Node::Text(_, text) => {
+            let hidden = if text.length > 0 { REDACTED } else { "" };
+            *text = Str { bytes: hidden.into(), length: hidden.len() as u64, cut: false };
+        }
+        _ => {}
+    }
+}
+
+/// Hides the hashes of passwords in a line that `ACL SETUSER` would take: its words with a `#`.
+fn hide_hashes(text: &mut Str) {
+    let is_hash = |word: &[u8]| word.strip_prefix(b"#").is_some_and(|hash| hash.iter().all(u8::is_ascii_hexdigit));
+    let mut words: Vec<&[u8]> = text.bytes.split(|&byte| byte == b' ').collect();
+    for word in words.iter_mut().filter(|word| is_hash(word)) {
+        *word = REDACTED.as_bytes();
+    }
+    text.bytes = words.join(&b' ');
 }
 
 /// The words of an inline command; quotes and escapes as Redis reads them (`sdssplitargs`).

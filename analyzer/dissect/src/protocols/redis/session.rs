@@ -23,7 +23,7 @@ struct Multi {
     queued: usize,
     /// The last SELECT among what is queued, and its place.
     selected: Option<(usize, Option<i32>)>,
-    config_get: bool,
+    tells_secrets: bool,
 }
 
 /// A SELECT that may be anywhere among what is queued.
@@ -105,8 +105,8 @@ impl Session {
     /// Whether the reply may hold secrets.
     pub fn is_secret(&self, effect: Effect) -> bool {
         match effect {
-            Effect::ConfigGet | Effect::Unknown => true,
-            Effect::Exec => self.multi.as_ref().is_none_or(|multi| multi.config_get),
+            Effect::TellSecrets | Effect::Unknown => true,
+            Effect::Exec => self.multi.as_ref().is_none_or(|multi| multi.tells_secrets),
             _ => false,
         }
     }
@@ -143,7 +143,7 @@ impl Session {
         if let Some(multi) = self.multi.as_mut().filter(|_| is(reply, b"QUEUED")) {
             match effect {
                 Effect::Select(db) => multi.selected = Some((multi.queued, db)),
-                Effect::ConfigGet => multi.config_get = true,
+                Effect::TellSecrets => multi.tells_secrets = true,
                 _ => {}
             }
             multi.queued += 1;
@@ -179,7 +179,7 @@ impl Session {
         // It may have been queued: places behind it are not known.
         if let Some(multi) = &mut self.multi {
             multi.selected = Some(UNPLACED);
-            multi.config_get = true;
+            multi.tells_secrets = true;
         }
     }
 

@@ -188,6 +188,21 @@ fn secrets_are_hidden() {
             assert!(!shown.contains("s3cret"), "{lost}: {shown}");
         }
     }
+    let (hash, line) = ("5ec4e7".repeat(10), "user bob on #");
+    for reply in [
+        format!("*4\r\n+flags\r\n*2\r\n+nopass\r\n+on\r\n+passwords\r\n*1\r\n+{hash}\r\n"),
+        format!("%1\r\n+passwords\r\n*1\r\n+{hash}\r\n"),
+        format!("*1\r\n${}\r\n{line}{hash} #{hash} ~*\r\n", line.len() + 2 * hash.len() + 5),
+    ] {
+        for words in ["ACL GETUSER bob", "ACL LIST"] {
+            let shown = play(&[ask(words), server(&reply)]);
+            assert!(!shown.contains("5ec4e7") && shown.contains("(redacted)"), "{shown}");
+            assert!(shown.contains(r#"["nopass","on"]"#) == reply.contains("nopass"), "{shown}");
+            let queued = [ask("MULTI"), ask(words), ask("EXEC"), server("+OK\r\n+QUEUED\r\n*1\r\n"), server(&reply)];
+            assert!(!play(&queued).contains("5ec4e7"));
+        }
+        assert!(!joined(&[server(&reply)]).contains("5ec4e7"));
+    }
     for reply in ["*2\r\n$11\r\nrequirepass\r\n$6\r\ns3cret\r\n", "%1\r\n$10\r\nmasterauth\r\n$6\r\ns3cret\r\n"] {
         let shown = play(&[ask("CONFIG GET *"), server(reply)]);
         assert!(!shown.contains("s3cret") && shown.contains("(redacted)"), "{shown}");
