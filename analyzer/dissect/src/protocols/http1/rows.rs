@@ -267,8 +267,13 @@ impl Rows {
         self.early.drain(..).for_each(|open| open.hand_on(out));
         for mut open in self.waiting.drain(..) {
             open.exchange.interim_statuses.append(&mut self.interim);
-            let lost = open.answer == Answer::Awaited && open.response_lost;
-            open.end(Some(if lost { EndReason::Gap } else { reason }), None, "");
+            let awaited = open.answer == Answer::Awaited;
+            match () {
+                () if awaited && open.response_lost => open.unanswered(Some(Missing::Lost)),
+                // Its response may be one of those that were handed on.
+                () if awaited && self.order_lost => open.unanswered(None),
+                () => open.end(Some(reason), None, ""),
+            }
             open.hand_on(out);
         }
         self.interim.clear();
@@ -307,7 +312,7 @@ impl Rows {
         self.responses_missing = None;
         if let Some(why) = unsure {
             for mut older in self.waiting.drain(first..first + due - 1) {
-                older.end(Some(EndReason::Gap), None, "");
+                older.unanswered(Some(why));
                 older.hand_on(out);
             }
             self.waiting.get_mut(first)?.doubtful = why == Missing::Lost;
@@ -382,6 +387,12 @@ impl Open {
         let message = self.exchange.response.get_or_insert_default();
         let note = message.fill(done.body, done.trailers);
         self.end(done.reason, note, "response");
+    }
+
+    /// Its response was not seen, or not known for its own.
+    fn unanswered(&mut self, why: Option<Missing>) {
+        self.cut = true;
+        self.end((why == Some(Missing::Lost)).then_some(EndReason::Gap), None, "");
     }
 
     fn end(&mut self, reason: Option<EndReason>, note: Option<String>, half: &str) {
