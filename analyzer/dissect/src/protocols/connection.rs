@@ -5,18 +5,19 @@
 //! While looking, each segment's begin may be the begin of a message: that is how a connection joined in the
 //! middle is found. What is not recognised is counted and let go.
 
+mod looking;
 mod spot;
 
+use self::looking::Found;
 use self::spot::Spot;
 use super::unread::{Mark, Unread};
-use super::{
-    Anomaly, Call, Detection, Dissector, End, Look, Options, Protocol, Row, Side, Sink, Stamp, Start, http, proxy,
-};
+use super::{Anomaly, Call, Dissector, End, Options, Protocol, Row, Side, Sink, Stamp, Start, http};
 use crate::decode::Packet;
 use crate::flow::{Flow, PerWay, Way};
 use crate::limits;
 use crate::stream::Chunk;
 use crate::tally::{Stage, Tally};
+use std::ops::ControlFlow;
 
 /// Where rows and anomalies go, with the flow they belong to. The room behind this one implements it.
 pub trait Output {
@@ -173,80 +174,55 @@ impl Connection {
             if rest.is_empty() {
                 return at;
             }
-            let State::Speaking { protocol, .. } = self.state else {
-                // Nothing was said before what a proxy says of the connection, and what follows begins it.
-                if self.unread[way].at == 0 {
-                    match proxy::front(rest) {
-                        proxy::Front::Whole(bytes) => {
-                            self.unread[way].consume(bytes);
-                            cx.tally.add(Stage::Protocol, "proxy header", 0, bytes as u64);
-                            at += bytes;
-                            continue;
-                        }
-                        proxy::Front::Part => {
-                            self.unread[way].wanted = rest.len() + 1;
-                            return at;
-                        }
-                        proxy::Front::Other => {}
-                    }
-                }
-                match self.look(way, rest, false, cx) {
-                    found @ (Found::Nothing | Found::Perhaps) => {
-                        let older = self.older(way, rest, found, cx);
-                        if older == 0 {
-                            return at;
-                        }
-                        self.count_unrecognised(way, older, cx);
-                        at += older;
-                        continue;
-                    }
-                    Found::Protocol(protocol, side) => {
-                        // What the other side said before comes first. Where a client is joined in the middle it answers
-                        // nothing that was seen, so that what only may be of the protocol is not worth a wrong answer.
-                        if depth == 0 && !self.unread[way.back()].kept.is_empty() {
-                            let certain = side == Some(Side::Client) && !self.from_start;
-                            self.let_go_foreign(way.back(), protocol, certain, cx);
-                            self.read_kept(way.back(), 1, cx);
-                        }
-                        continue;
-                    }
-                }
+            let taken = match self.state {
+                State::Looking => self.recognise(way, rest, depth, cx),
+                State::Speaking { protocol, .. } => self.hand_over(way, rest, protocol, depth, cx),
             };
-            match self.call(way, cx, |dissector, side, out| dissector.bytes(side, rest, out)) {
-                Some(super::Progress::Continue { consumed, wanted }) => {
-                    debug_assert!(
-                        consumed <= rest.len() && wanted > rest.len() - consumed,
-                        "{}: contract",
-                        protocol.name
-                    );
-                    let consumed = consumed.min(rest.len());
-                    self.count_consumed(way, consumed, protocol, cx);
-                    at += consumed;
-                    let left = rest.len() - consumed;
-                    self.unread[way].wanted = wanted.max(left + 1);
-                    if wanted > protocol.unread_bytes_max {
-                        let rest = bytes.get(at..).unwrap_or_default();
-                        self.call(way, cx, |dissector, side, out| dissector.gap(side, rest, 0, out));
-                        self.count_consumed(way, left, protocol, cx);
-                        self.unread[way].wanted = 1;
-                        return bytes.len();
-                    }
-                    return at;
+            match taken {
+                ControlFlow::Continue(taken) => at += taken,
+                ControlFlow::Break(taken) => return at + taken,
+            }
+        }
+    }
+
+    /// Has the dissector read on, and holds it to its contract; says how many bytes are done with, and breaks off where it
+    /// wants others.
+    fn hand_over(
+        &mut self,
+        way: Way,
+        rest: &[u8],
+        protocol: &'static Protocol,
+        depth: u8,
+        cx: &mut Context<'_>,
+    ) -> ControlFlow<usize, usize> {
+        match self.call(way, cx, |dissector, side, out| dissector.bytes(side, rest, out)) {
+            Some(super::Progress::Continue { consumed, wanted }) => {
+                debug_assert!(consumed <= rest.len() && wanted > rest.len() - consumed, "{}: contract", protocol.name);
+                let consumed = consumed.min(rest.len());
+                self.count_consumed(way, consumed, protocol, cx);
+                let left = rest.get(consumed..).unwrap_or_default();
+                self.unread[way].wanted = wanted.max(left.len() + 1);
+                if wanted <= protocol.unread_bytes_max {
+                    return ControlFlow::Break(consumed);
                 }
-                Some(super::Progress::Switch { consumed }) => {
-                    let consumed = consumed.min(rest.len());
-                    self.count_consumed(way, consumed, protocol, cx);
-                    at += consumed;
-                    self.switch(cx);
-                    if depth == 0 && !self.unread[way.back()].kept.is_empty() {
-                        self.read_kept(way.back(), 1, cx);
-                    }
+                self.call(way, cx, |dissector, side, out| dissector.gap(side, left, 0, out));
+                self.count_consumed(way, left.len(), protocol, cx);
+                self.unread[way].wanted = 1;
+                ControlFlow::Break(rest.len())
+            }
+            Some(super::Progress::Switch { consumed }) => {
+                let consumed = consumed.min(rest.len());
+                self.count_consumed(way, consumed, protocol, cx);
+                self.switch(cx);
+                if depth == 0 && !self.unread[way.back()].kept.is_empty() {
+                    self.read_kept(way.back(), 1, cx);
                 }
-                Some(super::Progress::Stop) | None => {
-                    self.count_consumed(way, rest.len(), protocol, cx);
-                    self.unread[way].stopped = true;
-                    return bytes.len();
-                }
+                ControlFlow::Continue(consumed)
+            }
+            Some(super::Progress::Stop) | None => {
+                self.count_consumed(way, rest.len(), protocol, cx);
+                self.unread[way].stopped = true;
+                ControlFlow::Break(rest.len())
             }
         }
     }
@@ -309,18 +285,6 @@ impl Connection {
         self.count_consumed(way, kept.len(), protocol, cx);
     }
 
-    /// What waited for more bytes, and gets none, is no protocol; a segment behind it may begin one.
-    fn find_kept(&mut self, way: Way, cx: &mut Context<'_>) {
-        while matches!(self.state, State::Looking) {
-            let next = self.unread[way].next_segment(self.unread[way].kept.len());
-            self.let_go(way, next, cx);
-            if self.unread[way].kept.is_empty() {
-                return;
-            }
-            self.read_kept(way, 0, cx);
-        }
-    }
-
     fn call<T>(
         &mut self,
         way: Way,
@@ -339,80 +303,6 @@ impl Connection {
             anomalies: &mut self.anomalies,
         };
         Some(call(dissector.as_mut(), side, &mut spot))
-    }
-
-    /// Recognises a protocol, or says how likely it still is.
-    fn look(&mut self, way: Way, bytes: &[u8], datagram: bool, cx: &mut Context<'_>) -> Found {
-        let found = self.ask(way, bytes, datagram, cx);
-        self.unread[way].wanted = if matches!(found, Found::Perhaps) { bytes.len() + 1 } else { 1 };
-        if let Found::Protocol(protocol, side) = found {
-            let client = side.map(|side| if side == Side::Client { way } else { way.back() });
-            self.speak(protocol, client, datagram, cx);
-        }
-        found
-    }
-
-    /// Bytes in front that are no protocol: up to the next segment, for each may begin a message. What waits for more may be
-    /// the end of another protocol: a segment behind it that begins a message, as after STARTTLS, is no part of it.
-    fn older(&self, way: Way, bytes: &[u8], found: Found, cx: &Context<'_>) -> usize {
-        let newest = self.unread[way].newest().min(bytes.len());
-        match found {
-            Found::Perhaps if newest == 0 => 0,
-            Found::Perhaps => {
-                let begun = bytes.get(newest..).unwrap_or_default();
-                if matches!(self.ask(way, begun, false, cx), Found::Protocol(..)) { newest } else { 0 }
-            }
-            // Nobody waits for more: what is held is none of it.
-            _ if bytes.len() >= limits::DETECT_BYTES_MAX && newest > 0 => newest,
-            _ => self.unread[way].next_segment(bytes.len()),
-        }
-    }
-
-    /// Asks every protocol, those at home on the ports first.
-    fn ask(&self, way: Way, bytes: &[u8], datagram: bool, cx: &Context<'_>) -> Found {
-        let ((_, from_port), (_, to_port)) = (cx.flow.end(way), cx.flow.end(way.back()));
-        let look = Look { bytes, datagram, from_port, to_port };
-        let at_home =
-            |protocol: &&&'static Protocol| protocol.ports.contains(&from_port) || protocol.ports.contains(&to_port);
-        let spoken = |protocol: &&&'static Protocol| if datagram { protocol.over_udp } else { protocol.over_tcp };
-        let ordered =
-            cx.protocols.iter().filter(at_home).chain(cx.protocols.iter().filter(|protocol| !at_home(protocol)));
-        let mut found = Found::Nothing;
-        for protocol in ordered.filter(spoken) {
-            match (protocol.detect)(&look) {
-                Detection::No => {}
-                Detection::More if datagram || bytes.len() >= limits::DETECT_BYTES_MAX => {}
-                Detection::More => found = Found::Perhaps,
-                Detection::Yes(side) => return Found::Protocol(protocol, side),
-            }
-        }
-        found
-    }
-
-    /// Kept bytes that may have begun some other protocol are none of this one, up to a segment that may begin it, or that
-    /// does, where that is to be `certain`.
-    fn let_go_foreign(&mut self, way: Way, protocol: &'static Protocol, certain: bool, cx: &mut Context<'_>) {
-        let ((_, from_port), (_, to_port)) = (cx.flow.end(way), cx.flow.end(way.back()));
-        loop {
-            let look = Look { bytes: &self.unread[way].kept, datagram: false, from_port, to_port };
-            let is_none = match (protocol.detect)(&look) {
-                Detection::No => true,
-                Detection::More => certain,
-                Detection::Yes(_) => false,
-            };
-            if look.bytes.is_empty() || !is_none {
-                return;
-            }
-            let next = self.unread[way].next_segment(look.bytes.len());
-            self.let_go(way, next, cx);
-        }
-    }
-
-    /// Counts kept bytes at the front as no protocol.
-    fn let_go(&mut self, way: Way, bytes: usize, cx: &mut Context<'_>) {
-        self.unread[way].kept.drain(..bytes);
-        self.unread[way].wanted = 1;
-        self.count_unrecognised(way, bytes, cx);
     }
 
     fn speak(&mut self, protocol: &'static Protocol, client: Option<Way>, datagram: bool, cx: &mut Context<'_>) {
@@ -452,19 +342,4 @@ impl Connection {
             cx.tally.add(Stage::Protocol, "skipped by the dissector", 0, bytes as u64 - covered);
         }
     }
-
-    fn count_unrecognised(&mut self, way: Way, bytes: usize, cx: &mut Context<'_>) {
-        self.unread[way].consume(bytes);
-        if bytes > 0 {
-            self.from_start = false;
-            cx.tally.add(Stage::Protocol, "not recognised", 0, bytes as u64);
-        }
-    }
-}
-
-#[derive(Clone, Copy)]
-enum Found {
-    Nothing,
-    Perhaps,
-    Protocol(&'static Protocol, Option<Side>),
 }

@@ -2,7 +2,7 @@
 
 use super::odd::{Odd, Odds};
 use super::wire::{self, StartLine, Started};
-use crate::protocols::http::{Codings, Fields, Form, Target, Version};
+use crate::protocols::http::{Codings, Exchange, Fields, Form, Message, Target, Version};
 
 /// The first line of one message, and what its fields say.
 pub struct Head<'a> {
@@ -209,6 +209,21 @@ impl<'a> Head<'a> {
         let transfer = self.transfer != Transfer::Absent;
         self.odds.add_if(transfer && self.length != Length::Absent, Odd::TeAndCl);
         self.odds.add_if(transfer && version == Some(Version::V10), Odd::TeInV10);
+    }
+}
+
+/// What a request says besides its fields.
+pub fn request(method: &[u8], target: &[u8], exchange: Exchange, headers: Fields) -> Exchange {
+    let parts = Target::split(method, target);
+    let owned = |part: Option<&[u8]>| part.map(<[u8]>::to_vec);
+    Exchange {
+        method: method.to_vec(),
+        scheme: owned(parts.scheme),
+        host: owned(parts.host.or_else(|| headers.get("host"))),
+        path: owned(parts.path),
+        query: owned(parts.query),
+        request: Some(Message { headers, ..Message::default() }),
+        ..exchange
     }
 }
 

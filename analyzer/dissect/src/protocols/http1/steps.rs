@@ -1,12 +1,12 @@
 //! One message after the other: each step takes what is whole at the front of the unread bytes.
 
-use super::head::{Asked, Extent, Head};
+use super::head::{self, Asked, Extent, Head};
 use super::odd::Odd;
 use super::over_tcp::{Chunk, HEAD, Input, Next, OverTcp, State};
 use super::rows::{Answered, Done, Missing};
 use super::seek::{self, Edge};
 use super::wire::{self, Kind, NotWhole, StartLine};
-use crate::protocols::http::{Body, Codings, EndReason, Exchange, Fields, Message, Target};
+use crate::protocols::http::{Body, Codings, EndReason, Exchange, Fields};
 use crate::protocols::{Anomaly, Side, Sink, Stamp, http2, websocket};
 use std::ops::Range;
 
@@ -132,7 +132,7 @@ impl OverTcp {
         }
         let extent = match head.line {
             StartLine::Request { method, target, version } => {
-                let exchange = request(method, target, Exchange { version, ..Exchange::default() }, fields);
+                let exchange = head::request(method, target, Exchange { version, ..Exchange::default() }, fields);
                 let answered = self.rows.request(stamp, exchange, head.asks(), out);
                 let asks_switch = matches!(head.asks(), Asked::Connect | Asked::Usual { upgrade: true });
                 self.sides[from].switch = asks_switch && !answered;
@@ -384,20 +384,5 @@ impl OverTcp {
         {
             stamp.extend(out.stamp(span));
         }
-    }
-}
-
-/// What a request says besides its fields.
-fn request(method: &[u8], target: &[u8], exchange: Exchange, headers: Fields) -> Exchange {
-    let parts = Target::split(method, target);
-    let owned = |part: Option<&[u8]>| part.map(<[u8]>::to_vec);
-    Exchange {
-        method: method.to_vec(),
-        scheme: owned(parts.scheme),
-        host: owned(parts.host.or_else(|| headers.get("host"))),
-        path: owned(parts.path),
-        query: owned(parts.query),
-        request: Some(Message { headers, ..Message::default() }),
-        ..exchange
     }
 }
