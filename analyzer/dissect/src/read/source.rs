@@ -1,5 +1,6 @@
 //! The bytes of an input: hashed as stored, then decompressed by content.
 
+use super::lz4;
 use sha2::{Digest, Sha256};
 use std::io::{self, Cursor, Read};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -52,20 +53,27 @@ impl Source {
     pub fn new(input: Box<dyn Read + Send>) -> io::Result<Self> {
         let passed = Arc::new(Mutex::new(Passed { digest: Some(Sha256::new()), bytes: 0 }));
         let mut bytes: Box<dyn Read + Send> = Box::new(Passing { inner: input, passed: Arc::clone(&passed) });
-        for _ in 0..NESTED_MAX {
+        let mut nested = 0;
+        while nested < NESTED_MAX {
             let mut magic = [0; 4];
             let got = read_full(&mut bytes, &mut magic)?;
+            if let [0x50..=0x5f, 0x2a, 0x4d, 0x18] = magic {
+                // A frame to skip, of zstd and lz4 alike (RFC 8878 §3.1.2): what follows says which.
+                let mut skipped_bytes = [0; 4];
+                bytes.read_exact(&mut skipped_bytes)?;
+                lz4::skip(&mut bytes, u32::from_le_bytes(skipped_bytes))?;
+                continue;
+            }
             let front = Cursor::new(magic.get(..got).unwrap_or_default().to_vec());
             let again = front.chain(bytes);
             let buffered = |bytes| std::io::BufReader::with_capacity(BUFFER_BYTES, bytes);
             bytes = match magic {
                 [0x1f, 0x8b, ..] => Box::new(flate2::bufread::MultiGzDecoder::new(buffered(again))),
-                [0x28, 0xb5, 0x2f, 0xfd] | [0x50..=0x5f, 0x2a, 0x4d, 0x18] => {
-                    Box::new(zstd::stream::read::Decoder::with_buffer(buffered(again))?)
-                }
-                [0x04, 0x22, 0x4d, 0x18] => Box::new(lz4_flex::frame::FrameDecoder::new(buffered(again))),
+                [0x28, 0xb5, 0x2f, 0xfd] => Box::new(zstd::stream::read::Decoder::with_buffer(buffered(again))?),
+                [0x04, 0x22, 0x4d, 0x18] => Box::new(lz4::Frames::new(buffered(again))),
                 _ => return Ok(Self { bytes: Box::new(again), passed }),
             };
+            nested += 1;
         }
         Ok(Self { bytes, passed })
     }

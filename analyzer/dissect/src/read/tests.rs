@@ -129,14 +129,32 @@ fn compression_is_told_by_content() {
     let plain = three();
     let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
     std::io::Write::write_all(&mut gzip, &plain).unwrap();
-    let mut lz4 = lz4_flex::frame::FrameEncoder::new(Vec::new());
-    std::io::Write::write_all(&mut lz4, &plain).unwrap();
+    let lz4 = |piece: &[u8]| {
+        let mut frame = lz4_flex::frame::FrameEncoder::new(Vec::new());
+        std::io::Write::write_all(&mut frame, piece).unwrap();
+        frame.finish().unwrap()
+    };
     let zstd: Vec<u8> = plain.chunks(30).flat_map(|piece| zstd::encode_all(piece, 1).unwrap()).collect();
-    for packed in [gzip.finish().unwrap(), lz4.finish().unwrap(), zstd.clone()] {
+    // To be skipped, whatever it holds (RFC 8878 §3.1.2).
+    let skipped = [&[0x5a, 0x2a, 0x4d, 0x18, 3, 0, 0, 0][..], b"abc"].concat();
+    let (one, empty, other) = (lz4(&plain[..70]), lz4(b""), lz4(&plain[70..]));
+    let lz4s = [&skipped[..], &one, &skipped, &skipped, &empty, &other].concat();
+    let skipped_zstd = [&skipped[..], &skipped, &zstd].concat();
+    for packed in [gzip.finish().unwrap(), lz4(&plain), lz4s.clone(), zstd.clone(), skipped_zstd] {
         assert_eq!(read_bytes(&packed), read_bytes(&plain));
     }
     let (frames, damage) = read_bytes(&zstd[..zstd.len() - 5]);
     assert_eq!((frames.len(), damage.first()), (2, Some(&"input_broken")));
+    for (broken, frames) in [
+        ([&lz4s[..], b"no frame"].concat(), 3),
+        ([&lz4s[..], &skipped[..9]].concat(), 3),
+        // Cut before the end mark: nothing else would tell of it.
+        (lz4s[..lz4s.len() - 4].to_vec(), 3),
+        (lz4s[..lz4s.len() - 9].to_vec(), 1),
+    ] {
+        let (read, damage) = read_bytes(&broken);
+        assert_eq!((read.len(), damage.first()), (frames, Some(&"input_broken")));
+    }
 }
 
 #[test]
