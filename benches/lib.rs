@@ -93,6 +93,7 @@ pub fn talks(case: &str) -> Vec<Talk> {
                 bytes: stretch.bytes.get(at..at + packet.payload_bytes as usize).unwrap_or_default(),
                 cut_bytes: 0,
                 ts_ns: packet.ts_ns,
+                began_ns: packet.began_ns,
                 packet: packet.number,
             };
             pair.segment(&segment, &mut |way, chunk| {

@@ -34,6 +34,7 @@ fn stream(c: &mut Criterion) {
                         bytes: &payload,
                         cut_bytes: 0,
                         ts_ns: packet as i64 * 1000,
+                        began_ns: packet as i64 * 1000,
                         packet: packet as u64,
                     };
                     pair.segment(&segment, &mut |_, chunk| {

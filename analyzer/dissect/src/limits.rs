@@ -126,6 +126,13 @@ pub const JOINED_BYTES_MAX: usize = FRAGMENT_BYTES_MAX * FRAGMENTS_NESTED_MAX;
 /// Datagrams that may wait for fragments: 8 MiB in pieces of 1 KiB.
 pub const DATAGRAMS_MAX: usize = 8192;
 
+/// Time within which two capture points see the same packet or fragment [ns].
+pub const SEEN_TWICE_NS: i64 = 10_000_000;
+
+/// Fragments of datagrams that are whole, remembered for other capture points: what comes within these 10 ms at 10 Gbit/s.
+/// About 2 MiB.
+pub const WHOLE_PIECES_MAX: usize = 8192;
+
 /// Time fragments wait [ns]: RFC 1122 §3.3.2 says 60 to 120 s.
 pub const FRAGMENT_AGE_NS: i64 = 60_000_000_000;
 

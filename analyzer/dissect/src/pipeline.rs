@@ -5,7 +5,7 @@
 //! Three stretches are under way at once: one is read, one dissected, one written. Shards share nothing, are
 //! as many on every machine, and are asked in order: any number of threads gives the same files.
 
-use crate::decode::{Decoder, Found, Packet};
+use crate::decode::{Decoder, Found, Packet, Piece};
 use crate::limits;
 use crate::plan::{CaptureReport, Input, Plan, Progress, Report, Unit};
 use crate::read::{CaptureReader, Frame, ReadError, Stretch, Summary};
@@ -38,6 +38,9 @@ struct Batch {
     /// Indices into `packets`, by shard.
     dealt: Vec<Vec<u32>>,
     found: Vec<Found>,
+    /// Numbers of frames that wait for others, and frames that waited in vain.
+    waiting: Vec<u64>,
+    lost: Vec<Piece>,
     full: bool,
 }
 
@@ -122,6 +125,7 @@ impl Run {
             Err(error) => return Ok(Err(error)),
         };
         let index = self.facts.len() as u32 - 1;
+        self.decoder.begin_capture(index);
         self.shards.iter_mut().for_each(|shard| shard.begin_capture(index));
         self.rows.iter_mut().for_each(|rows| of(rows).begin_capture(reader.name()));
         let mut said_bytes = 0;
@@ -241,19 +245,18 @@ impl Batch {
         self.full = reader.fill(&mut self.stretch);
         if self.full {
             decoder.decode(&mut self.stretch, &mut self.packets);
-            self.found = decoder.take_found();
         }
-        self.deal();
+        self.deal(decoder);
     }
 
     /// Takes what is left of datagrams whose fragments did not all come.
     fn end(&mut self, decoder: &mut Decoder) {
         decoder.end(&mut self.stretch, &mut self.packets);
-        self.found = decoder.take_found();
-        self.deal();
+        self.deal(decoder);
     }
 
-    fn deal(&mut self) {
+    fn deal(&mut self, decoder: &mut Decoder) {
+        (self.found, self.waiting, self.lost) = (decoder.take_found(), decoder.take_waiting(), decoder.take_lost());
         self.dealt.resize_with(limits::SHARDS, Vec::new);
         self.dealt.iter_mut().for_each(Vec::clear);
         for (at, packet) in self.packets.iter().enumerate() {
@@ -285,22 +288,40 @@ impl Batch {
         if with_packets {
             let mut in_flow = vec![false; self.stretch.frames.len()];
             frames.iter().flatten().for_each(|&frame| in_flow[frame as usize] = true);
-            for (frame, _) in self.stretch.frames.iter().zip(in_flow).filter(|(_, in_flow)| !in_flow) {
-                rows.packet(&PacketRow { frame, packet: None });
+            let others = self
+                .stretch
+                .frames
+                .iter()
+                .zip(in_flow)
+                .filter(|(frame, in_flow)| !in_flow && !self.waits(frame.number));
+            for (frame, _) in others {
+                rows.packet(&PacketRow { frame, packet: None, capture: None });
+            }
+            for piece in &self.lost {
+                rows.packet(&PacketRow { frame: &piece.frame, packet: None, capture: Some(piece.capture) });
             }
         }
     }
 
-    /// For each packet the frame it stands for in `packets`: the innermost packet of each frame. One that lacks fragments may
-    /// have come with an earlier stretch, or capture, where its frame has its row.
+    /// Whether a frame waits for others, with which it has its row.
+    fn waits(&self, frame: u64) -> bool {
+        self.waiting.binary_search(&frame).is_ok()
+    }
+
+    /// For each packet the frame it stands for in `packets`: the innermost packet of each frame. Frames that waited for others
+    /// have packets of their own, which say what is known of them.
     fn frames(&self) -> Vec<Option<u32>> {
         let frames = &self.stretch.frames;
         let first = frames.first().map_or(u64::MAX, |frame| frame.number);
-        let next = self.packets.iter().skip(1).map(|packet| packet.number).chain([0]);
+        let next = self.packets.iter().skip(1).map(|packet| packet.piece_of.map_or(packet.number, |_| 0)).chain([0]);
         let frame = |(packet, next): (&Packet, u64)| {
             let at = packet.number.checked_sub(first)?;
             let is_here = |frame: &Frame| (frame.file_offset, frame.ts_ns) == (packet.file_offset, packet.ts_ns);
-            (next != packet.number && frames.get(at as usize).is_some_and(is_here)).then_some(at as u32)
+            (next != packet.number
+                && packet.piece_of.is_none()
+                && !self.waits(packet.number)
+                && frames.get(at as usize).is_some_and(is_here))
+            .then_some(at as u32)
         };
         self.packets.iter().zip(next).map(frame).collect()
     }

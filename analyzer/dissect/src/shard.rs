@@ -123,6 +123,9 @@ impl Shard {
 
     fn packet(&mut self, stretch: &Stretch, packet: &Packet, frame: Option<&Frame>, rows: &mut Rows) {
         self.now_ns = self.now_ns.max(packet.ts_ns);
+        if let Some(capture) = packet.piece_of {
+            return self.piece(stretch, packet, capture, rows);
+        }
         let at = self.place(packet, rows);
         let Some(conversation) = self.conversations.touch(at, packet.ts_ns) else { return };
         let (held_bytes, queue) = (conversation.held_bytes(), conversation.queue());
@@ -131,13 +134,26 @@ impl Shard {
         if self.with_packets
             && let Some(frame) = frame
         {
-            rows.packet(&PacketRow { frame, packet: Some((packet, &conversation.flow)) });
+            rows.packet(&PacketRow { frame, packet: Some((packet, &conversation.flow)), capture: None });
         }
         let moved = conversation.queue();
         if moved != queue {
             self.conversations.move_to(at, moved);
         }
         self.make_room(rows);
+    }
+
+    /// Takes in a frame that brought a fragment: its datagram was counted.
+    fn piece(&mut self, stretch: &Stretch, packet: &Packet, capture: u32, rows: &mut Rows) {
+        let at = self.conversations.find(&packet.key).or_else(|| self.conversations.find_anywhere(&packet.key));
+        let mut conversation = at.and_then(|at| self.conversations.get_mut(at));
+        if let Some(conversation) = conversation.as_mut().filter(|_| capture == self.capture) {
+            conversation.flow.whose.learn(packet, &stretch.points);
+        }
+        if self.with_packets {
+            let of = conversation.map(|conversation| (packet, &conversation.flow));
+            rows.packet(&PacketRow { frame: &packet.frame(), packet: of, capture: Some(capture) });
+        }
     }
 
     /// Where the conversation of a packet stands; a new one where it begins one.

@@ -18,7 +18,7 @@ const COLUMNS: &[Column] = &[
     column("tcp_seq", BigInt, "TCP sequence number.").null("not TCP").source("RFC 9293 §3.1"),
     column("payload_bytes", BigInt, "Payload of the transport as captured.")
         .unit("bytes")
-        .null("no flow")
+        .null("no flow, or a fragment: the one that made its datagram whole has all of its")
         .source("decode room"),
     column("interface", Int, "Number of its interface, counted from 0 over all sections of the capture.")
         .source("read room"),

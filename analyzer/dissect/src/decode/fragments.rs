@@ -2,22 +2,12 @@
 //! up its begin is handed on, as a datagram that was cut: the first fragment alone has ports, so that it is often the only one
 //! that a filter let through.
 
-use super::packet::{IpProtocol, Tunnel};
+use super::packet::IpProtocol;
+use super::pieces::{Came, Key, Lately, Piece, Sent, Sighting, Sightings, seen_again};
 use super::walk::{Around, Fragment, Walk, u16_at};
 use crate::limits;
-use crate::read::Frame;
 use std::collections::{BTreeMap, HashMap, VecDeque};
-
-/// Which datagram a fragment is of.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct Key {
-    source: [u8; 16],
-    destination: [u8; 16],
-    id: u32,
-    protocol: u8,
-    vlan: u16,
-    tunnel: Tunnel,
-}
+use std::hash::BuildHasher;
 
 /// A datagram, as far as there is something of it without a hole.
 #[derive(Debug)]
@@ -26,10 +16,10 @@ pub struct Joined {
     pub bytes: Vec<u8>,
     /// How many are missing behind them, as far as that is known.
     pub missing_bytes: u32,
-    /// Its protocol.
-    pub protocol: u8,
-    /// The frame of the fragment that made it whole; where bytes are missing, of the first.
-    pub frame: Frame,
+    /// Which it is.
+    pub key: Key,
+    /// The frames it came in: it stands for that of the fragment that made it whole; where bytes are missing, of the first.
+    pub came: Came,
     /// The headers in that frame.
     pub around: Around,
 }
@@ -42,7 +32,10 @@ struct Datagram {
     payload_bytes: usize,
     last_ns: i64,
     /// The first fragment's frame, and the headers in it.
-    front: Option<(Frame, Around)>,
+    front: Option<(Piece, Around)>,
+    /// All frames it came in.
+    frames: Vec<Piece>,
+    sightings: Sightings,
 }
 
 /// What a fragment led to.
@@ -52,6 +45,14 @@ pub struct Taken {
     pub joined: Option<Joined>,
     /// Begins of others that were given up.
     pub given_up: Vec<Joined>,
+    /// The frames of its piece, where it went on before: another capture point saw the same.
+    pub late: Option<(Came, Option<Sent>)>,
+    /// Frames of datagrams given up, none of which has a begin.
+    pub lost: Vec<Piece>,
+    /// Whether its frame is handed on as a piece.
+    pub waits: bool,
+    /// Bytes that another capture point saw a moment ago.
+    pub seen_bytes: u64,
     /// Bytes that were there already.
     pub overlap_bytes: u64,
     /// Whether some of these differ from what was there.
@@ -67,47 +68,75 @@ pub struct Fragments {
     /// Oldest first; a key may be gone already.
     order: VecDeque<Key>,
     held_bytes: usize,
+    /// Those that were whole a moment ago.
+    pub lately: Lately,
 }
+
+/// What a frame costs while it waits.
+const FRAME_BYTES: usize = size_of::<Piece>() + size_of::<(u32, Sighting)>();
 
 impl Fragments {
     /// Takes a fragment in.
-    pub fn take(&mut self, walk: &Walk<'_>, fragment: &Fragment, frame: &Frame) -> Taken {
+    pub fn take(&mut self, walk: &Walk<'_>, fragment: &Fragment, came: Came) -> Taken {
         let mut taken = Taken::default();
-        let (payload, around, protocol) = (walk.rest(), walk.around, fragment.protocol);
-        let front = (fragment.offset == 0).then_some((*frame, around));
+        let (payload, around, frame) = (walk.rest(), walk.around, &came.piece.frame);
+        let key = Key::new(&around, fragment.id, fragment.protocol);
+        let front = (fragment.offset == 0).then_some((came.piece, around));
         if fragment.cut || fragment.offset as usize + payload.len() > limits::DATAGRAM_BYTES_MAX {
             // What was cut can never be whole.
+            let waited = came.waited;
             let alone = Datagram {
                 pieces: [(fragment.offset, payload.to_vec())].into(),
                 payload_bytes: payload.len(),
                 front,
+                frames: came.all().collect(),
                 ..Datagram::default()
             };
-            taken.joined = alone.begin(protocol, &mut taken.incomplete_bytes);
+            let begin = alone.begin(key, &mut taken);
+            taken.joined = begin.map(|begin| Joined { came: Came { waited, ..begin.came }, ..begin });
             return taken;
         }
-        self.make_room(payload.len() + limits::FRAGMENT_PIECE_BYTES, frame.ts_ns, &mut taken);
-        let Around { source, destination, vlan, tunnel, .. } = around;
-        let key = Key { source, destination, id: fragment.id, protocol, vlan, tunnel };
+        let sighting = Sighting {
+            bytes: payload.len() as u32,
+            digest: self.datagrams.hasher().hash_one(payload),
+            interface: frame.interface,
+            ts_ns: frame.ts_ns,
+        };
+        if let Some(sent) = self.lately.seen_again(&key, fragment.offset, sighting) {
+            (taken.waits, taken.seen_bytes) = (true, payload.len() as u64);
+            taken.late = Some((Came { waited: true, ..came }, sent));
+            return taken;
+        }
+        let cost_bytes = limits::FRAGMENT_PIECE_BYTES + FRAME_BYTES * (1 + came.others.len());
+        self.make_room(payload.len() + cost_bytes, frame.ts_ns, &mut taken);
         let order = &mut self.order;
         let datagram = self.datagrams.entry(key).or_insert_with(|| {
             order.push_back(key);
             Datagram::default()
         });
         datagram.last_ns = frame.ts_ns;
-        datagram.front = datagram.front.or(front);
-        let held_bytes = datagram.held_bytes();
-        datagram.put(fragment.offset, payload, &mut taken);
-        self.held_bytes += datagram.held_bytes() - held_bytes;
-        if !fragment.more {
-            datagram.length.get_or_insert(fragment.offset + payload.len() as u32);
+        let before_bytes = datagram.held_bytes();
+        if seen_again(&mut datagram.sightings, fragment.offset, sighting) {
+            taken.seen_bytes = payload.len() as u64;
+        } else {
+            datagram.front = datagram.front.or(front);
+            datagram.sightings.insert(fragment.offset, sighting);
+            datagram.put(fragment.offset, payload, &mut taken);
+            if !fragment.more {
+                datagram.length.get_or_insert(fragment.offset + payload.len() as u32);
+            }
         }
-        if datagram.is_whole()
-            && let Some(datagram) = self.datagrams.remove(&key)
-        {
-            self.held_bytes -= datagram.held_bytes();
+        datagram.frames.extend(came.others);
+        if !datagram.is_whole() {
+            taken.waits = true;
+            datagram.frames.push(came.piece);
+            self.held_bytes += datagram.held_bytes() - before_bytes;
+        } else if let Some(datagram) = self.datagrams.remove(&key) {
+            self.held_bytes -= before_bytes;
+            self.lately.remember(key, datagram.sightings, sighting.ts_ns);
+            let came = Came { piece: came.piece, others: datagram.frames, waited: came.waited };
             let bytes = datagram.pieces.into_values().flatten().collect();
-            taken.joined = Some(Joined { bytes, missing_bytes: 0, protocol, frame: *frame, around });
+            taken.joined = Some(Joined { bytes, missing_bytes: 0, key, came, around });
         }
         taken
     }
@@ -124,7 +153,8 @@ impl Fragments {
     fn give_up(&mut self, key: &Key, taken: &mut Taken) {
         if let Some(datagram) = self.datagrams.remove(key) {
             self.held_bytes -= datagram.held_bytes();
-            taken.given_up.extend(datagram.begin(key.protocol, &mut taken.incomplete_bytes));
+            let begin = datagram.begin(*key, taken);
+            taken.given_up.extend(begin);
         }
     }
 
@@ -146,7 +176,7 @@ impl Fragments {
 impl Datagram {
     /// What it costs to hold it.
     fn held_bytes(&self) -> usize {
-        self.payload_bytes + self.pieces.len() * limits::FRAGMENT_PIECE_BYTES
+        self.payload_bytes + self.pieces.len() * limits::FRAGMENT_PIECE_BYTES + self.frames.len() * FRAME_BYTES
     }
 
     /// Puts in what is not there yet.
@@ -174,7 +204,7 @@ impl Datagram {
     }
 
     /// What of it is at its begin, without a hole; what is not is counted.
-    fn begin(self, protocol: u8, incomplete_bytes: &mut u64) -> Option<Joined> {
+    fn begin(self, key: Key, taken: &mut Taken) -> Option<Joined> {
         let mut bytes = Vec::new();
         if self.front.is_some() {
             for (at, piece) in self.pieces {
@@ -184,16 +214,19 @@ impl Datagram {
                 bytes.extend_from_slice(&piece);
             }
         }
-        *incomplete_bytes += (self.payload_bytes - bytes.len()) as u64;
-        let (frame, around) = self.front.filter(|_| !bytes.is_empty())?;
+        taken.incomplete_bytes += (self.payload_bytes - bytes.len()) as u64;
+        let Some((front, around)) = self.front.filter(|_| !bytes.is_empty()) else {
+            taken.lost.extend(self.frames);
+            return None;
+        };
         // A datagram of UDP says its length itself; what is missing of a stream the next segment tells.
-        let length = match (self.length, IpProtocol(protocol)) {
+        let length = match (self.length, IpProtocol(key.protocol)) {
             (Some(length), _) => length,
             (None, IpProtocol::UDP) => u16_at(&bytes, 4).map_or(0, u32::from),
             (None, _) => 0,
         };
         let missing_bytes = length.saturating_sub(bytes.len() as u32);
-        Some(Joined { bytes, missing_bytes, protocol, frame, around })
+        Some(Joined { bytes, missing_bytes, key, came: Came::waited(front, self.frames), around })
     }
 
     fn is_whole(&self) -> bool {

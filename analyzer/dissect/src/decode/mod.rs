@@ -1,7 +1,8 @@
 //! Frames become packets: link headers, tags, tunnels and fragments are undone.
 //!
 //! Enters: [`crate::read::Frame`]. Leaves: [`Packet`], one for the innermost transport of each frame, and
-//! one more for each tunnel around it that is a conversation of its own (`carrier`). Refused: frames
+//! one more for each tunnel around it that is a conversation of its own (`carrier`), and one for each frame that brought
+//! a fragment, which follows that of its datagram (`piece_of`). Refused: frames
 //! without IP, or cut inside their headers; they are counted with a reason. Checksums are not looked at:
 //! offloading leaves them to the network card, behind the point of capture.
 
@@ -10,6 +11,7 @@ mod fragments;
 mod ip;
 mod link;
 mod packet;
+mod pieces;
 #[cfg(test)]
 mod tests;
 mod transport;
@@ -19,6 +21,7 @@ mod wifi;
 
 pub use decoder::{Decoder, Found};
 pub use packet::{Endpoint, FlowKey, IpProtocol, Packet, TcpHeader, Transport, Tunnel, flags};
+pub use pieces::Piece;
 
 #[doc(hidden)]
 pub mod fuzz {

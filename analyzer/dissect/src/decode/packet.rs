@@ -1,6 +1,6 @@
 //! What the decode room hands forward.
 
-use crate::read::Heard;
+use crate::read::{Frame, Heard, LinkType};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// An address and a port; IPv4 in its mapped form (RFC 4291 §2.5.5.2), port 0 where the transport has none.
@@ -159,6 +159,8 @@ pub struct Packet {
     pub number: u64,
     /// Capture time, ns since the Unix epoch.
     pub ts_ns: i64,
+    /// The same of the first of its frames, where it came in fragments.
+    pub began_ns: i64,
     /// Where the record of its frame begins in the decompressed capture.
     pub file_offset: u64,
     /// Interface of its frame.
@@ -191,4 +193,14 @@ pub struct Packet {
     /// Captured bytes to count as headers with it: all of the frame but the payload; for a datagram put
     /// together from fragments its transport header; 0 for a carrier.
     pub overhead_bytes: u32,
+    /// Where it is nothing but a frame that brought a fragment of a datagram of this conversation: index of its capture.
+    pub piece_of: Option<u32>,
+}
+
+impl Packet {
+    /// Its frame, but for where the bytes of that are.
+    pub fn frame(&self) -> Frame {
+        let Self { number, ts_ns, file_offset, interface, heard, captured_bytes, wire_bytes, .. } = *self;
+        Frame { number, ts_ns, file_offset, interface, heard, captured_bytes, wire_bytes, at: 0, link: LinkType(0) }
+    }
 }

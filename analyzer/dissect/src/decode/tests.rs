@@ -38,7 +38,7 @@ fn decode(link: u16, frames: &[Vec<u8>]) -> String {
             packet.key.protocol.0, from.port, to.port, packet.key.vlan, packet.key.tunnel
         )
     };
-    packets.iter().map(show).collect::<Vec<_>>().join(", ")
+    packets.iter().filter(|packet| packet.piece_of.is_none()).map(show).collect::<Vec<_>>().join(", ")
 }
 
 fn write(builder: etherparse::PacketBuilderStep<etherparse::UdpHeader>, payload: &[u8]) -> Vec<u8> {
@@ -225,6 +225,54 @@ fn a_datagram_that_lacks_fragments_gives_its_begin() {
     stretch.frames[0].captured_bytes -= 3;
     let packets = decode_and_balance(&mut Decoder::default(), &mut stretch);
     assert_eq!((packets[0].payload_bytes, packets[0].payload_wire_bytes), (5, 36));
+}
+
+/// Fragments in order of arrival: which, of what interface, when [ms].
+fn decode_seen(all: &[Vec<u8>], seen: &[(usize, u32, i64)]) -> (String, i64, Vec<u64>) {
+    let mut stretch = stretch(1, &seen.iter().map(|&(at, ..)| all[at].clone()).collect::<Vec<_>>());
+    for (frame, &(_, interface, ms)) in stretch.frames.iter_mut().zip(seen) {
+        (frame.interface, frame.ts_ns) = (interface, ms * 1_000_000);
+    }
+    let mut decoder = Decoder::default();
+    let packets = decode_and_balance(&mut decoder, &mut stretch);
+    assert_eq!(decoder.take_found(), []);
+    let seen_bytes = decoder
+        .tally()
+        .ordered()
+        .iter()
+        .filter(|(_, why, _)| why.starts_with("seen at"))
+        .map(|(.., sum)| sum.bytes)
+        .sum();
+    let text = |packet: &Packet| {
+        String::from_utf8_lossy(&stretch.bytes[packet.payload_at as usize..][..packet.payload_bytes as usize])
+            .into_owned()
+    };
+    let whole = packets.iter().filter(|packet| packet.piece_of.is_none()).map(text).collect::<Vec<_>>().join(", ");
+    (whole, seen_bytes, packets.iter().map(|packet| packet.number).collect())
+}
+
+#[test]
+fn fragments_seen_at_two_points_are_of_one_datagram() {
+    let text = "0123456789abcdefghijklmn";
+    let all = fragments(text.as_bytes(), 16);
+    for (name, seen, want) in [
+        ("side by side", vec![(0, 0, 0), (0, 1, 0), (1, 0, 1), (1, 1, 1)], (text, 32, vec![3, 1, 2, 4])),
+        ("one behind the other", vec![(0, 0, 0), (1, 0, 0), (0, 1, 1), (1, 1, 1)], (text, 32, vec![2, 1, 3, 4])),
+        ("each on a link of its own", vec![(0, 0, 0), (1, 1, 1)], (text, 0, vec![2, 1])),
+        ("one lost here, one there", vec![(0, 0, 0), (0, 1, 0), (1, 1, 1)], (text, 16, vec![3, 1, 2])),
+    ] {
+        let (whole, seen_bytes, numbers) = decode_seen(&all, &seen);
+        assert_eq!((whole.as_str(), seen_bytes, numbers), want, "{name}");
+    }
+    // The same identification for another datagram, or long after: nothing that was seen before.
+    let again = [(0, 0, 0), (1, 0, 0), (0, 1, 100), (1, 1, 100)];
+    assert_eq!(decode_seen(&all, &again).0, format!("{text}, {text}"));
+    let other = fragments(b"ABCDEFGHIJKLMNOPQRSTUVWX", 16);
+    let both = [all, other].concat();
+    assert_eq!(
+        decode_seen(&both, &[(0, 0, 0), (1, 0, 0), (2, 1, 1), (3, 1, 1)]).0,
+        format!("{text}, ABCDEFGHIJKLMNOPQRSTUVWX")
+    );
 }
 
 #[test]

@@ -14,6 +14,8 @@ pub struct Unit<'a> {
     pub frame: &'a Frame,
     /// Where its bytes begin in the stretch.
     pub base: usize,
+    /// When the first of its frames came [ns].
+    pub began_ns: i64,
     /// Whether a packet of it stands for the frame in `coverage`.
     pub counted: bool,
 }
@@ -137,6 +139,7 @@ fn packet(
     Packet {
         number: unit.frame.number,
         ts_ns: unit.frame.ts_ns,
+        began_ns: unit.began_ns,
         file_offset: unit.frame.file_offset,
         interface: unit.frame.interface,
         heard: unit.frame.heard,
@@ -152,6 +155,7 @@ fn packet(
         carrier: false,
         counted: unit.counted,
         overhead_bytes: walk.data.len() as u32 - payload_bytes,
+        piece_of: None,
     }
 }
 

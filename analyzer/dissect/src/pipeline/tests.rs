@@ -332,3 +332,62 @@ fn questions_of_the_same_length_are_not_one_seen_twice() {
     let rows: BTreeMap<_, _> = report.rows.iter().cloned().collect();
     assert_eq!((rows["dns"], rows["flows"]), (3, 1));
 }
+
+/// A query, and its answer in fragments of so many bytes.
+fn fragmented(size: usize) -> Vec<Vec<u8>> {
+    let mut message = query(7)[42..].to_vec();
+    message[2] = 0x81; // An answer.
+    message.resize(100, 0);
+    let mut whole = Vec::new();
+    let ends = PacketBuilder::ethernet2([2; 6], [1; 6]).ipv4(SERVER, CLIENT, 9);
+    ends.udp(53, 10_007).write(&mut whole, &message).unwrap();
+    let (headers, body) = whole.split_at(34);
+    let pieces = body.chunks(size).enumerate().map(|(at, piece)| {
+        let mut frame = headers.to_vec();
+        frame[16..18].copy_from_slice(&(20 + piece.len() as u16).to_be_bytes());
+        let more = (at + 1) * size < body.len();
+        frame[20..22].copy_from_slice(&(u16::from(more) << 13 | (at * size / 8) as u16).to_be_bytes());
+        [frame, piece.to_vec()].concat()
+    });
+    [query(7)].into_iter().chain(pieces).collect()
+}
+
+#[test]
+fn each_fragment_is_of_the_flow_of_its_datagram() {
+    let frames = fragmented(40);
+    let inputs = |parts: &[&[Vec<u8>]]| {
+        let captures = parts.iter().map(|part| capture(part)).enumerate();
+        let input = |(at, bytes): (usize, Vec<u8>)| Input {
+            name: format!("part{at}"),
+            origin: Origin::default(),
+            open: Box::new(move || Ok(Box::new(Cursor::new(bytes)) as _)),
+        };
+        captures.map(input).collect::<Vec<_>>()
+    };
+    for (inputs, parts) in [(inputs(&[&frames]), vec![0; 4]), (inputs(&[&frames[..2], &frames[2..]]), vec![0, 0, 1, 1])]
+    {
+        let out = tempfile::tempdir().unwrap();
+        let mut plan = Plan::new(out.path());
+        plan.tables.extend(["packets", "spans", "dns", "coverage"]);
+        let report = dissect(Unit { inputs }, &plan, &()).unwrap();
+        let flows = numbers(&report, "packets", "flow_id");
+        assert_eq!((flows.len(), flows.iter().all(|id| *id == flows[0])), (4, true));
+        let mut captures: Vec<_> = texts(&report, "packets", "capture").into_iter().flatten().collect();
+        captures.sort();
+        assert_eq!(captures, parts.iter().map(|part| format!("part{part}")).collect::<Vec<_>>());
+        assert_eq!(numbers(&report, "coverage", "packets").iter().sum::<i64>(), 4);
+        // The whole answer is within its call.
+        let times = numbers(&report, "packets", "ts_ns");
+        let (first, last) = (numbers(&report, "spans", "first_ts_ns"), numbers(&report, "spans", "last_ts_ns"));
+        assert_eq!((first.len(), last.len()), (1, 1));
+        assert!(times.iter().all(|time| (first[0]..=last[0]).contains(time)), "{times:?} {first:?} {last:?}");
+    }
+    // Without the query, and the last fragment to come first.
+    let out = tempfile::tempdir().unwrap();
+    let mut plan = Plan::new(out.path());
+    plan.tables.extend(["packets", "spans", "dns"]);
+    let backwards: Vec<_> = frames[1..].iter().rev().cloned().collect();
+    let report = dissect(Unit { inputs: inputs(&[&backwards]) }, &plan, &()).unwrap();
+    let (first, times) = (numbers(&report, "spans", "first_ts_ns"), numbers(&report, "packets", "ts_ns"));
+    assert_eq!((Some(&first[0]), numbers(&report, "packets", "flow_id").len()), (times.iter().min(), 3));
+}

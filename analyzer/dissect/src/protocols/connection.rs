@@ -78,8 +78,8 @@ impl Connection {
     /// Takes in what the stream room hands on.
     pub fn chunk(&mut self, way: Way, chunk: Chunk<'_>, cx: &mut Context<'_>) {
         match chunk {
-            Chunk::Bytes { bytes, seq, ts_ns, packet } => {
-                let mark = Mark { place: seq.into(), in_stream: true, ts_ns, packet, ..Mark::default() };
+            Chunk::Bytes { bytes, seq, ts_ns, began_ns, packet } => {
+                let mark = Mark { place: seq.into(), in_stream: true, ts_ns, began_ns, packet, ..Mark::default() };
                 self.bytes(way, bytes, mark, cx);
             }
             Chunk::Gap { lost_bytes } => self.gap(way, lost_bytes, cx),
@@ -93,6 +93,7 @@ impl Connection {
         self.unread[way].mark(Mark {
             place: packet.ts_ns as u64,
             ts_ns: packet.ts_ns,
+            began_ns: packet.began_ns,
             packet: packet.number,
             cut: cut_bytes > 0,
             ..Mark::default()

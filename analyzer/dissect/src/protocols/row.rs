@@ -64,7 +64,7 @@ pub struct Stamp {
     pub side: Side,
     /// Names the first byte on the wire, in every run alike: TCP sequence number, or time of a datagram [ns].
     pub place: u64,
-    /// Time of the packet with the first byte, ns since the Unix epoch.
+    /// Time of the packet with the first byte, ns since the Unix epoch: of its first frame, where it came in fragments.
     pub first_ns: i64,
     /// Time of the packet with the last byte, ns since the Unix epoch.
     pub last_ns: i64,

@@ -15,6 +15,8 @@ pub struct Mark {
     pub in_stream: bool,
     /// Time of their packet [ns].
     pub ts_ns: i64,
+    /// The same of the first frame of it, where it came in fragments.
+    pub began_ns: i64,
     /// Number of their packet.
     pub packet: u64,
     /// Whether more of it was on the wire than was captured: of a datagram, for a stream has a gap there.
@@ -51,12 +53,12 @@ impl Unread {
     pub fn stamp(&mut self, span: Range<usize>, side: Side, now_ns: i64) -> Stamp {
         let (begin, end) = (self.at + span.start as u64, self.at + span.end as u64);
         self.covered_to = self.covered_to.max(end);
-        let first = self.mark_of(begin).unwrap_or(Mark { ts_ns: now_ns, ..Mark::default() });
+        let first = self.mark_of(begin).unwrap_or(Mark { ts_ns: now_ns, began_ns: now_ns, ..Mark::default() });
         let last = if span.len() > 1 { self.mark_of(end - 1).unwrap_or(first) } else { first };
         let ahead = if first.in_stream { begin.saturating_sub(first.at) } else { 0 };
         let place = if first.in_stream { u64::from((first.place + ahead) as u32) } else { first.place };
         Stamp {
-            first_ns: first.ts_ns,
+            first_ns: first.began_ns,
             last_ns: last.ts_ns,
             first_packet: first.packet,
             last_packet: last.packet,
@@ -107,9 +109,9 @@ mod tests {
     fn a_side_of_which_nothing_was_seen_has_the_time_of_now() {
         let mut unread = Unread::default();
         assert_eq!(unread.stamp(0..0, Side::Server, 7).first_ns, 7);
-        unread.mark(Mark { ts_ns: 5, ..Mark::default() });
+        unread.mark(Mark { ts_ns: 5, began_ns: 4, ..Mark::default() });
         unread.kept.extend_from_slice(b"ab");
         let stamp = unread.stamp(0..2, Side::Server, 7);
-        assert_eq!((stamp.first_ns, stamp.last_ns), (5, 5));
+        assert_eq!((stamp.first_ns, stamp.last_ns), (4, 5));
     }
 }

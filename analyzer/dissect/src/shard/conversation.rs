@@ -9,9 +9,6 @@ use crate::read::Stretch;
 use crate::stream::{Chunk, Outcome, Segment, StreamPair, reason};
 use crate::tally::Stage;
 
-/// Time within which two capture points see the same packet [ns].
-const SEEN_TWICE_NS: i64 = 10_000_000;
-
 /// A packet seen lately.
 #[derive(Debug, Clone, Copy)]
 struct Seen {
@@ -185,6 +182,7 @@ impl Conversation {
             bytes,
             cut_bytes: packet.payload_wire_bytes - packet.payload_bytes,
             ts_ns: packet.ts_ns,
+            began_ns: packet.began_ns,
             packet: packet.number,
         };
         let Streams { pair: Some(pair), connection } = streams else { return };
@@ -249,7 +247,7 @@ impl Conversation {
         };
         let twice = self.seen.iter().flatten().any(|seen| {
             seen.likeness == likeness
-                && (packet.ts_ns - seen.ts_ns).abs() < SEEN_TWICE_NS
+                && packet.ts_ns.abs_diff(seen.ts_ns) < limits::SEEN_TWICE_NS as u64
                 && (seen.interface != packet.interface || (told_apart && packet.payload_wire_bytes > 0))
         });
         self.seen_at = (self.seen_at + 1) % self.seen.len() as u8;

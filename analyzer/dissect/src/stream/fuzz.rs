@@ -37,6 +37,7 @@ pub fn fuzz_stream(data: &[u8]) {
             bytes,
             cut_bytes: if cut & 0xf0 == 0xf0 { cut.into() } else { 0 },
             ts_ns: number as i64 * (1 << (pause & 31)),
+            began_ns: 0,
             packet: number as u64,
         };
         new[way] += pair.segment(&segment, &mut take).new_bytes;

@@ -20,6 +20,8 @@ pub struct Held {
     pub needs: u64,
     /// Time of its packet [ns].
     pub ts_ns: i64,
+    /// The same of the first frame of it [ns].
+    pub began_ns: i64,
     /// Number of its packet in the capture.
     pub packet: u64,
     /// Number of its packet in the flow.

@@ -25,6 +25,8 @@ pub struct Segment<'a> {
     pub cut_bytes: u32,
     /// Time of its packet [ns].
     pub ts_ns: i64,
+    /// The same of the first frame of it, where it came in fragments.
+    pub began_ns: i64,
     /// Number of its packet in the capture.
     pub packet: u64,
 }
@@ -40,6 +42,8 @@ pub enum Chunk<'a> {
         seq: u32,
         /// Time of their packet [ns].
         ts_ns: i64,
+        /// The same of the first frame of it, where it came in fragments.
+        began_ns: i64,
         /// Number of their packet in the capture.
         packet: u64,
     },
@@ -271,8 +275,8 @@ impl StreamPair {
         if ready {
             outcome.new_bytes = bytes.len() as u64;
             self.recent[segment.way].remember(place, bytes);
-            let held = (segment.ts_ns, segment.packet, cut_bytes);
-            hand_on(half, segment.way, bytes, held, out);
+            let came = (segment.ts_ns, segment.began_ns, segment.packet);
+            hand_on(half, segment.way, bytes, cut_bytes, came, out);
             return;
         }
         let held = Held {
@@ -280,6 +284,7 @@ impl StreamPair {
             cut_bytes,
             needs,
             ts_ns: segment.ts_ns,
+            began_ns: segment.began_ns,
             packet: segment.packet,
             arrived: self.arrived,
         };
@@ -307,7 +312,8 @@ impl StreamPair {
                         && place == half.next
                     {
                         self.recent[way].remember(place, &held.bytes);
-                        hand_on(half, way, &held.bytes, (held.ts_ns, held.packet, held.cut_bytes), out);
+                        let came = (held.ts_ns, held.began_ns, held.packet);
+                        hand_on(half, way, &held.bytes, held.cut_bytes, came, out);
                     }
                     idle = false;
                 }
@@ -374,13 +380,14 @@ fn hand_on(
     half: &mut Half,
     way: Way,
     bytes: &[u8],
-    (ts_ns, packet, cut_bytes): (i64, u64, u64),
+    cut_bytes: u64,
+    (ts_ns, began_ns, packet): (i64, i64, u64),
     out: &mut impl FnMut(Way, Chunk<'_>),
 ) {
     if !bytes.is_empty() {
         let seq = half.seq(half.next);
         half.advance(bytes.len() as u64);
-        out(way, Chunk::Bytes { bytes, seq, ts_ns, packet });
+        out(way, Chunk::Bytes { bytes, seq, ts_ns, began_ns, packet });
     }
     if cut_bytes > 0 {
         half.give_up(cut_bytes);

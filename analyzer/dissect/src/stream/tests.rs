@@ -39,6 +39,7 @@ impl Play {
             bytes,
             cut_bytes,
             ts_ns: self.packet as i64 * 1000,
+            began_ns: 0,
             packet: self.packet,
         };
         let lines = &mut self.lines;

@@ -72,6 +72,8 @@ pub struct PacketRow<'a> {
     pub frame: &'a Frame,
     /// Its packet, with the flow.
     pub packet: Option<(&'a Packet, &'a Flow)>,
+    /// Index of its capture, where it may be an earlier one.
+    pub capture: Option<u32>,
 }
 
 /// Rank of the first row of a shard among those of the same time; each row that the shard makes has the next one. So
@@ -217,7 +219,8 @@ impl Rows {
         to.packet.append_value(frame.number as i64);
         to.ts.append_ns(frame.ts_ns);
         to.ts_ns.append_value(frame.ts_ns);
-        to.capture.append_value(self.captures.last().map_or("", String::as_str));
+        let capture = row.capture.map_or(self.captures.last(), |index| self.captures.get(index as usize));
+        to.capture.append_value(capture.map_or("", String::as_str));
         to.file_offset.append_value(frame.file_offset as i64);
         to.captured_bytes.append_value(frame.captured_bytes.into());
         to.wire_bytes.append_value(frame.wire_bytes.into());
@@ -232,7 +235,8 @@ impl Rows {
         });
         to.tcp_flags.append_option(tcp.map(|header| flag_letters(header.flags)));
         to.tcp_seq.append_option(tcp.map(|header| header.seq.into()));
-        to.payload_bytes.append_option(row.packet.map(|(packet, _)| packet.payload_bytes.into()));
+        let whole = row.packet.filter(|(packet, _)| packet.piece_of.is_none());
+        to.payload_bytes.append_option(whole.map(|(packet, _)| packet.payload_bytes.into()));
         to.interface.append_value(frame.interface as i32);
         self.tables.packets.place(frame.ts_ns, &mut self.rank);
         self.bytes += ROW_BYTES / 2;

@@ -37,6 +37,7 @@ fn flow(from_start: bool) -> Flow {
     let packet = Packet {
         number: 1,
         ts_ns: 0,
+        began_ns: 0,
         file_offset: 0,
         interface: 0,
         heard: Default::default(),
@@ -52,6 +53,7 @@ fn flow(from_start: bool) -> Flow {
         carrier: false,
         counted: true,
         overhead_bytes: 0,
+        piece_of: None,
     };
     let mut flow = Flow::begin(1, &packet, 0);
     flow.packet(&packet);
@@ -74,7 +76,7 @@ pub fn connected(
     for (at, (side, bytes)) in segments.iter().enumerate() {
         let way = if *side == Side::Client { Way::FromLow } else { Way::FromHigh };
         let seq = &mut seqs[usize::from(*side == Side::Client)];
-        let chunk = Chunk::Bytes { bytes, seq: *seq, ts_ns: at as i64, packet: at as u64 + 1 };
+        let chunk = Chunk::Bytes { bytes, seq: *seq, ts_ns: at as i64, began_ns: at as i64, packet: at as u64 + 1 };
         *seq += bytes.len() as u32;
         let out = &mut rows;
         connection.chunk(

@@ -60,6 +60,7 @@ impl Model {
             bytes: &payload,
             cut_bytes: 0,
             ts_ns: self.packet as i64 * 1000,
+            began_ns: 0,
             packet: self.packet,
         };
         let (sides, base) = (&mut self.sides, self.base);

@@ -201,6 +201,7 @@ fn play(frames: &[Vec<u8>]) -> (PerWay<u32>, PerWay<u64>, bool) {
             bytes: &stretch.bytes[at..at + packet.payload_bytes as usize],
             cut_bytes: 0,
             ts_ns: packet.ts_ns,
+            began_ns: packet.began_ns,
             packet: packet.number,
         };
         pair.segment(&segment, &mut take);
