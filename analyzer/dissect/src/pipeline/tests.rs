@@ -391,3 +391,20 @@ fn each_fragment_is_of_the_flow_of_its_datagram() {
     let (first, times) = (numbers(&report, "spans", "first_ts_ns"), numbers(&report, "packets", "ts_ns"));
     assert_eq!((Some(&first[0]), numbers(&report, "packets", "flow_id").len()), (times.iter().min(), 3));
 }
+
+#[test]
+fn echoes_and_chunks_are_told_apart_by_what_they_hold() {
+    let frame = |protocol: u8, payload: &[u8]| {
+        let ends = PacketBuilder::ethernet2([1; 6], [2; 6]).ipv4(CLIENT, SERVER, 9);
+        let mut frame = Vec::new();
+        ends.write(&mut frame, etherparse::IpNumber(protocol), payload).unwrap();
+        (frame, SENT_BY_CLIENT)
+    };
+    let echoes = (0..5).map(|n| frame(1, &[8, 0, 0, 0, 0, 1, 0, n]));
+    // Of SCTP: ports, tag, checksum, a chunk of data with its TSN.
+    let chunks =
+        (0..5).map(|n| frame(132, &[&[0, 7, 0, 9][..], &[0; 8], &[0, 3, 0, 16], &[0, 0, 0, n], &[0; 8]].concat()));
+    let out = tempfile::tempdir().unwrap();
+    let report = dissect_bytes(recording(&echoes.chain(chunks).collect::<Vec<_>>()), out.path(), 1);
+    assert_eq!(numbers(&report, "flows", "client_packets"), [5, 5]);
+}

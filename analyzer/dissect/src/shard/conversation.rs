@@ -305,7 +305,7 @@ const ODD: u64 = 0x9e37_79b9_7f4a_7c15;
 
 /// What makes two packets of a flow the same packet, mixed to one number: packets seen before are kept for every flow.
 ///
-/// Datagrams often have no identification (RFC 6864 §4.1), so of theirs the front of the payload counts: two questions
+/// Datagrams often have no identification (RFC 6864 §4.1), so of all but TCP the front of the payload counts: two questions
 /// sent one after the other have the same length.
 fn likeness(packet: &Packet, payload: &[u8]) -> u64 {
     let pair = |high: u32, low: u32| u64::from(high) << 32 | u64::from(low);
@@ -316,9 +316,10 @@ fn likeness(packet: &Packet, payload: &[u8]) -> u64 {
             let rest = pair(u32::from(header.flags) << 16 | scale, header.window.into());
             [pair(header.seq, header.ack), rest, pair(value, echo)]
         }
-        Transport::Icmp { kind, code } => [pair(kind.into(), code.into()), 0, 1],
+        // Behind the checksum: identifier and sequence of an echo, and what it holds.
+        Transport::Icmp { kind, code } => [pair(kind.into(), code.into()), front(payload), 1],
         Transport::Udp => [front(payload), 0, 2],
-        Transport::Other => [0, 0, 3],
+        Transport::Other => [front(payload), 0, 3],
     };
     let ip = pair(u32::from(packet.ip_id) << 1 | u32::from(packet.from_low), packet.payload_wire_bytes);
     header.into_iter().fold(ip, |mixed, word| (mixed.rotate_left(23) ^ word).wrapping_mul(ODD))
