@@ -88,7 +88,13 @@ const COLUMNS: &[Column] = &[
     column("server_zero_windows", BigInt, "Times the server closed its window.")
         .null("not TCP")
         .source("RFC 9293 §3.8.6.1"),
-    column("resets", BigInt, "RST segments of either side.").null("not TCP").source("RFC 9293 §3.5.2"),
+    column(
+        "resets",
+        BigInt,
+        "RST segments of either side, but for those far out of the window: anomalies tell of them.",
+    )
+    .null("not TCP")
+    .source("RFC 9293 §3.5.2"),
     column(
         "direction_known",
         Boolean,

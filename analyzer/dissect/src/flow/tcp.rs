@@ -11,14 +11,23 @@ fn after(a: u32, b: u32) -> bool {
 /// How far a SYN may stand before what was seen and still open it: captures mix up queues by some segments only.
 const LATE_SYN_BYTES: u32 = 64 << 10;
 
-/// How far an acknowledgement may be from what was sent last and still be an answer to it: a window on a fast path.
-const ACKED_NEAR_BYTES: u32 = 4 << 20;
+/// How far an acknowledgement or a reset may be from what was sent last and still belong to it: a window on a fast path.
+const NEAR_BYTES: u32 = 4 << 20;
+
+/// Whether two places are that near.
+fn is_near(a: u32, b: u32) -> bool {
+    (a.wrapping_sub(b) as i32).unsigned_abs() < NEAR_BYTES
+}
 
 /// What one end did.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct TcpSide {
     /// Sequence number of its SYN.
     pub initial_seq: Option<u32>,
+    /// What the answer to its SYN acknowledges: its first byte, where the SYN itself was not seen.
+    pub syn_acked: Option<u32>,
+    /// What it acknowledged last.
+    acked: Option<u32>,
     /// The sequence number behind the furthest it sent.
     furthest: Option<u32>,
     /// A segment whose acknowledgement is awaited: the number behind it and its time. One at a time, never
@@ -89,13 +98,25 @@ impl Tcp {
 
     /// Whether a segment acknowledges about what the other side sent last.
     pub fn acknowledges(&self, way: Way, header: &TcpHeader) -> bool {
-        let near = |furthest: u32| (header.ack.wrapping_sub(furthest) as i32).unsigned_abs() < ACKED_NEAR_BYTES;
-        header.flags & flags::ACK != 0 && self.sides[way.back()].furthest.is_some_and(near)
+        let furthest = self.sides[way.back()].furthest;
+        header.flags & flags::ACK != 0 && furthest.is_some_and(|furthest| is_near(header.ack, furthest))
+    }
+
+    /// Whether a segment is a RST that its receiver drops, before it is counted: one far from what its side sent and from
+    /// what the other acknowledged, so that whoever made it up does not end the connection (RFC 9293 §3.10.7.4).
+    pub fn ignores(&self, way: Way, header: &TcpHeader) -> bool {
+        let known = [self.sides[way].furthest, self.sides[way.back()].acked];
+        header.flags & flags::RST != 0
+            && known.iter().any(Option::is_some)
+            && !known.iter().flatten().any(|&place| is_near(header.seq, place))
     }
 
     /// Takes in a segment. `payload_bytes` by its headers.
     pub fn packet(&mut self, way: Way, header: &TcpHeader, payload_bytes: u32, ts_ns: i64) {
         self.segments += 1;
+        if self.ignores(way, header) {
+            return;
+        }
         self.handshake(way, header, ts_ns);
         let (mine, other) = self.sides.both_mut(way);
         let flags_length = u32::from(header.flags & flags::SYN != 0) + u32::from(header.flags & flags::FIN != 0);
@@ -114,6 +135,9 @@ impl Tcp {
             if header.flags & flags::SYN == 0 {
                 mine.zero_windows += u64::from(header.window == 0 && !mine.window_closed);
                 mine.window_closed = header.window == 0;
+            }
+            if header.flags & flags::ACK != 0 {
+                mine.acked = Some(header.ack);
             }
             if header.flags & flags::ACK != 0
                 && let Some((timed_end, sent_ns)) = other.timed
@@ -144,6 +168,7 @@ impl Tcp {
             self.sides[way].initial_seq.get_or_insert(header.seq);
             if ack {
                 self.syn_ack_ns.get_or_insert(ts_ns);
+                self.sides[way.back()].syn_acked.get_or_insert(header.ack);
             } else {
                 self.syn_ns.get_or_insert(ts_ns);
             }

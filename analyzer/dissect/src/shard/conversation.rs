@@ -106,7 +106,7 @@ impl Conversation {
             return;
         }
         desk.tally.add(Stage::Flow, "headers", packet.counted.into(), packet.overhead_bytes.into());
-        self.count(packet);
+        self.count(packet, desk);
         if packet.carrier {
             return self.flow.spoken("tunnel", None);
         }
@@ -134,9 +134,16 @@ impl Conversation {
     }
 
     /// Counts a packet in its flow.
-    fn count(&mut self, packet: &Packet) {
+    fn count(&mut self, packet: &Packet, desk: &mut Desk<'_>) {
         if let (Some(tcp), Transport::Tcp(header)) = (&mut self.flow.tcp, &packet.transport) {
-            let side = &mut tcp.sides[Way::of(packet.from_low)];
+            let way = Way::of(packet.from_low);
+            if tcp.ignores(way, header) {
+                let detail = format!("sequence number {}", header.seq);
+                let (flow, ts_ns) = (Some(&self.flow), Some(packet.ts_ns));
+                desk.rows.anomaly_of("flow", flow, ts_ns, "reset_out_of_window", &detail, None);
+                return self.flow.packet(packet);
+            }
+            let side = &mut tcp.sides[way];
             let again = header.flags & flags::SYN != 0 && side.initial_seq == Some(header.seq);
             side.retransmits += u64::from(again);
         }
@@ -272,6 +279,8 @@ impl Streams {
         for way in Way::BOTH {
             if let Some(seq) = initial(way) {
                 pair.begin(way, seq.wrapping_add(1));
+            } else if let Some(ack) = flow.tcp.and_then(|tcp| tcp.sides[way].syn_acked) {
+                pair.acknowledged(way, ack);
             }
         }
         let from_start = Way::BOTH.iter().all(|&way| initial(way).is_some());

@@ -98,6 +98,11 @@ impl StreamPair {
         self.halves[way].settling = None;
     }
 
+    /// So much of a side was acknowledged though nothing of it was seen.
+    pub fn acknowledged(&mut self, way: Way, ack: u32) {
+        self.unseen[way] = Some((ack, ack));
+    }
+
     /// Whether both sides were handed on to their FIN.
     pub fn is_over(&self) -> bool {
         Way::BOTH.iter().all(|&way| self.halves[way].ended)
@@ -166,12 +171,13 @@ impl StreamPair {
     /// Bytes that were acknowledged and never seen, behind all that was.
     fn lost_at_end(&self, way: Way) -> u64 {
         let half = &self.halves[way];
-        if !half.started() {
-            return self.unseen[way].map_or(0, |(first, last)| last.wrapping_sub(first).into());
-        }
-        // What acknowledges a FIN may have been captured before it.
-        let acked = half.fin.map_or(half.acked, |fin| half.acked.min(fin));
-        let lost = acked.saturating_sub(half.next);
+        let lost = if half.started() {
+            // What acknowledges a FIN may have been captured before it.
+            let acked = half.fin.map_or(half.acked, |fin| half.acked.min(fin));
+            acked.saturating_sub(half.next)
+        } else {
+            self.unseen[way].map_or(0, |(first, last)| last.wrapping_sub(first).into())
+        };
         // A FIN takes one number; where it was lost too, the last number acknowledged may be its own.
         let other_closed = self.halves[way.back()].fin.is_some();
         if half.fin.is_none() && (lost == 1 || other_closed) { lost.saturating_sub(1) } else { lost }
