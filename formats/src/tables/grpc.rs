@@ -45,14 +45,14 @@ const COLUMNS: &[Column] = &[
     column(
         "request",
         Text,
-        "The message as JSON; an array of them where several were sent, how many were is not known, or the method is declared to stream; up to a loss, or the end of the input. Fields by name with --protos, else by number.",
+        "The message as JSON; an array of them where several were sent, how many were is not known, or the method is declared to stream; up to a loss, or the end of the input. Fields by name with --protos, else by number; an `Any` whose type is known there has its fields behind `@type`.",
     )
     .null(NO_MESSAGE)
     .source("Protocol Buffers Encoding; protocols room"),
     column(
         "response",
         Text,
-        "The message as JSON; an array of them where several were sent, how many were is not known, or the method is declared to stream; up to a loss, or the end of the input. Fields by name with --protos, else by number.",
+        "The message as JSON; an array of them where several were sent, how many were is not known, or the method is declared to stream; up to a loss, or the end of the input. Fields by name with --protos, else by number; an `Any` whose type is known there has its fields behind `@type`.",
     )
     .null(NO_MESSAGE)
     .source("Protocol Buffers Encoding; protocols room"),

@@ -106,29 +106,40 @@ impl<'r> Walk<'r, '_> {
                     }
                 }
             }
-            Value::Text(text) => self.text(text, going, nested),
+            Value::Text(text) if !going.is_empty() => {
+                if let Some(redacted) = inside(text).and_then(|inside| self.inside(inside, going, nested)) {
+                    *text = redacted.into();
+                }
+            }
+            // A message perhaps, and no rule can look into it.
+            Value::Bytes(bytes) if self.typed && !going.is_empty() && !bytes.is_empty() => {
+                let redacted = match std::str::from_utf8(bytes).ok().and_then(inside) {
+                    Some(inside) => self.inside(inside, going, nested),
+                    None => {
+                        self.trace.left_out(self.rules.first_of_json(), self.place);
+                        self.changed = true;
+                        Some(REDACTED.to_owned())
+                    }
+                };
+                if let Some(redacted) = redacted {
+                    *value = Value::Text(redacted.into());
+                }
+            }
             _ => {}
         }
     }
 
-    /// JSON is often sent as a text of JSON.
-    fn text(&mut self, text: &mut std::borrow::Cow<'_, str>, going: &[Going<'r>], nested: usize) {
-        if going.is_empty() || !text.trim_start().starts_with(['{', '[']) {
-            return;
-        }
-        let Some(mut inside) = json::parse(text.as_bytes()) else { return };
+    /// JSON is often sent as a text of JSON: what that becomes, if it does.
+    fn inside(&mut self, mut inside: Value<'_>, going: &[Going<'r>], nested: usize) -> Option<String> {
         let before = std::mem::take(&mut self.changed);
         if nested < TEXTS_NESTED_MAX {
             self.value(&mut inside, going, nested + 1);
         } else {
             self.hide(&mut inside, self.rules.first_of_json());
         }
-        if self.changed {
-            let json = inside.json();
-            drop(inside);
-            *text = json.into();
-        }
+        let redacted = self.changed.then(|| inside.json());
         self.changed |= before;
+        redacted
     }
 
     fn document(&mut self, value: &mut Value<'_>) {
@@ -155,6 +166,11 @@ impl<'r> Walk<'r, '_> {
             _ => {}
         }
     }
+}
+
+/// The list or the object that a text is, if it is one.
+fn inside(text: &str) -> Option<Value<'_>> {
+    if text.trim_start().starts_with(['{', '[']) { json::parse(text.as_bytes()) } else { None }
 }
 
 /// The rule whose path ends at `name`, and the paths that go on below it.

@@ -31,23 +31,25 @@ impl Redaction {
         operation.errors = errors.map(|text| self.column(text, Some("errors"), "graphql.errors", trace));
     }
 
-    /// Redacts the messages of a gRPC call, which are JSON by now. Without names of their fields they are left out,
-    /// unless rules name fields by number.
-    pub(super) fn grpc(&self, messages: &mut Option<String>, has_names: bool, place: &'static str, trace: &mut Trace) {
-        let Some(text) = messages.as_deref().filter(|_| !self.json.is_empty()) else { return };
-        let by_number = self.json.iter().all(|(_, path)| path.fits_numbers());
-        let value = json::parse(text.as_bytes()).filter(|value| (has_names || by_number) && is_read(value));
-        match value {
-            Some(mut value) => {
-                if self.value(&mut value, None, has_names && !by_number, place, trace) {
-                    *messages = Some(value.json());
-                }
-            }
-            None => {
-                *messages = None;
-                trace.left_out(self.first_of_json(), place);
-            }
+    /// Redacts a message of a gRPC call; false leaves out all of its side. So it is without names of their fields, unless
+    /// rules name fields by number, and where a message could not be read.
+    pub(super) fn grpc(
+        &self,
+        message: &mut Value<'_>,
+        has_names: bool,
+        place: &'static str,
+        trace: &mut Trace,
+    ) -> bool {
+        if self.json.is_empty() {
+            return true;
         }
+        let by_number = self.json.iter().all(|(_, path)| path.fits_numbers());
+        if !(has_names || by_number) || !matches!(message, Value::Map(_)) {
+            trace.left_out(self.first_of_json(), place);
+            return false;
+        }
+        self.value(message, None, has_names && !by_number, place, trace);
+        true
     }
 
     /// Redacts the JSON columns of a Kafka request.
@@ -146,18 +148,6 @@ impl Redaction {
             }
         }
     }
-}
-
-/// Whether all messages of one side were read: one that was not stands as its bytes.
-fn is_read(value: &Value<'_>) -> bool {
-    match value {
-        Value::List(messages) => messages.iter().all(|message| is_message(message)),
-        one => is_message(one),
-    }
-}
-
-fn is_message(value: &Value<'_>) -> bool {
-    matches!(value, Value::Map(fields) if !matches!(fields.as_slice(), [(name, _)] if name == "$binary"))
 }
 
 fn content_type(properties: &str) -> Option<String> {

@@ -21,8 +21,8 @@ mod text;
 
 pub use rules::{BUILTIN, RulesError};
 
-use crate::protocols::Row;
 use crate::protocols::grpc::{self, Protos};
+use crate::protocols::{Row, Side};
 use pattern::{Path, Pattern};
 use std::fmt::Write as _;
 
@@ -146,17 +146,18 @@ impl Redaction {
         }
     }
 
-    /// Redacts the messages of a gRPC call: of the request, then of the response.
+    /// The messages of a gRPC call as JSON, redacted: of the request, then of the response.
     pub fn messages(
         &self,
         carried: &grpc::Call<'_>,
         protos: Option<&Protos>,
-        [request, response]: &mut [Option<String>; 2],
         trace: &mut Trace,
-    ) {
+    ) -> [Option<String>; 2] {
         let [of_request, of_response] = carried.has_names(protos);
-        self.grpc(request, of_request, "grpc.request", trace);
-        self.grpc(response, of_response, "grpc.response", trace);
+        carried.json(protos, &mut |side, message| match side {
+            Side::Client => self.grpc(message, of_request, "grpc.request", trace),
+            Side::Server => self.grpc(message, of_response, "grpc.response", trace),
+        })
     }
 
     /// What a trace says, for `anomalies`: kind and detail, of each rule.

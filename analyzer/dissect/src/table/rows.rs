@@ -318,11 +318,7 @@ impl Output for Rows {
         let (mut trace, mut of_messages) = (Trace::default(), Trace::default());
         redaction.row(row, &mut trace, &mut |row| {
             let messages = match row {
-                Row::Grpc(carried) => {
-                    let mut json = carried.json(self.protos.as_ref());
-                    redaction.messages(carried, self.protos.as_ref(), &mut json, &mut of_messages);
-                    Some(json)
-                }
+                Row::Grpc(carried) => Some(redaction.messages(carried, self.protos.as_ref(), &mut of_messages)),
                 _ => None,
             };
             self.append(flow, client, call, row, messages);
@@ -384,7 +380,7 @@ impl Rows {
                 self.bytes += ROW_BYTES + texts.into_iter().flatten().map(String::len).sum::<usize>();
             }
             Row::Grpc(carried) if self.wanted.grpc => {
-                let json = messages.unwrap_or_else(|| carried.json(self.protos.as_ref()));
+                let json = messages.unwrap_or_else(|| carried.json(self.protos.as_ref(), &mut |_, _| true));
                 self.bytes += ROW_BYTES + json.iter().flatten().map(String::len).sum::<usize>();
                 let ts_ns = self.tables.grpc.rows.append(flow, client, call, carried, json, node);
                 self.tables.grpc.place(ts_ns, &mut self.rank);

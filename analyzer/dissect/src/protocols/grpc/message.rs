@@ -4,10 +4,13 @@ use super::framing::{self, Counted, Frame, Framing};
 use super::protobuf;
 use crate::limits::GRPC_MESSAGE_BYTES_MAX;
 use crate::protocols::http::{Codings, Message, decode};
-use crate::protocols::json;
 use crate::protocols::value::Value;
+use crate::protocols::{Side, json};
 use prost_reflect::MessageDescriptor;
 use std::borrow::Cow;
+
+/// Looks at a message of one side before it becomes text, and may change it; false keeps all of that side back.
+pub type Look<'l> = dyn FnMut(Side, &mut Value<'_>) -> bool + 'l;
 
 /// What is known of the messages of one side.
 #[derive(Debug, Default)]
@@ -19,8 +22,15 @@ pub struct Known {
 }
 
 /// Messages that are there to their end, up to the body limit and before a loss: the one of a side that sent one
-/// and does not stream, else a list of them. A message that cannot be read stands as its bytes, as sent.
-pub fn json(message: &Message, counted: &Counted, format: &str, known: &Known) -> Option<String> {
+/// and does not stream, else a list of them. A message that cannot be read stands as its bytes, as sent. None where `look`
+/// says so of one.
+pub fn json(
+    message: &Message,
+    counted: &Counted,
+    format: &str,
+    known: &Known,
+    look: &mut dyn FnMut(&mut Value<'_>) -> bool,
+) -> Option<String> {
     let sound = counted.bytes_before_loss.map_or(usize::MAX, |bytes| usize::try_from(bytes).unwrap_or(usize::MAX));
     let body = message.body.get(..sound).unwrap_or(&message.body);
     let body = if counted.framing == Framing::WebText { framing::base64(body).into() } else { Cow::Borrowed(body) };
@@ -29,7 +39,7 @@ pub fn json(message: &Message, counted: &Counted, format: &str, known: &Known) -
     while let Some(frame) = framing::frame(rest) {
         rest = frame.rest;
         if !frame.trailers {
-            texts.push(one(&frame, codings, format, known, &mut room));
+            texts.push(one(&frame, codings, format, known, &mut room, look)?);
         }
     }
     match texts.len() {
@@ -61,20 +71,32 @@ pub fn compression(message: &Message) -> Codings {
     codings
 }
 
-fn one(frame: &Frame<'_>, codings: Codings, format: &str, known: &Known, room: &mut usize) -> String {
+fn one(
+    frame: &Frame<'_>,
+    codings: Codings,
+    format: &str,
+    known: &Known,
+    room: &mut usize,
+    look: &mut dyn FnMut(&mut Value<'_>) -> bool,
+) -> Option<String> {
     let mut bytes = Cow::Borrowed(frame.bytes);
+    let mut is_read = true;
     if frame.compressed {
         let decoded = decode(frame.bytes, codings, *room);
-        if codings.is_empty() || decoded.failed || decoded.more {
-            return Value::Bytes(bytes).json();
+        is_read = !(codings.is_empty() || decoded.failed || decoded.more);
+        if is_read {
+            bytes = decoded.bytes.into();
         }
-        bytes = decoded.bytes.into();
     }
-    *room = room.saturating_sub(bytes.len());
     let value = match format {
+        _ if !is_read => None,
         "json" => json::parse(&bytes),
         "proto" => protobuf::message(&bytes, known.kind.as_ref()),
         _ => None,
     };
-    value.unwrap_or(Value::Bytes(Cow::Borrowed(&*bytes))).json()
+    if is_read {
+        *room = room.saturating_sub(bytes.len());
+    }
+    let mut value = value.unwrap_or(Value::Bytes(Cow::Borrowed(&*bytes)));
+    look(&mut value).then(|| value.json())
 }

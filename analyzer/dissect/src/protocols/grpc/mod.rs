@@ -12,11 +12,12 @@ mod protos;
 mod tests;
 
 pub use framing::{Counted, Counter, Framing, Odd, content_type};
-pub use message::by_number;
+pub use message::{Look, by_number};
 pub use protos::{Protos, ProtosError};
 
-use super::Anomaly;
 use super::http::{EndReason, Exchange, Message, unescape};
+use super::value::Value;
+use super::{Anomaly, Side};
 use message::Known;
 use prost_reflect::MethodDescriptor;
 
@@ -53,8 +54,8 @@ impl<'a> Half<'a> {
         self.message.grpc.as_deref().filter(|_| self.sound)
     }
 
-    fn json(&self, known: &Known) -> Option<String> {
-        message::json(self.message, self.message.grpc.as_deref()?, self.format.as_deref()?, known)
+    fn json(&self, known: &Known, look: &mut dyn FnMut(&mut Value<'_>) -> bool) -> Option<String> {
+        message::json(self.message, self.message.grpc.as_deref()?, self.format.as_deref()?, known, look)
     }
 }
 
@@ -152,20 +153,20 @@ impl<'a> Call<'a> {
         [of(&self.request), of(&self.response)]
     }
 
-    /// Messages as JSON: of the request, then of the response.
-    pub fn json(&self, protos: Option<&Protos>) -> [Option<String>; 2] {
+    /// Messages as JSON, each after `look` saw it: of the request, then of the response.
+    pub fn json(&self, protos: Option<&Protos>, look: &mut Look<'_>) -> [Option<String>; 2] {
         let method = self.method(protos);
         let (mut asked, mut answered) = (Known::default(), Known::default());
         if let Some(method) = method {
             asked = Known { kind: Some(method.input()), streams: method.is_client_streaming() };
             answered = Known { kind: Some(method.output()), streams: method.is_server_streaming() };
         }
-        let json = |half: &Option<Half<'_>>, mut known: Known| {
+        let mut json = |half: &Option<Half<'_>>, mut known: Known, side: Side| {
             let half = half.as_ref()?;
             known.streams |= !half.over;
-            half.json(&known)
+            half.json(&known, &mut |message| look(side, message))
         };
-        [json(&self.request, asked), json(&self.response, answered)]
+        [json(&self.request, asked, Side::Client), json(&self.response, answered, Side::Server)]
     }
 
     /// Says what is odd about it.

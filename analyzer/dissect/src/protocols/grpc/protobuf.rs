@@ -6,15 +6,21 @@
 //! * fixed 32 and 64 bits: a floating-point number where that is of a size people use, else an integer;
 //! * bytes: a text, or a message where they begin as messages do and read as one to their end, or bytes.
 //!
-//! Several fields of one number become a list. A field whose wire type does not fit its declared type, or that the
-//! type does not declare, stands by number. Text that is no UTF-8 and bytes are `{"$binary":"<base64>"}`.
+//! Several fields of one number become a list; where the type declares one, the last counts, and a message in parts is
+//! put together. An `Any` whose type is known is shown with its fields. A field whose wire type does not fit its declared
+//! type, or that the type does not declare, stands by number. Text that is no UTF-8 and bytes are
+//! `{"$binary":"<base64>"}`.
 
 use crate::protocols::value::Value;
 use prost_reflect::{FieldDescriptor, Kind, MessageDescriptor};
 use std::borrow::Cow;
+use std::collections::{BTreeMap, HashSet};
 
 /// Messages inside each other. Past it they are bytes; protoc's own readers stop at 100.
 const NESTED_MAX: usize = 32;
+
+/// The message that holds one of any type, and says which.
+const ANY: &str = "google.protobuf.Any";
 
 /// Largest field number (Encoding, "Field Numbers").
 const NUMBER_MAX: u64 = (1 << 29) - 1;
@@ -30,41 +36,59 @@ enum Wire<'a> {
     Varint(u64),
 }
 
-/// The value of the message `bytes`, of that type where it is known; none where it is no message.
-pub fn message<'a>(bytes: &'a [u8], kind: Option<&MessageDescriptor>) -> Option<Value<'a>> {
-    nested(bytes, kind, 0)
+impl<'a> Wire<'a> {
+    /// Those of what may be a message.
+    fn bytes(self) -> Option<&'a [u8]> {
+        match self {
+            Wire::Bytes(bytes) | Wire::Group(bytes) => Some(bytes),
+            _ => None,
+        }
+    }
 }
 
-fn nested<'a>(bytes: &'a [u8], kind: Option<&MessageDescriptor>, depth: usize) -> Option<Value<'a>> {
+/// A field as it stands on the wire.
+type Field<'a> = (u32, Wire<'a>);
+
+/// The value of the message `bytes`, of that type where it is known; none where it is no message.
+pub fn message<'a>(bytes: &'a [u8], kind: Option<&MessageDescriptor>) -> Option<Value<'a>> {
+    nested(&[bytes], kind, 0)
+}
+
+/// The value of a message that came in parts, which are read as one (Encoding, "Last One Wins").
+fn nested<'a>(parts: &[&'a [u8]], kind: Option<&MessageDescriptor>, depth: usize) -> Option<Value<'a>> {
     // Looked through first: what fails halfway would have had all inside it read for nothing, at every depth.
-    if depth >= NESTED_MAX || !is_message(bytes, depth) {
+    if depth >= NESTED_MAX || !parts.iter().all(|part| is_message(part, depth)) {
         return None;
     }
-    let mut input = bytes;
-    let mut fields: Vec<(u32, Value<'a>, bool)> = Vec::new();
-    while !input.is_empty() {
-        let (number, wire) = field(&mut input, depth)?;
-        let declared = kind.and_then(|kind| kind.get_field(number));
-        match declared.and_then(|declared| of_kind(wire, &declared, depth)) {
-            // A packed list is spliced into the others of its number.
-            Some(Value::List(values)) => fields.extend(values.into_iter().map(|value| (number, value, true))),
-            Some(value) => fields.push((number, value, true)),
-            None => fields.push((number, guess(wire, depth), false)),
+    let mut fields: Vec<Field<'a>> = Vec::new();
+    for part in parts {
+        let mut input = *part;
+        while !input.is_empty() {
+            fields.push(field(&mut input, depth)?);
         }
+    }
+    if let Some(kind) = kind.filter(|kind| kind.oneofs().len() > 0) {
+        fields = last_of_oneofs(fields, kind);
     }
     // In order of their numbers, as writers have them; those of one number stay in their order.
-    fields.sort_by_key(|(number, _, declared)| (*number, !declared));
+    fields.sort_by_key(|(number, _)| *number);
     let mut entries: Vec<(Cow<'a, str>, Value<'a>)> = Vec::new();
-    let mut fields = fields.into_iter().peekable();
-    while let Some((number, first, by_name)) = fields.next() {
-        let mut values = vec![first];
-        while let Some((_, value, _)) = fields.next_if(|(other, _, name)| *other == number && *name == by_name) {
-            values.push(value);
+    for same in fields.chunk_by(|one, other| one.0 == other.0) {
+        let Some((number, _)) = same.first() else { continue };
+        let declared = kind.and_then(|kind| kind.get_field(*number));
+        let (value, by_number) = match &declared {
+            Some(declared) => of_field(same, declared, depth),
+            None => (None, same.iter().map(|(_, wire)| guess(*wire, depth)).collect()),
+        };
+        if let Some((declared, value)) = declared.zip(value) {
+            entries.push((declared.name().to_owned().into(), value));
         }
-        let declared = kind.filter(|_| by_name).and_then(|kind| kind.get_field(number));
-        entries.push(entry(number, values, declared.as_ref()));
+        if let Some(value) = one_or_list(by_number) {
+            entries.push((number.to_string().into(), value));
+        }
     }
-    Some(Value::Map(entries))
+    let any = kind.filter(|kind| kind.full_name() == ANY).and_then(|kind| unpacked(&entries, kind, depth));
+    Some(Value::Map(any.unwrap_or(entries)))
 }
 
 fn is_message(mut bytes: &[u8], depth: usize) -> bool {
@@ -76,32 +100,115 @@ fn is_message(mut bytes: &[u8], depth: usize) -> bool {
     true
 }
 
-fn entry<'a>(number: u32, mut values: Vec<Value<'a>>, declared: Option<&FieldDescriptor>) -> (Cow<'a, str>, Value<'a>) {
-    let name = declared.map_or_else(|| number.to_string(), |declared| declared.name().to_owned());
-    let value = match declared {
-        Some(declared) if declared.is_map() => Value::Map(values.into_iter().filter_map(map_entry).collect()),
-        Some(declared) if declared.is_list() => Value::List(values),
-        // The last one counts (Encoding, "Last One Wins").
-        Some(_) => values.pop().unwrap_or(Value::Null),
-        None if values.len() == 1 => values.pop().unwrap_or(Value::Null),
-        None => Value::List(values),
-    };
-    (name.into(), value)
+/// Without members of a oneof that another member follows (Language Guide, "Oneof Features").
+fn last_of_oneofs<'a>(mut fields: Vec<Field<'a>>, kind: &MessageDescriptor) -> Vec<Field<'a>> {
+    let mut last: BTreeMap<String, (u32, bool)> = BTreeMap::new();
+    fields.reverse();
+    fields.retain(|&(number, wire)| {
+        let declared = kind.get_field(number).filter(|declared| fits(wire, &declared.kind()));
+        let Some(oneof) = declared.and_then(|declared| declared.containing_oneof()) else { return true };
+        let (member, is_over) = last.entry(oneof.name().to_owned()).or_insert((number, false));
+        *is_over |= *member != number;
+        !*is_over
+    });
+    fields.reverse();
+    fields
 }
 
-/// An entry of a map is a message with the fields `key` and `value`.
-fn map_entry(entry: Value<'_>) -> Option<(Cow<'_, str>, Value<'_>)> {
-    let Value::Map(fields) = entry else { return None };
-    let (mut name, mut held) = (Cow::Borrowed(""), Value::Null);
-    for (field, value) in fields {
-        match (&*field, value) {
-            ("key", Value::Text(text)) => name = text,
-            ("key", key) => name = key.json().into(),
-            ("value", value) => held = value,
-            _ => {}
+/// The value of the fields of one number as the type declares it, and those of another wire type.
+fn of_field<'a>(fields: &[Field<'a>], declared: &FieldDescriptor, depth: usize) -> (Option<Value<'a>>, Vec<Value<'a>>) {
+    let kind = declared.kind();
+    if let Kind::Message(message) = &kind
+        && !declared.is_list()
+        && !declared.is_map()
+    {
+        let parts: Vec<&[u8]> = fields.iter().filter_map(|(_, wire)| wire.bytes()).collect();
+        let value = if parts.is_empty() { None } else { nested(&parts, Some(message), depth + 1) };
+        let others = fields.iter().filter(|(_, wire)| value.is_none() || wire.bytes().is_none());
+        let others = others.map(|(_, wire)| guess(*wire, depth)).collect();
+        return (value, others);
+    }
+    let (mut values, mut others) = (Vec::new(), Vec::new());
+    for (_, wire) in fields {
+        match of_kind(*wire, declared, depth) {
+            // A packed list is spliced into the others of its number.
+            Some(Value::List(packed)) => values.extend(packed),
+            Some(value) => values.push(value),
+            None => others.push(guess(*wire, depth)),
         }
     }
-    Some((name, held))
+    let value = match &kind {
+        _ if values.is_empty() => None,
+        Kind::Message(entry) if declared.is_map() => Some(map(values, entry)),
+        _ if declared.is_list() => Some(Value::List(values)),
+        // The last one counts (Encoding, "Last One Wins").
+        _ => values.pop(),
+    };
+    (value, others)
+}
+
+fn one_or_list(mut values: Vec<Value<'_>>) -> Option<Value<'_>> {
+    if values.len() > 1 { Some(Value::List(values)) } else { values.pop() }
+}
+
+/// Entries of a map, messages with the fields `key` and `value`: the last of each key counts, and what an entry lacks has
+/// the default of its type (Encoding, "Maps").
+fn map<'a>(entries: Vec<Value<'a>>, kind: &MessageDescriptor) -> Value<'a> {
+    let mut known = HashSet::new();
+    let mut map: Vec<(Cow<'a, str>, Value<'a>)> = Vec::new();
+    for entry in entries.into_iter().rev() {
+        let Value::Map(fields) = entry else { continue };
+        let (mut name, mut held) = (None, None);
+        for (field, value) in fields {
+            match &*field {
+                "key" => name = Some(value),
+                "value" => held = Some(value),
+                _ => {}
+            }
+        }
+        let or_default = |value: Option<Value<'a>>, kind: Kind| value.unwrap_or_else(|| default(&kind));
+        let name: Cow<'a, str> = match or_default(name, kind.map_entry_key_field().kind()) {
+            Value::Text(text) => text,
+            key => key.json().into(),
+        };
+        if known.insert(name.clone()) {
+            map.push((name, or_default(held, kind.map_entry_value_field().kind())));
+        }
+    }
+    map.reverse();
+    Value::Map(map)
+}
+
+/// What a field is that was not sent (Language Guide, "Default Field Values").
+fn default<'a>(kind: &Kind) -> Value<'a> {
+    match kind {
+        Kind::Bool => Value::Bool(false),
+        Kind::Bytes => Value::Bytes(Cow::Borrowed(&[])),
+        Kind::Double | Kind::Float => Value::Float(0.0),
+        Kind::Enum(names) => Value::Text(names.default_value().name().to_owned().into()),
+        Kind::Message(_) => Value::Map(Vec::new()),
+        Kind::String => "".into(),
+        _ => Value::Int(0),
+    }
+}
+
+/// What an `Any` holds, where the type that it names is known: its fields behind `@type` (ProtoJSON, "Any").
+fn unpacked<'a>(
+    entries: &[(Cow<'a, str>, Value<'a>)],
+    any: &MessageDescriptor,
+    depth: usize,
+) -> Option<Vec<(Cow<'a, str>, Value<'a>)>> {
+    let named = |name: &str| entries.iter().find(|(field, _)| field == name).map(|(_, value)| value);
+    let url = named("type_url")?;
+    let held: &'a [u8] = match (named("value"), entries.len()) {
+        (Some(Value::Bytes(Cow::Borrowed(held))), 2) => held,
+        (None, 1) => &[],
+        _ => return None,
+    };
+    let name = url.text()?.rsplit('/').next()?;
+    let kind = any.parent_pool().get_message_by_name(name)?;
+    let Value::Map(fields) = nested(&[held], Some(&kind), depth + 1)? else { return None };
+    Some(std::iter::once(("@type".into(), url.clone())).chain(fields).collect())
 }
 
 /// The field at the front of `input`, stepped over.
@@ -166,13 +273,22 @@ fn varint(input: &mut &[u8]) -> Option<u64> {
     None
 }
 
+/// Whether a field that is no list may stand so on the wire.
+fn fits(wire: Wire<'_>, kind: &Kind) -> bool {
+    match kind {
+        Kind::Bytes | Kind::String => matches!(wire, Wire::Bytes(_)),
+        Kind::Message(_) => wire.bytes().is_some(),
+        _ => scalar(wire, kind).is_some(),
+    }
+}
+
 /// The value as the type declares it; none where the wire type does not fit.
 fn of_kind<'a>(wire: Wire<'a>, declared: &FieldDescriptor, depth: usize) -> Option<Value<'a>> {
     let kind = declared.kind();
     match (wire, &kind) {
         (Wire::Bytes(bytes), Kind::String) => Some(std::str::from_utf8(bytes).map_or(bytes.into(), Value::from)),
         (Wire::Bytes(bytes), Kind::Bytes) => Some(Value::Bytes(bytes.into())),
-        (Wire::Bytes(bytes) | Wire::Group(bytes), Kind::Message(message)) => nested(bytes, Some(message), depth + 1),
+        (Wire::Bytes(bytes) | Wire::Group(bytes), Kind::Message(message)) => nested(&[bytes], Some(message), depth + 1),
         (Wire::Bytes(mut packed), _) if declared.is_list() => {
             let mut values = Vec::new();
             while !packed.is_empty() {
@@ -206,7 +322,8 @@ fn scalar<'a>(wire: Wire<'a>, kind: &Kind) -> Option<Value<'a>> {
         (Wire::Varint(value), Kind::Int64) => Value::Int(value as i64),
         (Wire::Varint(value), Kind::Uint32) => Value::UInt((value as u32).into()),
         (Wire::Varint(value), Kind::Uint64) => Value::UInt(value),
-        (Wire::Varint(value), Kind::Sint32 | Kind::Sint64) => Value::Int(zigzag(value)),
+        (Wire::Varint(value), Kind::Sint32) => Value::Int(zigzag((value as u32).into())),
+        (Wire::Varint(value), Kind::Sint64) => Value::Int(zigzag(value)),
         (Wire::Varint(value), Kind::Enum(names)) => match names.get_value(value as i32) {
             Some(named) => Value::Text(named.name().to_owned().into()),
             None => Value::Int((value as i32).into()),
@@ -242,14 +359,14 @@ fn guess(wire: Wire<'_>, depth: usize) -> Value<'_> {
             let number = f64::from_le_bytes(bytes);
             if is_usual(number) { Value::Float(number) } else { Value::Int(i64::from_le_bytes(bytes)) }
         }
-        Wire::Group(bytes) => nested(bytes, None, depth + 1).unwrap_or(Value::Bytes(bytes.into())),
+        Wire::Group(bytes) => nested(&[bytes], None, depth + 1).unwrap_or(Value::Bytes(bytes.into())),
         Wire::Bytes(bytes) => {
             let text = std::str::from_utf8(bytes).ok().filter(|text| !is_unusual(text));
             // The tags of the first three fields are control letters, one of them the end of a line.
             let begins_as_message = bytes.first().is_some_and(u8::is_ascii_control);
             match text {
                 Some(text) if !begins_as_message => text.into(),
-                _ => nested(bytes, None, depth + 1).or(text.map(Value::from)).unwrap_or(Value::Bytes(bytes.into())),
+                _ => nested(&[bytes], None, depth + 1).or(text.map(Value::from)).unwrap_or(Value::Bytes(bytes.into())),
             }
         }
     }

@@ -1,5 +1,7 @@
 //! What the user knows of services: descriptor sets and `.proto` files.
 
+use prost_reflect::prost::Message as _;
+use prost_reflect::prost_types::FileDescriptorSet;
 use prost_reflect::{DescriptorPool, MethodDescriptor};
 use std::path::{Path, PathBuf};
 
@@ -29,6 +31,16 @@ pub enum ProtosError {
         /// What is wrong with it.
         error: Box<prost_reflect::DescriptorError>,
     },
+    /// A descriptor set with a file of an edition, which nobody here reads.
+    #[error("{}: {source_file} in it is of syntax '{syntax}'; proto2 and proto3 are read, editions are not", file.display())]
+    Edition {
+        /// The file.
+        file: PathBuf,
+        /// Which of the files it describes.
+        source_file: String,
+        /// What that says of itself.
+        syntax: String,
+    },
     /// A file that cannot be read.
     #[error("{}: {error}", file.display())]
     Io {
@@ -56,6 +68,9 @@ impl Protos {
                 pool.add_file_descriptor_set(compiled).map_err(bad_set)?;
             } else {
                 let bytes = std::fs::read(file).map_err(|error| ProtosError::Io { file: file.clone(), error })?;
+                if let Some((source_file, syntax)) = of_edition(&bytes) {
+                    return Err(ProtosError::Edition { file: file.clone(), source_file, syntax });
+                }
                 pool.decode_file_descriptor_set(bytes.as_slice()).map_err(bad_set)?;
             }
         }
@@ -72,6 +87,15 @@ impl Protos {
         let service = self.pool.get_service_by_name(service.rsplit('/').next()?)?;
         service.methods().find(|known| known.name() == method)
     }
+}
+
+/// The first file of a descriptor set that is neither proto2 nor proto3, and what it is. The pool panics at such.
+fn of_edition(set: &[u8]) -> Option<(String, String)> {
+    // What is no set is for the pool to refuse.
+    let set = FileDescriptorSet::decode(set).ok()?;
+    let mut files = set.file.into_iter();
+    let file = files.find(|file| !matches!(file.syntax.as_deref(), None | Some("proto2" | "proto3")))?;
+    Some((file.name.unwrap_or_default(), file.syntax.unwrap_or_default()))
 }
 
 /// The folder of a bare file name is the working one.

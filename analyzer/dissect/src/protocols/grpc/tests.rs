@@ -22,7 +22,7 @@ fn render(call: &crate::protocols::Call, row: Row<'_>) -> String {
     let mut line = format!("{}/{}", text(service), text(method));
     let _ = carried.status().map(|status| write!(line, " ={status}"));
     let _ = carried.status_message().map(|message| write!(line, " '{message}'"));
-    for ((messages, bytes), json) in carried.counts().into_iter().zip(carried.json(None)) {
+    for ((messages, bytes), json) in carried.counts().into_iter().zip(carried.json(None, &mut |_, _| true)) {
         match (messages, bytes) {
             (Some(messages), Some(bytes)) => write!(line, " {messages}:{bytes}"),
             other => write!(line, "{}", if other == (None, None) { " ?" } else { " odd" }),
@@ -280,7 +280,8 @@ syntax = "proto3";
 package a;
 enum Color { RED = 0; BLUE = 3; }
 message Item { string sku = 1; sint32 delta = 2; repeated int32 sizes = 3; map<string, Item> parts = 4; Color color = 5;
-  bool gone = 6; double price = 7; float rate = 8; bytes raw = 9; int32 low = 10; fixed32 code = 11; uint64 big = 12; }
+  bool gone = 6; double price = 7; float rate = 8; bytes raw = 9; int32 low = 10; fixed32 code = 11; uint64 big = 12;
+  map<int32, Color> counts = 13; Item inner = 14; oneof one { string text = 15; int32 number = 16; Item item = 17; } }
 service B { rpc C (Item) returns (stream Item); }
 "#;
 
@@ -308,6 +309,29 @@ fn messages_of_a_known_type() {
                 b"\x5d\0\0\x80\x3f\x60\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01",
                 r#"{"code":1065353216,"big":18446744073709551615}"#,
             ),
+            // The last of a map's key counts, and an entry may lack either.
+            (b"\x22\x00", r#"{"parts":{"":{}}}"#),
+            (
+                b"\x22\x03\x0a\x01k\x22\x09\x0a\x01l\x12\x04\x0a\x02hi\x22\x09\x0a\x01k\x12\x04\x0a\x02yo",
+                r#"{"parts":{"l":{"sku":"hi"},"k":{"sku":"yo"}}}"#,
+            ),
+            (b"\x6a\x00\x6a\x02\x08\x05\x6a\x02\x10\x02", r#"{"counts":{"5":"RED","0":2}}"#),
+            // A message in parts is one.
+            (
+                b"\x72\x04\x0a\x02hi\x72\x04\x1a\x02\x01\x02\x72\x05\x10\x03\x1a\x01\x03",
+                r#"{"inner":{"sku":"hi","delta":-2,"sizes":[1,2,3]}}"#,
+            ),
+            (b"\x72\x04\x0a\x02hi\x72\x01\xff", r#"{"14":[{"1":"hi"},{"$binary":"/w=="}]}"#),
+            // The last member of a oneof counts.
+            (b"\x7a\x01a\x80\x01\x05", r#"{"number":5}"#),
+            (b"\x80\x01\x05\x7a\x01a\x7a\x01b", r#"{"text":"b"}"#),
+            (
+                b"\x8a\x01\x04\x0a\x02hi\x7a\x01a\x8a\x01\x02\x10\x03\x8a\x01\x02\x50\x01",
+                r#"{"item":{"delta":-2,"low":1}}"#,
+            ),
+            // Of 32 bits, whatever was sent.
+            (b"\x10\x83\x80\x80\x80\x10", r#"{"delta":-2}"#),
+            (b"\x1a\x00", "{}"),
             // Of the wrong wire type, and not declared.
             (b"\x08\x05\xa2\x06\x01x", r#"{"1":5,"100":"x"}"#),
         ] {
@@ -315,6 +339,14 @@ fn messages_of_a_known_type() {
             assert_eq!(value.as_deref(), Some(want), "{bytes:x?}");
         }
     }
+    // As other tools write it that know editions.
+    let set = folder.path().join("edition.bin");
+    std::fs::write(&set, b"\x0a\x1b\x0a\x07a.proto\x12\x01a\x62\x08editions\x70\xe8\x07\x22\x00").unwrap();
+    let said = Protos::load(std::slice::from_ref(&set)).unwrap_err().to_string();
+    assert!(
+        said.ends_with("a.proto in it is of syntax 'editions'; proto2 and proto3 are read, editions are not"),
+        "{said}"
+    );
     fn is_shareable(_: &(impl std::error::Error + Send + Sync + 'static)) {}
     std::fs::write(&file, "message {").unwrap();
     is_shareable(&Protos::load(std::slice::from_ref(&file)).unwrap_err());
@@ -323,6 +355,31 @@ fn messages_of_a_known_type() {
     let text = folder.path().join("text");
     std::fs::write(&text, "text").unwrap();
     assert!(matches!(Protos::load(&[text]), Err(ProtosError::Descriptors { .. })));
+}
+
+#[test]
+fn what_an_any_holds_is_shown_where_its_type_is_known() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("a.proto");
+    let source = r#"syntax = "proto3"; package a; import "google/protobuf/any.proto";
+        message M { google.protobuf.Any any = 1; string s = 2; } service B { rpc C (M) returns (M); }"#;
+    std::fs::write(&file, source).unwrap();
+    let kind = Protos::load(&[file]).unwrap().method("a.B", "C").unwrap().input();
+    let any = |name: &str, held: &[u8]| {
+        let fields = [b"\x0a", &[name.len() as u8][..], name.as_bytes(), b"\x12", &[held.len() as u8], held].concat();
+        [b"\x0a", &[fields.len() as u8][..], &fields].concat()
+    };
+    let inner = any("x/a.M", b"\x12\x01s");
+    for (bytes, want) in [
+        (inner.clone(), r#"{"any":{"@type":"x/a.M","s":"s"}}"#),
+        (any("x/a.M", &inner), r#"{"any":{"@type":"x/a.M","any":{"@type":"x/a.M","s":"s"}}}"#),
+        (any("x/a.N", b"\x12\x01s"), r#"{"any":{"type_url":"x/a.N","value":"\u0012\u0001s"}}"#),
+        (any("x/a.M", b"\xff"), r#"{"any":{"type_url":"x/a.M","value":{"$binary":"/w=="}}}"#),
+        (b"\x0a\x07\x0a\x05x/a.M".to_vec(), r#"{"any":{"@type":"x/a.M"}}"#),
+        (b"\x0a\x00".to_vec(), r#"{"any":{}}"#),
+    ] {
+        assert_eq!(protobuf::message(&bytes, Some(&kind)).map(|value| value.json()).as_deref(), Some(want));
+    }
 }
 
 fn prost_set(file: &std::path::Path) -> Vec<u8> {
