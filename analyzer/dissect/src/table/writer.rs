@@ -259,8 +259,7 @@ impl Open {
     ) -> Result<Self, TableError> {
         let folder = folder(out, table, day, node);
         fs::create_dir_all(&folder).map_err(|error| TableError::Io { path: folder.clone(), error })?;
-        let named = tempfile_name(&folder, part);
-        let file = File::create(&named).map_err(|error| TableError::Io { path: named.clone(), error })?;
+        let (named, file) = temporary(&folder, part)?;
         // Views are of no use in a file: its schema is the contract's.
         let mut properties = properties(table, rows.num_rows());
         if let Some(contract) = tables::table(table) {
@@ -273,12 +272,17 @@ impl Open {
     }
 }
 
-/// A name no reader takes for a table's file, and no other run takes either.
-fn tempfile_name(folder: &Path, part: u32) -> PathBuf {
-    (0u32..)
-        .map(|n| folder.join(format!(".{}-{part}-{n}.tmp", std::process::id())))
-        .find(|path| !path.exists())
-        .unwrap_or_default()
+/// A new file, of a name that no reader takes for a table's and no other run takes either: in containers all are process 1.
+fn temporary(folder: &Path, part: u32) -> Result<(PathBuf, File), TableError> {
+    let mut names = (0u32..).map(|n| folder.join(format!(".{}-{part}-{n}.tmp", std::process::id())));
+    loop {
+        let path = names.next().unwrap_or_default();
+        match File::create_new(&path) {
+            Ok(file) => return Ok((path, file)),
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+            Err(error) => return Err(TableError::Io { path, error }),
+        }
+    }
 }
 
 /// `rows` are those of the first pass: a group has some more, a small file has no others.
