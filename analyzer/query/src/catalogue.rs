@@ -2,7 +2,7 @@
 
 use crate::errors::QueryError;
 use crate::types::arrow_schema;
-use crate::{Dataset, functions, loss, views};
+use crate::{Dataset, functions, loss, named, views};
 use arrow::datatypes::SchemaRef;
 use arrow::record_batch::RecordBatch;
 use datafusion::datasource::MemTable;
@@ -20,6 +20,7 @@ use std::sync::Arc;
 /// The tables of one or more datasets, ready to be asked.
 pub struct Catalogue {
     context: SessionContext,
+    datasets: Vec<Dataset>,
     memory_max_mib: u64,
     runtime: tokio::runtime::Runtime,
 }
@@ -43,7 +44,7 @@ impl Catalogue {
         let environment = RuntimeEnvBuilder::new().with_memory_limit(bytes, 1.0).build_arc();
         let environment = environment.map_err(|error| QueryError::Engine(error.to_string()))?;
         let context = SessionContext::new_with_config_rt(config, environment);
-        let catalogue = Self { context, memory_max_mib, runtime };
+        let catalogue = Self { context, datasets: datasets.to_vec(), memory_max_mib, runtime };
         for udf in functions::all() {
             catalogue.context.register_udf(udf);
         }
@@ -198,7 +199,25 @@ impl Catalogue {
     fn error(&self, error: DataFusionError, sql: &str) -> QueryError {
         let tables: Vec<String> =
             TABLES.iter().map(|table| table.name.to_owned()).chain(["calls".to_owned()]).collect();
-        QueryError::new(error, sql, &tables, self.memory_max_mib)
+        match QueryError::new(error, sql, &tables, self.memory_max_mib) {
+            QueryError::Engine(said) if said.contains("Parquet error") => {
+                self.damaged(sql).unwrap_or(QueryError::Engine(said))
+            }
+            error => error,
+        }
+    }
+
+    /// The first file behind a statement that is damaged: the engine does not say which. Only whole files have a footer.
+    fn damaged(&self, sql: &str) -> Option<QueryError> {
+        let named = named(sql);
+        let asked = |table: &&str| named.is_empty() || named.contains("calls") || named.contains(table);
+        let tables = || TABLES.iter().map(|table| table.name).filter(asked);
+        self.datasets.iter().flat_map(|dataset| tables().map(move |table| (dataset, table))).find_map(
+            |(dataset, table)| {
+                let (file, detail) = dataset.damaged_file(table).ok().flatten()?;
+                Some(QueryError::Damaged { file, detail })
+            },
+        )
     }
 }
 

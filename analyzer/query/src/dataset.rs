@@ -3,9 +3,11 @@
 use crate::errors::QueryError;
 use formats::tables::TABLES;
 use object_store::ObjectStore;
+use parquet::errors::ParquetError;
+use parquet::file::metadata::ParquetMetaDataReader;
 use std::collections::BTreeSet;
 use std::fmt;
-use std::fs;
+use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -43,6 +45,23 @@ impl Dataset {
     /// # Errors
     /// A folder that cannot be read.
     pub(crate) fn empty_file(&self, table: &str) -> io::Result<Option<PathBuf>> {
+        self.find_file(table, |path, bytes| if bytes == 0 { Some(path.to_owned()) } else { None })
+    }
+
+    /// A file of a table that is not whole, and what is wrong with it; of a store nobody is asked.
+    ///
+    /// # Errors
+    /// A folder that cannot be read.
+    pub(crate) fn damaged_file(&self, table: &str) -> io::Result<Option<(PathBuf, String)>> {
+        self.find_file(table, |path, _| {
+            let read = File::open(path).map_err(ParquetError::from);
+            let read = read.and_then(|file| ParquetMetaDataReader::new().parse_and_finish(&file));
+            read.err().map(|error| (path.to_owned(), error.to_string()))
+        })
+    }
+
+    /// What `look` says of the first file of a table it says something of.
+    fn find_file<T>(&self, table: &str, look: impl Fn(&Path, u64) -> Option<T>) -> io::Result<Option<T>> {
         let Dataset::Folder(folder) = self else { return Ok(None) };
         let mut folders = vec![folder.join(table)];
         while let Some(folder) = folders.pop() {
@@ -51,8 +70,10 @@ impl Dataset {
                 let (path, file) = (entry.path(), entry.metadata()?);
                 if file.is_dir() {
                     folders.push(path);
-                } else if file.len() == 0 && path.extension().is_some_and(|ending| ending == "parquet") {
-                    return Ok(Some(path));
+                } else if path.extension().is_some_and(|ending| ending == "parquet")
+                    && let Some(found) = look(&path, file.len())
+                {
+                    return Ok(Some(found));
                 }
             }
         }

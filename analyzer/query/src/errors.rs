@@ -3,7 +3,9 @@
 use datafusion::common::{Column, SchemaError};
 use datafusion::error::DataFusionError;
 use datafusion::sql::sqlparser::parser::ParserError;
+use std::collections::BTreeSet;
 use std::fmt;
+use std::path::PathBuf;
 
 /// Why SQL could not be answered.
 #[derive(Debug, thiserror::Error)]
@@ -51,6 +53,14 @@ pub enum QueryError {
         /// The bound.
         limit_mib: u64,
         /// Who asked for how much.
+        detail: String,
+    },
+    /// A file that is no whole Parquet.
+    #[error("{}: {detail}; remove it, or make it anew", file.display())]
+    Damaged {
+        /// The file.
+        file: PathBuf,
+        /// What is wrong with it.
         detail: String,
     },
     /// A place that is no folder or store we know.
@@ -162,7 +172,9 @@ fn schema(error: &SchemaError) -> QueryError {
     if columns.is_empty() {
         columns = valid_fields.iter().map(Column::flat_name).collect();
     }
-    columns.dedup();
+    // Of joined tables many have the same.
+    let mut known = BTreeSet::new();
+    columns.retain(|column| known.insert(column.clone()));
     let name = if columns.iter().any(|column| column.contains('.')) { field.flat_name() } else { field.name.clone() };
     QueryError::NoSuchColumn { nearest: nearest(&name, columns.iter().map(String::as_str)), name, columns }
 }

@@ -1,20 +1,18 @@
 //! What a dataset says is missing in it, for whoever asks it.
 
-use crate::{Catalogue, behind_calls, named};
+use crate::{Catalogue, QueryError, behind_calls, named};
 use arrow::array::{Array, AsArray};
 use arrow::datatypes::Int64Type;
 use formats::tables::TABLES;
 
 /// Damaged rows of the tables a statement asks, drops and damage of the captures behind them.
 pub fn of(catalogue: &Catalogue, sql: &str, recorders_lost: Option<u64>) -> Option<String> {
-    let number = |sql: &str| -> i64 {
-        let batches = catalogue.collect(sql).unwrap_or_default();
-        let column = batches.iter().find(|batch| batch.num_rows() > 0).map(|batch| batch.column(0).clone());
-        column
-            .and_then(|column| {
-                column.as_primitive_opt::<Int64Type>().filter(|column| column.is_valid(0)).map(|column| column.value(0))
-            })
-            .unwrap_or(0)
+    let mut unknown: Option<QueryError> = None;
+    let mut number = |sql: &str| {
+        number(catalogue, sql).unwrap_or_else(|error| {
+            unknown.get_or_insert(error);
+            0
+        })
     };
     let mut said = Vec::new();
     let named = named(sql);
@@ -46,5 +44,14 @@ pub fn of(catalogue: &Catalogue, sql: &str, recorders_lost: Option<u64>) -> Opti
         1 => said.push("a capture is damaged (captures.damage)".to_owned()),
         more => said.push(format!("{more} captures are damaged (captures.damage)")),
     }
+    said.extend(unknown.map(|error| format!("what is missing could not be determined: {error}")));
     (!said.is_empty()).then(|| said.join("; "))
+}
+
+/// The one number of an answer; 0 for NULL.
+fn number(catalogue: &Catalogue, sql: &str) -> Result<i64, QueryError> {
+    let batches = catalogue.collect(sql)?;
+    let column = batches.iter().find(|batch| batch.num_rows() > 0).map(|batch| batch.column(0));
+    let column = column.and_then(|column| column.as_primitive_opt::<Int64Type>());
+    Ok(column.filter(|column| column.is_valid(0)).map_or(0, |column| column.value(0)))
 }

@@ -285,3 +285,38 @@ fn flags_say_what_they_take() {
     let said = remora.run(&carve);
     assert!(said.code == 0 && said.error.is_empty(), "{said:?}");
 }
+
+#[test]
+fn a_damaged_file_is_named() {
+    let remora = Remora::new();
+    let (input, dataset) = (capture().display().to_string(), remora.path("dataset"));
+    assert_eq!(remora.run(&["dissect", &input, "-o", &dataset]).code, 0);
+    let damage = |table: &str| {
+        let files = glob::glob(&format!("{dataset}/{table}/**/*.parquet")).unwrap().map(Result::unwrap);
+        let file = files.last().unwrap();
+        std::fs::File::options().write(true).open(&file).unwrap().set_len(100).unwrap();
+        file.display().to_string()
+    };
+    let http = damage("http");
+    let said = remora.run(&["sql", &dataset, "select count(*), max(status) from http"]);
+    assert!(said.code == 2 && said.error.contains(&http), "{said:?}");
+    // An answer from what is whole stands; what it lacks is not known.
+    let captures = damage("captures");
+    let said = remora.run(&["sql", &dataset, "select max(id) as id from dns where rcode is not null"]);
+    assert!(said.code == 0 && said.error.contains("what is missing could not be determined"), "{said:?}");
+    assert!(said.error.contains(&captures), "{said:?}");
+}
+
+#[test]
+fn columns_that_could_be_meant_are_named_once() {
+    let remora = Remora::new();
+    let input = capture().display().to_string();
+    let said = remora.run(&["sql", &input, "select no_such from http join dns on http.flow_id = dns.flow_id"]);
+    let names: Vec<&str> = said.error.split("there are ").nth(1).unwrap().trim().split(", ").collect();
+    let once: std::collections::BTreeSet<_> = names.iter().collect();
+    assert_eq!(
+        (once.len(), names.contains(&"flow_id"), names.contains(&"rcode")),
+        (names.len(), true, true),
+        "{said:?}"
+    );
+}
