@@ -1,6 +1,6 @@
 //! What every command shares: flags, what they mean, and the exit code of what failed.
 
-use crate::inputs::Keys;
+use crate::keys::Keys;
 use anyhow::Context;
 use clap::Args;
 use clap::builder::{BoolishValueParser, RangedU64ValueParser};

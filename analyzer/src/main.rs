@@ -5,6 +5,7 @@ mod carve;
 mod cli;
 mod common;
 mod inputs;
+mod keys;
 mod say;
 mod snapshot;
 

@@ -1,8 +1,8 @@
 //! Captures, wherever they lie.
 
-use super::keys::Keys;
 use super::known::Known;
 use super::object::Object;
+use crate::keys::Keys;
 use anyhow::Context;
 use dissect::{Input, Origin, Unit};
 use formats::age::Recipient;

@@ -1,8 +1,8 @@
 //! Captures on this machine: files, folders, globs.
 
 use super::capture::{Capture, Place};
-use super::keys::{Keys, is_decrypted};
 use super::{COMPRESSED, ENDINGS, Found, recorded, seals, to_read};
+use crate::keys::{Keys, is_decrypted};
 use anyhow::{Context, bail};
 use dissect::Origin;
 use formats::seal::SEAL_BYTES_MAX;

@@ -4,7 +4,6 @@
 //! [`Source`]s to dissect and the datasets to ask as they are. Refused: a word behind which there is nothing.
 
 mod capture;
-mod keys;
 mod known;
 mod local;
 mod object;
@@ -12,8 +11,8 @@ mod seals;
 mod stored;
 
 pub use capture::{Capture, Source, Stored};
-pub use keys::{Keys, decrypted_name};
 
+use crate::keys::{Keys, decrypted_name};
 use crate::snapshot::{SnapshotError, Store};
 use anyhow::bail;
 use formats::store::{FileName, RecordingId, TLS};

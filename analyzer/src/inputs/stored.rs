@@ -1,9 +1,9 @@
 //! Captures and datasets in object stores.
 
 use super::capture::{Capture, Place};
-use super::keys::{Keys, is_decrypted};
 use super::object::{Object, folder, runtime};
 use super::{Found, recorded, seals, to_read};
+use crate::keys::{Keys, is_decrypted};
 use crate::snapshot::{FILES_AT_ONCE, Store};
 use anyhow::{Context, bail};
 use dissect::Origin;

@@ -7,7 +7,7 @@
 use super::plain::Along;
 use super::verify::{ProofKeys, ledger, prove};
 use super::{FILES_AT_ONCE, Recorded, SnapshotError};
-use crate::inputs::Keys;
+use crate::keys::Keys;
 use formats::chain::{Content, Fault, Found, Sound};
 use formats::hash::Hash256;
 use formats::seal::{Seal, SealedFile};

@@ -1,7 +1,7 @@
 //! What is in encrypted files, for whoever has a key: the chain holds it against what was sealed.
 
 use super::SnapshotError;
-use crate::inputs::{Keys, decrypted_name};
+use crate::keys::{Keys, decrypted_name};
 use formats::chain::{Content, Found};
 use formats::hash::Hash256;
 use sha2::{Digest, Sha256};

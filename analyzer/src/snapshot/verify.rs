@@ -2,7 +2,7 @@
 
 use super::plain::Along;
 use super::{FILES_AT_ONCE, Recorded, SnapshotError};
-use crate::inputs::Keys;
+use crate::keys::Keys;
 use formats::chain::{self, Content, Fault, Found, Sound};
 use formats::hash::Hash256;
 use formats::seal::SEAL_BYTES_MAX;

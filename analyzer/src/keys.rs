@@ -46,7 +46,7 @@ impl Keys {
     }
 
     /// Adds to `key` who reads: without a key there is less to read.
-    pub(super) fn identify(&self, key: &mut Sha256) {
+    pub fn identify(&self, key: &mut Sha256) {
         self.0.iter().for_each(|identity| key.update(identity.recipient().to_string()));
     }
 
@@ -86,7 +86,7 @@ pub fn decrypted_name(name: &str) -> Option<&str> {
 }
 
 /// Whether a file is there decrypted too, as `is_there` says: then that one is read.
-pub(super) fn is_decrypted(path: &Path, is_there: impl Fn(&Path) -> bool) -> bool {
+pub fn is_decrypted(path: &Path, is_there: impl Fn(&Path) -> bool) -> bool {
     let name = path.file_name().map(|name| name.to_string_lossy());
     let plain = name.as_deref().and_then(decrypted_name).map(|plain| path.with_file_name(plain));
     plain.is_some_and(|plain| is_there(&plain))
