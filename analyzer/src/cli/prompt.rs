@@ -6,6 +6,7 @@ use crate::cache;
 use crate::common::Common;
 use crate::say;
 use formats::said::once;
+use query::output::Format;
 use query::{is_finished, schema, statements};
 use rustyline::completion::Completer;
 use rustyline::error::ReadlineError;
@@ -13,6 +14,7 @@ use rustyline::history::DefaultHistory;
 use rustyline::{CompletionType, Config, Context, Editor, Helper, Highlighter, Hinter, Validator};
 use std::collections::BTreeSet;
 use std::io::Write;
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Instant;
 
@@ -83,68 +85,103 @@ pub fn run(
     out: &mut (impl Write + Send),
 ) -> anyhow::Result<ExitCode> {
     let (form, interrupt) = (output.form()?, Interrupt::listen()?);
-    let config = Config::builder().completion_type(CompletionType::List).auto_add_history(false).build();
-    let mut editor: Editor<Words, DefaultHistory> = Editor::with_config(config)?;
-    editor.set_helper(Some(Words::new(session.catalogue().functions())));
-    let history = cache::folder(common).ok().map(|folder| folder.join("history"));
-    if let Some(history) = &history {
-        let _ = editor.load_history(history);
-    }
-    // At once: the program may end in the midst of an answer.
-    let remember = |line: &str, editor: &mut Editor<Words, DefaultHistory>| {
-        let _ = editor.add_history_entry(line);
-        if let Some(history) = &history {
-            let _ = editor.append_history(history);
-        }
-    };
+    let mut lines = Lines::begin(Words::new(session.catalogue().functions()), common)?;
     writeln!(out, "Statements end with ';'. \\d lists the tables, \\? says more, \\q ends.")?;
     let (mut waiting, mut timing) = (String::new(), false);
-    loop {
-        let line = match editor.readline(if waiting.is_empty() { "remora> " } else { "   ...> " }) {
-            Ok(line) => line,
+    while let Some(line) = lines.next(!waiting.is_empty())? {
+        match line {
             // As in a shell: gives up what was typed.
-            Err(ReadlineError::Interrupted) => {
-                waiting.clear();
-                continue;
-            }
-            Err(ReadlineError::Eof) => break,
-            Err(error) => return Err(error.into()),
-        };
-        if waiting.is_empty() && line.trim_start().starts_with('\\') {
-            remember(line.trim(), &mut editor);
-            if !command(line.trim(), &mut timing, out)? {
-                break;
-            }
-            continue;
-        }
-        if waiting.is_empty() && line.trim().is_empty() {
-            continue;
-        }
-        waiting.push_str(&line);
-        waiting.push('\n');
-        if !is_finished(&waiting) {
-            continue;
-        }
-        let sql = std::mem::take(&mut waiting);
-        remember(sql.trim(), &mut editor);
-        for statement in statements(&sql) {
-            let began = Instant::now();
-            let answered = session
-                .with(statement)
-                .and_then(|catalogue| interrupt.during(|stop| print(catalogue, statement, form, stop, &mut *out)));
-            match answered {
-                Ok(rows) => {
-                    writeln!(out, "{rows} row{}", if rows == 1 { "" } else { "s" })?;
-                    session.say_what_lacks(statement);
+            Line::GivenUp => waiting.clear(),
+            Line::Typed(line) if waiting.is_empty() && line.trim_start().starts_with('\\') => {
+                lines.remember(line.trim());
+                if !command(line.trim(), &mut timing, out)? {
+                    break;
                 }
-                Err(error) => say::reply(once(error.chain())),
             }
-            if timing {
-                writeln!(out, "{:.1} ms", began.elapsed().as_secs_f64() * 1e3)?;
+            Line::Typed(line) if waiting.is_empty() && line.trim().is_empty() => {}
+            Line::Typed(line) => {
+                waiting.push_str(&line);
+                waiting.push('\n');
+                if is_finished(&waiting) {
+                    let sql = std::mem::take(&mut waiting);
+                    lines.remember(sql.trim());
+                    for statement in statements(&sql) {
+                        answer(&mut session, statement, form, timing, &interrupt, out)?;
+                    }
+                }
             }
         }
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Answers a statement, or says why not.
+fn answer(
+    session: &mut Session,
+    statement: &str,
+    form: Format,
+    timing: bool,
+    interrupt: &Interrupt,
+    out: &mut (impl Write + Send),
+) -> anyhow::Result<()> {
+    let began = Instant::now();
+    let answered = session
+        .with(statement)
+        .and_then(|catalogue| interrupt.during(|stop| print(catalogue, statement, form, stop, &mut *out)));
+    match answered {
+        Ok(rows) => {
+            writeln!(out, "{rows} row{}", if rows == 1 { "" } else { "s" })?;
+            session.say_what_lacks(statement);
+        }
+        Err(error) => say::reply(once(error.chain())),
+    }
+    if timing {
+        writeln!(out, "{:.1} ms", began.elapsed().as_secs_f64() * 1e3)?;
+    }
+    Ok(())
+}
+
+/// What is typed, line by line, and remembered.
+struct Lines {
+    editor: Editor<Words, DefaultHistory>,
+    /// The file of what was typed before.
+    history: Option<PathBuf>,
+}
+
+enum Line {
+    GivenUp,
+    Typed(String),
+}
+
+impl Lines {
+    fn begin(words: Words, common: &Common) -> anyhow::Result<Self> {
+        let config = Config::builder().completion_type(CompletionType::List).auto_add_history(false).build();
+        let mut editor: Editor<Words, DefaultHistory> = Editor::with_config(config)?;
+        editor.set_helper(Some(words));
+        let history = cache::folder(common).ok().map(|folder| folder.join("history"));
+        if let Some(history) = &history {
+            let _ = editor.load_history(history);
+        }
+        Ok(Self { editor, history })
+    }
+
+    /// The next line; none where there are no more. `more` where a statement has begun.
+    fn next(&mut self, more: bool) -> anyhow::Result<Option<Line>> {
+        match self.editor.readline(if more { "   ...> " } else { "remora> " }) {
+            Ok(line) => Ok(Some(Line::Typed(line))),
+            Err(ReadlineError::Interrupted) => Ok(Some(Line::GivenUp)),
+            Err(ReadlineError::Eof) => Ok(None),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// At once: the program may end in the midst of an answer.
+    fn remember(&mut self, line: &str) {
+        let _ = self.editor.add_history_entry(line);
+        if let Some(history) = &self.history {
+            let _ = self.editor.append_history(history);
+        }
+    }
 }
 
 /// Does what a line with a backslash says; false ends the prompt.
