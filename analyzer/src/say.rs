@@ -55,7 +55,7 @@ fn say(level: &str, before: &str, text: &dyn Display) {
 }
 
 fn json(now: Timestamp, level: &str, text: &str) -> String {
-    format!("{{\"timestamp\":\"{now:.6}\",\"level\":\"{level}\",\"fields\":{{\"message\":{}}}}}\n", Value::from(text))
+    format!("{{\"timestamp\":\"{now:.6}\",\"level\":\"{level}\",\"message\":{}}}\n", Value::from(text))
 }
 
 #[cfg(test)]
@@ -66,7 +66,7 @@ mod tests {
     fn an_object_is_one_line() {
         let now = Timestamp::from_microsecond(1_790_000_000_250_000).unwrap();
         let want = "{\"timestamp\":\"2026-09-21T14:13:20.250000Z\",\"level\":\"WARN\",\
-                    \"fields\":{\"message\":\"two\\nlines of \\\"SQL\\\"\"}}\n";
+                    \"message\":\"two\\nlines of \\\"SQL\\\"\"}\n";
         assert_eq!(json(now, "WARN", "two\nlines of \"SQL\""), want);
     }
 }

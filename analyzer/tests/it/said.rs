@@ -30,7 +30,7 @@ fn messages_are_objects_where_that_is_asked_for() {
         let said = remora.run(&[arguments, &["--log-format", "json"]].concat());
         let lines = said.error.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
         let text = |value: &Value| value.as_str().unwrap().to_owned();
-        lines.map(|line| (text(&line["level"]), text(&line["fields"]["message"]))).collect()
+        lines.map(|line| (text(&line["level"]), text(&line["message"]))).collect()
     };
     let info = |text: &str| vec![("INFO".to_owned(), text.to_owned())];
     assert_eq!(said(&["calls", &input, "--limit", "1"]), info("there are more; --limit 0 shows all"));
