@@ -106,3 +106,39 @@ fn start_log(common: &Common) {
         LogFormat::Text => log.without_time().init(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeMap;
+
+    /// What is set once for all commands must not be nonsense to one of them.
+    #[test]
+    fn a_variable_means_the_same_to_every_command() {
+        fn look(command: &clap::Command, known: &mut BTreeMap<String, String>) {
+            for argument in command.get_arguments() {
+                let Some(variable) = argument.get_env() else { continue };
+                let values: Vec<_> =
+                    argument.get_possible_values().iter().map(|value| value.get_name().to_owned()).collect();
+                let means = format!("--{} {values:?} {:?}", argument.get_id(), argument.get_value_delimiter());
+                let name = variable.to_string_lossy().into_owned();
+                assert!(name.starts_with("REMORA_"), "{name}");
+                assert_eq!(
+                    known.entry(name.clone()).or_insert(means.clone()),
+                    &means,
+                    "{name} of {}",
+                    command.get_name()
+                );
+            }
+            command.get_subcommands().for_each(|command| look(command, known));
+        }
+        let mut cli = Cli::command();
+        cli.build();
+        let mut known = BTreeMap::new();
+        look(&cli, &mut known);
+        // The recorder's, of what is recorded.
+        for name in ["REMORA_CLUSTER", "REMORA_NODE", "REMORA_STORE", "REMORA_WINDOW"] {
+            assert!(!known.contains_key(name), "{name}");
+        }
+    }
+}

@@ -3,8 +3,12 @@
 use super::{SnapshotError, Store};
 use formats::seal::{Close, SEAL_BYTES_MAX};
 use formats::store::{CLOSE, FileName, RecordingId, Start};
+use futures::{StreamExt, TryStreamExt, stream};
 use jiff::Timestamp;
 use object_store::path::Path as StorePath;
+
+/// Requests under way at a time: they are small, and most of one is the way there and back.
+const REQUESTS_AT_ONCE: usize = 16;
 
 /// Which recordings are meant; what is empty selects all.
 #[derive(Debug, Clone, Default)]
@@ -90,8 +94,10 @@ pub async fn list(store: &Store, selection: &Selection) -> Result<Listing, Snaps
     let mut folders = vec![String::new()];
     for depth in 0..4 {
         let mut next = Vec::new();
-        for folder in folders {
-            for name in store.folders(&folder).await? {
+        let inside = |folder: String| async move { store.folders(&folder).await.map(|names| (folder, names)) };
+        let mut listed = stream::iter(folders).map(inside).buffered(REQUESTS_AT_ONCE);
+        while let Some((folder, names)) = listed.try_next().await? {
+            for name in names {
                 let path = if folder.is_empty() { name.clone() } else { format!("{folder}/{name}") };
                 match is_ours(depth, &name) {
                     false => listing.strangers.push(path),
@@ -102,9 +108,9 @@ pub async fn list(store: &Store, selection: &Selection) -> Result<Listing, Snaps
         }
         folders = next;
     }
-    for folder in folders {
-        let Ok(id) = RecordingId::parse_folder(&folder) else { continue };
-        let recorded = open(store, id).await?;
+    let ids = folders.iter().filter_map(|folder| RecordingId::parse_folder(folder).ok());
+    let mut opened = stream::iter(ids).map(|id| open(store, id)).buffered(REQUESTS_AT_ONCE);
+    while let Some(recorded) = opened.try_next().await? {
         let ended = recorded.close.as_ref().map(|close| close.ended);
         if selection.from.is_none_or(|from| ended.is_none_or(|ended| ended > from)) {
             listing.recordings.push(recorded);

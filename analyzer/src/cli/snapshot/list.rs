@@ -1,0 +1,66 @@
+//! The recordings of stores as a list.
+
+use super::Format;
+use super::report::{identity, lost_packets};
+use crate::snapshot::Recorded;
+use formats::seal::EndReason;
+use indicatif::HumanBytes;
+use serde_json::{Value, json};
+use std::io::Write;
+
+/// Writes which recordings there are, by what they say of themselves: nothing is proved here.
+///
+/// # Errors
+/// Those of `out`.
+pub fn show(recordings: &[Recorded], format: Format, out: &mut impl Write) -> anyhow::Result<()> {
+    if format == Format::Json {
+        let values = recordings.iter().map(|recorded| {
+            let mut value = identity(recorded);
+            value["segments"] = recorded.segments().into();
+            value["bytes"] = recorded.bytes().into();
+            // What nobody has proved here: the totals as written.
+            value["close"] = json!(recorded.close);
+            value
+        });
+        writeln!(out, "{:#}", Value::Array(values.collect()))?;
+        return Ok(());
+    }
+    let mut rows = vec![
+        ["START", "CLUSTER", "WINDOW", "NODE", "ENDED", "WHY", "SEGMENTS", "SIZE", "PACKETS", "LOST"]
+            .map(str::to_owned),
+    ];
+    for recorded in recordings {
+        let (id, close) = (&recorded.id, recorded.close.as_ref());
+        let or_dash = |text: Option<String>| text.unwrap_or_else(|| "-".to_owned());
+        rows.push([
+            format!("{:.0}", id.start.time()),
+            id.cluster.to_string(),
+            id.window.to_string(),
+            id.node.to_string(),
+            or_dash(close.map(|close| format!("{:.0}", close.ended))),
+            or_dash(close.map(|close| reason(&close.reason))),
+            recorded.segments().to_string(),
+            HumanBytes(recorded.bytes()).to_string(),
+            or_dash(close.map(|close| close.counts.written.packets.to_string())),
+            or_dash(close.map(|close| lost_packets(&close.counts, close.forgotten_volume).to_string())),
+        ]);
+    }
+    if recordings.is_empty() {
+        return Ok(());
+    }
+    let width = |column: usize| rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.len()).max().unwrap_or(0);
+    let widths: Vec<usize> = (0..10).map(width).collect();
+    for row in &rows {
+        let cells: Vec<_> = row.iter().zip(&widths).map(|(cell, width)| format!("{cell:width$}")).collect();
+        writeln!(out, "{}", cells.join("  ").trim_end())?;
+    }
+    Ok(())
+}
+
+/// The word a close has for why it ended.
+fn reason(reason: &EndReason) -> String {
+    match serde_json::to_value(reason) {
+        Ok(Value::String(word)) => word,
+        _ => "-".to_owned(),
+    }
+}

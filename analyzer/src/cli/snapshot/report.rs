@@ -1,0 +1,192 @@
+//! What is said of each recording that was proved or fetched.
+
+use super::{Format, SnapshotPlan};
+use crate::snapshot::{Recorded, SnapshotError};
+use anyhow::Context;
+use formats::chain::{Fault, Sound};
+use formats::seal::{ClockStep, Counts, Volume};
+use indicatif::{HumanBytes, ProgressBar};
+use jiff::{SignedDuration, Unit};
+use serde_json::{Value, json};
+use std::io::Write;
+
+/// What is said of each recording, as soon as it is known.
+pub struct Report<'a, W: Write> {
+    format: Format,
+    /// Whether signatures were proved.
+    signed: bool,
+    out: &'a mut W,
+    values: Vec<Value>,
+    all_good: bool,
+}
+
+impl<'a, W: Write> Report<'a, W> {
+    /// Nothing was said yet.
+    pub fn new(plan: &SnapshotPlan, out: &'a mut W) -> Self {
+        let signed = !plan.keys.public.is_empty();
+        Self { format: plan.format, signed, out, values: Vec::new(), all_good: true }
+    }
+
+    /// Says what became of a recording; `downloaded` are bytes fetched, and bytes that were there.
+    ///
+    /// # Errors
+    /// Standard output's.
+    pub fn add(
+        &mut self,
+        recorded: &Recorded,
+        proof: Result<Result<Sound, Fault>, SnapshotError>,
+        downloaded: Option<(u64, u64)>,
+    ) -> anyhow::Result<()> {
+        self.all_good &= matches!(proof, Ok(Ok(_)));
+        let (state, words) = match &proof {
+            Ok(Ok(sound)) => ("ok", describe(sound, self.signed)),
+            Ok(Err(fault)) => ("broken", fault.to_string()),
+            Err(error) => ("error", error.to_string()),
+        };
+        if self.format == Format::Table {
+            let fetched = match downloaded {
+                None => String::new(),
+                Some((fetched, 0)) => format!(", {} fetched", HumanBytes(fetched)),
+                Some((fetched, kept)) => format!(", {} fetched, {} were there", HumanBytes(fetched), HumanBytes(kept)),
+            };
+            let line = match state {
+                "ok" => format!("ok      {}  {words}{fetched}", recorded.shown()),
+                // The path of the file reads on from that of its folder.
+                "broken" => format!("BROKEN  {}/{words}", recorded.shown()),
+                _ => format!("ERROR   {}  {words}", recorded.shown()),
+            };
+            return writeln!(self.out, "{line}").context("standard output");
+        }
+        let mut value = identity(recorded);
+        value["state"] = state.into();
+        match proof {
+            Ok(Ok(sound)) => {
+                value["segments"] = sound.segments.into();
+                value["files"] = sound.files.into();
+                value["bytes"] = sound.bytes.into();
+                value["first_packet"] = json!(sound.first_packet);
+                value["last_packet"] = json!(sound.last_packet);
+                value["counts"] = json!(sound.counts);
+                value["recovered"] = json!(sound.recovered);
+                value["forgotten"] = json!(sound.forgotten);
+                value["clock"] = json!(sound.clock);
+                value["recipients"] = json!(sound.recipients);
+                value["signatures"] = sound.signatures.into();
+                value["signatures_proved"] = self.signed.into();
+            }
+            Ok(Err(fault)) => {
+                value["file"] = fault.name.into();
+                value["wrong"] = fault.wrong.to_string().into();
+            }
+            Err(error) => value["wrong"] = error.to_string().into(),
+        }
+        if let Some((fetched, kept)) = downloaded {
+            value["fetched_bytes"] = fetched.into();
+            value["kept_bytes"] = kept.into();
+        }
+        self.values.push(value);
+        Ok(())
+    }
+
+    /// Whether all was good.
+    ///
+    /// # Errors
+    /// Standard output's.
+    pub fn finish(self, bar: &ProgressBar) -> anyhow::Result<bool> {
+        bar.finish_and_clear();
+        if self.format == Format::Json {
+            writeln!(self.out, "{:#}", Value::Array(self.values))?;
+        }
+        Ok(self.all_good)
+    }
+}
+
+/// What a sound recording holds, and what it lacks.
+fn describe(sound: &Sound, signed: bool) -> String {
+    let mut words = vec![
+        format!("{} segments", sound.segments),
+        HumanBytes(sound.bytes).to_string(),
+        format!("{} packets", sound.counts.written.packets),
+    ];
+    let lost = lost_packets(&sound.counts, sound.forgotten_at_close);
+    if lost > 0 {
+        words.push(format!("{lost} packets lost while recording"));
+    }
+    if !sound.recovered.is_empty() {
+        words.push(format!("recovered after a crash: segment {}", numbers(sound.recovered.iter())));
+    }
+    if !sound.forgotten.is_empty() {
+        words.push(format!("given up before storing: segment {}", numbers(sound.forgotten.iter())));
+    }
+    let steps = sound.clock.as_ref().map_or(&[][..], |clock| &clock.steps);
+    if !steps.is_empty() {
+        words.push(clock_set(steps));
+    }
+    if !sound.recipients.is_empty() {
+        words.push(format!("encrypted to {} keys", sound.recipients.len()));
+    }
+    match sound.signatures {
+        _ if signed => words.push("signed".to_owned()),
+        0 => {}
+        _ => words.push("signatures not proved: give --public-key".to_owned()),
+    }
+    words.join(", ")
+}
+
+/// How often the clock was set, and by how much each way: opposite steps do not hide each other.
+fn clock_set(steps: &[ClockStep]) -> String {
+    let sum = |ways: fn(i64) -> i64| steps.iter().fold(0i64, |sum, step| sum.saturating_add(ways(step.by_ns).max(0)));
+    let ways = [(sum(|by_ns| by_ns), "forward"), (sum(i64::saturating_neg), "back")];
+    let ways = ways.iter().filter(|(by_ns, _)| *by_ns > 0).map(|(by_ns, way)| format!("{} {way}", rounded(*by_ns)));
+    format!("clock set {} times ({})", steps.len(), ways.collect::<Vec<_>>().join(", "))
+}
+
+/// A time for people: to the second, or to what is left of one.
+fn rounded(ns: i64) -> String {
+    let exact = SignedDuration::from_nanos(ns);
+    let units = [Unit::Second, Unit::Millisecond, Unit::Microsecond].into_iter();
+    let mut rounded = units.filter_map(|unit| exact.round(unit).ok()).filter(|rounded| !rounded.is_zero());
+    format!("{:#}", rounded.next().unwrap_or(exact))
+}
+
+fn numbers<'a>(numbers: impl Iterator<Item = &'a u32>) -> String {
+    numbers.map(u32::to_string).collect::<Vec<_>>().join(" ")
+}
+
+/// Packets that should have been kept and were not; `forgotten` are those that no seal speaks for.
+pub fn lost_packets(counts: &Counts, forgotten: Volume) -> u64 {
+    let dropped = &counts.dropped;
+    [dropped.ring.packets, dropped.disk.packets, dropped.spool.packets, forgotten.packets]
+        .into_iter()
+        .fold(dropped.kernel_packets, u64::saturating_add)
+}
+
+/// Which recording it is.
+pub fn identity(recorded: &Recorded) -> Value {
+    let id = &recorded.id;
+    json!({
+        "store": recorded.store.shown(), "cluster": id.cluster, "window": id.window, "start": id.start, "node": id.node,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use jiff::Timestamp;
+
+    #[test]
+    fn how_the_clock_was_set_is_said_for_people() {
+        const S: i64 = 1_000_000_000;
+        for (steps, want) in [
+            (vec![-599_999_997_871], "clock set 1 times (10m back)"),
+            (vec![-71 * 60 * S, 60 * 60 * S], "clock set 2 times (1h forward, 1h 11m back)"),
+            (vec![300_400_000, 2 * S], "clock set 2 times (2s forward)"),
+            (vec![4_200_000], "clock set 1 times (4ms forward)"),
+            (vec![i64::MIN], "clock set 1 times (2562047h 47m 17s back)"),
+        ] {
+            let step = |by_ns| ClockStep { at: Timestamp::UNIX_EPOCH, by_ns };
+            let steps: Vec<ClockStep> = steps.into_iter().map(step).collect();
+            assert_eq!(clock_set(&steps), want);
+        }
+    }
+}
