@@ -115,13 +115,17 @@ impl Run {
         plan: &Plan,
         progress: &dyn Progress,
     ) -> Result<Result<(), ReadError>, DissectError> {
-        let mut reader = match open(input, plan.digests) {
-            Ok((reader, origin)) => {
-                self.end_of_tally(false);
-                self.facts.push(CaptureFacts { name: reader.name().to_owned(), origin, summary: Default::default() });
-                self.tallies.push(Tally::default());
-                reader
-            }
+        let (name, origin) = (input.name.clone(), input.origin.clone());
+        let opened = open(input, plan.digests);
+        let unread = opened.as_ref().err().map(ToString::to_string);
+        // Of what cannot be read its seal may speak all the same.
+        if unread.is_none() || !origin.not_kept.is_empty() {
+            self.end_of_tally(false);
+            self.facts.push(CaptureFacts { name, origin, summary: Summary::default(), unread });
+            self.tallies.push(Tally::default());
+        }
+        let mut reader = match opened {
+            Ok(reader) => reader,
             Err(error) => return Ok(Err(error)),
         };
         let index = self.facts.len() as u32 - 1;
@@ -186,7 +190,7 @@ impl Run {
 
     fn facts(mut self, plan: &Plan, report: &mut Report) -> Result<(), DissectError> {
         self.balance();
-        for facts in &self.facts {
+        for facts in self.facts.iter().filter(|facts| facts.unread.is_none()) {
             let Summary { packets, bytes, damage, interfaces, .. } = facts.summary.clone();
             report.captures.push(CaptureReport { capture: facts.name.clone(), packets, bytes, interfaces, damage });
         }
@@ -221,10 +225,10 @@ impl Run {
     }
 }
 
-fn open(input: Input, digests: bool) -> Result<(CaptureReader, crate::plan::Origin), ReadError> {
+fn open(input: Input, digests: bool) -> Result<CaptureReader, ReadError> {
     let source = (input.open)().map_err(|error| ReadError::Io { name: input.name.clone(), error })?;
     let reader = CaptureReader::new(&input.name, source)?;
-    Ok((if digests { reader } else { reader.without_digest() }, input.origin))
+    Ok(if digests { reader } else { reader.without_digest() })
 }
 
 /// The rows of the thread this runs on. A shard has its turn on one thread from begin to end, and no other thread

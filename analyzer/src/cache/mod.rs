@@ -118,7 +118,7 @@ impl Cache {
     /// dropped.
     ///
     /// # Errors
-    /// What the disk says, and captures of which not one could be read.
+    /// What the disk says, and captures of which not one could be read, unless their seals have all that is asked.
     pub fn dataset(&self, source: &Source, needs: &Needs, progress: &dyn Progress) -> anyhow::Result<Made> {
         let protos = self.common.protos()?;
         let name = self.name(source, needs, protos.as_ref())?;
@@ -133,7 +133,9 @@ impl Cache {
         plan.protos = protos;
         plan.redaction.clone_from(&self.common.redaction);
         let mut report = dissect::pipeline::dissect(source.unit(&self.folder), &plan, progress)?;
-        if !report.refused.is_empty() && report.captures.is_empty() {
+        let asks_seals = needs.tables.iter().all(|table| matches!(*table, "captures" | "coverage"));
+        let seals_answer = asks_seals && !report.files.is_empty();
+        if !report.refused.is_empty() && report.captures.is_empty() && !seals_answer {
             // It says by itself why.
             bail!("{}", report.refused.remove(0));
         }

@@ -138,6 +138,29 @@ fn what_cannot_be_decrypted_is_named_and_the_rest_is_read() {
 }
 
 #[test]
+fn what_seals_say_needs_no_key() {
+    let remora = Remora::new();
+    let store = remora.path("store");
+    write(&encrypted(recording()), &store);
+    let lost = "select sum(packets) as lost from coverage where stage in ('kernel', 'ring', 'disk', 'upload')";
+    let read = "select distinct stage, reason from coverage where stage = 'read'";
+    let damage = "select capture, packets from captures where damage like '%encrypted%' order by 1";
+    let unread = "capture,packets\n000001.pcapng.zst.age,0\n000002.pcapng.zst.age,0\n";
+    for (sql, want) in [(lost, "lost\n37\n"), (read, "stage,reason\nread,not read\n"), (damage, unread)] {
+        for again in [false, true] {
+            let said = remora.run(&["sql", &store, sql, "--format", "csv"]);
+            assert_eq!((said.code, said.text()), (2, want), "{again} {said:?}");
+            assert!(said.error.contains("000002.pcapng.zst.age") && said.error.contains("--identity"), "{said:?}");
+        }
+    }
+    // As many as the seals tell of, whoever counts.
+    for command in ["list", "verify"] {
+        let said = remora.run(&["snapshot", command, &store]);
+        assert!(said.code == 0 && said.text().contains("37"), "{said:?}");
+    }
+}
+
+#[test]
 fn damage_is_counted_behind_what_is_whole() {
     let remora = Remora::new();
     let identity = identity(&remora, 1);

@@ -12,7 +12,7 @@ const COLUMNS: &[Column] = &[
     column("recording", Text, "Recording it belongs to.").null("not from a store").source("seal"),
     column("first_ts", Timestamp, "Earliest packet.").unit("µs, UTC").null("no packets").source("capture time"),
     column("last_ts", Timestamp, "Latest packet.").unit("µs, UTC").null("no packets").source("capture time"),
-    column("packets", BigInt, "Packets read.").source("read room"),
+    column("packets", BigInt, "Packets read: none of what could not be, as `damage` says then.").source("read room"),
     column(
         "bytes",
         BigInt,
@@ -27,7 +27,9 @@ const COLUMNS: &[Column] = &[
     column("sha256", Text, "SHA-256 of the input as stored, in hex; of one that is encrypted, of what was decrypted.")
         .source("FIPS 180-4")
         .looked_up(),
-    column("damage", Text, "What was wrong with the file.").null("nothing").source("read room"),
+    column("damage", Text, "What was wrong with the file, or why nothing of it could be read.")
+        .null("nothing")
+        .source("read room"),
     column(
         "redaction",
         Text,

@@ -1,5 +1,5 @@
 use super::*;
-use crate::plan::Origin;
+use crate::plan::{NotKept, Origin};
 use arrow::array::{Array, AsArray};
 use arrow::datatypes::{Int64Type, TimestampMicrosecondType};
 use etherparse::PacketBuilder;
@@ -453,4 +453,30 @@ fn a_reset_far_out_of_the_window_ends_nothing() {
     // Of a connection of which nothing else was seen, any counts.
     let out = tempfile::tempdir().unwrap();
     assert_eq!(numbers(&dissect_bytes(capture(&[reset(7)]), out.path(), 1), "flows", "resets"), [1]);
+
+#[test]
+fn what_cannot_be_read_stands_with_what_its_seal_says() {
+    let out = tempfile::tempdir().unwrap();
+    let lost = NotKept { stage: "ring", reason: "writing too slow", target: None, packets: 3, bytes: Some(9) };
+    let input = |name: &str, not_kept: &[&NotKept], content: Option<Vec<u8>>| Input {
+        name: name.into(),
+        origin: Origin { not_kept: not_kept.iter().map(|&lost| lost.clone()).collect(), ..Origin::default() },
+        open: Box::new(move || match content {
+            Some(bytes) => Ok(Box::new(Cursor::new(bytes)) as _),
+            None => Err(std::io::Error::other("locked")),
+        }),
+    };
+    let inputs = vec![
+        input("1", &[&lost], Some(capture(&[query(1), query(2)]))),
+        input("2", &[&lost], None),
+        input("3", &[], None),
+        input("4", &[&lost], Some(capture(&[query(3)]))),
+    ];
+    let report = dissect(Unit { inputs }, &Plan { threads: 2, ..Plan::new(out.path()) }, &()).unwrap();
+    assert_eq!((report.captures.len(), report.refused.len()), (2, 2));
+    assert_eq!(numbers(&report, "captures", "packets"), [0, 2, 1]);
+    let mut counted = numbers(&report, "coverage", "packets");
+    counted.retain(|&packets| packets > 0);
+    counted.sort_unstable();
+    assert_eq!(counted, [1, 2, 3, 3, 3]);
 }

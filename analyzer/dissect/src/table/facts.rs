@@ -42,7 +42,7 @@ columns! {
     }
 }
 
-/// One input, read to its end.
+/// One input, read to its end, or known by its seal alone.
 pub struct CaptureFacts {
     /// Its name.
     pub name: String,
@@ -50,6 +50,8 @@ pub struct CaptureFacts {
     pub origin: Origin,
     /// What the read room says.
     pub summary: Summary,
+    /// Why nothing of it could be read.
+    pub unread: Option<String>,
 }
 
 /// The rows of `captures`; `redaction` names the rules their rows were redacted by.
@@ -58,7 +60,7 @@ pub struct CaptureFacts {
 /// None but a bug: columns that differ from the contract.
 pub fn captures(facts: &[CaptureFacts], redaction: Option<&str>) -> Result<Lot, TableError> {
     let mut to = CaptureColumns::default();
-    for CaptureFacts { name, origin, summary } in facts {
+    for CaptureFacts { name, origin, summary, unread } in facts {
         to.capture.append_value(name);
         to.source.append_option(summary.source.as_deref());
         to.node.append_option(origin.node.as_deref());
@@ -74,7 +76,7 @@ pub fn captures(facts: &[CaptureFacts], redaction: Option<&str>) -> Result<Lot, 
         let links: Vec<String> = links.into_iter().map(link_name).collect();
         to.link_types.append(links.iter().map(String::as_str));
         to.sha256.append_option(summary.sha256.map(|digest| hex(&digest)));
-        to.damage.append_option((!summary.damage.is_empty()).then(|| damage(summary)));
+        to.damage.append_option(unread.clone().or_else(|| (!summary.damage.is_empty()).then(|| damage(summary))));
         to.redaction.append_option(redaction);
     }
     whole("captures", to.build(), facts.iter().map(|facts| facts.summary.first_ns.unwrap_or_default()).collect())
@@ -97,7 +99,8 @@ pub fn coverage(tallies: &[(&CaptureFacts, Tally)]) -> Result<Lot, TableError> {
             (not_kept.stage, not_kept.reason, counts, not_kept.target.as_deref())
         });
         // A capture without packets has its row too: nothing, and all of it accounted for.
-        let nothing = (tally.total() == Count::default()).then_some((Stage::Read, "no packets", Count::default()));
+        let nothing = if facts.unread.is_some() { "not read" } else { "no packets" };
+        let nothing = (tally.total() == Count::default()).then_some((Stage::Read, nothing, Count::default()));
         let analyzer = tally
             .ordered()
             .into_iter()
