@@ -1,7 +1,7 @@
 //! Captures in, table rows out. Start reading at `pipeline.rs`.
 //!
 //! Rooms, in the order data takes; each imports only from `formats` and from rooms before it:
-//! `read` → `decode` → `flow` → `stream` → `protocols` → `correlate` → `redact` → `table`.
+//! `read` → `decode` → `flow` → `stream` → `protocols` → `redact` → `table`.
 
 pub mod decode;
 pub mod flow;

@@ -108,7 +108,7 @@ const COLUMNS: &[Column] = &[
         .source("RFC 6066 §3")
         .looked_up(),
     column("alpn", Text, "Application protocol agreed on in TLS.").null("none seen").source("RFC 7301 §3.1"),
-    column("mesh", Text, "Service mesh recognised in it.").null("none").source("correlate room"),
-    column("decrypted_flow_id", BigInt, "The flow that holds its plaintext.").null("none").source("correlate room"),
+    column("mesh", Text, "Service mesh recognised in it.").null("not filled yet").source("none yet"),
+    column("decrypted_flow_id", BigInt, "The flow that holds its plaintext.").null("not filled yet").source("none yet"),
     column("capture", Text, "The capture it began in.").source("read room"),
 ];
