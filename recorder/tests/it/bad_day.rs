@@ -151,8 +151,8 @@ fn the_disk_is_full_and_is_freed() {
     let traffic = Traffic::begin(&cable);
     wait_until("a segment is stored", || !cable.files("000001.seal.json").is_empty());
     let ballast = disk.fill();
-    // Longer than a segment, so that it has to be sealed, and cannot.
-    std::thread::sleep(Duration::from_secs(3));
+    // A segment has to be sealed, and cannot.
+    wait_until("the recording fails", || cable.ctl(&["status"]).is_ok_and(|status| status.contains("failed, again")));
     std::fs::remove_file(ballast).unwrap();
     wait_until("it is closed, and another is begun", || {
         cable.files("000001.seal.json").len() > 1 && !cable.files("close.json").is_empty()

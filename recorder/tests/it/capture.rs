@@ -1,6 +1,7 @@
 //! Recording real traffic, beside tcpdump, read back with tshark.
 
-use crate::net::{Cable, Tcpdump, tshark, wait_until};
+use crate::net::{Cable, Tcpdump, find, tshark, wait_until};
+use crate::observe::{LISTEN, until_heard, until_written};
 use formats::seal::EndReason;
 use std::time::Duration;
 
@@ -43,9 +44,7 @@ fn what_tcpdump_sees_is_recorded_byte_for_byte() {
         cable.send(2000, 300, 9999, 0.0);
         bulk(&cable);
         cable.send(100, 1400, 9999, 0.002);
-        // tcpdump gets a block that is not full after a second, and writes nothing more once it is told to stop.
-        std::thread::sleep(Duration::from_millis(1500));
-        let theirs = tcpdump.stop();
+        let theirs = tcpdump.stop(&cable);
         let summary = recorder.stop();
         let ours =
             cable.stored().into_iter().find(|stored| stored.close.recording.window.as_str() == compress).unwrap();
@@ -82,13 +81,8 @@ fn what_tcpdump_sees_is_recorded_byte_for_byte() {
         let directions = ours.tshark("tcp.srcport == 5001", &["frame.packet_flags_direction"]);
         assert!(directions.iter().all(|direction| direction == "0x00000002"), "what goes out is outbound");
     }
-    assert!(
-        std::fs::read_dir(cable.spool()).unwrap().flatten().all(|cluster| {
-            let windows = std::fs::read_dir(cluster.path()).unwrap().flatten();
-            windows.flat_map(|window| std::fs::read_dir(window.path()).unwrap()).count() == 0
-        }),
-        "the spool is empty"
-    );
+    let left = find(&cable.spool().join("local"), &|_| true);
+    assert!(left.is_empty(), "in the spool: {left:?}");
 }
 
 #[test]
@@ -235,18 +229,17 @@ fn what_the_ring_could_not_hold_is_counted() {
 #[test]
 fn an_interface_that_goes_and_comes_is_recorded_again() {
     let Some(cable) = Cable::new() else { return };
-    let recorder = cable.record(&["-i", "eth", "--filter", "udp dst port 9999"]);
-    cable.send(10, 100, 9999, 0.0);
+    let recorder = cable.record(&["-i", "eth", "--filter", "udp dst portrange 9998-9999", "--listen", LISTEN]);
+    let send = |count| until_written(&cable, count, |count| cable.send(count, 100, 9999, 0.0));
+    send(10);
     // Down and up again: the kernel goes on by itself.
     let link =
         |arguments: &[&str]| assert!(cable.in_b("ip", &[&["link"], arguments].concat()).status().unwrap().success());
     link(&["set", "eth", "down"]);
-    std::thread::sleep(Duration::from_millis(300));
     link(&["set", "eth", "up"]);
     wait_until("the cable carries", || {
         cable.in_b("cat", &["/sys/class/net/eth/operstate"]).output().unwrap().stdout == b"up\n"
     });
-    std::thread::sleep(Duration::from_millis(100));
     assert!(
         cable
             .in_b(
@@ -257,24 +250,21 @@ fn an_interface_that_goes_and_comes_is_recorded_again() {
             .unwrap()
             .success()
     );
-    cable.send(20, 100, 9999, 0.0);
+    until_heard(&cable);
+    send(20);
     // Gone, and another of the same name.
-    std::thread::sleep(Duration::from_millis(200));
     link(&["del", "eth"]);
-    std::thread::sleep(Duration::from_millis(300));
     cable.plug();
-    std::thread::sleep(Duration::from_millis(500));
-    cable.send(30, 100, 9999, 0.0);
+    until_heard(&cable);
+    send(30);
     // By another name it is none that was asked for.
-    std::thread::sleep(Duration::from_millis(200));
     cable.rename_in_b("eth", "other");
     cable.send(15, 100, 9999, 0.0);
-    std::thread::sleep(Duration::from_millis(200));
     cable.rename_in_b("other", "eth");
-    cable.send(40, 100, 9999, 0.0);
+    until_heard(&cable);
+    send(40);
     recorder.stop();
     let stored = cable.only_stored();
-    assert_eq!(stored.close.counts.written.packets, 100);
     assert_eq!(stored.tshark("udp.dstport == 9999", &["frame.interface_name"]), vec!["eth"; 100]);
 }
 

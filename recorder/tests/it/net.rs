@@ -315,7 +315,20 @@ impl Tcpdump {
     }
 
     /// Ends it; it has to have lost nothing.
-    pub fn stop(mut self) -> PathBuf {
+    pub fn stop(mut self, cable: &Cable) -> PathBuf {
+        // It gets a block that is not full after a second, and writes nothing more once it is told to stop: so the last
+        // packet has to be in its file. An echo that nobody asked for (RFC 792) is answered by nobody.
+        const LAST: &str = "the last packet that tcpdump waits for";
+        cable.python_in_a(&format!(
+            "import socket\n\
+             s = socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_ICMP)\n\
+             s.sendto(bytes(8) + b'{LAST}', ('10.77.0.2', 0))\n"
+        ));
+        wait_until("tcpdump has the last packet", || {
+            let bytes = std::fs::read(&self.file).expect("it is there");
+            let end = &bytes[bytes.len().saturating_sub(4096)..];
+            end.windows(LAST.len()).any(|window| window == LAST.as_bytes())
+        });
         must(Command::new("kill").args(["-INT", &self.process.id().to_string()]));
         let mut said = String::new();
         self.process.stderr.take().expect("it is piped").read_to_string(&mut said).expect("text");

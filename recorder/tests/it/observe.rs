@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::Command;
 
 /// Every cable has its own namespaces, and its own ports in them.
-const LISTEN: &str = "127.0.0.1:9477";
+pub const LISTEN: &str = "127.0.0.1:9477";
 
 /// Status and body of an answer; none while nobody listens.
 fn get(cable: &Cable, path: &str) -> Option<(u32, String)> {
@@ -30,6 +30,31 @@ const WINDOW: &str = "{window=\"manual\"}";
 
 fn of_window(cable: &Cable, name: &str) -> f64 {
     number(cable, &format!("{name}{WINDOW}")).unwrap_or(-1.0)
+}
+
+/// Packets that the recorder has written.
+fn written(cable: &Cable) -> f64 {
+    of_window(cable, "remora_rotate_written_packets_total")
+}
+
+/// Has so many packets sent, and waits until they are written.
+pub fn until_written(cable: &Cable, count: usize, send: impl FnOnce(usize)) {
+    let before = written(cable);
+    send(count);
+    wait_until("what was sent is written", || written(cable) >= before + count as f64);
+}
+
+/// Waits until the recorder hears the interface: sends packets to port 9998, one by one, until one is written.
+pub fn until_heard(cable: &Cable) {
+    let before = written(cable);
+    wait_until("the interface is heard", || {
+        cable.send(1, 100, 9998, 0.0);
+        // A batch is written within a second.
+        (0..30).any(|_| {
+            std::thread::sleep(std::time::Duration::from_millis(50));
+            written(cable) > before
+        })
+    });
 }
 
 #[test]
