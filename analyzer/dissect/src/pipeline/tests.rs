@@ -453,6 +453,7 @@ fn a_reset_far_out_of_the_window_ends_nothing() {
     // Of a connection of which nothing else was seen, any counts.
     let out = tempfile::tempdir().unwrap();
     assert_eq!(numbers(&dissect_bytes(capture(&[reset(7)]), out.path(), 1), "flows", "resets"), [1]);
+}
 
 #[test]
 fn what_cannot_be_read_stands_with_what_its_seal_says() {
