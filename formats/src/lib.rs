@@ -1,10 +1,11 @@
 //! What Remora writes down and promises to read for ever: capture blocks, segments, seals and the
-//! columns of its tables; and the line in which all of it say what went wrong with a store. Nothing here
-//! opens a file, a socket or a clock.
+//! columns of its tables; and what all of it share about stores: how the environment is read, and the line that says
+//! what went wrong with one. Nothing here opens a file, a socket or a clock.
 
 pub mod age;
 pub mod bytes;
 pub mod chain;
+pub mod environment;
 pub mod hash;
 pub mod pcapng;
 pub mod said;

@@ -1,6 +1,7 @@
 //! A store to read from.
 
 use super::SnapshotError;
+use formats::environment::store_options;
 use formats::said::said;
 use futures::{StreamExt, TryStreamExt};
 use object_store::path::Path as StorePath;
@@ -13,10 +14,6 @@ use url::Url;
 
 /// Bytes read from a local file at a time.
 const READ_BYTES: usize = 1 << 20;
-
-/// Credentials and endpoints: only what is meant for a store, since object_store would also take `REGION`,
-/// `TOKEN` and the like.
-const OPTION_PREFIXES: [&str; 3] = ["AWS_", "AZURE_", "GOOGLE_"];
 
 /// A store that is open.
 #[derive(Debug, Clone)]
@@ -37,12 +34,8 @@ impl Store {
             Ok(url) => folder_url(&url.to_file_path().map_err(|()| refused("no path of this machine".into()))?)?,
             Err(_) => folder_url(Path::new(store))?,
         };
-        let options = std::env::vars_os()
-            .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
-            .filter(|(name, _)| OPTION_PREFIXES.iter().any(|prefix| name.starts_with(prefix)));
-        // Who writes http:// wants it so: without this only https:// would be allowed.
-        let plain = (url.scheme() == "http").then(|| ("allow_http".to_owned(), "true".to_owned()));
-        let options = options.chain(plain);
+        let options = store_options(url.scheme(), std::env::vars_os(), |url| Url::parse(url).is_ok());
+        let options = options.map_err(|error| refused(error.to_string()))?;
         let (objects, prefix) =
             object_store::parse_url_opts(&url, options).map_err(|error| refused(error.to_string()))?;
         let folder = if url.scheme() == "file" { url.to_file_path().ok() } else { None };

@@ -221,6 +221,9 @@ fn nothing_and_no_store_are_told_apart() {
     assert!(code == 2 && error.contains("/no/such/folder"), "{error}");
     let (code, _, error) = remora(&["list", shown(&empty), "--from", "yesterday"], &[]);
     assert!(code == 2 && error.contains("is no time"), "{error}");
+    let endpoint = [("AWS_ENDPOINT".to_owned(), "minio:9000".to_owned())];
+    let (code, _, error) = remora(&["list", "s3://captures/x"], &endpoint);
+    assert!(code == 2 && error.contains("AWS_ENDPOINT is not like http"), "{error}");
     // Whatever else lies in a store is named, and left alone.
     let folder = written(
         &iter::once(("lost+found/x".to_owned(), vec![0])).chain(recording("a/b/20261124T100000Z/c", 1, true)).collect(),

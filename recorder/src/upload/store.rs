@@ -6,15 +6,19 @@ use crate::disk::{Disk, SystemDisk};
 use crate::limits;
 use crate::schedule::StoreTarget;
 use bytes::Bytes;
+use formats::environment::store_options;
 use formats::hash::Hash256;
 use formats::said::said;
 use futures::TryStreamExt;
 use object_store::path::Path as StorePath;
 use object_store::{GetOptions, MultipartUpload, ObjectStore, ObjectStoreExt, PutMode, PutOptions, PutPayload};
 use sha2::{Digest, Sha256};
+use std::error::Error;
+use std::ffi::OsString;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use url::Url;
 
 /// A file is in the store.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -54,36 +58,31 @@ pub struct Store {
 /// What is said of a store that had its part for too long.
 const SLOW: &str = "no answer for long, and other stores wait: it is tried again after those that are slow, too";
 
-/// Credentials and endpoints: only what is meant for a store, since object_store would also take `REGION`,
-/// `TOKEN` and the like.
-const OPTION_PREFIXES: [&str; 3] = ["AWS_", "AZURE_", "GOOGLE_"];
-
 impl Store {
     /// Opens a store with the options of the environment (`AWS_…`, `AZURE_…`, `GOOGLE_…`).
     pub fn open(target: &StoreTarget) -> Result<Self, UploadError> {
-        let from_environment = std::env::vars_os()
-            .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
-            .filter(|(name, _)| OPTION_PREFIXES.iter().any(|prefix| name.starts_with(prefix)));
-        Self::open_with(target, from_environment.collect())
+        Self::open_with(target, std::env::vars_os())
     }
 
-    /// Opens a store with these options, named as in the environment.
-    pub fn open_with(target: &StoreTarget, mut options: Vec<(String, String)>) -> Result<Self, UploadError> {
+    /// Opens a store with that for its environment.
+    pub fn open_with(
+        target: &StoreTarget,
+        environment: impl IntoIterator<Item = (impl Into<OsString>, impl Into<OsString>)>,
+    ) -> Result<Self, UploadError> {
         let shown = target.url.to_string();
+        let failed = |error: &(dyn Error + 'static)| UploadError::Store { store: shown.clone(), said: said(error) };
+        let scheme = target.url.url().scheme();
+        let options = store_options(scheme, environment, |url| Url::parse(url).is_ok());
+        let mut options = options.map_err(|error| failed(&error))?;
         // A bucket with object lock takes nothing without a checksum.
         if target.write_only || target.object_lock.is_some() {
             options.push(("aws_checksum_algorithm".to_owned(), "sha256".to_owned()));
-        }
-        // Who writes http:// wants it so: without this only https:// would be allowed.
-        if target.url.url().scheme() == "http" {
-            options.push(("allow_http".to_owned(), "true".to_owned()));
         }
         let opened = match target.object_lock {
             Some(lock) => lock::open(target.url.url(), options, lock),
             None => object_store::parse_url_opts(target.url.url(), options),
         };
-        let (objects, prefix) =
-            opened.map_err(|error| UploadError::Store { store: shown.clone(), said: said(&error) })?;
+        let (objects, prefix) = opened.map_err(|error| failed(&error))?;
         Ok(Self {
             objects: objects.into(),
             prefix,
