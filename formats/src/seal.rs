@@ -199,14 +199,20 @@ pub struct ClockStep {
 /// Steps of the clock that are told one by one: who sets it more often is told by the sum.
 pub const CLOCK_STEPS_MAX: usize = 64;
 
+/// Notes a step with those before it. Behind [`CLOCK_STEPS_MAX`] it is added up with the last: who sets the clock again and
+/// again takes no more memory for that.
+pub fn note(steps: &mut Vec<ClockStep>, step: ClockStep) {
+    let is_full = steps.len() >= CLOCK_STEPS_MAX;
+    match steps.last_mut().filter(|_| is_full) {
+        Some(last) => last.by_ns = last.by_ns.saturating_add(step.by_ns),
+        None => steps.push(step),
+    }
+}
+
 impl Clock {
-    /// Adds a step; behind [`CLOCK_STEPS_MAX`] it is added up with the last.
+    /// Adds a step, as [`note`].
     pub fn step(&mut self, step: ClockStep) {
-        let is_full = self.steps.len() >= CLOCK_STEPS_MAX;
-        match self.steps.last_mut().filter(|_| is_full) {
-            Some(last) => last.by_ns = last.by_ns.saturating_add(step.by_ns),
-            None => self.steps.push(step),
-        }
+        note(&mut self.steps, step);
     }
 
     /// What `close.json` says of the clock, seal by seal: the last that was said, and all steps.

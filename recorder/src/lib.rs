@@ -21,5 +21,6 @@ pub mod seal;
 #[cfg(test)]
 mod simulation;
 pub mod spool;
+mod sync;
 pub mod targets;
 pub mod upload;

@@ -28,7 +28,7 @@ pub const RING_BLOCKS_MIN: usize = 4;
 /// Smallest and largest block of a ring [bytes]. A frame must fit in one; the largest is 64 KiB of segmentation
 /// offload, and 256 KiB with IPv6 jumbograms below the snap length. In the small blocks of small rings the kernel
 /// cuts the latter, and says so.
-pub const BLOCK_BYTES_MIN: usize = 128 << 10;
+const BLOCK_BYTES_MIN: usize = 128 << 10;
 /// See [`BLOCK_BYTES_MIN`].
 pub const BLOCK_BYTES_MAX: usize = 512 << 10;
 

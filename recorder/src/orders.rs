@@ -1,12 +1,13 @@
 //! What a recording is told while it runs, and what it tells: between the capture thread and everybody else.
 
+use crate::sync::lock;
 use crate::targets::Unrecorded;
 use formats::seal::{Counts, EndReason, Volume};
 use formats::store::RecordingId;
 use jiff::Timestamp;
 use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 /// Told which recording it became, or why none.
@@ -224,9 +225,4 @@ impl Orders {
     pub fn unrecorded(&self) -> Vec<Unrecorded> {
         lock(&self.unrecorded).clone()
     }
-}
-
-/// What a thread that panicked left is as good as what any other did: each value is written at once.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -19,25 +19,27 @@
 //! Every step is one rename or one removal, so that a crash leaves the state before it or after it.
 //! Names that are none of these belong to who is still writing them.
 
+mod forgotten;
+mod pins;
 mod starts;
 
 use crate::disk::{Disk, Entry, SystemDisk};
 use crate::rotate::Untold;
 use crate::schedule::{Starts, StoreTarget};
-use formats::seal::{Close, Seal, SealError, Trigger, Volume};
+use crate::sync::lock;
+use formats::seal::{Close, Seal, SealError, Trigger};
 use formats::signature::SecretKey;
 use formats::store::{FileName, Name, RecordingId};
-use jiff::Timestamp;
 use starts::STARTS;
 use std::collections::{BTreeSet, HashMap};
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 /// Suffix of a seal that is stored.
 pub const SENT: &str = "sent.json";
 /// Suffix of the mark that the files of a segment were given up.
-pub const FORGOTTEN: &str = "forgotten";
+const FORGOTTEN: &str = "forgotten";
 /// What set a recording off.
 const TRIGGER: &str = "trigger.json";
 /// Somebody wants a recording kept here.
@@ -84,19 +86,6 @@ impl Spool {
     /// Signs what is sealed and closed from here on.
     pub fn signed_by(self, signer: Option<SecretKey>) -> Self {
         Self { signer: signer.map(Arc::new), ..self }
-    }
-
-    /// Remembers what happened that is written down nowhere in a folder.
-    pub fn keep_untold(&self, folder: &Path, untold: Untold) {
-        if !untold.is_empty() {
-            let mut all = self.untold.lock().unwrap_or_else(PoisonError::into_inner);
-            *all.entry(folder.to_owned()).or_default() += untold;
-        }
-    }
-
-    /// What happened that is written down nowhere in a folder, to be written down now.
-    pub fn take_untold(&self, folder: &Path) -> Untold {
-        self.untold.lock().unwrap_or_else(PoisonError::into_inner).remove(folder).unwrap_or_default()
     }
 
     /// Its folder.
@@ -263,13 +252,6 @@ impl Spool {
         }
     }
 
-    /// Gives up the files of a segment that waits, and marks it for the next seal to tell.
-    pub fn forget(&self, id: &RecordingId, seal: &Seal) -> io::Result<()> {
-        let mark = FileName::segment(seal.sequence, FORGOTTEN);
-        self.disk.write_durably(&self.path(id, &mark), &serde_json::to_vec(&seal.counts.written)?)?;
-        self.remove_files(id, seal)
-    }
-
     /// Bytes that the files of a segment take here: none once they are stored or given up.
     pub fn bytes_of(&self, id: &RecordingId, seal: &Seal) -> u64 {
         let bytes = |file| self.disk.look(&self.path(id, file)).map_or(0, |file| file.bytes);
@@ -277,55 +259,11 @@ impl Spool {
     }
 
     fn remove_files(&self, id: &RecordingId, seal: &Seal) -> io::Result<()> {
-        let _pins = self.pins.lock().unwrap_or_else(PoisonError::into_inner);
+        let _pins = lock(&self.pins);
         if self.is_pinned(id) {
             return Ok(());
         }
         seal.files.iter().try_for_each(|file| self.disk.remove(&self.path(id, &file.name)).or_else(gone(())))
-    }
-
-    /// Whether the files of a segment were given up and no seal has told it yet.
-    pub fn is_forgotten(&self, id: &RecordingId, sequence: u32) -> bool {
-        self.disk.exists(&self.path(id, &FileName::segment(sequence, FORGOTTEN)))
-    }
-
-    /// Segments that were given up and that no seal has told of, with the packets in them: for the next seal,
-    /// or `close.json`. Call [`Spool::told`] when that is in place.
-    pub fn untold(&self, id: &RecordingId) -> io::Result<(Vec<u32>, Volume)> {
-        let mut numbers = self.numbered(id, FORGOTTEN)?;
-        if !numbers.is_empty() {
-            // Told, and killed before the mark could be removed.
-            let told = self.told_of(id)?;
-            numbers.retain(|sequence| !told.contains(sequence));
-        }
-        let mut sum = Volume::default();
-        for &sequence in &numbers {
-            let bytes = self.disk.read(&self.path(id, &FileName::segment(sequence, FORGOTTEN)))?;
-            sum += serde_json::from_slice::<Volume>(&bytes)?;
-        }
-        Ok((numbers, sum))
-    }
-
-    /// Segments that a seal or `close.json` says were given up.
-    pub fn told_of(&self, id: &RecordingId) -> io::Result<BTreeSet<u32>> {
-        let mut told = BTreeSet::new();
-        for suffix in [formats::store::SEAL, SENT] {
-            for sequence in self.numbered(id, suffix)? {
-                let bytes = self.disk.read(&self.path(id, &FileName::segment(sequence, suffix))).map(Some);
-                let seal = bytes.or_else(gone(None))?.and_then(|bytes| Seal::from_bytes(&bytes).ok());
-                told.extend(seal.into_iter().flat_map(|seal| seal.forgotten));
-            }
-        }
-        let close = self.disk.read(&self.path(id, &FileName::Close)).map(Some).or_else(gone(None))?;
-        let close = close.and_then(|bytes| Close::from_bytes(&bytes).ok());
-        told.extend(close.into_iter().flat_map(|close| close.forgotten));
-        Ok(told)
-    }
-
-    /// A seal or `close.json` that tells of these is in place.
-    pub fn told(&self, id: &RecordingId, forgotten: &[u32]) -> io::Result<()> {
-        let mark = |sequence: u32| self.path(id, &FileName::segment(sequence, FORGOTTEN));
-        forgotten.iter().try_for_each(|&sequence| self.disk.remove(&mark(sequence)).or_else(gone(())))
     }
 
     /// `close.json` of a recording that has ended, amended by what was given up since it was written.
@@ -354,7 +292,7 @@ impl Spool {
 
     /// A recording is stored, `close.json` and all: nothing of it stays here, unless it is pinned.
     pub fn done(&self, id: &RecordingId) -> io::Result<()> {
-        let _pins = self.pins.lock().unwrap_or_else(PoisonError::into_inner);
+        let _pins = lock(&self.pins);
         if self.is_pinned(id) {
             return self.disk.write_durably(&self.folder(id).join(STORED), b"{}");
         }
@@ -373,45 +311,6 @@ impl Spool {
         // The folder of the run, if nothing else is in it. Those above are for the next run.
         folder.parent().map(|run| self.disk.remove_folder(run));
         Ok(())
-    }
-
-    /// Keeps a recording here, whatever becomes of it in the store; false when it is not here.
-    pub fn pin(&self, id: &RecordingId, now: Timestamp) -> io::Result<bool> {
-        let _pins = self.pins.lock().unwrap_or_else(PoisonError::into_inner);
-        let folder = self.folder(id);
-        if !self.is_begun(id) {
-            return Ok(false);
-        }
-        self.disk.write_durably(&folder.join(PINNED), &serde_json::to_vec(&serde_json::json!({ "since": now }))?)?;
-        Ok(true)
-    }
-
-    /// Takes back [`Spool::pin`]; false when it was not pinned. What is stored goes at once.
-    pub fn unpin(&self, id: &RecordingId) -> io::Result<bool> {
-        let _pins = self.pins.lock().unwrap_or_else(PoisonError::into_inner);
-        let folder = self.folder(id);
-        if !self.is_pinned(id) {
-            return Ok(false);
-        }
-        self.disk.remove(&folder.join(PINNED))?;
-        self.disk.sync_folder(&folder)?;
-        self.tidy(id)?;
-        Ok(true)
-    }
-
-    /// Whether somebody wants it kept here.
-    pub fn is_pinned(&self, id: &RecordingId) -> bool {
-        self.disk.exists(&self.folder(id).join(PINNED))
-    }
-
-    /// Whether it is here only because it is pinned, or was when we last looked.
-    pub fn is_stored(&self, id: &RecordingId) -> bool {
-        self.disk.exists(&self.folder(id).join(STORED))
-    }
-
-    /// Recordings that are pinned.
-    pub fn pinned(&self) -> io::Result<Vec<RecordingId>> {
-        Ok(self.recordings()?.into_iter().filter(|id| self.is_pinned(id)).collect())
     }
 
     /// Recordings that are not stored, or not wholly.
@@ -441,16 +340,6 @@ impl Spool {
         }
         Ok(())
     }
-}
-
-/// Writes a file of this machine so that it is there whole, or not at all, whatever happens.
-pub fn write_durably(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    SystemDisk.write_durably(path, bytes)
-}
-
-/// Makes renames in a folder of this machine survive a crash.
-pub fn sync_folder(folder: &Path) -> io::Result<()> {
-    SystemDisk.sync_folder(folder)
 }
 
 /// Whoever else empties the spool was faster: no error.

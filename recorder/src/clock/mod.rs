@@ -6,7 +6,8 @@
 
 mod sys;
 
-use formats::seal::{self, CLOCK_STEPS_MAX, ClockStep};
+pub use formats::seal::note;
+use formats::seal::{self, ClockStep};
 use jiff::{SignedDuration, Timestamp};
 use std::fmt;
 use std::time::Duration;
@@ -70,16 +71,6 @@ impl Clock for SystemClock {
     }
 }
 
-/// Notes a step with those before it. Behind [`CLOCK_STEPS_MAX`] it is added up with the last, as in a seal: who sets the
-/// clock again and again while a segment is open, or none can be begun, takes no more memory for that.
-pub fn note(steps: &mut Vec<ClockStep>, step: ClockStep) {
-    let is_full = steps.len() >= CLOCK_STEPS_MAX;
-    match steps.last_mut().filter(|_| is_full) {
-        Some(last) => last.by_ns = last.by_ns.saturating_add(step.by_ns),
-        None => steps.push(step),
-    }
-}
-
 /// Compares moments with the first, and tells of steps in between.
 #[derive(Debug, Clone, Default)]
 pub struct Watch {
@@ -136,6 +127,7 @@ impl Deadline {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use formats::seal::CLOCK_STEPS_MAX;
 
     fn moment(wall_ms: i64, steady_ms: u64) -> Moment {
         Moment { wall: Timestamp::from_millisecond(wall_ms).unwrap(), steady: Duration::from_millis(steady_ms) }

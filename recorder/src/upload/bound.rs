@@ -5,10 +5,11 @@ use super::sender::Progress;
 use super::store::spool_error;
 use crate::schedule::{SpoolFull, Window};
 use crate::spool::Spool;
+use crate::sync::lock;
 use formats::seal::Seal;
 use formats::store::{FileName, Name, RecordingId};
 use std::io;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 use tokio::sync::watch;
 
@@ -41,12 +42,8 @@ impl InTransit {
     /// It is being sent until what is returned is dropped.
     pub(super) fn begin(&self, id: &RecordingId, sequence: u32) -> OnItsWay {
         let segment = (id.clone(), sequence);
-        self.lock().push(segment.clone());
+        lock(&self.0).push(segment.clone());
         OnItsWay { segment, these: self.clone() }
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Vec<(RecordingId, u32)>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -58,7 +55,7 @@ pub(super) struct OnItsWay {
 
 impl Drop for OnItsWay {
     fn drop(&mut self) {
-        self.these.lock().retain(|other| *other != self.segment);
+        lock(&self.these.0).retain(|other| *other != self.segment);
     }
 }
 
@@ -122,7 +119,7 @@ impl Bound {
             }
             for sequence in self.spool.waiting(&id)? {
                 // Held while the files go: the sender waits, and then finds them gone.
-                let in_transit = self.in_transit.lock();
+                let in_transit = lock(&self.in_transit.0);
                 let busy = in_transit.iter().any(|(sent, number)| *sent == id && *number == sequence);
                 if busy || self.spool.is_forgotten(&id, sequence) {
                     continue;

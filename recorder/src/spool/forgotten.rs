@@ -1,0 +1,75 @@
+//! What the spool gave up, and what of it no seal has told yet.
+
+use super::{FORGOTTEN, SENT, Spool, gone};
+use crate::rotate::Untold;
+use crate::sync::lock;
+use formats::seal::{Close, Seal, Volume};
+use formats::store::{FileName, RecordingId};
+use std::collections::BTreeSet;
+use std::io;
+use std::path::Path;
+
+impl Spool {
+    /// Gives up the files of a segment that waits, and marks it for the next seal to tell.
+    pub fn forget(&self, id: &RecordingId, seal: &Seal) -> io::Result<()> {
+        let mark = FileName::segment(seal.sequence, FORGOTTEN);
+        self.disk.write_durably(&self.path(id, &mark), &serde_json::to_vec(&seal.counts.written)?)?;
+        self.remove_files(id, seal)
+    }
+
+    /// Whether the files of a segment were given up and no seal has told it yet.
+    pub fn is_forgotten(&self, id: &RecordingId, sequence: u32) -> bool {
+        self.disk.exists(&self.path(id, &FileName::segment(sequence, FORGOTTEN)))
+    }
+
+    /// Segments that were given up and that no seal has told of, with the packets in them: for the next seal,
+    /// or `close.json`. Call [`Spool::told`] when that is in place.
+    pub fn untold(&self, id: &RecordingId) -> io::Result<(Vec<u32>, Volume)> {
+        let mut numbers = self.numbered(id, FORGOTTEN)?;
+        if !numbers.is_empty() {
+            // Told, and killed before the mark could be removed.
+            let told = self.told_of(id)?;
+            numbers.retain(|sequence| !told.contains(sequence));
+        }
+        let mut sum = Volume::default();
+        for &sequence in &numbers {
+            let bytes = self.disk.read(&self.path(id, &FileName::segment(sequence, FORGOTTEN)))?;
+            sum += serde_json::from_slice::<Volume>(&bytes)?;
+        }
+        Ok((numbers, sum))
+    }
+
+    /// Segments that a seal or `close.json` says were given up.
+    pub fn told_of(&self, id: &RecordingId) -> io::Result<BTreeSet<u32>> {
+        let mut told = BTreeSet::new();
+        for suffix in [formats::store::SEAL, SENT] {
+            for sequence in self.numbered(id, suffix)? {
+                let bytes = self.disk.read(&self.path(id, &FileName::segment(sequence, suffix))).map(Some);
+                let seal = bytes.or_else(gone(None))?.and_then(|bytes| Seal::from_bytes(&bytes).ok());
+                told.extend(seal.into_iter().flat_map(|seal| seal.forgotten));
+            }
+        }
+        let close = self.disk.read(&self.path(id, &FileName::Close)).map(Some).or_else(gone(None))?;
+        let close = close.and_then(|bytes| Close::from_bytes(&bytes).ok());
+        told.extend(close.into_iter().flat_map(|close| close.forgotten));
+        Ok(told)
+    }
+
+    /// A seal or `close.json` that tells of these is in place.
+    pub fn told(&self, id: &RecordingId, forgotten: &[u32]) -> io::Result<()> {
+        let mark = |sequence: u32| self.path(id, &FileName::segment(sequence, FORGOTTEN));
+        forgotten.iter().try_for_each(|&sequence| self.disk.remove(&mark(sequence)).or_else(gone(())))
+    }
+
+    /// Remembers what happened that is written down nowhere in a folder.
+    pub fn keep_untold(&self, folder: &Path, untold: Untold) {
+        if !untold.is_empty() {
+            *lock(&self.untold).entry(folder.to_owned()).or_default() += untold;
+        }
+    }
+
+    /// What happened that is written down nowhere in a folder, to be written down now.
+    pub fn take_untold(&self, folder: &Path) -> Untold {
+        lock(&self.untold).remove(folder).unwrap_or_default()
+    }
+}

@@ -1,0 +1,48 @@
+//! What somebody wants kept here.
+
+use super::{PINNED, STORED, Spool};
+use crate::sync::lock;
+use formats::store::RecordingId;
+use jiff::Timestamp;
+use std::io;
+
+impl Spool {
+    /// Keeps a recording here, whatever becomes of it in the store; false when it is not here.
+    pub fn pin(&self, id: &RecordingId, now: Timestamp) -> io::Result<bool> {
+        let _pins = lock(&self.pins);
+        let folder = self.folder(id);
+        if !self.is_begun(id) {
+            return Ok(false);
+        }
+        self.disk.write_durably(&folder.join(PINNED), &serde_json::to_vec(&serde_json::json!({ "since": now }))?)?;
+        Ok(true)
+    }
+
+    /// Takes back [`Spool::pin`]; false when it was not pinned. What is stored goes at once.
+    pub fn unpin(&self, id: &RecordingId) -> io::Result<bool> {
+        let _pins = lock(&self.pins);
+        let folder = self.folder(id);
+        if !self.is_pinned(id) {
+            return Ok(false);
+        }
+        self.disk.remove(&folder.join(PINNED))?;
+        self.disk.sync_folder(&folder)?;
+        self.tidy(id)?;
+        Ok(true)
+    }
+
+    /// Whether somebody wants it kept here.
+    pub fn is_pinned(&self, id: &RecordingId) -> bool {
+        self.disk.exists(&self.folder(id).join(PINNED))
+    }
+
+    /// Whether it is here only because it is pinned, or was when we last looked.
+    pub fn is_stored(&self, id: &RecordingId) -> bool {
+        self.disk.exists(&self.folder(id).join(STORED))
+    }
+
+    /// Recordings that are pinned.
+    pub fn pinned(&self) -> io::Result<Vec<RecordingId>> {
+        Ok(self.recordings()?.into_iter().filter(|id| self.is_pinned(id)).collect())
+    }
+}
