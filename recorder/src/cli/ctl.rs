@@ -76,6 +76,11 @@ fn print(status: &Status, out: &mut impl Write) -> std::io::Result<()> {
     let spool = &status.spool;
     let bytes = spool.bytes.map_or("unknown".to_owned(), |bytes| ByteSize(bytes).to_string());
     writeln!(out, "spool {}: {bytes} of {}", spool.folder, ByteSize(spool.bytes_max))?;
+    for (store, failing) in &status.stores {
+        if let Some(failing) = failing {
+            writeln!(out, "store {store}: failing since {:.0}: {}", failing.since, failing.why)?;
+        }
+    }
     status.windows.iter().try_for_each(|window| print_window(window, out))?;
     status.pinned.iter().try_for_each(|recording| writeln!(out, "pinned {recording}"))
 }

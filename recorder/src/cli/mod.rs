@@ -170,8 +170,8 @@ impl CapturePlan {
         Ok(())
     }
 
-    /// Begins to tell how it goes; windows can be triggered through `door`.
-    fn observe(&self, spool: (&Spool, u64), door: Option<Door>) -> anyhow::Result<Observing> {
+    /// Begins to tell how it goes, of that spool too; windows can be triggered through `door`.
+    fn observe(&self, spool: Option<(&Spool, u64)>, door: Option<Door>) -> anyhow::Result<Observing> {
         let listen = || self.listen.map(|address| address.to_string()).unwrap_or_default();
         observe::start(&self.settings.observer, self.listen, spool, door)
             .with_context(|| format!("cannot listen on {}", listen()))

@@ -197,7 +197,9 @@ pub fn run(mut plan: RecordPlan, out: &mut impl Write) -> anyhow::Result<ExitCod
     let spool = Spool::open(&plan.spool).with_context(|| format!("spool {}", plan.spool.display()))?;
     let spool = spool.signed_by(plan.signer.take());
     spool.starts().take(&mut plan.recording.id);
-    let _observing = plan.capture.observe((&spool, plan.spool_bytes_max), None)?;
+    // Nobody else asks how full the spool is.
+    let asked = plan.capture.listen.map(|_| (&spool, plan.spool_bytes_max));
+    let _observing = plan.capture.observe(asked, None)?;
     ready::recover_all(&spool, &EndReason::Crash, Timestamp::now())
         .with_context(|| format!("spool {}", plan.spool.display()))?;
     let (close, stored) = super::runtime()?.block_on(record_and_store(&plan, &spool))?;

@@ -8,7 +8,7 @@ use formats::signature::SecretKey;
 use formats::store::{Name, RecordingId};
 use jiff::Timestamp;
 use recorder::clock::{Clock, SystemClock};
-use recorder::control::{Ask, Begin, Desk, Ending, Listener, SOCKET};
+use recorder::control::{Ask, Begin, Chore, Desk, Ending, Listener, SOCKET, Seen};
 use recorder::observe::{Door, Token};
 use recorder::orders::Orders;
 use recorder::pipeline::{self, Settings};
@@ -105,7 +105,7 @@ pub fn run(mut plan: RunPlan) -> anyhow::Result<ExitCode> {
     if door.is_some() && plan.capture.listen.is_none() {
         bail!("there is a secret for triggers over HTTP, and nobody listens for them: give --listen");
     }
-    let _observing = plan.capture.observe((&spool, bytes_max.0), door)?;
+    let _observing = plan.capture.observe(Some((&spool, bytes_max.0)), door)?;
     let rests = ready::recover_all(&spool, &EndReason::Crash, Timestamp::now())
         .with_context(|| format!("spool {}", folder.display()))?;
     let runtime = super::runtime()?;
@@ -198,7 +198,10 @@ async fn follow(
     let (ended, mut endings) = mpsc::unbounded_channel();
     let (mut hangup, mut trigger) = (signal(SignalKind::hangup())?, signal(SignalKind::user_defined1())?);
     let mut at_stop = Ended::Well;
+    let (chores, (read, mut read_anew)) = (do_chores()?, mpsc::unbounded_channel());
     loop {
+        // What cannot be handed on any more is not done, and whoever asked for it is told so.
+        desk.take_chores().into_iter().for_each(|chore| drop(chores.send(chore)));
         let stopping = *stopped.borrow();
         if stopping {
             desk.end_all();
@@ -223,13 +226,31 @@ async fn follow(
                 }
                 desk.ended(&id, ending, SystemClock.now());
             }
-            Some(ask) = asks.recv(), if !stopping => desk.serve(ask, SystemClock.now()),
+            Some(ask) = asks.recv(), if !stopping => {
+                let observer = &recorder.settings.observer;
+                desk.see(Seen { spool_bytes: observer.spool_bytes(), stores: observer.stores() });
+                desk.serve(ask, SystemClock.now());
+            }
             Some(()) = trigger.recv(), if !stopping => desk.trigger_all("signal", SystemClock.now()),
-            Some(()) = hangup.recv(), if !stopping => desk.reload(Config::read(config), SystemClock.now()),
+            Some(()) = hangup.recv(), if !stopping => {
+                let (config, read) = (config.to_owned(), read.clone());
+                chores.send(Box::new(move || drop(read.send(Config::read(&config))))).ok();
+            }
+            Some(config) = read_anew.recv(), if !stopping => desk.reload(config, SystemClock.now()),
             _ = stopped.wait_for(|stopped| *stopped), if !stopping => {}
             () = tokio::time::sleep(next), if !stopping => {}
         }
     }
+}
+
+/// Does what waits for a disk on a thread of its own, one after the other.
+fn do_chores() -> std::io::Result<std::sync::mpsc::Sender<Chore>> {
+    let (chores, to_do) = std::sync::mpsc::channel::<Chore>();
+    std::thread::Builder::new().name("chores".into()).spawn(move || {
+        // A bug in one must not keep the others from being done.
+        to_do.into_iter().for_each(|chore| drop(catch_unwind(AssertUnwindSafe(chore))));
+    })?;
+    Ok(chores)
 }
 
 /// Begins one recording, on a thread of its own. From here on it is due, and again as soon as it has failed.

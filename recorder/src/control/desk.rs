@@ -1,10 +1,14 @@
 //! Where everything about a running recorder comes together: its agenda, its recordings, what is asked of them.
 //!
-//! It decides and keeps account; it has no clock, no threads and no sockets. Whoever runs it asks for
-//! [`Desk::begin_due`] whenever time has passed or something has happened.
+//! It decides and keeps account; it has no clock, no threads and no sockets, and waits for no disk but for files that
+//! trigger windows. Whoever runs it asks for [`Desk::begin_due`] whenever time has passed or something has happened, and has
+//! [`Desk::take_chores`] done elsewhere.
+
+mod status;
 
 use super::files::TriggerFiles;
-use super::request::{Answer, Reload, Request, RunStatus, SpoolStatus, Status, Told, WindowStatus};
+use super::pins::Pins;
+use super::request::{Answer, Reload, Request, Seen, Told};
 use super::socket::Ask;
 use crate::clock::{Moment, Watch};
 use crate::orders::{Orders, Past, Trigger};
@@ -35,6 +39,9 @@ pub struct Begin {
     pub orders: Arc<Orders>,
 }
 
+/// Work that waits for the spool's disk. A disk that hangs must not keep other recordings from beginning and ending.
+pub type Chore = Box<dyn FnOnce() + Send>;
+
 #[derive(Debug)]
 struct Running {
     id: RecordingId,
@@ -59,7 +66,6 @@ impl Running {
 }
 
 /// All that is decided about a running recorder.
-#[derive(Debug)]
 pub struct Desk {
     agenda: Agenda,
     running: Vec<Running>,
@@ -79,6 +85,9 @@ pub struct Desk {
     since: Timestamp,
     reload: Option<Reload>,
     clock: Watch,
+    seen: Seen,
+    chores: Vec<Chore>,
+    pins: Pins,
 }
 
 impl Desk {
@@ -95,6 +104,7 @@ impl Desk {
             rests,
             late: Vec::new(),
             files: TriggerFiles::default(),
+            pins: Pins::new(spool.clone()),
             spool,
             cluster: config.cluster.clone(),
             node,
@@ -103,7 +113,10 @@ impl Desk {
             since: now,
             reload: None,
             clock,
+            seen: Seen::default(),
+            chores: Vec::new(),
         };
+        desk.chores.push(desk.pins.read());
         desk.remove_what_is_ready_for_nobody();
         desk
     }
@@ -189,9 +202,17 @@ impl Desk {
         let ready: Vec<Name> = ready.map(|(window, _)| window.name.clone()).collect();
         self.late.retain(|(window, _)| ready.contains(window));
         self.rests.retain(|rest| ready.contains(&rest.window));
-        if let Err(error) = ready::remove_others(&self.spool, &ready) {
-            tracing::error!(%error, "what is kept ready for windows that are gone cannot be removed");
-        }
+        let spool = self.spool.clone();
+        self.chores.push(Box::new(move || {
+            if let Err(error) = ready::remove_others(&spool, &ready) {
+                tracing::error!(%error, "what is kept ready for windows that are gone cannot be removed");
+            }
+        }));
+    }
+
+    /// What is to be done elsewhere, one after the other.
+    pub fn take_chores(&mut self) -> Vec<Chore> {
+        std::mem::take(&mut self.chores)
     }
 
     /// Whether nothing is being recorded.
@@ -282,6 +303,11 @@ impl Desk {
         self.running.iter().filter(move |running| running.id.window == *window)
     }
 
+    /// Shown what it does not know itself, for the status.
+    pub fn see(&mut self, seen: Seen) {
+        self.seen = seen;
+    }
+
     /// Does what is asked for, and says so, at once or when it is done.
     pub fn serve(&mut self, ask: Ask, now: Moment) {
         let now = self.time(now);
@@ -289,12 +315,12 @@ impl Desk {
         // Whoever asked may be gone.
         let told: Told = Box::new(|said| drop(answer.send(said)));
         match request {
-            Request::Pin { recording } => told(self.pin(&recording, now)),
+            Request::Pin { recording } => self.pin(&recording, told, |pins, id, told| pins.pin(id, now, told)),
             Request::Start { window } => self.start(&window, by, now, told),
             Request::Status => told(Answer::Status(Box::new(self.status()))),
             Request::Stop { window } => told(self.stop(&window)),
             Request::Trigger { window } => self.trigger(&window, by, now, told),
-            Request::Unpin { recording } => told(self.unpin(&recording)),
+            Request::Unpin { recording } => self.pin(&recording, told, Pins::unpin),
         }
     }
 
@@ -367,25 +393,10 @@ impl Desk {
         running.orders.trigger(Trigger { at: now, by: by.to_owned(), ends, told: tell("triggered", told) });
     }
 
-    fn pin(&self, recording: &str, now: Timestamp) -> Answer {
-        let Ok(id) = RecordingId::parse_folder(recording) else {
-            return Answer::refused(format!("{recording:?} is no recording: write cluster/window/start/node"));
-        };
-        match self.spool.pin(&id, now) {
-            Ok(true) => Answer::done("pinned: it stays on this node until it is unpinned", [&id]),
-            Ok(false) => Answer::refused(format!("{id} is not in the spool: it is stored, or was not made here")),
-            Err(error) => Answer::refused(format!("{id} could not be pinned: {error}")),
-        }
-    }
-
-    fn unpin(&self, recording: &str) -> Answer {
-        let Ok(id) = RecordingId::parse_folder(recording) else {
-            return Answer::refused(format!("{recording:?} is no recording: write cluster/window/start/node"));
-        };
-        match self.spool.unpin(&id) {
-            Ok(true) => Answer::done("unpinned", [&id]),
-            Ok(false) => Answer::refused(format!("{id} is not pinned")),
-            Err(error) => Answer::refused(format!("{id} could not be unpinned: {error}")),
+    fn pin(&mut self, recording: &str, told: Told, chore: impl FnOnce(&Pins, RecordingId, Told) -> Chore) {
+        match RecordingId::parse_folder(recording) {
+            Ok(id) => self.chores.push(chore(&self.pins, id, told)),
+            Err(_) => told(Answer::refused(format!("{recording:?} is no recording: write cluster/window/start/node"))),
         }
     }
 
@@ -400,44 +411,6 @@ impl Desk {
         running.iter().for_each(|running| running.orders.end(EndReason::Stopped));
         let ids: Vec<_> = running.iter().filter_map(|running| running.recording()).collect();
         Answer::done("recording ends", &ids)
-    }
-
-    fn status(&self) -> Status {
-        let run = |running: &Running| {
-            let (written, past) = (running.orders.written(), running.orders.past());
-            RunStatus {
-                recording: running.recording().map(|id| id.folder()),
-                since: past.since.unwrap_or(running.id.start.time()),
-                ends: Some(running.orders.ends().unwrap_or(running.ends)).filter(|ends| *ends != Timestamp::MAX),
-                packets: written.packets,
-                bytes: written.bytes,
-                lost_packets: running.orders.lost_packets(),
-                unrecorded: running.orders.unrecorded(),
-            }
-        };
-        let windows = self.agenda.windows().map(|(window, next)| WindowStatus {
-            name: window.name.clone(),
-            when: window.when.to_string(),
-            next,
-            again: self.agenda.again(window.name.as_str()),
-            // What is about to be kept ready is not yet.
-            runs: self.of_window(&window.name).filter(|running| running.has_begun()).map(run).collect(),
-        });
-        Status {
-            version: env!("CARGO_PKG_VERSION").to_owned(),
-            cluster: self.cluster.clone(),
-            node: self.node.clone(),
-            since: self.since,
-            configuration_sha256: self.configuration_sha256,
-            reload: self.reload.clone(),
-            spool: SpoolStatus {
-                folder: self.spool_config.folder.display().to_string(),
-                bytes: self.spool.used_bytes().ok(),
-                bytes_max: self.spool_config.bytes_max.0,
-            },
-            windows: windows.collect(),
-            pinned: self.spool.pinned().unwrap_or_default().iter().map(RecordingId::folder).collect(),
-        }
     }
 }
 

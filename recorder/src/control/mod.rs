@@ -6,10 +6,11 @@
 
 mod desk;
 mod files;
+mod pins;
 mod request;
 mod socket;
 
-pub use desk::{Begin, Desk, Ending};
-pub use request::{Answer, Reload, Request, RunStatus, SpoolStatus, Status, WindowStatus};
+pub use desk::{Begin, Chore, Desk, Ending};
+pub use request::{Answer, Reload, Request, RunStatus, Seen, SpoolStatus, Status, WindowStatus};
 pub(crate) use socket::hand_on;
 pub use socket::{Ask, ControlError, Listener, SOCKET, ask};

@@ -1,10 +1,12 @@
 //! Requests and answers as they stand on the socket.
 
 use crate::targets::Unrecorded;
+use crate::upload::Failing;
 use formats::hash::Hash256;
 use formats::store::{Name, RecordingId};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 
 /// What somebody asks for: `{"command":"start","window":"incident"}`, typed as `ctl start incident`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, clap::Subcommand)]
@@ -89,10 +91,22 @@ pub struct Status {
     pub reload: Option<Reload>,
     /// The spool.
     pub spool: SpoolStatus,
+    /// The stores that something was sent to, and since when that fails; null if it does not.
+    #[serde(default)]
+    pub stores: BTreeMap<String, Option<Failing>>,
     /// The windows, as the configuration names them.
     pub windows: Vec<WindowStatus>,
     /// Recordings that are pinned.
     pub pinned: Vec<String>,
+}
+
+/// What others know without asking a disk or a store.
+#[derive(Debug, Clone, Default)]
+pub struct Seen {
+    /// [`SpoolStatus::bytes`].
+    pub spool_bytes: Option<u64>,
+    /// [`Status::stores`].
+    pub stores: BTreeMap<String, Option<Failing>>,
 }
 
 /// How reading the configuration anew went.
@@ -109,7 +123,7 @@ pub struct Reload {
 pub struct SpoolStatus {
     /// Its folder.
     pub folder: String,
-    /// Bytes in it; null if it cannot be read.
+    /// Bytes in it, when it was last looked at; null if that is not known.
     pub bytes: Option<u64>,
     /// Most bytes in it.
     pub bytes_max: u64,

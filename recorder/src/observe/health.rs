@@ -1,6 +1,7 @@
 //! Whether the recorder is well, and whether it is ready; both say why not.
 
-use super::state::{Beat, RESTS, State, lock};
+use super::state::{Beat, RESTS, State};
+use crate::sync::lock;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
@@ -8,10 +9,12 @@ use std::time::{Duration, Instant};
 impl State {
     /// What keeps the recorder from recording: nothing when it is well.
     pub fn complaints(&self, now: Instant) -> Vec<String> {
-        let stalled =
+        let stalled: Vec<_> =
             lock(&self.pulses).iter().filter_map(|beat| self.stall_of(beat, now).map(|s| told(beat, s))).collect();
         let spool = lock(&self.look).complaint(now, self.stall);
-        [stalled, spool.into_iter().collect::<Vec<_>>()].concat()
+        let is_over = lock(&self.progress).as_ref().is_some_and(|progress| progress.borrow().is_over);
+        let sender = is_over.then(|| "nothing is stored any more: whoever did it is gone, see the log".to_owned());
+        [stalled, spool.into_iter().chain(sender).collect()].concat()
     }
 
     /// What is missing before the recorder does all it should: nothing when it is ready.

@@ -1,8 +1,9 @@
 //! A look at the spool, now and then: how full it is, how long it waits for the store, whether it can be written.
 
-use super::state::{State, lock};
+use super::state::State;
 use crate::limits;
 use crate::spool::Spool;
+use crate::sync::lock;
 use formats::store::FileName;
 use std::fs;
 use std::io;

@@ -1,10 +1,12 @@
 //! The notes as OpenMetrics text, which Prometheus reads. Names: `remora_<room>_<noun>_<unit>_total`.
 
-use super::state::{Beat, RESTS, Rings, Series, State, lock};
+use super::state::{Beat, RESTS, Rings, Series, State};
 use crate::capture::Tally;
 use crate::clock::{Clock, SystemClock};
-use crate::upload::Progress;
+use crate::sync::lock;
+use crate::upload::{Failing, Progress};
 use formats::seal::Counts;
+use jiff::Timestamp;
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric, text};
 use prometheus_client::metrics::counter::ConstCounter;
@@ -104,6 +106,7 @@ impl Collector for Report {
         self.counters(&mut out)?;
         self.gauges_of_captures(&mut out)?;
         self.gauges_of_spool(&mut out)?;
+        self.gauges_of_stores(&mut out)?;
         gauges_of_clock(&mut out)
     }
 }
@@ -184,6 +187,19 @@ impl Report {
         let waits = found.waits_since.and_then(|since| SystemTime::now().duration_since(since).ok());
         let name = ("upload_lag", "Age of the oldest seal that is not stored, 0 when all are", "seconds");
         once(name, waits.unwrap_or(Duration::ZERO).as_secs_f64())
+    }
+
+    fn gauges_of_stores(&self, out: &mut Out<'_>) -> fmt::Result {
+        let (now, stores) = (Timestamp::now(), self.0.stores());
+        // A clock that was set back: no time has passed.
+        let failing_s = |failing: &Failing| now.duration_since(failing.since).as_secs_f64().max(0.0);
+        let values = stores
+            .iter()
+            .map(|(store, failing)| (vec![("store", store.as_str())], failing.as_ref().map_or(0.0, failing_s)));
+        out.gauge(
+            ("upload_failing", "For how long attempts to store there have failed, 0 when the last did not", "seconds"),
+            values,
+        )
     }
 }
 

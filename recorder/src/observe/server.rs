@@ -2,10 +2,11 @@
 
 use super::look;
 use super::metrics;
-use super::state::{Observer, State, lock};
+use super::state::{Observer, State};
 use super::trigger::Door;
 use crate::limits;
 use crate::spool::Spool;
+use crate::sync::lock;
 use http_body_util::Full;
 use hyper::body::{Bytes, Incoming};
 use hyper::header::{CONTENT_TYPE, HeaderValue, WWW_AUTHENTICATE};
@@ -34,15 +35,15 @@ impl Observing {
     }
 }
 
-/// Begins to watch for stalls, and to answer on `listen`, about this spool too, which may hold `spool_bytes_max`; windows can
-/// be triggered there through `door`.
+/// Begins to watch for stalls, and to answer on `listen`; to look at `spool`, which may hold so many bytes; windows can be
+/// triggered there through `door`.
 ///
 /// # Errors
 /// When the address is taken or not ours.
 pub fn start(
     observer: &Observer,
     listen: Option<SocketAddr>,
-    (spool, spool_bytes_max): (&Spool, u64),
+    spool: Option<(&Spool, u64)>,
     door: Option<Door>,
 ) -> io::Result<Observing> {
     let state = observer.0.clone();
@@ -51,7 +52,9 @@ pub fn start(
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     if let Some(listener) = &listener {
         listener.set_nonblocking(true)?;
-        lock(&state.look).bytes_max = spool_bytes_max;
+    }
+    if let Some((spool, bytes_max)) = spool {
+        lock(&state.look).bytes_max = bytes_max;
         let (state, spool) = (Arc::downgrade(&state), spool.clone());
         std::thread::Builder::new().name("look".into()).spawn(move || look::keep_looking(&state, &spool))?;
     }

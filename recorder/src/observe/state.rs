@@ -4,11 +4,12 @@ use super::look::Look;
 use crate::capture::Tally;
 use crate::clock::Moment;
 use crate::limits;
-use crate::upload::Progress;
+use crate::sync::lock;
+use crate::upload::{Failing, Progress};
 use formats::seal::{Counts, EndReason};
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 use tokio::sync::watch;
 
@@ -133,6 +134,16 @@ impl Observer {
         *lock(&self.0.progress) = Some(progress);
     }
 
+    /// Bytes in the spool when it was last looked at; none before.
+    pub fn spool_bytes(&self) -> Option<u64> {
+        lock(&self.0.look).found.map(|found| found.used_bytes)
+    }
+
+    /// The stores that something was sent to, by URL, and how it goes with them.
+    pub fn stores(&self) -> BTreeMap<String, Option<Failing>> {
+        self.0.stores()
+    }
+
     /// A recording is due, and is missed until it has a ring or its time is over.
     pub fn expect(&self, window: &str, for_at_most: Duration) {
         let series = self.0.series(window);
@@ -175,6 +186,10 @@ impl Observer {
 }
 
 impl State {
+    pub fn stores(&self) -> BTreeMap<String, Option<Failing>> {
+        lock(&self.progress).as_ref().map(|progress| progress.borrow().by_url()).unwrap_or_default()
+    }
+
     pub fn now_ms(&self) -> u64 {
         self.began.elapsed().as_millis() as u64
     }
@@ -269,9 +284,4 @@ impl Drop for Pulse {
             *lock(&self.beat.series.ended_ms) = Some(self.state.now_ms());
         }
     }
-}
-
-/// Whoever panicked while noting left the note as it was.
-pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

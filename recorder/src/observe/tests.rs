@@ -2,12 +2,17 @@
 
 use super::look::{Found, look};
 use super::metrics::render;
-use super::state::{Observer, Peak, lock};
+use super::state::{Observer, Peak};
 use crate::capture::Tally;
 use crate::clock::{Clock, SystemClock};
+use crate::schedule::StoreTarget;
 use crate::spool::Spool;
+use crate::sync::lock;
+use crate::upload::{Failing, Progress, Sender};
 use formats::seal::{Counts, Dropped, EndReason, Volume};
+use jiff::Timestamp;
 use std::time::{Duration, Instant, SystemTime};
+use tokio::sync::watch;
 
 const STALL: Duration = Duration::from_secs(10);
 
@@ -70,6 +75,42 @@ fn a_spool_that_cannot_be_written_is_complained_of() {
     assert_eq!(complaints(12), ["the spool has not answered for 12 s"]);
     let text = render(&observer.0).unwrap();
     assert!(text.contains("remora_spool_writable 0.0\n"), "{text}");
+}
+
+#[test]
+fn a_sender_that_is_gone_is_complained_of() {
+    let folder = tempfile::tempdir().unwrap();
+    let observer = Observer::new(STALL);
+    let sender = Sender::new(Spool::open(folder.path()).unwrap());
+    observer.follow(sender.progress());
+    assert!(observer.0.complaints(Instant::now()).is_empty());
+    drop(sender);
+    let [complaint] = &observer.0.complaints(Instant::now())[..] else { panic!("it is told") };
+    assert!(complaint.starts_with("nothing is stored any more"), "{complaint}");
+}
+
+#[test]
+fn a_store_that_fails_is_named_once() {
+    let observer = Observer::new(STALL);
+    let target = |url: &str, write_only| {
+        Some(StoreTarget { url: url.parse().unwrap(), write_only, encrypt_to: Vec::new(), object_lock: None })
+    };
+    let failing = |since| Some(Failing { since: Timestamp::from_second(since).unwrap(), why: "no route".to_owned() });
+    let far = Timestamp::now().as_second() + 3600;
+    let stores = [
+        (target("s3://a/b", false), failing(far)),
+        (target("s3://a/b", true), failing(0)),
+        (target("/c", false), None),
+        (None, failing(far)),
+    ];
+    observer.follow(watch::channel(Progress { stores: stores.into(), ..Progress::default() }).1);
+    assert_eq!(observer.stores()["s3://a/b"], failing(0));
+    let text = render(&observer.0).unwrap();
+    let told = |line: &str| text.lines().filter(|told| told.starts_with(line)).count();
+    assert_eq!(told("remora_upload_failing_seconds{store=\"s3://a/b\"} 1"), 1, "{text}");
+    for line in ["{store=\"file:///c\"} 0.0", "{store=\"unknown\"} 0.0"] {
+        assert_eq!(told(&format!("remora_upload_failing_seconds{line}")), 1, "{text}");
+    }
 }
 
 #[test]

@@ -2,12 +2,16 @@
 
 use super::UploadError;
 use super::bound::{InTransit, give_up, give_up_older};
-use super::sender::Progress;
+use super::sender::{Failing, Progress};
 use super::store::{Receipt, Store, spool_error};
+use crate::schedule::StoreTarget;
 use crate::spool::Spool;
 use formats::hash::Hash256;
 use formats::seal::Seal;
 use formats::store::{FileName, RecordingId};
+use futures::FutureExt;
+use jiff::Timestamp;
+use std::panic::AssertUnwindSafe;
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 use tokio::sync::watch;
@@ -22,24 +26,31 @@ pub(super) struct Errand {
 }
 
 impl Errand {
-    /// Sends what waits in these recordings, all of one store. One that cannot be sent does not keep the others back.
+    /// Sends what waits in these recordings, all for one store. One that cannot be sent does not keep the others back.
     ///
     /// # Errors
     /// The first failure; what follows it in that recording stays for the next time.
     pub async fn send(
         self,
+        target: Option<StoreTarget>,
         store: Result<Store, UploadError>,
         recordings: Vec<RecordingId>,
     ) -> Result<(), UploadError> {
         let mut sent = Ok(());
         match store {
-            Err(error) => sent = self.told(Err(error)),
+            Err(error) => sent = self.told(&target, Err(error)),
             Ok(store) => {
                 for id in &recordings {
-                    let this = self.told(self.send_recording(id, &store).await);
+                    // A bug in one, ours or of who talks to the store, must not keep the others waiting for ever.
+                    let this = AssertUnwindSafe(self.send_recording(id, &store)).catch_unwind().await;
+                    let this =
+                        self.told(&target, this.unwrap_or_else(|panic| Err(UploadError::bug(id, panic.as_ref()))));
                     sent = sent.and(this);
                 }
             }
+        }
+        if sent.is_ok() {
+            self.progress.send_if_modified(|progress| !matches!(progress.stores.insert(target, None), Some(None)));
         }
         if let Some(age_max) = self.age_max {
             let given_up = give_up_older(&self.spool, &self.progress, &recordings, age_max, SystemTime::now());
@@ -48,11 +59,15 @@ impl Errand {
         sent
     }
 
-    fn told(&self, sent: Result<(), UploadError>) -> Result<(), UploadError> {
-        self.progress.send_modify(|progress| {
-            progress.failing = sent.as_ref().err().map(ToString::to_string);
-            progress.failures += u64::from(sent.is_err());
-        });
+    fn told(&self, target: &Option<StoreTarget>, sent: Result<(), UploadError>) -> Result<(), UploadError> {
+        if let Err(error) = &sent {
+            self.progress.send_modify(|progress| {
+                progress.failures += 1;
+                let store = progress.stores.entry(target.clone()).or_default();
+                let since = store.as_ref().map_or_else(Timestamp::now, |failing| failing.since);
+                *store = Some(Failing { since, why: error.to_string() });
+            });
+        }
         sent
     }
 

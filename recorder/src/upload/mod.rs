@@ -16,10 +16,12 @@ mod store;
 mod turns;
 
 pub use bound::{Bound, Room};
-pub use sender::{Progress, Sender};
+pub use sender::{Failing, Progress, Sender};
 pub use store::{Proof, Receipt, Store};
 
 use formats::hash::Hash256;
+use formats::store::RecordingId;
+use std::any::Any;
 use std::io;
 use std::path::PathBuf;
 
@@ -27,6 +29,14 @@ use std::path::PathBuf;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum UploadError {
+    /// A bug: the thread panicked, and goes on.
+    #[error("{recording}: a bug: {what}")]
+    Bug {
+        /// Which recording was being sent.
+        recording: Box<RecordingId>,
+        /// What was said as it happened.
+        what: String,
+    },
     /// Something else stands under that name; nothing is ever overwritten.
     #[error("{path} is in the store with other bytes: {found}, not {sealed}")]
     Conflict {
@@ -65,4 +75,12 @@ pub enum UploadError {
         /// What it said, in one line.
         said: String,
     },
+}
+
+impl UploadError {
+    fn bug(recording: &RecordingId, panic: &(dyn Any + Send)) -> Self {
+        let text = panic.downcast_ref::<&str>().copied();
+        let text = text.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+        Self::Bug { recording: Box::new(recording.clone()), what: text.unwrap_or("no text").to_owned() }
+    }
 }

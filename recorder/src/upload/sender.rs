@@ -12,7 +12,9 @@ use formats::store::RecordingId;
 use futures::StreamExt;
 use futures::future::join_all;
 use futures::stream::FuturesUnordered;
-use std::collections::HashMap;
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -51,8 +53,36 @@ pub struct Progress {
     pub failures: u64,
     /// Packets in segments that were given up.
     pub given_up: Volume,
-    /// What the last failure was; none after a success.
-    pub failing: Option<String>,
+    /// The stores that something was sent to, and how it goes with them; none for where it cannot be read which it is.
+    pub stores: HashMap<Option<StoreTarget>, Option<Failing>>,
+    /// The sender is gone: nothing is stored any more.
+    pub is_over: bool,
+}
+
+/// Nothing can be stored there, or not all of it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Failing {
+    /// Since when.
+    pub since: Timestamp,
+    /// What the last failure was.
+    pub why: String,
+}
+
+impl Progress {
+    /// The stores by what they are called. Those of one URL are one, which fails as long as one of them does.
+    pub fn by_url(&self) -> BTreeMap<String, Option<Failing>> {
+        let mut stores = BTreeMap::new();
+        for (target, failing) in &self.stores {
+            let name = target.as_ref().map_or_else(|| "unknown".to_owned(), |target| target.url.to_string());
+            let worst: &mut Option<Failing> = stores.entry(name).or_default();
+            if let Some(failing) = failing
+                && worst.as_ref().is_none_or(|worst| failing.since < worst.since)
+            {
+                *worst = Some(failing.clone());
+            }
+        }
+        stores
+    }
 }
 
 impl Sender {
@@ -148,6 +178,11 @@ impl Sender {
                 None => waiting.push((target, vec![id])),
             }
         }
+        // Where nothing waits any more, nothing fails.
+        self.errand.progress.send_if_modified(|progress| {
+            let others = progress.stores.iter_mut().filter(|(store, _)| !places.contains_key(*store));
+            others.filter_map(|(_, failing)| failing.take()).count() > 0
+        });
         Ok(waiting)
     }
 
@@ -156,14 +191,14 @@ impl Sender {
         &mut self,
         (target, recordings): Waiting,
     ) -> impl Future<Output = Result<(), UploadError>> + Send + use<> {
-        let store = match target {
+        let store = match target.clone() {
             Some(target) => Some(self.store(target)),
             None => recordings.iter().find_map(|id| self.unknown(id)).map(Err),
         };
         let errand = self.errand.clone();
         async move {
             match store {
-                Some(store) => errand.send(store, recordings).await,
+                Some(store) => errand.send(target, store, recordings).await,
                 None => Ok(()), // By now it can be read.
             }
         }
@@ -183,6 +218,12 @@ impl Sender {
     fn unknown(&self, id: &RecordingId) -> Option<UploadError> {
         let spool = &self.errand.spool;
         spool.target(id).err().map(|source| spool_error(&spool.folder(id), source))
+    }
+}
+
+impl Drop for Sender {
+    fn drop(&mut self) {
+        self.errand.progress.send_modify(|progress| progress.is_over = true);
     }
 }
 

@@ -8,7 +8,7 @@ use object_store::{ObjectStore, ObjectStoreExt, PutPayload};
 use recorder::disk::SystemDisk;
 use recorder::schedule::{SpoolFull, StoreTarget};
 use recorder::spool::Spool;
-use recorder::upload::{Proof, Room, Sender, Store, UploadError};
+use recorder::upload::{Progress, Proof, Room, Sender, Store, UploadError};
 use std::sync::Arc;
 
 fn target(url: &str) -> StoreTarget {
@@ -62,7 +62,8 @@ async fn what_was_sealed_is_stored_and_the_spool_is_empty() {
     assert_eq!((sound.segments, sound.counts.written.packets), (3, 30));
     assert_eq!((place.left_in_spool().len(), spool.used_bytes().unwrap()), (0, 0));
     let progress = progress.borrow().clone();
-    assert_eq!((progress.segments, progress.recordings, progress.failing), (3, 1, None));
+    assert_eq!((progress.segments, progress.recordings), (3, 1));
+    assert_eq!(progress.stores, [(Some(place.target.clone()), None)].into());
 }
 
 #[tokio::test]
@@ -241,13 +242,53 @@ async fn an_outage_ends_and_everything_arrives() {
     let (stop, stopped) = tokio::sync::watch::channel(false);
     let running = tokio::spawn(sender.run(stopped));
     progress.wait_for(|progress| progress.failures == 8).await.unwrap();
-    assert!(progress.borrow().failing.is_some());
+    let failing = |progress: &Progress| progress.by_url().into_values().next().flatten();
+    let first = failing(&progress.borrow()).unwrap();
+    assert!(first.why.starts_with(&format!("store {}: ", target(store.to_str().unwrap()).url)), "{}", first.why);
+    progress.wait_for(|progress| progress.failures == 9).await.unwrap();
+    assert_eq!(failing(&progress.borrow()).unwrap().since, first.since);
     std::fs::remove_file(&store).unwrap();
-    progress.wait_for(|progress| progress.recordings == 1 && progress.failing.is_none()).await.unwrap();
+    progress.wait_for(|progress| progress.recordings == 1 && failing(progress).is_none()).await.unwrap();
     stop.send(true).unwrap();
     running.await.unwrap();
     let objects = object_store::local::LocalFileSystem::new_with_prefix(&store).unwrap();
     verify(&objects, &Path::default(), &made::id("nightly")).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_panic_over_one_store_is_a_failure_of_that_store() {
+    let place = Place::new();
+    let spool = place.spool();
+    for (window, url) in [("a", "s3://{x}/one"), ("b", "s3://in/memory")] {
+        let mut recording = Recording::begin(&spool, window, &target(url));
+        recording.segment(10);
+        recording.close();
+    }
+    // object_store panics over a bucket that no host is called like.
+    let names =
+        ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_VIRTUAL_HOSTED_STYLE_REQUEST"].map(|name| (name, "true"));
+    let panics = Store::open_with(&target("s3://{x}/one"), names).unwrap();
+    let mut sender = place.sender().with_store(target("s3://{x}/one"), panics);
+    let progress = sender.progress();
+    for failures in 1..3 {
+        let error = sender.sweep().await.unwrap_err().to_string();
+        assert!(error.starts_with(&format!("{}: a bug: ", made::id("a"))), "{error}");
+        assert_eq!((progress.borrow().recordings, progress.borrow().failures), (1, failures));
+        let fails = progress.borrow().by_url().into_iter().map(|(url, failing)| (url, failing.is_some()));
+        assert!(fails.eq([("s3://in/memory".to_owned(), false), ("s3://{x}/one".to_owned(), true)]));
+    }
+    assert_eq!(place.left_in_spool(), [made::id("a").to_string()]);
+    assert!(!progress.borrow().is_over);
+    drop(sender);
+    assert!(progress.borrow().is_over);
+}
+
+#[tokio::test]
+async fn an_endpoint_that_is_none_is_told() {
+    let open = |value: &str| Store::open_with(&target("s3://captures/x"), [("AWS_ENDPOINT", value)]);
+    let error = open("minio:9000").unwrap_err().to_string();
+    assert_eq!(error, "store s3://captures/x: AWS_ENDPOINT is not like http://host:9000 or https://host");
+    open("").unwrap();
 }
 
 #[tokio::test(start_paused = true)]
@@ -290,7 +331,7 @@ async fn a_receipt_says_how_it_was_proved() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("file");
     std::fs::write(&file, b"abc").unwrap();
-    let store = Store::open_with(&target(folder.path().to_str().unwrap()), Vec::new()).unwrap();
+    let store = Store::open(&target(folder.path().to_str().unwrap())).unwrap();
     let sealed = formats::hash::Hash256::of(b"abc");
     let receipt = store.send(&SystemDisk, "a/b", &file, sealed).await.unwrap();
     assert_eq!((receipt.proof, receipt.bytes, receipt.sha256), (Proof::ReadBack, 3, sealed));

@@ -1,6 +1,7 @@
 //! Decisions, without a recorder that runs.
 
 use super::*;
+use crate::upload::Failing;
 use std::time::Duration;
 use tokio::sync::oneshot;
 
@@ -19,6 +20,7 @@ fn desk(folder: &tempfile::TempDir, windows: &str) -> Desk {
 fn ask(desk: &mut Desk, request: &str) -> Option<Answer> {
     let (answer, mut answered) = oneshot::channel();
     desk.serve(Ask { request: serde_json::from_str(request).unwrap(), by: "test", answer }, at(0));
+    desk.take_chores().into_iter().for_each(|chore| chore());
     answered.try_recv().ok()
 }
 
@@ -52,6 +54,18 @@ fn who_asks_for_a_recording_is_answered_once_it_has_begun_or_cannot() {
         drop(begun);
         assert_eq!(matches!(answered.try_recv().unwrap(), Answer::Done { .. }), begins);
     }
+}
+
+#[test]
+fn the_status_names_a_store_that_fails() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut desk = desk(&folder, PLAIN);
+    let failing = Failing { since: Timestamp::UNIX_EPOCH, why: "no route".to_owned() };
+    let stores = [("s3://a/b".to_owned(), Some(failing))].into();
+    desk.see(Seen { spool_bytes: Some(7), stores });
+    let Some(Answer::Status(status)) = ask(&mut desk, "{\"command\":\"status\"}") else { panic!("a status") };
+    let json = serde_json::to_string(&status.stores).unwrap();
+    assert_eq!(json, r#"{"s3://a/b":{"since":"1970-01-01T00:00:00Z","why":"no route"}}"#);
 }
 
 #[test]
