@@ -55,14 +55,17 @@ fn describe(config: &Config, view: &View, out: &mut String) -> std::fmt::Result 
     }
     for window in &config.windows {
         writeln!(out)?;
-        describe_window(window, out)?;
+        describe_what(window, out)?;
+        describe_bounds(window, out)?;
+        describe_store(window, out)?;
+        describe_begin(window, out)?;
         describe_size(window, view, out)?;
         describe_runs(window, node, view, out)?;
     }
     Ok(())
 }
 
-fn describe_window(window: &Window, out: &mut String) -> std::fmt::Result {
+fn describe_what(window: &Window, out: &mut String) -> std::fmt::Result {
     let interfaces: Vec<_> = window.interfaces.iter().map(Interface::as_str).collect();
     let on = if interfaces.is_empty() { "any".to_owned() } else { interfaces.join(", ") };
     writeln!(out, "window {}: {}, for {}", window.name, window.when, Period(window.duration))?;
@@ -81,7 +84,10 @@ fn describe_window(window: &Window, out: &mut String) -> std::fmt::Result {
     if window.rings > 1 {
         writeln!(out, "  shares     the packets of each target among {} rings, flow by flow", window.rings)?;
     }
-    writeln!(out, "  segments   of {} or {}", window.segment.bytes, window.segment.age)?;
+    writeln!(out, "  segments   of {} or {}", window.segment.bytes, window.segment.age)
+}
+
+fn describe_bounds(window: &Window, out: &mut String) -> std::fmt::Result {
     let budget = &window.budget;
     let spool = budget.spool.filter(|_| window.pre_trigger.is_none());
     let share = spool.map(|share| format!("{share} of the spool"));
@@ -96,6 +102,10 @@ fn describe_window(window: &Window, out: &mut String) -> std::fmt::Result {
     if let Some(packets) = window.rate.packets_per_second {
         writeln!(out, "  leaves out flows beyond {packets} packets in a second")?;
     }
+    Ok(())
+}
+
+fn describe_store(window: &Window, out: &mut String) -> std::fmt::Result {
     let proof = if window.store.write_only { "proved by the store's SHA-256" } else { "read back" };
     writeln!(out, "  stored at  {}, {proof}", window.store.url)?;
     for key in &window.store.encrypt_to {
@@ -104,8 +114,13 @@ fn describe_window(window: &Window, out: &mut String) -> std::fmt::Result {
     if let Some(lock) = &window.store.object_lock {
         writeln!(out, "  locked     {lock}")?;
     }
+    Ok(())
+}
+
+/// What sets it off, and what becomes of runs that meet.
+fn describe_begin(window: &Window, out: &mut String) -> std::fmt::Result {
     if let Some(before) = window.pre_trigger {
-        let (before, share) = (Period(before), budget.spool.unwrap_or(READY_SHARE_DEFAULT));
+        let (before, share) = (Period(before), window.budget.spool.unwrap_or(READY_SHARE_DEFAULT));
         writeln!(out, "  ready      the last {before}, within {share} of the spool; stored when triggered")?;
     }
     if let Some(file) = &window.trigger_file {
