@@ -1,5 +1,6 @@
 //! `remora-recorder config`: what a configuration may say.
 
+use clap::builder::BoolishValueParser;
 use recorder::schedule::{EXAMPLE, explain_keys};
 use std::io::Write;
 use std::process::ExitCode;
@@ -8,7 +9,7 @@ use std::process::ExitCode;
 #[derive(clap::Args)]
 pub struct ConfigArgs {
     /// Explain every key: type, unit, default, meaning.
-    #[arg(long, env = "REMORA_EXPLAIN")]
+    #[arg(long, env = "REMORA_EXPLAIN", value_parser = BoolishValueParser::new())]
     explain: bool,
 }
 

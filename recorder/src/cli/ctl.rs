@@ -1,6 +1,7 @@
 //! `remora-recorder ctl`: asks the recorder that runs on this node.
 
 use anyhow::bail;
+use clap::builder::BoolishValueParser;
 use recorder::control::{self, Answer, Request, Status, WindowStatus};
 use recorder::schedule::ByteSize;
 use std::io::Write;
@@ -20,7 +21,7 @@ pub struct CtlArgs {
     )]
     control: PathBuf,
     /// Print the answer as it came, one line of JSON.
-    #[arg(long, global = true, env = "REMORA_JSON")]
+    #[arg(long, global = true, env = "REMORA_JSON", value_parser = BoolishValueParser::new())]
     json: bool,
     #[command(subcommand)]
     request: Request,
@@ -66,11 +67,7 @@ fn print(status: &Status, out: &mut impl Write) -> std::io::Result<()> {
     if let Some(reload) = &status.reload {
         match &reload.error {
             None => writeln!(out, "  read anew {:.0}", reload.at)?,
-            // Behind its first line stands the place in the file, as people see it.
-            Some(error) => {
-                let error = error.lines().next().unwrap_or_default();
-                writeln!(out, "  not read anew {:.0}: {error}", reload.at)?;
-            }
+            Some(error) => writeln!(out, "  not read anew {:.0}: {error}", reload.at)?,
         }
     }
     let spool = &status.spool;

@@ -10,6 +10,7 @@ mod run;
 mod stop;
 
 use anyhow::Context;
+use clap::builder::BoolishValueParser;
 use clap::{Args, CommandFactory, Parser, Subcommand};
 use formats::said::once;
 use recorder::capture::Urgency;
@@ -46,7 +47,7 @@ struct Cli {
 #[derive(Args, Debug, Clone)]
 struct Common {
     /// Say nothing but errors on standard error.
-    #[arg(long, short, global = true, env = "REMORA_QUIET")]
+    #[arg(long, short, global = true, env = "REMORA_QUIET", value_parser = BoolishValueParser::new())]
     quiet: bool,
     /// How messages are written on standard error.
     #[arg(long, global = true, env = "REMORA_LOG_FORMAT", value_enum, default_value_t = LogFormat::Text, value_name = "FORMAT")]
@@ -69,7 +70,7 @@ struct CaptureArgs {
     #[arg(long, env = "REMORA_RING", default_value = "32MiB", value_name = "SIZE")]
     ring: ByteSize,
     /// Ask interfaces also for frames that are not addressed to them.
-    #[arg(long, env = "REMORA_PROMISCUOUS")]
+    #[arg(long, env = "REMORA_PROMISCUOUS", value_parser = BoolishValueParser::new())]
     promiscuous: bool,
     /// How segments are compressed.
     #[arg(long, env = "REMORA_COMPRESS", value_enum, default_value_t = Compress::Zstd, value_name = "HOW")]
@@ -274,6 +275,7 @@ fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use clap::ArgAction;
 
     #[test]
     fn every_flag_has_help_and_every_option_a_variable() {
@@ -286,6 +288,10 @@ mod tests {
                 let name = format!("{} {}", command.get_name(), argument.get_id());
                 assert!(argument.get_help().is_some() || command.get_name() == "help", "{name} has no help");
                 let variable = argument.get_env().map(|variable| variable.to_string_lossy().into_owned());
+                let values = argument.get_value_parser().possible_values();
+                let takes_one = values.is_some_and(|mut values| values.any(|value| value.matches("1", false)));
+                let is_switch = matches!(argument.get_action(), ArgAction::SetTrue);
+                assert!(!is_switch || takes_one, "{name} does not take 1 from its variable");
                 assert!(
                     argument.is_positional() || variable.is_some_and(|variable| variable.starts_with("REMORA_")),
                     "{name} has no variable"

@@ -3,6 +3,7 @@
 use super::keygen::SignArgs;
 use super::{CaptureArgs, CapturePlan};
 use anyhow::Context;
+use clap::builder::BoolishValueParser;
 use formats::hash::Hash256;
 use formats::seal::{Close, EndReason};
 use formats::signature::SecretKey;
@@ -54,7 +55,7 @@ pub struct RecordArgs {
     #[arg(long, env = "REMORA_STORE", value_name = "URL")]
     store: String,
     /// The credentials can only write: uploads are proved by the store's SHA-256 (s3 only).
-    #[arg(long, env = "REMORA_STORE_WRITE_ONLY")]
+    #[arg(long, env = "REMORA_STORE_WRITE_ONLY", value_parser = BoolishValueParser::new())]
     store_write_only: bool,
     /// Public key of age (age1…), or a file with one a line: what is stored only its owner can read; may be repeated
     /// [default: not encrypted].
@@ -136,7 +137,7 @@ impl RecordArgs {
         let now = Timestamp::now();
         let duration = self.duration.map_or(UNTIL_STOPPED, |period| period.0);
         let node = self.node.map_or_else(super::node_name, Ok)?;
-        let url = if self.store.contains("://") {
+        let url = if self.store.contains("://") || self.store.starts_with("file:") {
             self.store
         } else {
             std::path::absolute(&self.store)?.to_string_lossy().into_owned()
