@@ -6,7 +6,7 @@ use crate::limits;
 use formats::hash::Hash256;
 use formats::store::Name;
 use serde::Deserialize;
-use serde_saphyr::Spanned;
+use serde_saphyr::{MessageFormatter, Spanned, UserMessageFormatter};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -34,9 +34,16 @@ pub enum ConfigError {
         limits::CONFIG_BYTES_MAX
     )]
     TooLong,
-    /// Not YAML, or not our words. The message names line and column.
-    #[error(transparent)]
-    Yaml(#[from] Box<serde_saphyr::Error>),
+    /// Not YAML, or not our words.
+    #[error("{}", in_words(.0))]
+    Yaml(Box<serde_saphyr::Error>),
+}
+
+/// As [`ConfigError::Invalid`]. What serde-saphyr prints by itself is for who programs with it, and shows of a long line a
+/// part with the column in that.
+fn in_words(error: &serde_saphyr::Error) -> String {
+    let place = error.location().map(|at| format!("line {} column {}: ", at.line(), at.column()));
+    place.unwrap_or_default() + &UserMessageFormatter.format_message(error)
 }
 
 /// What a recorder is to do.
@@ -238,6 +245,14 @@ observe: {listen: '[::1]:9477', stall: 30s, trigger_token: /etc/remora/trigger.t
                 "needs s3://",
             ),
             ("lock", "missed: skip", "object_lock: for ever", 18, 18, "is no object lock"),
+            (
+                "twice said",
+                "node: node-1",
+                "cluster: test",
+                3,
+                1,
+                "duplicate mapping key `cluster` is not allowed here",
+            ),
             ("no YAML", "[eth0, eth1]", "[eth0, eth1", 11, 0, ""),
         ] {
             let text = WHOLE.replacen(from, to, 1);
@@ -250,6 +265,8 @@ observe: {listen: '[::1]:9477', stall: 30s, trigger_token: /etc/remora/trigger.t
             };
             assert!(error.to_string().contains(what), "{case}: {error}");
             assert!(column == 0 || place == (line, column), "{case}: at {place:?}, {error}");
+            let said = error.to_string();
+            assert!(said.starts_with("line ") && !said.contains('\n'), "{case}: {said}");
         }
     }
 }

@@ -2,6 +2,7 @@
 //! carries its line.
 
 use formats::age::{KEY_FILE_BYTES_MAX, KeyError, RECIPIENTS_MAX, Recipient, recipients};
+use formats::said::said;
 use object_store::ObjectStoreScheme;
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -163,11 +164,21 @@ impl FromStr for StoreUrl {
         if !STORE_SCHEMES.contains(&url.scheme()) {
             return Err(format!("{text:?} is no store: begin with / or one of {}", STORE_SCHEMES.join("://, ")));
         }
-        if ObjectStoreScheme::parse(&url).is_err() {
-            let lacks = if url.scheme() == "file" { "a folder's path begins with /" } else { "it names no bucket" };
-            return Err(format!("{text:?} is no store: {lacks}"));
+        let refused = |why: &str| Err(format!("{text:?} is no store: {why}"));
+        if url.query().is_some() || url.fragment().is_some() {
+            return refused("neither ? nor # means anything in its URL");
         }
-        Ok(Self(url))
+        // Url::parse takes file:x for /x.
+        if url.scheme() == "file" && !text.starts_with('/') && !text.starts_with("file:///") {
+            return refused("a folder's path begins with /, its URL with file:///");
+        }
+        if url.scheme() != "file" && url.host_str().is_none_or(str::is_empty) {
+            return refused("it names no bucket");
+        }
+        match ObjectStoreScheme::parse(&url) {
+            Ok(_) => Ok(Self(url)),
+            Err(error) => refused(&said(&error)),
+        }
     }
 }
 
@@ -284,16 +295,21 @@ mod tests {
         ] {
             assert_eq!(text.parse::<StoreUrl>().map(|store| store.to_string()), Ok(url.to_owned()));
         }
-        for text in [
-            "",
-            "relative/folder",
-            "ftp://host/x",
-            "s3://",
-            "s3:///path",
-            "file://folder/x",
-            "s3://key:secret@bucket/x",
+        for (text, why) in [
+            ("", "relative URL"),
+            ("relative/folder", "relative URL"),
+            ("ftp://host/x", "begin with / or"),
+            ("s3://", "names no bucket"),
+            ("s3:///path", "names no bucket"),
+            ("s3://captures/a//b", "empty path segment"),
+            ("s3://captures/a?versionId=1", "neither ? nor #"),
+            ("s3://captures/a#x", "neither ? nor #"),
+            ("file://folder/x", "begins with /"),
+            ("file:tmp/x", "begins with /"),
+            ("s3://key:secret@bucket/x", "holds no secrets"),
         ] {
-            assert!(text.parse::<StoreUrl>().is_err(), "{text}");
+            let error = text.parse::<StoreUrl>().expect_err(text);
+            assert!(error.contains(why), "{text}: {error}");
         }
     }
 

@@ -4,7 +4,8 @@ use super::{OWN, Source, TargetError, There, namespace};
 use formats::pcapng::Target;
 use std::fs;
 use std::io;
-use std::path::PathBuf;
+use std::os::fd::AsRawFd;
+use std::path::{Path, PathBuf};
 
 /// The namespace the recorder itself runs in.
 #[derive(Debug)]
@@ -50,17 +51,46 @@ impl Source for Named {
     }
 }
 
-/// Namespaces at paths.
+/// The namespace at a path.
 #[derive(Debug)]
-pub struct Paths(pub Vec<PathBuf>);
+pub struct AtPath(pub PathBuf);
 
-impl Source for Paths {
+impl Source for AtPath {
     fn look(&mut self, there: &mut There) -> Result<(), TargetError> {
-        for door in &self.0 {
-            if let Some(netns) = namespace(door) {
-                there.add(Target { netns, ..Target::default() }, door.clone());
-            }
+        let Self(door) = self;
+        match fs::metadata(&*door).map(|_| namespace(door).filter(|_| is_of_network(door))) {
+            Ok(Some(netns)) => there.add(Target { netns, ..Target::default() }, door.clone()),
+            Ok(None) => return Err(TargetError::NoNamespace { path: door.clone() }),
+            // It may still come.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(source) => return Err(TargetError::System { path: door.clone(), source }),
         }
         Ok(())
+    }
+}
+
+/// Whether a namespace is one of a network: of mounts or processes there are such files, too. Opening any of them does nothing
+/// (namespaces(7)); what else a path may lead to is not opened.
+fn is_of_network(namespace: &Path) -> bool {
+    let file = fs::File::open(namespace).and_then(|file| fs::read_link(format!("/proc/self/fd/{}", file.as_raw_fd())));
+    file.is_ok_and(|name| name.as_os_str().as_encoded_bytes().starts_with(b"net:["))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_that_leads_to_no_network_namespace_is_told() {
+        let look = |path: &str| {
+            let mut there = There::default();
+            let told = AtPath(path.into()).look(&mut there).map_err(|error| error.to_string());
+            told.map(|()| there.0.into_keys().collect::<Vec<_>>())
+        };
+        assert_eq!(look(OWN), Ok(vec![namespace(OWN.as_ref()).unwrap()]));
+        assert_eq!(look("/no/such/file"), Ok(vec![]), "it may come");
+        for path in ["/proc/self/ns/mnt", "/dev/null", "/"] {
+            assert_eq!(look(path), Err(format!("{path} is no network namespace: nothing is recorded of it")));
+        }
     }
 }

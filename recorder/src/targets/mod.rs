@@ -80,6 +80,12 @@ pub enum TargetError {
         /// What the kernel said.
         source: io::Error,
     },
+    /// A path that leads to something else.
+    #[error("{} is no network namespace: nothing is recorded of it", path.display())]
+    NoNamespace {
+        /// The path.
+        path: PathBuf,
+    },
     /// Another fault.
     #[error("{}: {source}", path.display())]
     System {

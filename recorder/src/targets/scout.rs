@@ -1,6 +1,6 @@
 //! Looks for targets again and again, opens rings inside those that are chosen, and says which are gone.
 
-use super::fixed::{Named, Own, Paths};
+use super::fixed::{AtPath, Named, Own};
 use super::memory::{Memory, split};
 use super::processes::Processes;
 use super::{Change, Sighting, Source, There, Unrecorded, namespace};
@@ -61,10 +61,7 @@ impl Scout {
         if all().any(Selector::asks_names_of_namespaces) {
             sources.push(Box::new(Named::default()));
         }
-        let paths: Vec<_> = chosen.iter().filter_map(door).collect();
-        if !paths.is_empty() {
-            sources.push(Box::new(Paths(paths)));
-        }
+        sources.extend(chosen.iter().filter_map(door).map(|path| Box::new(AtPath(path)) as Box<dyn Source>));
         if all().any(|selector| selector.place() == Place::Processes || selector.asks_whose()) {
             sources.push(Box::new(Processes::new()));
         }

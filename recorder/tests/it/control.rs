@@ -104,7 +104,7 @@ fn windows_are_read_anew_and_those_that_are_the_same_go_on() {
     recorder.signal("HUP");
     wait_until("the error is told", || cable.ctl(&["status"]).unwrap().contains("not read anew"));
     let status = cable.ctl(&["status"]).unwrap();
-    assert!(status.contains("recorder.yaml: error: line 8 column 48: invalid boolean"), "{status}");
+    assert!(status.contains("recorder.yaml: line 8 column 48: invalid boolean"), "{status}");
     cable.configure(&format!("{}{same}", HEAD.replace("prod", "test")));
     recorder.signal("HUP");
     wait_until("the error is told", || cable.ctl(&["status"]).unwrap().contains("cluster is another one"));
