@@ -2,10 +2,11 @@
 //! is recorded then must not take the place of what was recorded before.
 
 use crate::limits;
+use crate::sync::lock;
 use formats::store::{Name, RecordingId};
 use jiff::{SignedDuration, Timestamp};
 use std::collections::{HashMap, VecDeque};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 /// The latest starts of each window, [`limits::STARTS_MAX`] of them. Shared by who decides on runs and who keeps it for the
 /// next start.
@@ -15,7 +16,7 @@ pub struct Starts(Arc<Mutex<HashMap<Name, VecDeque<Timestamp>>>>);
 impl Starts {
     /// Moves a recording that is to begin to the first millisecond that is not taken, and takes that.
     pub fn take(&self, id: &mut RecordingId) {
-        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut all = lock(&self.0);
         let taken = all.entry(id.window.clone()).or_default();
         while taken.contains(&id.start.time())
             && let Ok(later) = id.start.time().checked_add(SignedDuration::from_millis(1))
@@ -27,7 +28,7 @@ impl Starts {
 
     /// Adds those of a window that were taken before, oldest first; all of it then.
     pub fn add(&self, window: &Name, starts: impl IntoIterator<Item = Timestamp>) -> Vec<Timestamp> {
-        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut all = lock(&self.0);
         let taken = all.entry(window.clone()).or_default();
         starts.into_iter().for_each(|start| add(taken, start));
         taken.iter().copied().collect()
