@@ -75,7 +75,8 @@ fn print(status: &Status, out: &mut impl Write) -> std::io::Result<()> {
     writeln!(out, "spool {}: {bytes} of {}", spool.folder, ByteSize(spool.bytes_max))?;
     for (store, failing) in &status.stores {
         if let Some(failing) = failing {
-            writeln!(out, "store {store}: failing since {:.0}: {}", failing.since, failing.why)?;
+            let why = failing.why.strip_prefix(&format!("store {store}: ")).unwrap_or(&failing.why);
+            writeln!(out, "store {store}: failing since {:.0}: {why}", failing.since)?;
         }
     }
     status.windows.iter().try_for_each(|window| print_window(window, out))?;
