@@ -160,12 +160,17 @@ fn lz4_frame(input: &mut Reader<'_>, to: &mut Vec<u8>) -> Option<()> {
         }
         // Blocks that depend on each other refer to what was decoded of this frame before.
         let window = if has(5) { before } else { first.max(before.saturating_sub(LZ4_WINDOW_BYTES)) };
-        let mut block_bytes = vec![0; room];
+        let mut block_bytes = vec![0; room.min(unfolded_bytes_max(block.len()))];
         let written =
             lz4_flex::block::decompress_into_with_dict(block, &mut block_bytes, to.get(window..).unwrap_or_default());
         to.extend_from_slice(block_bytes.get(..written.ok()?)?);
     }
     input.skip(if has(2) { 4 } else { 0 }).ok()
+}
+
+/// Bytes that may come out of a block of LZ4: each of its own says at most 255 more of them.
+fn unfolded_bytes_max(block_bytes: usize) -> usize {
+    block_bytes.saturating_mul(255)
 }
 
 #[cfg(test)]
@@ -229,6 +234,18 @@ mod tests {
                 assert!(text.starts_with(&decoded.bytes), "{name} cut at {end}");
                 assert!(end < 20 || codec == Codec::None || decoded.cut, "{name} cut at {end}");
             }
+        }
+    }
+
+    #[test]
+    fn small_blocks_cost_as_little_as_they_are() {
+        for (text, unfolds) in [(&b"a"[..], 1), (&b"abcd".repeat(1 << 20), 4 << 20)] {
+            let block = lz4_flex::block::compress(text);
+            let room = unfolded_bytes_max(block.len());
+            assert!((unfolds..=255 * block.len()).contains(&room), "{room} bytes for {}", block.len());
+            let frame = [&LZ4_MAGIC.to_le_bytes()[..], &[0x60, 0x70, 0], &(block.len() as u32).to_le_bytes(), &block];
+            let decoded = decode(Codec::Lz4, &[&frame.concat()[..], &[0; 4]].concat());
+            assert!(decoded.bytes == text && !decoded.cut);
         }
     }
 
