@@ -1,9 +1,9 @@
 //! The query: a document, and the operation of it that is run (GraphQL §2, §6.1).
 
 use apollo_parser::Parser;
-use apollo_parser::cst::{CstChildren, Definition, Document, OperationDefinition, Selection, SelectionSet};
+use apollo_parser::cst::{Definition, OperationDefinition, Selection, SelectionSet};
 use std::cell::RefCell;
-use std::collections::{HashSet, VecDeque};
+use std::collections::{HashMap, VecDeque};
 
 /// Selections inside each other. Servers refuse far fewer.
 const NESTED_MAX: usize = 100;
@@ -69,12 +69,16 @@ fn parse(text: &str, named: Option<&str>) -> Result<Option<Selected>, String> {
     if let Some(error) = tree.errors().next() {
         return Err(error.message().to_owned());
     }
-    let document = tree.document();
-    let mut operations = Vec::new();
-    for definition in document.definitions() {
+    let (mut operations, mut fragments) = (Vec::new(), HashMap::new());
+    for definition in tree.document().definitions() {
         match definition {
             Definition::OperationDefinition(operation) => operations.push(operation),
-            Definition::FragmentDefinition(_) => {}
+            Definition::FragmentDefinition(fragment) => {
+                let name = fragment.fragment_name().and_then(|name| name.name()).map(|name| name.text().to_string());
+                if let Some((name, set)) = name.zip(fragment.selection_set()) {
+                    fragments.entry(name).or_insert(set);
+                }
+            }
             _ => return Err("it defines types".to_owned()),
         }
     }
@@ -90,7 +94,7 @@ fn parse(text: &str, named: Option<&str>) -> Result<Option<Selected>, String> {
     Ok(selected.map(|operation| Selected {
         kind: kind(operation),
         name: name(operation),
-        root_fields: Roots::of(&document, operation),
+        root_fields: Roots::of(fragments, operation),
     }))
 }
 
@@ -105,14 +109,14 @@ fn kind(operation: &OperationDefinition) -> &'static str {
 
 /// Collects fields as an executor does: each fragment once (GraphQL §6.3.2).
 struct Roots {
-    definitions: CstChildren<Definition>,
-    visited: HashSet<String>,
+    /// By their names, those that were not met yet.
+    fragments: HashMap<String, SelectionSet>,
     fields: Vec<String>,
 }
 
 impl Roots {
-    fn of(document: &Document, operation: &OperationDefinition) -> Vec<String> {
-        let mut roots = Self { definitions: document.definitions(), visited: HashSet::new(), fields: Vec::new() };
+    fn of(fragments: HashMap<String, SelectionSet>, operation: &OperationDefinition) -> Vec<String> {
+        let mut roots = Self { fragments, fields: Vec::new() };
         roots.collect(operation.selection_set(), 0);
         roots.fields
     }
@@ -125,22 +129,12 @@ impl Roots {
             match selection {
                 Selection::Field(field) => self.fields.extend(field.name().map(|name| name.text().to_string())),
                 Selection::FragmentSpread(spread) => {
-                    let name = spread.fragment_name().and_then(|name| name.name()).map(|name| name.text().to_string());
-                    if let Some(name) = name.filter(|name| self.visited.insert(name.clone())) {
-                        let set = self.fragment(&name);
-                        self.collect(set, depth + 1);
-                    }
+                    let name = spread.fragment_name().and_then(|name| name.name());
+                    let set = name.and_then(|name| self.fragments.remove(name.text().as_str()));
+                    self.collect(set, depth + 1);
                 }
                 Selection::InlineFragment(fragment) => self.collect(fragment.selection_set(), depth + 1),
             }
         }
-    }
-
-    fn fragment(&self, wanted: &str) -> Option<SelectionSet> {
-        self.definitions.clone().find_map(|definition| {
-            let Definition::FragmentDefinition(fragment) = definition else { return None };
-            let name = fragment.fragment_name()?.name()?;
-            if name.text() == wanted { fragment.selection_set() } else { None }
-        })
     }
 }

@@ -76,6 +76,18 @@ fn operations() {
             r#"mutation [a] errors=2 [{"message":"no"},{}]"#,
         ),
         (
+            "a fragment within itself, one met twice, one twice there, and one that is not",
+            vec![
+                send(
+                    "/q",
+                    JSON,
+                    r#"{"query":"{...A ...B ...C a} fragment A on Q{b ...A ...B} fragment B on Q{c} fragment B on Q{d}"}"#,
+                ),
+                result(DATA),
+            ],
+            "query [b c a] errors=0",
+        ),
+        (
             "one of two, with fragments",
             vec![
                 send(
