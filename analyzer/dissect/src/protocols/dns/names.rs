@@ -3,8 +3,11 @@
 use formats::bytes::Reader;
 use std::fmt::Write as _;
 
-/// Labels a name may have: 255 bytes of labels of one byte and their lengths (RFC 1035 §2.3.4).
-const LABELS_MAX: usize = 128;
+/// Bytes of a name, labels and their lengths (RFC 1035 §2.3.4).
+const NAME_BYTES_MAX: usize = 255;
+
+/// Labels and pointers of a name: labels of one byte and their lengths fill its bytes, and each pointer leads to one.
+const STEPS_MAX: usize = NAME_BYTES_MAX;
 
 /// The message is broken here.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -12,6 +15,10 @@ pub struct Malformed(pub &'static str);
 
 /// More bytes could still make sense of it.
 pub const SHORT: Malformed = Malformed("the message ends within it");
+
+const FORWARD: Malformed = Malformed("a name points forward");
+const NO_LABEL: Malformed = Malformed("a label of a type nobody uses");
+const TOO_LONG: Malformed = Malformed("a name longer than names are");
 
 impl From<formats::bytes::Short> for Malformed {
     fn from(_: formats::bytes::Short) -> Self {
@@ -27,7 +34,9 @@ pub fn name(reader: &mut Reader<'_>, text: &mut String) -> Result<(), Malformed>
     let mut at = *reader;
     let mut behind = None;
     let mut earliest = reader.at();
-    for _ in 0..LABELS_MAX {
+    // One is the root's.
+    let mut left_bytes = NAME_BYTES_MAX - 1;
+    for _ in 0..STEPS_MAX {
         match at.u8()? {
             0 => {
                 *reader = behind.unwrap_or(at);
@@ -37,6 +46,7 @@ pub fn name(reader: &mut Reader<'_>, text: &mut String) -> Result<(), Malformed>
                 return Ok(());
             }
             length @ 1..=63 => {
+                left_bytes = left_bytes.checked_sub(1 + usize::from(length)).ok_or(TOO_LONG)?;
                 if text.len() > begin {
                     text.push('.');
                 }
@@ -45,17 +55,34 @@ pub fn name(reader: &mut Reader<'_>, text: &mut String) -> Result<(), Malformed>
             high @ 0xc0.. => {
                 let target = usize::from(high & 0x3f) << 8 | usize::from(at.u8()?);
                 if target >= earliest {
-                    return Err(Malformed("a name points forward"));
+                    return Err(FORWARD);
                 }
                 behind.get_or_insert(at);
                 earliest = target;
                 at = Reader::new(at.whole());
                 at.skip(target)?;
             }
-            _ => return Err(Malformed("a label of a type nobody uses")),
+            _ => return Err(NO_LABEL),
         }
     }
-    Err(Malformed("a name of too many labels"))
+    Err(TOO_LONG)
+}
+
+/// Steps over the name at the reader, and follows no pointer.
+pub fn skip(reader: &mut Reader<'_>) -> Result<(), Malformed> {
+    let begin = reader.at();
+    while reader.at() - begin < NAME_BYTES_MAX {
+        match reader.u8()? {
+            0 => return Ok(()),
+            length @ 1..=63 => reader.skip(length.into())?,
+            high @ 0xc0.. => {
+                let target = usize::from(high & 0x3f) << 8 | usize::from(reader.u8()?);
+                return if target < begin { Ok(()) } else { Err(FORWARD) };
+            }
+            _ => return Err(NO_LABEL),
+        }
+    }
+    Err(TOO_LONG)
 }
 
 /// A label, with what is special escaped; UTF-8 stays as it is (RFC 6762 §16).

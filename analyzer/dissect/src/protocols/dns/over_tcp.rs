@@ -77,9 +77,7 @@ impl Dissector for OverTcp {
                 }
                 // Each position is judged by its own bytes alone, so that it does not matter how they come.
                 State::Seeking => match front(rest) {
-                    Front::Whole(message) if wire::looks_like_message(message, true).is_some() => {
-                        self.state[from] = State::Boundary
-                    }
+                    Front::Whole(message) if wire::begins_message(message) => self.state[from] = State::Boundary,
                     Front::Part(part) if !matches!(wire::may_begin(part, claimed(rest)), Ok(false)) => {
                         return Progress::Continue { consumed: at, wanted: rest.len() + 1 };
                     }

@@ -10,8 +10,8 @@ use std::ops::Range;
 /// Queries that may wait in one conversation; the oldest is handed on unanswered past that.
 const WAITING_MAX: usize = 1024;
 
-/// What a waiting query costs besides its texts.
-const WAITING_BYTES: usize = 400;
+/// Questions of a message that are named in an anomaly; it says how many more there are.
+const QUESTIONS_TOLD_MAX: usize = 8;
 
 /// Transfers whose questions are remembered; a server sends one or two of a connection at a time.
 const TRANSFERS_MAX: usize = 16;
@@ -27,6 +27,8 @@ struct Waiting {
 pub struct Rows {
     transport: &'static str,
     waiting: VecDeque<Waiting>,
+    /// What their messages hold.
+    waiting_bytes: usize,
     /// Ids of transfers, and what they asked for; the latest stands last.
     transfers: VecDeque<(u16, Question)>,
     ended: [bool; 2],
@@ -35,7 +37,7 @@ pub struct Rows {
 impl Rows {
     /// Nothing asked yet.
     pub fn new(transport: &'static str) -> Self {
-        Self { transport, waiting: VecDeque::new(), transfers: VecDeque::new(), ended: [false; 2] }
+        Self { transport, waiting: VecDeque::new(), waiting_bytes: 0, transfers: VecDeque::new(), ended: [false; 2] }
     }
 
     /// Takes a message in, of which `cut_bytes` are missing behind `bytes`; false where it is none.
@@ -70,11 +72,11 @@ impl Rows {
             );
         }
         if message.questions.len() > 1 {
-            let asked: Vec<_> = message
-                .questions
-                .iter()
-                .map(|question| format!("{} {}", question.name, registry::record_type(question.kind)))
-                .collect();
+            let told = message.questions.iter().take(QUESTIONS_TOLD_MAX);
+            let mut asked: Vec<_> =
+                told.map(|question| format!("{} {}", question.name, registry::record_type(question.kind))).collect();
+            let more = message.questions.len() - asked.len();
+            asked.extend((more > 0).then(|| format!("{more} more")));
             out.anomaly(span, Anomaly::with("dns_several_questions", asked.join(", ")));
         }
         if message.header.is_response() {
@@ -95,10 +97,12 @@ impl Rows {
             same.repeats += 1;
             // Captures disorder packets: the first by its time is what was asked.
             if stamp.first_ns < same.stamp.first_ns {
+                self.waiting_bytes = self.waiting_bytes - same.message.held_bytes() + message.held_bytes();
                 (same.stamp, same.message, same.bytes) = (stamp, message, bytes);
             }
             return;
         }
+        self.waiting_bytes += message.held_bytes();
         self.waiting.push_back(Waiting { stamp, message, bytes, repeats: 0 });
         if self.waiting.len() > WAITING_MAX {
             self.give_up_oldest(out);
@@ -107,7 +111,7 @@ impl Rows {
 
     fn answer(&mut self, stamp: Stamp, mut message: Message, bytes: u64, out: &mut dyn Sink) {
         let asked = self.waiting.iter().position(|waiting| same_question(&waiting.message, &message));
-        let query = asked.and_then(|at| self.waiting.remove(at));
+        let query = asked.and_then(|at| self.take(at));
         let question = query.as_ref().map_or(&message, |query| &query.message).questions.first();
         match question {
             Some(question) if registry::is_transfer(question.kind) => {
@@ -153,11 +157,21 @@ impl Rows {
     pub fn held_bytes(&self) -> usize {
         let transfers =
             self.transfers.iter().map(|(_, question)| size_of_val(question) + question.name.len()).sum::<usize>();
-        self.waiting.len() * WAITING_BYTES + transfers
+        self.waiting.capacity() * size_of::<Waiting>() + self.waiting_bytes + transfers
+    }
+
+    /// A query that does not wait any more.
+    fn take(&mut self, at: usize) -> Option<Waiting> {
+        let query = self.waiting.remove(at)?;
+        self.waiting_bytes -= query.message.held_bytes();
+        if self.waiting.is_empty() {
+            self.waiting = VecDeque::new();
+        }
+        Some(query)
     }
 
     fn give_up_oldest(&mut self, out: &mut dyn Sink) {
-        if let Some(Waiting { stamp, message, bytes, repeats }) = self.waiting.pop_front() {
+        if let Some(Waiting { stamp, message, bytes, repeats }) = self.take(0) {
             self.hand_on(Some((stamp, message, bytes)), None, repeats, out);
         }
     }

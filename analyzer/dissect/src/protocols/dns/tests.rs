@@ -74,6 +74,62 @@ fn over_tcp_cases() {
     }
 }
 
+/// A question that comes with so many records of one address each, whose owners are all its name.
+fn with_records(id: u16, qname: &str, records: u16) -> Vec<u8> {
+    let record = [0xc0, 12, 0, 1, 0, 1, 0, 0, 0, 60, 0, 4, 10, 0, 0, 1];
+    let mut message = [query(id, qname), record.repeat(records.into())].concat();
+    message[10..12].copy_from_slice(&records.to_be_bytes());
+    message
+}
+
+#[test]
+fn what_pointers_unfold_to_is_bounded_and_counted() {
+    let long = [format!("{}.", "x".repeat(63)).repeat(3), "x".repeat(61)].concat();
+    let message = wire::message(&with_records(1, &long, 4000)).unwrap();
+    assert_eq!(message.malformed, Some(Malformed("its names and data unfold to more than is read")));
+    let text: usize = message.sections[2].iter().map(|record| record.name.len() + record.data.len()).sum();
+    assert!(text > wire::TEXT_BYTES_MAX - 600 && text <= wire::TEXT_BYTES_MAX, "{text}");
+    assert!(message.held_bytes() > text + message.sections[2].len() * size_of::<Record>());
+    assert_eq!(wire::message(&with_records(1, "a.test", 4000)).unwrap().malformed, None);
+    let longer = wire::message(&query(1, &format!("{long}x"))).unwrap();
+    assert_eq!(longer.malformed, Some(Malformed("a name longer than names are")));
+}
+
+#[test]
+fn many_questions_are_told_in_short() {
+    let mut message = [query(1, "a.test"), [0xc0, 12, 0, 1, 0, 1].repeat(20)].concat();
+    message[5] = 21;
+    let mut out = Details::default();
+    rows::Rows::new("udp").message(Side::Client, 0..message.len(), &message, 0, &mut out);
+    assert_eq!(out.0, [format!("{}13 more", "a.test A, ".repeat(8))]);
+}
+
+/// What anomalies say.
+#[derive(Default)]
+struct Details(Vec<String>);
+
+impl Sink for Details {
+    fn stamp(&mut self, span: std::ops::Range<usize>) -> Stamp {
+        Stamp::whole(Side::Client, 0, span.len() as u64)
+    }
+    fn row(&mut self, _: &Call, _: Row<'_>) {}
+    fn anomaly(&mut self, _: std::ops::Range<usize>, anomaly: Anomaly) {
+        self.0.push(anomaly.detail);
+    }
+}
+
+#[test]
+fn a_place_is_judged_by_a_few_records() {
+    let found = |broken: usize| {
+        let mut message = with_records(1, "a.test", 9);
+        let at = message.len() - (9 - broken) * 16;
+        message[at] = 0x80;
+        play(false, &[client([&[7, 7, 7], &framed(message)[..]].concat())])
+    };
+    assert_eq!(found(3), "");
+    assert_eq!(found(4), "!dns_malformed, 1 a.test request_only [] +0");
+}
+
 #[test]
 fn messages_of_a_transfer_belong_to_its_question() {
     let asked = |id: u16, kind: u8| {

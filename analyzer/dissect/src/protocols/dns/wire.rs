@@ -1,9 +1,16 @@
 //! A message: header, questions, records (RFC 1035 §4.1). What is broken ends the reading, and what was read stays.
 
-use super::names::{Malformed, SHORT, name};
+use super::names::{self, Malformed, SHORT, name};
 use super::rdata;
 use super::registry;
 use formats::bytes::Reader;
+
+/// Bytes of names and data of one message in presentation form. Its own 64 KiB escaped take 256 KiB at most, and pointers
+/// say as much again; but they could say 5 MiB, and bitmaps of types as much (RFC 1035 §4.1.4, RFC 4034 §4.1.2).
+pub const TEXT_BYTES_MAX: usize = 512 << 10;
+
+/// Records that are looked at to tell whether a message begins at some place.
+const SOUGHT_RECORDS_MAX: usize = 4;
 
 /// Bytes of the header.
 pub const HEADER_BYTES: usize = 12;
@@ -70,6 +77,12 @@ pub struct Record {
     pub data: String,
 }
 
+impl Record {
+    fn text_bytes(&self) -> usize {
+        self.name.len() + self.data.len()
+    }
+}
+
 /// A message as far as it could be read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Message {
@@ -98,6 +111,13 @@ impl Message {
         Some(opt.map_or(0, |opt| (opt.ttl >> 24) as u16) << 4 | u16::from(self.header.rcode()))
     }
 
+    /// Bytes held.
+    pub fn held_bytes(&self) -> usize {
+        let questions = self.questions.iter().map(|question| size_of_val(question) + question.name.len());
+        let records = self.sections.iter().flatten();
+        questions.sum::<usize>() + records.map(|record| size_of_val(record) + record.text_bytes()).sum::<usize>()
+    }
+
     /// A section; none where there is one and nothing of it could be read.
     pub fn section(&self, at: usize) -> Option<&[Record]> {
         let said = self.header.counts.get(at + 1).is_some_and(|count| *count > 0);
@@ -105,7 +125,11 @@ impl Message {
     }
 }
 
-/// Reads a message. Allocation is bounded by its bytes: an entry takes at least five of them.
+/// Reads a message.
+///
+/// # Bounds
+/// An entry takes at least five of its bytes; names and data together are at most [`TEXT_BYTES_MAX`] long, and what would
+/// go beyond is malformed.
 pub fn message(bytes: &[u8]) -> Result<Message, Malformed> {
     let mut reader = Reader::new(bytes);
     let header = Header::parse(&mut reader)?;
@@ -119,13 +143,18 @@ pub fn message(bytes: &[u8]) -> Result<Message, Malformed> {
 }
 
 fn body(message: &mut Message, reader: &mut Reader<'_>) -> Result<(), Malformed> {
+    let mut left_bytes = TEXT_BYTES_MAX;
     for _ in 0..message.header.counts[0] {
-        message.questions.push(question(reader)?);
+        let question = question(reader)?;
+        left_bytes = left_bytes.checked_sub(question.name.len()).ok_or(TOO_MUCH_TEXT)?;
+        message.questions.push(question);
     }
     let counts = message.header.counts;
     for (section, count) in message.sections.iter_mut().zip(counts.into_iter().skip(1)) {
         for _ in 0..count {
-            section.push(record(reader)?);
+            let record = record(reader)?;
+            left_bytes = left_bytes.checked_sub(record.text_bytes()).ok_or(TOO_MUCH_TEXT)?;
+            section.push(record);
         }
     }
     Ok(())
@@ -149,6 +178,8 @@ fn record(reader: &mut Reader<'_>) -> Result<Record, Malformed> {
     Ok(Record { name: owner, kind, class, ttl, data: rdata::text(kind, &mut data, end) })
 }
 
+const TOO_MUCH_TEXT: Malformed = Malformed("its names and data unfold to more than is read");
+
 /// Whether bytes look like a message: flags that make sense, and a question section that can be read.
 /// `strict` asks for more, where the port says nothing.
 pub fn looks_like_message(bytes: &[u8], strict: bool) -> Option<bool> {
@@ -168,14 +199,12 @@ pub fn looks_like_message(bytes: &[u8], strict: bool) -> Option<bool> {
         return None;
     }
     if strict {
-        let message = message(bytes).ok()?;
-        let plausible = questions == 1
-            && message.malformed.is_none()
-            && message.trailing_bytes == 0
-            && message.questions.iter().all(|question| {
-                registry::is_known_type(question.kind) && matches!(question.class & 0x7fff, 1 | 3 | 4 | 254 | 255)
-            });
-        return plausible.then_some(header.is_response());
+        // The question first: what is no message is mostly seen there, and a search looks at every place.
+        let question = (questions == 1).then(|| question(&mut reader).ok()).flatten()?;
+        let plausible =
+            registry::is_known_type(question.kind) && matches!(question.class & 0x7fff, 1 | 3 | 4 | 254 | 255);
+        let message = plausible.then(|| message(bytes).ok()).flatten()?;
+        return (message.malformed.is_none() && message.trailing_bytes == 0).then_some(header.is_response());
     }
     for _ in 0..questions.min(1) {
         question(&mut reader).ok()?;
@@ -192,9 +221,32 @@ pub fn may_begin(part: &[u8], length: usize) -> Result<bool, Malformed> {
     if !matches!(header.opcode(), 0 | 4 | 5) || header.flags & 0x0040 != 0 || questions != 1 || records * 11 > length {
         return Ok(false);
     }
-    match question(&mut reader) {
-        Ok(question) => Ok(registry::is_known_type(question.kind) && matches!(question.class, 1 | 3 | 4 | 254 | 255)),
+    let question = names::skip(&mut reader).and_then(|()| Ok((reader.u16_be()?, reader.u16_be()?)));
+    match question {
+        Ok((kind, class)) => Ok(registry::is_known_type(kind) && matches!(class, 1 | 3 | 4 | 254 | 255)),
         Err(SHORT) if part.len() < length => Err(SHORT),
         Err(_) => Ok(false),
     }
+}
+
+/// Whether bytes are a message, as far as its header, its question and its first records say. A search asks this at every
+/// place, and whoever is to be found may have filled each of them with the begin of thousands.
+pub fn begins_message(bytes: &[u8]) -> bool {
+    if may_begin(bytes, bytes.len()) != Ok(true) {
+        return false;
+    }
+    let mut reader = Reader::new(bytes);
+    let records = Header::parse(&mut reader).and_then(|header| {
+        names::skip(&mut reader)?;
+        reader.skip(4)?;
+        let records = header.counts.into_iter().skip(1).map(usize::from).sum::<usize>();
+        for _ in 0..records.min(SOUGHT_RECORDS_MAX) {
+            names::skip(&mut reader)?;
+            reader.skip(8)?;
+            let length = reader.u16_be()?;
+            reader.skip(length.into())?;
+        }
+        Ok(records)
+    });
+    records.is_ok_and(|records| records > SOUGHT_RECORDS_MAX || reader.is_empty())
 }
