@@ -132,6 +132,14 @@ impl Connection {
         self.anomalies.saturating_sub(limits::ANOMALIES_PER_FLOW_MAX)
     }
 
+    /// Memory of its dissector, before that holds anything.
+    pub fn dissector_bytes(&self) -> usize {
+        match &self.state {
+            State::Looking => 0,
+            State::Speaking { dissector, .. } => size_of_val(dissector.as_ref()),
+        }
+    }
+
     /// Bytes it holds.
     pub fn held_bytes(&self) -> usize {
         let dissector = match &self.state {
@@ -165,6 +173,7 @@ impl Connection {
         let consumed = self.read(way, &kept, depth, cx);
         kept.drain(..consumed);
         self.unread[way].kept = kept;
+        self.unread[way].slim();
     }
 
     /// Has as much read of `bytes` as can be; returns how many are done with.

@@ -23,6 +23,12 @@ pub struct Mark {
     pub cut: bool,
 }
 
+/// Memory for bytes that stays while there are none: that of a segment or two.
+const KEPT_IDLE_BYTES: usize = 4 << 10;
+
+/// Marks there stays room for while there is one.
+const MARKS_IDLE: usize = 16;
+
 /// Unread bytes of one side.
 #[derive(Debug, Default)]
 pub struct Unread {
@@ -91,13 +97,23 @@ impl Unread {
         self.covered_to = self.covered_to.max(end);
         while self.marks.get(1).is_some_and(|next| next.at <= end) {
             self.marks.pop_front();
+            if self.marks.len() == 1 && self.marks.capacity() > MARKS_IDLE {
+                self.marks.shrink_to(1);
+            }
         }
         covered
     }
 
+    /// Lets the memory of long messages go, once nothing of them is left.
+    pub fn slim(&mut self) {
+        if self.kept.is_empty() && self.kept.capacity() > KEPT_IDLE_BYTES {
+            self.kept = Vec::new();
+        }
+    }
+
     /// Memory it holds.
     pub fn held_bytes(&self) -> usize {
-        self.kept.len() + self.marks.len() * size_of::<Mark>()
+        self.kept.capacity() + self.marks.capacity() * size_of::<Mark>()
     }
 }
 

@@ -24,9 +24,6 @@ struct Streams {
     connection: Connection,
 }
 
-/// About what a dissector costs before it holds anything.
-const DISSECTOR_BYTES: usize = 512;
-
 /// One conversation.
 pub struct Conversation {
     /// Its facts.
@@ -289,7 +286,8 @@ impl Streams {
 
     /// What it costs with nothing waiting.
     fn held_bytes(&self) -> usize {
-        size_of::<Self>() + self.pair.as_ref().map_or(0, |_| size_of::<StreamPair>()) + DISSECTOR_BYTES
+        let pair = self.pair.as_ref().map_or(0, |_| size_of::<StreamPair>());
+        size_of::<Self>() + pair + self.connection.dissector_bytes()
     }
 
     /// Bytes that wait for others.

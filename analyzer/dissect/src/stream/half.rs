@@ -9,6 +9,10 @@ const START: u64 = 1 << 32;
 /// The furthest a segment may plausibly be from the place expected: a scaled window (RFC 7323 §2.3).
 const WINDOW_MAX: u64 = 1 << 30;
 
+/// What a segment that waits costs besides its bytes: its place in the tree, whose nodes may be half empty, and the least
+/// that bytes of their own take.
+const SEGMENT_BYTES: usize = 2 * (size_of::<u64>() + size_of::<Held>()) + 16;
+
 /// A segment that waits.
 #[derive(Debug)]
 pub struct Held {
@@ -56,7 +60,7 @@ pub struct Half {
     /// Segments beyond `next`, by place; they do not overlap.
     pub held: BTreeMap<u64, Held>,
     /// Bytes in `held`.
-    pub held_bytes: usize,
+    held_bytes: usize,
     /// The latest gap.
     given: Option<Given>,
 }
@@ -165,6 +169,11 @@ impl Half {
             return Some((place + stale, held));
         }
         Some((place, held))
+    }
+
+    /// Memory of the segments that wait.
+    pub fn held_bytes(&self) -> usize {
+        self.held_bytes + self.held.len() * SEGMENT_BYTES
     }
 
     /// Whether so much waits that the hole in front is given up.

@@ -111,7 +111,7 @@ impl StreamPair {
     /// Takes a segment in and hands on what can be.
     ///
     /// # Bounds
-    /// Holds at most [`limits::OUT_OF_ORDER_BYTES_MAX`] for each direction.
+    /// Holds at most [`limits::OUT_OF_ORDER_BYTES_MAX`] in [`limits::OUT_OF_ORDER_SEGMENTS_MAX`] for each direction.
     pub fn segment(&mut self, segment: &Segment<'_>, out: &mut impl FnMut(Way, Chunk<'_>)) -> Outcome {
         self.arrived += 1;
         let mut outcome = Outcome::default();
@@ -139,9 +139,9 @@ impl StreamPair {
         outcome
     }
 
-    /// Bytes that wait.
+    /// Memory of what waits.
     pub fn held_bytes(&self) -> usize {
-        Way::BOTH.iter().map(|&way| self.halves[way].held_bytes).sum()
+        Way::BOTH.iter().map(|&way| self.halves[way].held_bytes()).sum()
     }
 
     /// Nothing more comes: hands on what waits, with the gaps between. Gaps that only acknowledgements tell of

@@ -164,6 +164,9 @@ pub struct Rows {
 /// What a row of any table costs, besides texts and bodies.
 const ROW_BYTES: usize = 300;
 
+/// What a name and its value cost in a list, besides their texts.
+const PAIR_BYTES: usize = 40;
+
 impl Rows {
     /// No rows yet, of the tables the plan wants.
     pub fn new(plan: &Plan, origin: &Origin) -> Self {
@@ -292,7 +295,7 @@ impl Rows {
         to.detail.append_option((!detail.is_empty()).then_some(detail));
         to.bytes.append_option(bytes.map(|bytes| bytes as i64));
         self.tables.anomalies.place(ts_ns.unwrap_or_default(), &mut self.rank);
-        self.bytes += ROW_BYTES / 2;
+        self.bytes += ROW_BYTES / 2 + detail.len();
     }
 
     /// Something odd that the decode room found.
@@ -371,17 +374,20 @@ impl Rows {
             Row::Dns(exchange) if self.wanted.dns => {
                 let ts_ns = self.tables.dns.rows.append(flow, client, call, exchange, node);
                 self.tables.dns.place(ts_ns, &mut self.rank);
-                self.bytes += ROW_BYTES;
+                let messages = [&exchange.query, &exchange.answer].into_iter().flatten();
+                self.bytes += ROW_BYTES + messages.map(|(message, _)| message.held_bytes()).sum::<usize>();
             }
             Row::Graphql(operation) if self.wanted.graphql => {
                 let ts_ns = self.tables.graphql.rows.append(flow, client, call, operation, node);
                 self.tables.graphql.place(ts_ns, &mut self.rank);
-                let texts = [&operation.query, &operation.variables, &operation.errors];
-                self.bytes += ROW_BYTES + texts.into_iter().flatten().map(String::len).sum::<usize>();
+                self.bytes += ROW_BYTES + operation.held_bytes();
             }
             Row::Grpc(carried) if self.wanted.grpc => {
                 let json = messages.unwrap_or_else(|| carried.json(self.protos.as_ref(), &mut |_, _| true));
-                self.bytes += ROW_BYTES + json.iter().flatten().map(String::len).sum::<usize>();
+                let texts = json.iter().flatten().map(String::len).sum::<usize>();
+                let asked = [&carried.exchange().path, &carried.exchange().host].into_iter().flatten();
+                let trailers = carried.exchange().response.as_ref().map_or(0, |message| message.trailers.held_bytes());
+                self.bytes += ROW_BYTES + texts + asked.map(Vec::len).sum::<usize>() + trailers;
                 let ts_ns = self.tables.grpc.rows.append(flow, client, call, carried, json, node);
                 self.tables.grpc.place(ts_ns, &mut self.rank);
             }
@@ -389,20 +395,23 @@ impl Rows {
                 let ts_ns = self.tables.http.rows.append(flow, client, call, exchange, node);
                 self.tables.http.place(ts_ns, &mut self.rank);
                 let messages = [&exchange.request, &exchange.response].into_iter().flatten();
-                self.bytes += ROW_BYTES
-                    + messages.map(|message| message.body.len() + message.headers.held_bytes()).sum::<usize>();
+                let fields = messages.map(|message| message.headers.len() + message.trailers.len()).sum::<usize>();
+                self.bytes += ROW_BYTES + exchange.shown_bytes() + fields * PAIR_BYTES;
             }
             Row::Kafka(exchange) if self.wanted.kafka => {
                 let ts_ns = self.tables.kafka.rows.append(flow, client, call, exchange, node);
                 self.tables.kafka.place(ts_ns, &mut self.rank);
-                let texts = [&exchange.request, &exchange.response].into_iter().flatten();
-                self.bytes += ROW_BYTES + texts.map(String::len).sum::<usize>();
+                self.bytes += ROW_BYTES + exchange.held_bytes();
             }
             Row::KafkaRecord(record) if self.wanted.kafka_records => {
                 let ts_ns = self.tables.kafka_records.rows.append(flow, client, call, record, node);
                 self.tables.kafka_records.place(ts_ns, &mut self.rank);
-                let blobs = [record.key, record.value].into_iter().flatten();
-                self.bytes += ROW_BYTES + blobs.map(<[u8]>::len).sum::<usize>();
+                let blobs = [record.topic.map(str::as_bytes), record.key, record.value].into_iter().flatten();
+                let headers = record.headers().into_iter().flatten();
+                let headers = headers.map(|(name, value)| {
+                    PAIR_BYTES + [name, value].into_iter().flatten().map(<[u8]>::len).sum::<usize>()
+                });
+                self.bytes += ROW_BYTES + blobs.map(<[u8]>::len).sum::<usize>() + headers.sum::<usize>();
             }
             Row::Redis(exchange) if self.wanted.redis => {
                 let ts_ns = self.tables.redis.rows.append(flow, client, call, exchange, node);

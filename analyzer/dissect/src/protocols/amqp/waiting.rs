@@ -13,8 +13,12 @@ pub const ROWS_MAX: usize = 4096;
 /// Bytes they may hold, besides one body: half of what all connections of a shard may.
 pub const BYTES_MAX: usize = 4 << 20;
 
-/// What an entry costs besides its texts and body: itself, and its keys in map and queue.
-const ENTRY_BYTES: usize = size_of::<Entry>() + 3 * size_of::<Key>();
+/// What an entry costs besides its texts and body: itself and its key in a tree whose nodes may be half empty, and its
+/// arrival in a queue that may be too.
+const ENTRY_BYTES: usize = 2 * (size_of::<Entry>() + size_of::<Key>()) + 2 * size_of::<(u64, Key)>();
+
+/// Arrivals there stays room for once no row waits.
+const ARRIVALS_KEPT: usize = 64;
 
 /// What a row waits for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -152,6 +156,10 @@ impl Waiting {
     pub fn remove(&mut self, key: &Key) -> Option<Entry> {
         let entry = self.entries.remove(key)?;
         self.bytes -= entry.held_bytes();
+        if self.entries.is_empty() {
+            self.arrivals.clear();
+            self.arrivals.shrink_to(ARRIVALS_KEPT);
+        }
         Some(entry)
     }
 

@@ -130,6 +130,7 @@ impl Connection {
     /// Counts kept bytes at the front as no protocol.
     fn let_go(&mut self, way: Way, bytes: usize, cx: &mut Context<'_>) {
         self.unread[way].kept.drain(..bytes);
+        self.unread[way].slim();
         self.unread[way].wanted = 1;
         self.count_unrecognised(way, bytes, cx);
     }

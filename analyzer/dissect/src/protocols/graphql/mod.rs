@@ -46,6 +46,15 @@ pub struct Operation {
     pub batch_index: Option<usize>,
 }
 
+impl Operation {
+    /// Bytes of its texts.
+    pub fn held_bytes(&self) -> usize {
+        let texts = [&self.name, &self.query, &self.query_sha256, &self.variables, &self.errors];
+        let fields = self.root_fields.iter().flatten().map(|field| size_of_val(field) + field.len());
+        texts.into_iter().flatten().map(String::len).sum::<usize>() + fields.sum::<usize>()
+    }
+}
+
 /// Hands on the operations of an exchange.
 pub fn hand_on(exchange: &Exchange, call: &Call, out: &mut dyn Sink) {
     let Some(request) = &exchange.request else { return };

@@ -202,9 +202,7 @@ impl Open {
     }
 
     fn held_bytes(&self) -> usize {
-        let texts = [&self.operation.query, &self.operation.variables, &self.operation.name];
-        let texts = texts.into_iter().flatten().map(String::len).sum::<usize>();
-        size_of::<Self>() + self.id.len() + texts + self.errors.held_bytes()
+        size_of::<Self>() + self.id.len() + self.operation.held_bytes() + self.errors.held_bytes()
     }
 }
 

@@ -156,6 +156,13 @@ impl Exchange {
         }
     }
 
+    /// Bytes of what its row shows.
+    pub fn shown_bytes(&self) -> usize {
+        let messages = [&self.request, &self.response].into_iter().flatten();
+        let beyond = messages.filter_map(|message| message.beyond.as_ref()).map(Beyond::held_bytes);
+        self.held_bytes() - beyond.sum::<usize>()
+    }
+
     /// Bytes held.
     pub fn held_bytes(&self) -> usize {
         let texts = [&self.scheme, &self.host, &self.path, &self.query, &self.reason];

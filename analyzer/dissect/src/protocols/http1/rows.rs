@@ -84,16 +84,20 @@ struct Open {
     doubtful: bool,
     /// Whether a gap may have taken its response.
     response_lost: bool,
+    /// What it is counted with in [`Rows::held_bytes`].
+    counted_bytes: usize,
 }
 
 /// All that is open on one connection.
 pub struct Rows {
     /// Requests in order. Only the last may be unfinished, only the first may be being answered.
-    waiting: VecDeque<Open>,
+    waiting: VecDeque<Box<Open>>,
     /// The response that is being read, if its request is not known.
-    lone: Option<Open>,
+    lone: Option<Box<Open>>,
     /// Whole responses whose requests are still to come: captures disorder packets.
-    early: VecDeque<Open>,
+    early: VecDeque<Box<Open>>,
+    /// Memory of all of these.
+    open_bytes: usize,
     /// What was asked in requests that were handed on before those that wait, and have no response yet.
     owed: VecDeque<Asked>,
     /// Whether it was said that requests are handed on so.
@@ -121,6 +125,7 @@ impl Rows {
             waiting: VecDeque::new(),
             lone: None,
             early: VecDeque::new(),
+            open_bytes: 0,
             owed: VecDeque::new(),
             overfull: false,
             interim: Vec::new(),
@@ -140,11 +145,12 @@ impl Rows {
         }
         // Nobody has an answer before the packet is over that brought the question.
         self.pipelines |= self.waiting.back().is_some_and(|before| before.ends_at_or_behind(stamp.first_ns));
-        let mut open = Open { exchange, asked, request: Some(stamp), ..Open::default() };
+        let mut open = Box::new(Open { exchange, asked, request: Some(stamp), ..Open::default() });
         open.after = self.requests_missing.take();
         let early = self.early.pop_front();
         let answered = early.is_some();
         if let Some(early) = early {
+            self.open_bytes -= early.counted_bytes;
             let answer = early.exchange;
             open.exchange.status = answer.status;
             open.exchange.reason = answer.reason;
@@ -152,8 +158,9 @@ impl Rows {
             open.exchange.interim_statuses = answer.interim_statuses;
             open.exchange.body_note = answer.body_note;
             open.exchange.end_reason = answer.end_reason;
-            open = Open { response: early.response, cut: early.cut, answer: Answer::Done, ..open };
+            (open.response, open.cut, open.answer) = (early.response, early.cut, Answer::Done);
         }
+        open.count(&mut self.open_bytes);
         self.waiting.push_back(open);
         answered
     }
@@ -166,8 +173,10 @@ impl Rows {
         let message = open.exchange.request.get_or_insert_default();
         let note = message.fill(done.body, done.trailers);
         open.end(done.reason, note, "request");
+        open.count(&mut self.open_bytes);
         if open.answer == Answer::Done {
-            self.waiting.pop_back().into_iter().for_each(|open| open.hand_on(out));
+            let done = self.waiting.pop_back();
+            self.hand_on(done, out);
         }
     }
 
@@ -183,9 +192,12 @@ impl Rows {
         let interim = std::mem::take(&mut self.interim);
         let owed = self.owed.pop_front();
         let found = if owed.is_some() { None } else { self.find(stamp.first_ns, out) };
-        let open = match found {
+        let open = match found.and_then(|at| self.waiting.get_mut(at)) {
             Some(open) => open,
-            None => self.lone.insert(Open { asked: owed.unwrap_or_default(), request_done: true, ..Open::default() }),
+            None => {
+                let lone = Open { asked: owed.unwrap_or_default(), request_done: true, ..Open::default() };
+                self.lone.insert(Box::new(lone))
+            }
         };
         open.answer = Answer::Begun;
         open.response = Some(stamp);
@@ -194,6 +206,7 @@ impl Rows {
         exchange.reason = (!answer.reason.is_empty()).then(|| answer.reason.to_vec());
         exchange.response = Some(Message { headers: answer.fields, ..Message::default() });
         exchange.interim_statuses = interim;
+        open.count(&mut self.open_bytes);
         open.asked
     }
 
@@ -227,11 +240,13 @@ impl Rows {
             lone.answered(done);
             // Its request was handed on.
             if lone.asked != Asked::Unknown {
-                return lone.hand_on(out);
+                return self.hand_on(Some(lone), out);
             }
+            lone.count(&mut self.open_bytes);
             self.early.push_back(lone);
             if !self.exact || self.early.len() > WAITING_MAX {
-                self.early.pop_front().into_iter().for_each(|open| open.hand_on(out));
+                let first = self.early.pop_front();
+                self.hand_on(first, out);
             }
             return;
         }
@@ -240,8 +255,10 @@ impl Rows {
             self.carried = open.carried();
         }
         open.answered(done);
+        open.count(&mut self.open_bytes);
         if open.request_done {
-            self.waiting.pop_front().into_iter().for_each(|open| open.hand_on(out));
+            let done = self.waiting.pop_front();
+            self.hand_on(done, out);
         }
         let next = self.waiting.iter().find(|open| open.answer == Answer::Awaited);
         self.pipelines |= next.is_some_and(|open| open.sent_before(stamp.last_ns));
@@ -259,13 +276,13 @@ impl Rows {
                 self.give_up_owed();
             }
         }
-        self.early.drain(..).for_each(|open| open.hand_on(out));
+        self.hand_on_early(out);
     }
 
     /// Nothing more comes: what is open becomes rows.
     pub fn end(&mut self, reason: EndReason, out: &mut dyn Sink) {
-        self.early.drain(..).for_each(|open| open.hand_on(out));
-        for mut open in self.waiting.drain(..) {
+        self.hand_on_early(out);
+        while let Some(mut open) = self.waiting.pop_front() {
             open.exchange.interim_statuses.append(&mut self.interim);
             let awaited = open.answer == Answer::Awaited;
             match () {
@@ -274,23 +291,37 @@ impl Rows {
                 () if awaited && self.order_lost => open.unanswered(None),
                 () => open.end(Some(reason), None, ""),
             }
-            open.hand_on(out);
+            self.hand_on(Some(open), out);
         }
         self.interim.clear();
+        (self.waiting, self.early, self.owed) = Default::default();
     }
 
     /// Bytes held.
     pub fn held_bytes(&self) -> usize {
-        let all = self.waiting.iter().chain(&self.early).chain(&self.lone);
-        let few = self.owed.len() + size_of_val(self.interim.as_slice());
-        all.map(|open| open.exchange.held_bytes()).sum::<usize>() + few
+        let places = (self.waiting.capacity() + self.early.capacity()) * size_of::<Box<Open>>();
+        self.open_bytes + places + self.owed.capacity() + size_of_val(self.interim.as_slice())
     }
 
-    /// The request that a response which began at `first_ns` answers.
-    fn find(&mut self, first_ns: i64, out: &mut dyn Sink) -> Option<&mut Open> {
+    /// Has what is done, or will never be, become a row.
+    fn hand_on(&mut self, open: Option<Box<Open>>, out: &mut dyn Sink) {
+        if let Some(open) = open {
+            self.open_bytes -= open.counted_bytes;
+            open.hand_on(out);
+        }
+    }
+
+    fn hand_on_early(&mut self, out: &mut dyn Sink) {
+        while let Some(open) = self.early.pop_front() {
+            self.hand_on(Some(open), out);
+        }
+    }
+
+    /// Place of the request that a response which began at `first_ns` answers.
+    fn find(&mut self, first_ns: i64, out: &mut dyn Sink) -> Option<usize> {
         let first = self.waiting.iter().position(|open| open.answer == Answer::Awaited)?;
         if self.exact {
-            return self.waiting.get_mut(first);
+            return Some(first);
         }
         let awaited = self.waiting.iter().skip(first);
         let due = awaited.take_while(|open| open.sent_before(first_ns)).count();
@@ -311,13 +342,14 @@ impl Rows {
         }
         self.responses_missing = None;
         if let Some(why) = unsure {
-            for mut older in self.waiting.drain(first..first + due - 1) {
+            for _ in 1..due {
+                let mut older = self.waiting.remove(first)?;
                 older.unanswered(Some(why));
-                older.hand_on(out);
+                self.hand_on(Some(older), out);
             }
             self.waiting.get_mut(first)?.doubtful = why == Missing::Lost;
         }
-        self.waiting.get_mut(first)
+        Some(first)
     }
 
     /// Makes room: what was asked first and is not being answered is handed on.
@@ -333,7 +365,7 @@ impl Rows {
         if open.after.is_some() || self.responses_missing.is_some() || self.owed.len() > OWED_MAX {
             self.give_up_owed();
         }
-        open.hand_on(out);
+        self.hand_on(Some(open), out);
     }
 
     /// Which responses are to requests that were handed on is not known any more, nor which is the next one's.
@@ -379,6 +411,13 @@ impl Open {
 
     fn sent_before(&self, ns: i64) -> bool {
         self.request.is_some_and(|request| request.first_ns <= ns)
+    }
+
+    /// Brings `open_bytes` up to what it holds now.
+    fn count(&mut self, open_bytes: &mut usize) {
+        *open_bytes -= self.counted_bytes;
+        self.counted_bytes = size_of::<Self>() + self.exchange.held_bytes();
+        *open_bytes += self.counted_bytes;
     }
 
     fn answered(&mut self, done: Done) {

@@ -14,6 +14,9 @@ const JSON_BYTES_MAX: usize = 64 << 10;
 /// Topics a row names. A request for all metadata gets thousands.
 const TOPICS_MAX: usize = 256;
 
+/// Bytes of their names: as many of the longest that brokers take, 249 bytes, fit.
+const TOPIC_NAMES_BYTES_MAX: usize = 64 << 10;
+
 /// Topic ids a connection remembers the names of, about 100 bytes each.
 const TOPIC_IDS_MAX: usize = 4096;
 
@@ -82,6 +85,8 @@ pub struct Body {
     partition: Option<i32>,
     /// Topics it names, each once, in order.
     pub topics: Vec<String>,
+    /// Bytes of their names.
+    topic_bytes: usize,
     /// The first group it names.
     pub group_id: Option<String>,
     /// The first error code that is one, else 0; nothing where it has none.
@@ -101,6 +106,7 @@ impl Body {
             topic: Topic::default(),
             partition: None,
             topics: Vec::new(),
+            topic_bytes: 0,
             group_id: None,
             error_code: None,
             acks: None,
@@ -155,7 +161,8 @@ impl Body {
 
     /// Bytes held.
     pub fn held_bytes(&self) -> usize {
-        self.json.len()
+        let names = [&self.group_id, &self.topic.name].into_iter().flatten().map(String::len).sum::<usize>();
+        self.json.len() + names + self.topic_bytes + self.topics.capacity() * size_of::<String>()
     }
 
     /// The JSON text.
@@ -165,7 +172,7 @@ impl Body {
 
     /// Names a further topic.
     pub fn add_topic(&mut self, name: &str) {
-        add_topic(&mut self.topics, name);
+        add_topic(&mut self.topics, &mut self.topic_bytes, name);
     }
 
     /// Takes in bytes as the message they hold; as bytes where they are none, for members need not be consumers.
@@ -200,7 +207,8 @@ impl Body {
                 if let Some(id) = self.topic.id {
                     names.learn(id, &name);
                     let unnamed = json::uuid(&id);
-                    self.topics.pop_if(|last| *last == unnamed);
+                    let gone = self.topics.pop_if(|last| *last == unnamed);
+                    self.topic_bytes -= gone.map_or(0, |gone| gone.len());
                 }
                 self.add_topic(&name);
                 self.topic.name = Some(name);
@@ -242,9 +250,11 @@ fn embedded_events<'a>(message: &'static Message, version: i16, mut input: Reade
     }
 }
 
-/// Names a topic, once, as long as there is room for it.
-pub fn add_topic(topics: &mut Vec<String>, name: &str) {
-    if topics.len() < TOPICS_MAX && !topics.iter().any(|known| known == name) {
+/// Names a topic, once, as long as there is room for it besides the `bytes` of the others.
+pub fn add_topic(topics: &mut Vec<String>, bytes: &mut usize, name: &str) {
+    let room = topics.len() < TOPICS_MAX && *bytes + name.len() <= TOPIC_NAMES_BYTES_MAX;
+    if room && !topics.iter().any(|known| known == name) {
+        *bytes += name.len();
         topics.push(name.to_owned());
     }
 }

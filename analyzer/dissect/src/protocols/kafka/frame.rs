@@ -29,6 +29,8 @@ pub struct Frame {
     /// Bytes that are still to come.
     left: u64,
     bytes: u64,
+    /// Memory of the request, its own or the one it answers.
+    asked_bytes: usize,
     stamp: Stamp,
     /// Where the body is; none where it is not read.
     walk: Option<Walk>,
@@ -59,7 +61,12 @@ impl<'a> Input<'a> {
 impl Frame {
     /// A message of `bytes` without its length, of which `left` are still to come.
     pub fn new(kind: Kind, (bytes, left): (u64, u64), stamp: Stamp, body_bytes_max: usize) -> Self {
+        let asked = match &kind {
+            Kind::Request(asked) | Kind::Response { asked: Some(asked), .. } => Some(asked),
+            Kind::Response { asked: None, .. } | Kind::Unread => None,
+        };
         Self {
+            asked_bytes: asked.map_or(0, Asked::held_bytes),
             kind,
             left,
             bytes,
@@ -89,7 +96,7 @@ impl Frame {
 
     /// Bytes held.
     pub fn held_bytes(&self) -> usize {
-        self.body.held_bytes()
+        size_of::<Self>() + self.asked_bytes + self.body.held_bytes()
     }
 
     /// Reads on; says how many unread bytes are wanted, or nothing at the end of the message.

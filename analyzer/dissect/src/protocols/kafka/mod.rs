@@ -60,6 +60,15 @@ pub struct Exchange {
     pub response_bytes: Option<u64>,
 }
 
+impl Exchange {
+    /// Bytes of its texts.
+    pub fn held_bytes(&self) -> usize {
+        let texts = [&self.client_id, &self.group_id, &self.request, &self.response].into_iter().flatten();
+        texts.map(String::len).sum::<usize>()
+            + self.topics.iter().map(|topic| size_of_val(topic) + topic.len()).sum::<usize>()
+    }
+}
+
 /// Name and value of a record's header, which may have no value.
 pub type Header<'a> = (Option<&'a [u8]>, Option<&'a [u8]>);
 

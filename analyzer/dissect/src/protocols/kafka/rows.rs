@@ -12,8 +12,8 @@ const WAITING_MAX: usize = 1024;
 /// Bytes of texts the waiting requests may hold: of a connection that is never answered.
 const WAITING_BYTES_MAX: usize = 1 << 20;
 
-/// What a waiting request costs besides its texts.
-const WAITING_BYTES: usize = 400;
+/// Requests there stays room for once none waits.
+const WAITING_KEPT: usize = 8;
 
 /// A request, as far as its header says.
 #[derive(Debug, Clone)]
@@ -34,11 +34,9 @@ impl Asked {
         self.exchange.api.unwrap_or_default()
     }
 
-    fn held_bytes(&self) -> usize {
-        let exchange = &self.exchange;
-        let texts = [&exchange.request, &exchange.client_id, &exchange.group_id];
-        let texts = texts.into_iter().flatten().chain(&exchange.topics);
-        WAITING_BYTES + texts.map(|text| text.len() + 24).sum::<usize>()
+    /// Memory it holds.
+    pub fn held_bytes(&self) -> usize {
+        size_of::<Self>() + self.exchange.held_bytes()
     }
 }
 
@@ -84,6 +82,10 @@ impl Rows {
         let at = self.waiting.iter().position(|asked| asked.exchange.correlation_id == correlation_id)?;
         let asked = self.waiting.remove(at)?;
         self.waiting_bytes -= asked.held_bytes();
+        if self.waiting.is_empty() {
+            // What many requests took is not kept for those that wait for each response.
+            self.waiting.shrink_to(WAITING_KEPT);
+        }
         Some(asked)
     }
 
@@ -130,12 +132,14 @@ impl Rows {
         while !self.waiting.is_empty() {
             self.give_up_oldest(cut, out);
         }
+        self.waiting = VecDeque::new();
         self.names.clear();
     }
 
     /// Memory of what waits and is remembered.
     pub fn held_bytes(&self) -> usize {
-        self.waiting_bytes + self.names.held_bytes()
+        let places = self.waiting.capacity() - self.waiting.len();
+        self.waiting_bytes + places * size_of::<Asked>() + self.names.held_bytes()
     }
 
     fn give_up_oldest(&mut self, cut: bool, out: &mut dyn Sink) {
@@ -148,7 +152,8 @@ impl Rows {
 
 /// Moves what was gathered of a body into the row.
 fn take_over(exchange: &mut Exchange, mut body: Body, whole: bool, response: bool) {
-    body.topics.drain(..).for_each(|topic| add_topic(&mut exchange.topics, &topic));
+    let mut topic_bytes = exchange.topics.iter().map(String::len).sum();
+    body.topics.drain(..).for_each(|topic| add_topic(&mut exchange.topics, &mut topic_bytes, &topic));
     exchange.group_id = exchange.group_id.take().or(body.group_id.take());
     let json = body.json(whole);
     if response { exchange.response = json } else { exchange.request = json }

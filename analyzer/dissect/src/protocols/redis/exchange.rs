@@ -30,8 +30,8 @@ pub struct Exchange {
 impl Exchange {
     /// Bytes of its texts.
     pub fn held_bytes(&self) -> usize {
-        let texts = [&self.command, &self.key, &self.reply, &self.error];
-        let texts = texts.into_iter().flatten().chain(self.args.iter().flatten());
-        texts.map(String::len).sum()
+        let texts = [&self.command, &self.key, &self.reply, &self.error].into_iter().flatten();
+        let args = self.args.iter().flatten().map(|arg| size_of_val(arg) + arg.len());
+        texts.map(String::len).sum::<usize>() + args.sum::<usize>()
     }
 }

@@ -19,6 +19,9 @@ pub const WAITING_MAX: usize = 16 << 10;
 /// Bytes they may hold; past that only the names and keys of further ones are kept: 16 Ki of 300 bytes.
 pub const WAITING_BYTES_MAX: usize = 1 << 20;
 
+/// Commands there stays room for once none waits.
+const WAITING_KEPT: usize = 32;
+
 /// Why messages before another may not have been seen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Missing {
@@ -308,6 +311,7 @@ impl Rows {
                 self.hand_on_unsure(open, out);
             }
         }
+        self.waiting = VecDeque::new();
     }
 
     /// Bytes held.
@@ -316,12 +320,16 @@ impl Rows {
             Early::Latest(Some(latest)) => latest.content.held_bytes(),
             _ => 0,
         };
-        self.waiting_bytes + self.waiting.len() * size_of::<Open>() + self.unsure_bytes + early
+        self.waiting_bytes + self.waiting.capacity() * size_of::<Open>() + self.unsure_bytes + early
     }
 
     fn pop(&mut self) -> Option<Open> {
         let open = self.waiting.pop_front()?;
         self.waiting_bytes -= open.command.held_bytes();
+        if self.waiting.is_empty() {
+            // What a long pipeline took is not kept for those that wait for each reply.
+            self.waiting.shrink_to(WAITING_KEPT);
+        }
         Some(open)
     }
 

@@ -106,7 +106,7 @@ impl Texts {
 
     /// Bytes held.
     pub fn held_bytes(&self) -> usize {
-        self.kept.len() + if self.inflate.is_some() { INFLATE_BYTES } else { 0 }
+        self.kept.capacity() + if self.inflate.is_some() { INFLATE_BYTES } else { 0 }
     }
 
     fn skip(&mut self) {
