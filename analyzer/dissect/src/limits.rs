@@ -1,4 +1,5 @@
-//! Every bound we chose, its arithmetic and its reason.
+//! The bounds that rooms share or that share the memory, their arithmetic and their reason. What one protocol or one file
+//! alone is bound by stands at the head of its file.
 
 /// Bytes of a capture handled at a time. Two stretches are held, one read while the other is dissected: with their
 /// packets they stay in the processor's caches. Half of it is the longest record we accept; libpcap's own limit for
@@ -33,14 +34,16 @@ pub const HEADERS_NESTED_MAX: usize = 32;
 pub const FLOWS_PER_SHARD_MAX: usize = 6144;
 
 /// Bytes the flows of a shard cost beyond that, once they carry payload: their streams (1 to 2 KiB), and what they
-/// hold for later (out of order, unread, waiting calls): 16 × 6 MiB. Past it the flow that was quiet longest is ended.
+/// hold for later (out of order, unread, waiting calls): 16 × 6 MiB. Past it the flow that was quiet longest is ended. What
+/// grows by doubling holds up to twice what is counted (`tests/held.rs`), and the last packet of each shard what it brought.
 pub const HELD_BYTES_PER_SHARD_MAX: usize = 6 << 20;
 
 /// Out-of-order bytes one direction holds before the hole in front of them is given up: a TCP window is
 /// rarely above 4 MiB, and a lost segment comes again within one.
 pub const OUT_OF_ORDER_BYTES_MAX: usize = 4 << 20;
 
-/// Out-of-order segments one direction holds: small segments cost their bookkeeping, about 100 bytes.
+/// Out-of-order segments one direction holds: small segments cost their bookkeeping, about 160 bytes,
+/// which counts against [`HELD_BYTES_PER_SHARD_MAX`].
 pub const OUT_OF_ORDER_SEGMENTS_MAX: usize = 8192;
 
 /// Packets of a flow after which a hole that the receiver acknowledged is held for lost by the capture:
@@ -85,8 +88,14 @@ pub const ANOMALIES_PER_FLOW_MAX: u32 = 64;
 pub const ROWS_PER_PASS_MAX: usize = 32 << 10;
 
 /// Bytes of rows handed to the writer at once. While one lot is written the next is gathered, and writing
-/// holds it three times (gathered, in order, encoded): 4 × 8 MiB, in pieces the allocator keeps for the next lot.
+/// holds it three times (gathered, in order, encoded): 4 × 8 MiB, in pieces the allocator keeps for the next lot. Columns that
+/// grow hold up to three times what is counted of small rows (`tests/held.rs`).
 pub const ROW_BYTES_PER_PASS_MAX: usize = 8 << 20;
+
+/// Bytes of rows a shard makes before it is looked whether they are handed to the writer: a stretch makes 8 MiB with all its
+/// packets, but what it compresses or ends may come to hundreds. So a lot has at most 8 + 16 × 1 MiB, and for each shard
+/// what the packet brought that was the last: what a connection held, or a message unfolds to.
+pub const ROW_BYTES_PER_TURN_MAX: usize = 1 << 20;
 
 /// Time a row waits for rows that belong in front of it, by the rows' own times [ns]: most calls last no longer.
 /// At most half of what the writer has waits, however dense the traffic.

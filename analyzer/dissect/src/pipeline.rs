@@ -9,7 +9,7 @@ use crate::decode::{Decoder, Found, Packet, Piece};
 use crate::limits;
 use crate::plan::{CaptureReport, Input, Plan, Progress, Report, Unit};
 use crate::read::{CaptureReader, Frame, ReadError, Stretch, Summary};
-use crate::shard::{Shard, shard_of};
+use crate::shard::{Shard, Turn, shard_of};
 use crate::table::{CaptureFacts, Lot, PacketRow, Rows, TableError, Topics, Writer, captures, coverage, first_rank};
 use crate::tally::{Stage, Tally};
 use formats::hash::hex;
@@ -37,6 +37,8 @@ struct Batch {
     packets: Vec<Packet>,
     /// Indices into `packets`, by shard.
     dealt: Vec<Vec<u32>>,
+    /// How far each shard came with them.
+    turns: Vec<Turn>,
     found: Vec<Found>,
     /// Numbers of frames that wait for others, and frames that waited in vain.
     waiting: Vec<u64>,
@@ -98,14 +100,27 @@ impl Run {
         }
         let mut last = Batch::default();
         last.end(&mut self.decoder);
-        last.dissect(&mut self.shards, &mut self.rows, plan);
-        let rows = &self.rows;
-        self.shards.par_iter_mut().with_max_len(1).for_each(|shard| shard.finish(&mut mine(rows)));
-        let lots = self.take_rows(true);
-        self.writer.write(lots)?;
+        while !last.is_over() {
+            last.dissect(&mut self.shards, &mut self.rows, plan);
+            let lots = self.take_rows(false);
+            self.writer.write(lots)?;
+        }
+        let mut all = false;
+        while !all {
+            all = self.finish();
+            let lots = self.take_rows(all);
+            self.writer.write(lots)?;
+        }
         self.end_of_tally(true);
         self.facts(plan, &mut report)?;
         Ok(report)
+    }
+
+    /// Has the conversations of all shards become rows, or as many as may be held. Says whether these were all.
+    fn finish(&mut self) -> bool {
+        let rows = &self.rows;
+        let shards = self.shards.par_iter_mut().with_max_len(1);
+        shards.map(|shard| shard.finish(&mut mine(rows))).reduce(|| true, |one, other| one && other)
     }
 
     /// Reads one input to its end or its damage.
@@ -137,14 +152,23 @@ impl Run {
         next.read(&mut reader, &mut self.decoder);
         while next.full {
             std::mem::swap(&mut current, &mut next);
-            let (shards, rows, decoder, writer, reader) =
-                (&mut self.shards, &mut self.rows, &mut self.decoder, &mut self.writer, &mut reader);
-            let (_, (_, written)) = rayon::join(
-                || current.dissect(shards, rows, plan),
-                || rayon::join(|| next.read(reader, decoder), || writer.write(std::mem::take(&mut lots))),
-            );
-            written?;
-            lots = self.take_rows(false);
+            next.clear();
+            // Mostly once: a stretch that unfolds to more rows than may be held is dissected in pieces.
+            while !current.is_over() {
+                let (shards, rows, decoder, writer, reader) =
+                    (&mut self.shards, &mut self.rows, &mut self.decoder, &mut self.writer, &mut reader);
+                let mut read = || {
+                    if !next.is_filled() {
+                        next.read(reader, decoder);
+                    }
+                };
+                let (_, (_, written)) = rayon::join(
+                    || current.dissect(shards, rows, plan),
+                    || rayon::join(&mut read, || writer.write(std::mem::take(&mut lots))),
+                );
+                written?;
+                lots = self.take_rows(false);
+            }
             progress.read_bytes(reader.stored_bytes() - said_bytes);
             said_bytes = reader.stored_bytes();
         }
@@ -243,6 +267,21 @@ fn of(rows: &mut Mutex<Rows>) -> &mut Rows {
 }
 
 impl Batch {
+    /// Forgets what it held.
+    fn clear(&mut self) {
+        self.turns.clear();
+    }
+
+    /// Whether it was read.
+    fn is_filled(&self) -> bool {
+        !self.turns.is_empty()
+    }
+
+    /// Whether every shard took in its packets.
+    fn is_over(&self) -> bool {
+        self.turns.iter().all(|turn| turn.over)
+    }
+
     /// Reads and decodes the next stretch.
     fn read(&mut self, reader: &mut CaptureReader, decoder: &mut Decoder) {
         self.packets.clear();
@@ -261,6 +300,8 @@ impl Batch {
 
     fn deal(&mut self, decoder: &mut Decoder) {
         (self.found, self.waiting, self.lost) = (decoder.take_found(), decoder.take_waiting(), decoder.take_lost());
+        self.turns.clear();
+        self.turns.resize_with(limits::SHARDS, Turn::default);
         self.dealt.resize_with(limits::SHARDS, Vec::new);
         self.dealt.iter_mut().for_each(Vec::clear);
         for (at, packet) in self.packets.iter().enumerate() {
@@ -268,16 +309,17 @@ impl Batch {
         }
     }
 
-    /// Has every shard take in its packets.
-    fn dissect(&self, shards: &mut [Shard], rows: &mut [Mutex<Rows>], plan: &Plan) {
+    /// Has every shard take in its packets, or as many of them as make the rows that may be held.
+    fn dissect(&mut self, shards: &mut [Shard], rows: &mut [Mutex<Rows>], plan: &Plan) {
         let with_packets = plan.tables.contains("packets");
         let frames = if with_packets { self.frames() } else { Vec::new() };
         let of_threads = &*rows;
         // One shard may have most of the packets: it is begun first, and the others fill up the other threads.
-        let mut turns: Vec<_> = shards.iter_mut().zip(&self.dealt).collect();
-        turns.sort_by_key(|(_, dealt)| Reverse(dealt.len()));
-        turns.into_iter().par_bridge().for_each(|(shard, dealt)| {
-            let packets = dealt.iter().filter_map(|&at| {
+        let shards = shards.iter_mut().zip(&self.dealt).zip(&mut self.turns);
+        let mut turns: Vec<_> = shards.filter(|(_, turn)| !turn.over).collect();
+        turns.sort_by_key(|((_, dealt), turn)| Reverse(dealt.len() - turn.packets));
+        turns.into_iter().par_bridge().for_each(|((shard, dealt), turn)| {
+            let packets = dealt.iter().skip(turn.packets).filter_map(|&at| {
                 let frame = frames
                     .get(at as usize)
                     .copied()
@@ -285,9 +327,9 @@ impl Batch {
                     .and_then(|frame: u32| self.stretch.frames.get(frame as usize));
                 self.packets.get(at as usize).map(|packet| (packet, frame))
             });
-            shard.process(&self.stretch, packets, &mut mine(of_threads));
+            shard.process(&self.stretch, packets, turn, &mut mine(of_threads));
         });
-        let Some(rows) = rows.last_mut().map(of) else { return };
+        let Some(rows) = rows.last_mut().map(of).filter(|_| self.turns.iter().all(|turn| turn.over)) else { return };
         self.found.iter().for_each(|found| rows.found(found));
         if with_packets {
             let mut in_flow = vec![false; self.stretch.frames.len()];

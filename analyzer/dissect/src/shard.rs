@@ -23,6 +23,21 @@ pub struct Desk<'a> {
     pub tally: &'a mut Tally,
 }
 
+/// How far a shard came with its packets of a stretch: when it made as many rows as it may at a time, these are written
+/// before it goes on.
+#[derive(Default)]
+pub struct Turn {
+    /// Packets it took in.
+    pub packets: usize,
+    /// Whether it is done with the stretch.
+    pub over: bool,
+}
+
+/// Whether rows have come to as much as a shard may make at a time, from so many bytes on.
+fn is_full(rows: &Rows, from_bytes: usize) -> bool {
+    rows.bytes() - from_bytes >= limits::ROW_BYTES_PER_TURN_MAX
+}
+
 /// One shard.
 pub struct Shard {
     conversations: FlowTable<Box<Conversation>>,
@@ -78,47 +93,64 @@ impl Shard {
         self.capture = index;
     }
 
-    /// Takes in packets of this shard, in order, each with its frame where the table `packets` is made.
+    /// Takes in the packets of a stretch that are left, in order, each with its frame where the table `packets` is made;
+    /// `turn` says how many were taken in before.
     pub fn process<'a>(
         &mut self,
         stretch: &Stretch,
         packets: impl Iterator<Item = (&'a Packet, Option<&'a Frame>)>,
+        turn: &mut Turn,
         rows: &mut Rows,
     ) {
         rows.rank = self.rank;
-        let mut packets = packets.peekable();
-        if let Some((first, _)) = packets.peek() {
-            // Of this stretch: where captures stand end to end, it goes back.
-            self.now_ns = first.ts_ns;
-        }
+        let from_bytes = rows.bytes();
         for (packet, frame) in packets {
+            if turn.packets == 0 {
+                // Of this stretch: where captures stand end to end, it goes back.
+                self.now_ns = packet.ts_ns;
+            }
             self.packet(stretch, packet, frame, rows);
-        }
-        for (queue, idle_ns) in
-            [(Queue::Closed, limits::CLOSED_IDLE_NS), (Queue::Conversations, limits::DATAGRAM_IDLE_NS)]
-        {
-            while let Some((at, last_ns)) = self.conversations.oldest(queue)
-                && self.now_ns.abs_diff(last_ns) > idle_ns as u64
-            {
-                self.close(at, rows);
+            turn.packets += 1;
+            if is_full(rows, from_bytes) {
+                self.rank = rows.rank;
+                return;
             }
         }
+        let now_ns = self.now_ns;
+        turn.over = [(Queue::Closed, limits::CLOSED_IDLE_NS), (Queue::Conversations, limits::DATAGRAM_IDLE_NS)]
+            .into_iter()
+            .all(|(queue, idle_ns)| {
+                let is_idle = |last_ns: i64| now_ns.abs_diff(last_ns) > idle_ns as u64;
+                self.close_oldest(queue, is_idle, from_bytes, rows)
+            });
         self.rank = rows.rank;
     }
 
-    /// The input ended: every conversation becomes a row.
-    pub fn finish(&mut self, rows: &mut Rows) {
+    /// The input ended: every conversation becomes a row. Says whether all did, or these are to be written first.
+    pub fn finish(&mut self, rows: &mut Rows) -> bool {
         rows.rank = self.rank;
-        for queue in Queue::ALL {
-            while let Some((at, _)) = self.conversations.oldest(queue) {
-                self.close(at, rows);
-            }
-        }
-        if self.quiet_evictions > 0 {
+        let from_bytes = rows.bytes();
+        let all = Queue::ALL.into_iter().all(|queue| self.close_oldest(queue, |_| true, from_bytes, rows));
+        if all && self.quiet_evictions > 0 {
             let detail = format!("{} flows in which nothing was open made room", self.quiet_evictions);
             rows.anomaly_of("flow", None, Some(self.now_ns), "evicted", &detail, None);
         }
         self.rank = rows.rank;
+        all
+    }
+
+    /// Ends the conversations of a queue that were quiet long enough, by the time of their latest packets [ns]. Says whether
+    /// that was all of them, or rows are to be written first.
+    fn close_oldest(&mut self, queue: Queue, is_due: impl Fn(i64) -> bool, from_bytes: usize, rows: &mut Rows) -> bool {
+        while let Some((at, last_ns)) = self.conversations.oldest(queue)
+            && is_due(last_ns)
+        {
+            if is_full(rows, from_bytes) {
+                return false;
+            }
+            self.close(at, rows);
+        }
+        true
     }
 
     fn packet(&mut self, stretch: &Stretch, packet: &Packet, frame: Option<&Frame>, rows: &mut Rows) {
