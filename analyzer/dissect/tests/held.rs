@@ -196,9 +196,9 @@ fn dns_over_tcp() {
     check(of, "waiting", &asked(many(0)), 1400, 200_000);
     check(of, "answered", &answered(many(0), many(0x80)), 1400, 0);
     let unfolding: Vec<u8> = (0..20).flat_map(|id| framed(2, &dns(id, 0, &long_name(), 1000))).collect();
-    check(of, "records that unfold", &asked(unfolding), 1400, 5_000_000);
+    check(of, "records that unfold", &asked(unfolding), 1400, 500_000);
     let small: Vec<u8> = (0..20).flat_map(|id| framed(2, &dns(id, 0, SHORT_NAME, 3000))).collect();
-    check(of, "small records", &asked(small), 1400, 5_000_000);
+    check(of, "small records", &asked(small), 1400, 500_000);
 }
 
 #[test]

@@ -10,6 +10,9 @@ use std::ops::Range;
 /// Queries that may wait in one conversation; the oldest is handed on unanswered past that.
 const WAITING_MAX: usize = 1024;
 
+/// Bytes their messages may hold, besides one: queries are small, but zone updates and crafted ones.
+const WAITING_BYTES_MAX: usize = 1 << 20;
+
 /// Questions of a message that are named in an anomaly; it says how many more there are.
 const QUESTIONS_TOLD_MAX: usize = 8;
 
@@ -104,7 +107,7 @@ impl Rows {
         }
         self.waiting_bytes += message.held_bytes();
         self.waiting.push_back(Waiting { stamp, message, bytes, repeats: 0 });
-        if self.waiting.len() > WAITING_MAX {
+        while self.waiting.len() > WAITING_MAX || self.waiting_bytes > WAITING_BYTES_MAX && self.waiting.len() > 1 {
             self.give_up_oldest(out);
         }
     }
