@@ -172,11 +172,16 @@ impl Rows {
         open.request_done = true;
         let message = open.exchange.request.get_or_insert_default();
         let note = message.fill(done.body, done.trailers);
+        let grew = !message.body.is_empty()
+            || !message.trailers.is_empty()
+            || message.beyond.is_some()
+            || message.grpc.is_some();
         open.end(done.reason, note, "request");
-        open.count(&mut self.open_bytes);
         if open.answer == Answer::Done {
             let done = self.waiting.pop_back();
             self.hand_on(done, out);
+        } else if grew {
+            open.count(&mut self.open_bytes);
         }
     }
 
@@ -242,7 +247,9 @@ impl Rows {
             if lone.asked != Asked::Unknown {
                 return self.hand_on(Some(lone), out);
             }
-            lone.count(&mut self.open_bytes);
+            if self.exact {
+                lone.count(&mut self.open_bytes);
+            }
             self.early.push_back(lone);
             if !self.exact || self.early.len() > WAITING_MAX {
                 let first = self.early.pop_front();
@@ -255,10 +262,11 @@ impl Rows {
             self.carried = open.carried();
         }
         open.answered(done);
-        open.count(&mut self.open_bytes);
         if open.request_done {
             let done = self.waiting.pop_front();
             self.hand_on(done, out);
+        } else {
+            open.count(&mut self.open_bytes);
         }
         let next = self.waiting.iter().find(|open| open.answer == Answer::Awaited);
         self.pipelines |= next.is_some_and(|open| open.sent_before(stamp.last_ns));
