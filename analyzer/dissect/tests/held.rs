@@ -71,6 +71,8 @@ fn flow(port: u16) -> Flow {
     let packet = Packet {
         number: 1,
         ts_ns: 0,
+        began_ns: 0,
+        piece_of: None,
         file_offset: 0,
         interface: 0,
         heard: Default::default(),
@@ -104,7 +106,7 @@ fn play(port: u16, said: &Said, size: usize, out: &mut dyn Output, then: &mut dy
         let seq = &mut seqs[usize::from(*from_client)];
         for bytes in bytes.chunks(size) {
             packet += 1;
-            let chunk = Chunk::Bytes { bytes, seq: *seq, ts_ns: packet as i64, packet };
+            let chunk = Chunk::Bytes { bytes, seq: *seq, ts_ns: packet as i64, began_ns: packet as i64, packet };
             *seq += bytes.len() as u32;
             let cx =
                 &mut Context { flow: &mut flow, protocols: &protocols, options, tally: &mut tally, out: &mut *out };
@@ -292,6 +294,7 @@ fn segments_out_of_order() {
                 bytes: b"a",
                 cut_bytes: 0,
                 ts_ns: n.into(),
+                began_ns: n.into(),
                 packet: n.into(),
             };
             pair.segment(&segment, &mut |_, _| {});
