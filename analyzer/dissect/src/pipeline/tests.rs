@@ -145,7 +145,7 @@ fn a_stretch_that_unfolds_is_dissected_in_pieces() {
     let out = tempfile::tempdir().unwrap();
     let plan = Plan::new(out.path());
     let open: crate::plan::Open = Box::new(move || Ok(Box::new(Cursor::new(bytes)) as _));
-    let (mut reader, _) = super::open(Input { name: "test".into(), origin: Origin::default(), open }, false).unwrap();
+    let mut reader = super::open(Input { name: "test".into(), origin: Origin::default(), open }, false).unwrap();
     let (mut run, mut batch) = (Run::new(&Unit { inputs: Vec::new() }, &plan), Batch::default());
     batch.read(&mut reader, &mut run.decoder);
     let (mut pieces, mut rows) = (0, 0);
@@ -176,7 +176,7 @@ fn flows_that_are_open_at_the_end_become_rows_in_pieces() {
     let out = tempfile::tempdir().unwrap();
     let plan = Plan::new(out.path());
     let open: crate::plan::Open = Box::new(move || Ok(Box::new(Cursor::new(bytes)) as _));
-    let (mut reader, _) = super::open(Input { name: "test".into(), origin: Origin::default(), open }, false).unwrap();
+    let mut reader = super::open(Input { name: "test".into(), origin: Origin::default(), open }, false).unwrap();
     let (mut run, mut batch) = (Run::new(&Unit { inputs: Vec::new() }, &plan), Batch::default());
     batch.read(&mut reader, &mut run.decoder);
     while batch.full {
