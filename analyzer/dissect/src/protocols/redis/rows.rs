@@ -8,7 +8,7 @@ mod order;
 use super::command::{self, Command, Effect};
 use super::exchange::Exchange;
 use super::node::{Kind, Node};
-use super::session::{After, Push, Session};
+use super::session::{self, After, Push, Session};
 use crate::protocols::{Anomaly, Call, Row, Sink, Stamp};
 use std::collections::VecDeque;
 
@@ -61,6 +61,12 @@ struct Open {
 impl Open {
     fn greets(&self) -> bool {
         matches!(self.command.effect, Effect::Hello(_) | Effect::Reset | Effect::Unknown)
+    }
+
+    /// Whether a reply may be its own: HELLO is answered by several values, by an error, or once a transaction runs.
+    fn accepts(&self, reply: &Node) -> bool {
+        let may_greet = || reply.items().is_some() || reply.error().is_some() || session::is(reply, b"QUEUED");
+        !matches!(self.command.effect, Effect::Hello(_)) || may_greet()
     }
 }
 
@@ -188,6 +194,12 @@ impl Rows {
             self.owed -= 1;
             self.alone(&message, out);
             return After::Reply;
+        }
+        // Valkey 8.1 leaves a HELLO with a wrong password unanswered.
+        while let Some(open) = self.waiting.pop_front_if(|open| open.doubt.is_none() && !open.accepts(&message.content))
+        {
+            self.waiting_bytes -= open.command.held_bytes();
+            self.hand_on(open, false, out);
         }
         let stamp = message.stamp;
         self.break_unsure(out);

@@ -109,6 +109,16 @@ fn commands_and_replies() {
                 vec![client("SET a \"b\r\n"), server("-ERR Protocol error: unbalanced quotes in request\r\n")],
                 r#"!redis_unbalanced_quotes, SET key=a ["a", "\"b"] > error ERR Protocol error: unbalanced quotes in request"#,
             ),
+            (
+                "a HELLO that is passed over",
+                vec![
+                    client([resp("HELLO 3 AUTH u p"), resp("PING")].concat()),
+                    server("+PONG\r\n"),
+                    ask("GET a"),
+                    server("$-1\r\n"),
+                ],
+                r#"HELLO ["3", "AUTH", "(redacted)", "(redacted)"] request_only, PING > simple_string "PONG", GET key=a ["a"] > null null"#,
+            ),
             ("not answered", vec![ask("BLPOP l 0")], r#"BLPOP key=l ["l", "0"] cut"#),
             (
                 "not answered before the end",
