@@ -89,7 +89,7 @@ pub const ROWS_PER_PASS_MAX: usize = 32 << 10;
 
 /// Bytes of rows handed to the writer at once. While one lot is written the next is gathered, and writing
 /// holds it three times (gathered, in order, encoded): 4 × 8 MiB, in pieces the allocator keeps for the next lot. Columns that
-/// grow hold up to three times what is counted of small rows (`tests/held.rs`).
+/// grow hold up to twice what is in them.
 pub const ROW_BYTES_PER_PASS_MAX: usize = 8 << 20;
 
 /// Bytes of rows a shard makes before it is looked whether they are handed to the writer: a stretch makes 8 MiB with all its

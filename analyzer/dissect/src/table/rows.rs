@@ -10,7 +10,7 @@ use super::grpc::GrpcRows;
 use super::http::HttpRows;
 use super::kafka::{KafkaRecordRows, KafkaRows};
 use super::redis::RedisRows;
-use super::schema::schema_of_views;
+use super::schema::{row_bytes, schema_of_views};
 use super::tls::TlsRows;
 use super::topics::Topics;
 use super::waiting::{Lot, Order};
@@ -83,17 +83,24 @@ pub fn first_rank(shard: usize) -> u64 {
 }
 
 /// Rows of one table, with their order.
-#[derive(Default)]
 struct Table<T> {
     rows: T,
     order: Vec<Order>,
+    row_bytes: usize,
 }
 
-impl<T> Table<T> {
-    /// Notes where the row that was appended belongs.
-    fn place(&mut self, ts_ns: i64, rank: &mut u64) {
+impl<T: Default> Table<T> {
+    fn new(name: &str) -> Self {
+        let row_bytes = formats::tables::table(name).map_or(0, row_bytes) + size_of::<Order>();
+        Self { rows: T::default(), order: Vec::new(), row_bytes }
+    }
+
+    /// Notes where the row that was appended belongs. Says what it costs, besides its texts.
+    #[must_use]
+    fn place(&mut self, ts_ns: i64, rank: &mut u64) -> usize {
         self.order.push((ts_ns, *rank));
         *rank += 1;
+        self.row_bytes
     }
 }
 
@@ -101,7 +108,6 @@ impl<T> Table<T> {
 macro_rules! tables {
     ($($table:ident: $rows:ty),* $(,)?) => {
         /// The tables under construction.
-        #[derive(Default)]
         struct Tables { $($table: Table<$rows>),* }
 
         /// Which of them are made.
@@ -114,6 +120,10 @@ macro_rules! tables {
         }
 
         impl Tables {
+            fn new() -> Self {
+                Self { $($table: Table::new(stringify!($table))),* }
+            }
+
             fn len(&self) -> usize {
                 0 $(+ self.$table.order.len())*
             }
@@ -161,9 +171,6 @@ pub struct Rows {
     pub topics: Topics,
 }
 
-/// What a row of any table costs, besides texts and bodies.
-const ROW_BYTES: usize = 300;
-
 /// What a name and its value cost in a list, besides their texts.
 const PAIR_BYTES: usize = 40;
 
@@ -177,7 +184,7 @@ impl Rows {
             protos: plan.protos.clone(),
             redaction: plan.redaction.clone(),
             captures: Vec::new(),
-            tables: Tables::default(),
+            tables: Tables::new(),
             bytes: 0,
             topics: Topics::default(),
         }
@@ -208,8 +215,7 @@ impl Rows {
         if self.wanted.flows {
             let capture = self.captures.get(flow.capture as usize).map_or("", String::as_str);
             let ts_ns = self.tables.flows.rows.append(flow, self.origin.node.as_deref(), capture);
-            self.tables.flows.place(ts_ns, &mut self.rank);
-            self.bytes += ROW_BYTES;
+            self.bytes += self.tables.flows.place(ts_ns, &mut self.rank);
         }
     }
 
@@ -241,8 +247,7 @@ impl Rows {
         let whole = row.packet.filter(|(packet, _)| packet.piece_of.is_none());
         to.payload_bytes.append_option(whole.map(|(packet, _)| packet.payload_bytes.into()));
         to.interface.append_value(frame.interface as i32);
-        self.tables.packets.place(frame.ts_ns, &mut self.rank);
-        self.bytes += ROW_BYTES / 2;
+        self.bytes += self.tables.packets.place(frame.ts_ns, &mut self.rank);
     }
 
     /// When the packets of a call were on the wire.
@@ -256,8 +261,7 @@ impl Rows {
         to.flow_id.append_value(flow.id);
         to.first_ts_ns.append_value(first_ns);
         to.last_ts_ns.append_value(last_ns);
-        self.tables.spans.place(first_ns, &mut self.rank);
-        self.bytes += ROW_BYTES / 4;
+        self.bytes += self.tables.spans.place(first_ns, &mut self.rank);
     }
 
     /// Something odd that a room found in a flow, or outside of any.
@@ -294,8 +298,8 @@ impl Rows {
         to.kind.append_value(kind);
         to.detail.append_option((!detail.is_empty()).then_some(detail));
         to.bytes.append_option(bytes.map(|bytes| bytes as i64));
-        self.tables.anomalies.place(ts_ns.unwrap_or_default(), &mut self.rank);
-        self.bytes += ROW_BYTES / 2 + detail.len();
+        self.bytes += self.tables.anomalies.place(ts_ns.unwrap_or_default(), &mut self.rank);
+        self.bytes += detail.len();
     }
 
     /// Something odd that the decode room found.
@@ -368,60 +372,60 @@ impl Rows {
         match row {
             Row::Amqp(message) if self.wanted.amqp => {
                 let ts_ns = self.tables.amqp.rows.append(flow, client, call, message, node);
-                self.tables.amqp.place(ts_ns, &mut self.rank);
-                self.bytes += ROW_BYTES + message.held_bytes();
+                self.bytes += self.tables.amqp.place(ts_ns, &mut self.rank);
+                self.bytes += message.held_bytes();
             }
             Row::Dns(exchange) if self.wanted.dns => {
                 let ts_ns = self.tables.dns.rows.append(flow, client, call, exchange, node);
-                self.tables.dns.place(ts_ns, &mut self.rank);
+                self.bytes += self.tables.dns.place(ts_ns, &mut self.rank);
                 let messages = [&exchange.query, &exchange.answer].into_iter().flatten();
-                self.bytes += ROW_BYTES + messages.map(|(message, _)| message.held_bytes()).sum::<usize>();
+                self.bytes += messages.map(|(message, _)| message.held_bytes()).sum::<usize>();
             }
             Row::Graphql(operation) if self.wanted.graphql => {
                 let ts_ns = self.tables.graphql.rows.append(flow, client, call, operation, node);
-                self.tables.graphql.place(ts_ns, &mut self.rank);
-                self.bytes += ROW_BYTES + operation.held_bytes();
+                self.bytes += self.tables.graphql.place(ts_ns, &mut self.rank);
+                self.bytes += operation.held_bytes();
             }
             Row::Grpc(carried) if self.wanted.grpc => {
                 let json = messages.unwrap_or_else(|| carried.json(self.protos.as_ref(), &mut |_, _| true));
                 let texts = json.iter().flatten().map(String::len).sum::<usize>();
                 let asked = [&carried.exchange().path, &carried.exchange().host].into_iter().flatten();
                 let trailers = carried.exchange().response.as_ref().map_or(0, |message| message.trailers.held_bytes());
-                self.bytes += ROW_BYTES + texts + asked.map(Vec::len).sum::<usize>() + trailers;
+                self.bytes += texts + asked.map(Vec::len).sum::<usize>() + trailers;
                 let ts_ns = self.tables.grpc.rows.append(flow, client, call, carried, json, node);
-                self.tables.grpc.place(ts_ns, &mut self.rank);
+                self.bytes += self.tables.grpc.place(ts_ns, &mut self.rank);
             }
             Row::Http(exchange) if self.wanted.http => {
                 let ts_ns = self.tables.http.rows.append(flow, client, call, exchange, node);
-                self.tables.http.place(ts_ns, &mut self.rank);
+                self.bytes += self.tables.http.place(ts_ns, &mut self.rank);
                 let messages = [&exchange.request, &exchange.response].into_iter().flatten();
                 let fields = messages.map(|message| message.headers.len() + message.trailers.len()).sum::<usize>();
-                self.bytes += ROW_BYTES + exchange.shown_bytes() + fields * PAIR_BYTES;
+                self.bytes += exchange.shown_bytes() + fields * PAIR_BYTES;
             }
             Row::Kafka(exchange) if self.wanted.kafka => {
                 let ts_ns = self.tables.kafka.rows.append(flow, client, call, exchange, node);
-                self.tables.kafka.place(ts_ns, &mut self.rank);
-                self.bytes += ROW_BYTES + exchange.held_bytes();
+                self.bytes += self.tables.kafka.place(ts_ns, &mut self.rank);
+                self.bytes += exchange.held_bytes();
             }
             Row::KafkaRecord(record) if self.wanted.kafka_records => {
                 let ts_ns = self.tables.kafka_records.rows.append(flow, client, call, record, node);
-                self.tables.kafka_records.place(ts_ns, &mut self.rank);
+                self.bytes += self.tables.kafka_records.place(ts_ns, &mut self.rank);
                 let blobs = [record.topic.map(str::as_bytes), record.key, record.value].into_iter().flatten();
                 let headers = record.headers().into_iter().flatten();
                 let headers = headers.map(|(name, value)| {
                     PAIR_BYTES + [name, value].into_iter().flatten().map(<[u8]>::len).sum::<usize>()
                 });
-                self.bytes += ROW_BYTES + blobs.map(<[u8]>::len).sum::<usize>() + headers.sum::<usize>();
+                self.bytes += blobs.map(<[u8]>::len).sum::<usize>() + headers.sum::<usize>();
             }
             Row::Redis(exchange) if self.wanted.redis => {
                 let ts_ns = self.tables.redis.rows.append(flow, client, call, exchange, node);
-                self.tables.redis.place(ts_ns, &mut self.rank);
-                self.bytes += ROW_BYTES + exchange.held_bytes();
+                self.bytes += self.tables.redis.place(ts_ns, &mut self.rank);
+                self.bytes += exchange.held_bytes();
             }
             Row::Tls(handshake) if self.wanted.tls => {
                 let ts_ns = self.tables.tls.rows.append(flow, client, call, handshake, node);
-                self.tables.tls.place(ts_ns, &mut self.rank);
-                self.bytes += ROW_BYTES + handshake.held_bytes();
+                self.bytes += self.tables.tls.place(ts_ns, &mut self.rank);
+                self.bytes += handshake.held_bytes();
             }
             _ => {}
         }
@@ -451,7 +455,7 @@ mod tests {
 
     #[test]
     fn the_columns_stand_in_the_order_of_the_contract() {
-        let mut tables = Tables::default().names();
+        let mut tables = Tables::new().names();
         tables.push(("captures", CaptureColumns::default().names()));
         tables.push(("coverage", CoverageColumns::default().names()));
         for (table, names) in tables {

@@ -44,6 +44,17 @@ fn data_type(kind: Kind, text: &DataType, blob: &DataType) -> DataType {
     }
 }
 
+/// What a row takes in the columns of a table, NULL or not, besides the texts and lists they lead to.
+pub fn row_bytes(table: &Table) -> usize {
+    let bytes = |kind| match kind {
+        Kind::Blob | Kind::Text => 16,
+        Kind::BigInt | Kind::Double | Kind::Timestamp => 8,
+        Kind::Int | Kind::IntList | Kind::Pairs | Kind::Records | Kind::TextList => 4,
+        Kind::Boolean => 1,
+    };
+    table.columns().map(|column| bytes(column.kind)).sum()
+}
+
 /// Fields of a name and value pair.
 pub fn pair_fields(text: &DataType) -> Fields {
     ["name", "value"].map(|name| Field::new(name, text.clone(), true)).to_vec().into()
