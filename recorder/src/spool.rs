@@ -8,7 +8,7 @@
 //!         000003.seal.json                           renamed into place after them: now it may be uploaded
 //!         000002.sent.json                           a seal that is stored, its files with it; kept until the
 //!                                                    recording is, to continue the chain after a crash
-//!         tried                 something of it was sent to a store that nobody can read
+//!         unsent                nothing of it was sent yet to a store that nobody can read; `tried` from then on
 //!         000001.forgotten                           its files were given up; the next seal, or close.json, says so
 //!         close.json.minisig, close.json             renamed into place last
 //!         pinned.json                                somebody wants it kept here: none of its files is removed
@@ -50,6 +50,8 @@ const STORED: &str = "stored.json";
 const READY: &str = ".ready";
 /// Where a recording goes.
 const STORE: &str = "store.json";
+/// Nothing of a recording was sent yet. Made when it begins: a disk that is full by then lets it still be renamed.
+pub(crate) const UNSENT: &str = "unsent";
 
 /// A spool folder.
 #[derive(Debug, Clone)]
@@ -108,8 +110,10 @@ impl Spool {
             return Err(io::Error::new(io::ErrorKind::AlreadyExists, format!("{} has begun before", folder.display())));
         }
         self.disk.create_folders(&folder)?;
-        let target = serde_json::to_vec(target)?;
-        let begun = self.remember_start(id).and_then(|()| self.disk.write_durably(&folder.join(STORE), &target));
+        let described = serde_json::to_vec(target)?;
+        let mark = || if target.write_only { self.disk.write_durably(&folder.join(UNSENT), b"") } else { Ok(()) };
+        let begun = self.remember_start(id).and_then(|()| mark());
+        let begun = begun.and_then(|()| self.disk.write_durably(&folder.join(STORE), &described));
         if begun.is_err() {
             self.remove(id).ok(); // What is left then is removed at the next start.
         }

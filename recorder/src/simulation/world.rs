@@ -136,7 +136,9 @@ impl World {
         let mut random = Random::new(seed);
         let write_only = random.chance(1, 4);
         let is_encrypted = seed.is_multiple_of(3);
-        let [window, ready_window] = windows(is_encrypted);
+        let mut both = windows(is_encrypted);
+        both.iter_mut().for_each(|window| Arc::make_mut(window).store.write_only = write_only);
+        let [window, ready_window] = both;
         Self {
             disk: SimDisk::new(random.split()),
             store: Arc::new(SimStore::new(random.split(), write_only)),

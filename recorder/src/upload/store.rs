@@ -5,6 +5,7 @@ use super::{UploadError, lock};
 use crate::disk::{Disk, SystemDisk};
 use crate::limits;
 use crate::schedule::StoreTarget;
+use crate::spool::UNSENT;
 use bytes::Bytes;
 use formats::environment::store_options;
 use formats::hash::Hash256;
@@ -130,7 +131,7 @@ impl Store {
         let location = path.split('/').fold(self.prefix.clone(), |location, part| location.join(part));
         let mut source = Source::open(disk, file)?;
         let size = disk.look(file).map_err(|source| spool_error(file, source))?.bytes;
-        let is_first = self.proof == Proof::StoreCompared && try_first(disk, file);
+        let is_first = self.proof == Proof::StoreCompared && try_first(disk, file)?;
         let is_small = size < limits::PART_BYTES as u64;
         let created = match is_small {
             true => self.turn(self.create_whole(&location, &mut source, sealed, is_first)).await?,
@@ -139,7 +140,7 @@ impl Store {
             false => true,
         };
         if is_first && !created {
-            disk.remove(&tried(file)).map_err(|source| spool_error(file, source))?;
+            mark(disk, file, TRIED, UNSENT)?;
             return Err(UploadError::Taken { path: path.to_owned() });
         }
         let created = if is_small { created } else { self.create_in_parts(&location, &mut source, sealed).await? };
@@ -271,18 +272,24 @@ impl Store {
     }
 }
 
-/// Says that something of a recording was sent to a store that nobody can read.
+/// What [`UNSENT`] is called once something of a recording was sent.
 const TRIED: &str = "tried";
 
-fn tried(file: &Path) -> PathBuf {
-    file.with_file_name(TRIED)
+/// Renames the mark that stands beside a file, to stay.
+fn mark(disk: &dyn Disk, file: &Path, from: &str, to: &str) -> Result<(), UploadError> {
+    let renamed = disk.rename(&file.with_file_name(from), &file.with_file_name(to));
+    let synced = renamed.and_then(|()| file.parent().map_or(Ok(()), |folder| disk.sync_folder(folder)));
+    synced.map_err(|source| spool_error(file, source))
 }
 
-/// Whether nothing of the recording of this file was sent before; it is from here on.
-fn try_first(disk: &dyn Disk, file: &Path) -> bool {
-    let mark = tried(file);
-    // A disk that is full gets room by what is sent: then it counts as tried.
-    !disk.exists(&mark) && disk.write_durably(&mark, b"").is_ok()
+/// Whether nothing of the recording of this file was sent before; it counts as sent from here on. What has no mark may have
+/// been.
+fn try_first(disk: &dyn Disk, file: &Path) -> Result<bool, UploadError> {
+    let is_first = disk.exists(&file.with_file_name(UNSENT));
+    if is_first {
+        mark(disk, file, UNSENT, TRIED)?;
+    }
+    Ok(is_first)
 }
 
 /// A file of the spool, read in parts and hashed on the way.

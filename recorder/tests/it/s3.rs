@@ -145,7 +145,7 @@ async fn write_only(
         let stored = objects.get(&prefix.clone().join(name)).await.unwrap().bytes().await.unwrap();
         assert_eq!(formats::hash::Hash256::of(&stored), sealed, "{name}");
         // Somebody else's, as far as this spool knows; then its own.
-        std::fs::remove_file(folder.join("tried")).unwrap();
+        std::fs::write(folder.join("unsent"), b"").unwrap();
         std::fs::write(&file, vec![8; bytes]).unwrap();
         let other = formats::hash::Hash256::of(&vec![8; bytes]);
         for _ in 0..2 {
@@ -154,8 +154,7 @@ async fn write_only(
         }
         let kept = objects.get(&prefix.clone().join(name)).await.unwrap().bytes().await.unwrap();
         assert_eq!(kept, stored, "{name}");
-        std::fs::write(folder.join("tried"), b"").unwrap();
+        std::fs::rename(folder.join("unsent"), folder.join("tried")).unwrap();
         store.send(&SystemDisk, name, &file, other).await.unwrap();
-        std::fs::remove_file(folder.join("tried")).unwrap();
     }
 }
