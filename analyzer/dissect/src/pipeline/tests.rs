@@ -106,19 +106,23 @@ fn what_gave_no_packet_is_covered() {
     assert_eq!(numbers(&report, "coverage", "packets").iter().sum::<i64>(), 10);
 }
 
+/// So many clients that say so many bytes each to a server.
+fn conversations(count: u32, bytes: usize) -> Vec<Vec<u8>> {
+    let datagram = |n: u32| {
+        let [_, high, middle, low] = n.to_be_bytes();
+        let mut frame = Vec::new();
+        let ends = PacketBuilder::ethernet2([1; 6], [2; 6]).ipv4([10, high, middle, low], SERVER, 9);
+        ends.udp(10_000, 9).write(&mut frame, &vec![0; bytes]).unwrap();
+        frame
+    };
+    (0..count).map(datagram).collect()
+}
+
 #[test]
 fn where_time_goes_back_what_is_over_is_let_go() {
     // Conversations of an hour later stand first, and as many behind them: together they are more than are kept.
     let kept = limits::SHARDS * limits::FLOWS_PER_SHARD_MAX;
-    let frames: Vec<_> = (0..kept as u32 * 5 / 4)
-        .map(|n| {
-            let [_, high, middle, low] = n.to_be_bytes();
-            let mut frame = Vec::new();
-            let ends = PacketBuilder::ethernet2([1; 6], [2; 6]).ipv4([10, high, middle, low], SERVER, 9);
-            ends.udp(10_000, 9).write(&mut frame, &[0; 200]).unwrap();
-            frame
-        })
-        .collect();
+    let frames = conversations(kept as u32 * 5 / 4, 200);
     let hour_ms = 3_600_000;
     let bytes = capture_at(&frames, |at| if at < frames.len() / 2 { hour_ms } else { 0 });
     let out = tempfile::tempdir().unwrap();
@@ -163,15 +167,7 @@ fn a_stretch_that_unfolds_is_dissected_in_pieces() {
 
 #[test]
 fn flows_that_are_open_at_the_end_become_rows_in_pieces() {
-    let frames: Vec<_> = (0..60_000u32)
-        .map(|n| {
-            let [_, high, middle, low] = n.to_be_bytes();
-            let mut frame = Vec::new();
-            let ends = PacketBuilder::ethernet2([1; 6], [2; 6]).ipv4([10, high, middle, low], SERVER, 9);
-            ends.udp(10_000, 9).write(&mut frame, &[0; 8]).unwrap();
-            frame
-        })
-        .collect();
+    let frames = conversations(60_000, 8);
     let bytes = capture(&frames);
     let out = tempfile::tempdir().unwrap();
     let plan = Plan::new(out.path());
