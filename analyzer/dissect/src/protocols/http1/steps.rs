@@ -159,8 +159,20 @@ impl OverTcp {
                     _ if named.eq_ignore_ascii_case(b"websocket") => Some(&websocket::PROTOCOL),
                     _ => None,
                 });
+                let typed = fields.get("content-type").is_some();
                 let asked = self.rows.response(stamp, Answered { status, reason, fields }, out);
-                self.response_extent(from, head, status, asked, out)
+                match self.response_extent(from, head, status, asked, out) {
+                    extent if asked != Asked::Unknown || part.is_some() => Some(extent),
+                    Extent::UntilClose if (200..300).contains(&status) && !typed => {
+                        self.perhaps_tunnel(from, out);
+                        None
+                    }
+                    extent @ (Extent::Bytes(1..) | Extent::Chunked | Extent::UntilClose) => {
+                        self.sides[from].state = State::Peek { extent };
+                        None
+                    }
+                    extent => Some(extent),
+                }
             }
         };
         match extent {
@@ -170,7 +182,7 @@ impl OverTcp {
         }
     }
 
-    /// What follows the head of a final response, if that is known already.
+    /// What follows the head of a final response, as far as its request is known.
     fn response_extent(
         &mut self,
         from: Side,
@@ -178,7 +190,7 @@ impl OverTcp {
         status: u16,
         asked: Asked,
         out: &mut dyn Sink,
-    ) -> Option<Extent> {
+    ) -> Extent {
         let tunnel = asked == Asked::Connect && (200..300).contains(&status);
         let switch = status == 101 || tunnel;
         if status == 101 && matches!(asked, Asked::Head | Asked::Usual { upgrade: false }) {
@@ -186,21 +198,22 @@ impl OverTcp {
         }
         self.sides[from].switch = switch;
         if switch {
-            return Some(Extent::Bytes(0));
+            return Extent::Bytes(0);
         }
         let other = &mut self.sides[from.other()];
         if matches!(other.state, State::Held) && !matches!(asked, Asked::Head | Asked::Usual { upgrade: false }) {
             other.state = HEAD;
             other.switch = false;
         }
-        let extent = head.response_extent(status, asked);
-        match extent {
-            Extent::Bytes(1..) | Extent::Chunked if asked == Asked::Unknown => {
-                self.sides[from].state = State::Peek { extent };
-                None
-            }
-            _ => Some(extent),
-        }
+        head.response_extent(status, asked)
+    }
+
+    /// Ends a response that may grant a tunnel, for what grants one has neither length nor type (RFC 9110 §9.3.6): what
+    /// follows is looked at anew, and is never a body that it may not be.
+    fn perhaps_tunnel(&mut self, from: Side, out: &mut dyn Sink) {
+        self.sides[from].body.doubt();
+        self.done(from, None, Some("it is not known whether a tunnel was asked for"), out);
+        self.switched = true;
     }
 
     /// Begins the body of the message whose head was read.

@@ -184,6 +184,16 @@ fn joined_in_the_middle() {
                 "200 response_only [response body: it is not known whether one was asked for], GET /1 200 complete r=hi/2",
             ),
             (
+                "behind HEAD, of a length nobody knows",
+                vec![answer(200, "Content-Type: a/b\r\n", ""), server(OK)],
+                "200 response_only [response body: it is not known whether one was asked for], 200 response_only r=hi/2",
+            ),
+            (
+                "behind CONNECT, or in front of a body",
+                vec![answer(200, "", ""), server("x")],
+                "200 response_only [response body: it is not known whether a tunnel was asked for], switch",
+            ),
+            (
                 "before an answer to none of ours",
                 with_end(vec![server("x"), get("1"), server(OK)], End::Closed),
                 "GET /1 200 complete r=hi/2",
@@ -191,6 +201,18 @@ fn joined_in_the_middle() {
         ],
         joined,
     );
+}
+
+#[test]
+fn a_tunnel_that_nobody_saw_asked_for() {
+    let tunnelled = [
+        (Side::Server, b"HTTP/1.1 200 Connection established\r\n\r\n".to_vec()),
+        (Side::Client, GET.into()),
+        (Side::Server, OK.into()),
+    ];
+    let (_, rows) = connected(false, &tunnelled, |call, row| Some(render(call, row)));
+    let granted = "200 response_only [response body: it is not known whether a tunnel was asked for]";
+    assert_eq!(rows, [granted, "GET /a?b 200 complete r=hi/2"]);
 }
 
 #[test]
