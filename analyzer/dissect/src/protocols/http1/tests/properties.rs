@@ -25,7 +25,7 @@ fn conversation() -> Vec<Step> {
     ]
 }
 
-/// Whether a row says that a loss touched it, its request and its response.
+/// Whether a row says that a loss touched it, or that it may be of a tunnel, its request and its response.
 type Parts = (bool, Option<String>, Option<String>);
 
 fn parts(row: &str) -> Parts {
@@ -38,7 +38,8 @@ fn parts(row: &str) -> Parts {
 fn render_parts(call: &Call, row: Row<'_>) -> String {
     let Row::Http(exchange) = row else { panic!("{row:?}") };
     let damaged = [call.request, call.response].into_iter().flatten().any(|stamp| stamp.damaged);
-    let touched = damaged || call.pair == crate::protocols::Pair::Cut;
+    let tunnel = exchange.response.as_ref().is_some_and(|message| message.doubtful && message.body.is_empty());
+    let touched = damaged || tunnel || call.pair == crate::protocols::Pair::Cut;
     let half = |begin: String, message: &Option<crate::protocols::http::Message>| {
         let show = |message: &crate::protocols::http::Message| format!("{begin} {message:?}");
         message.as_ref().map(show).unwrap_or_default()
