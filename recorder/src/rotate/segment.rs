@@ -238,16 +238,6 @@ impl OpenSegment {
         self.opened
     }
 
-    /// Tells in its seal what its file cannot tell, for it has no interface.
-    pub fn tell(&mut self, untold: &mut Untold) {
-        if self.described == 0 && !self.failed {
-            let Untold { counts, targets, steps } = std::mem::take(untold);
-            self.counts += counts;
-            self.targets += targets;
-            steps.into_iter().for_each(|step| clock::note(&mut self.steps, step));
-        }
-    }
-
     /// Gives back the memory of what is written no more; the segment waits for its seal.
     pub fn written(mut self) -> Self {
         self.compressor = None;

@@ -145,9 +145,7 @@ impl Writer {
 
     /// What is open when there are no more batches; and what no segment tells.
     pub fn take_rest(&mut self) -> (Option<OpenSegment>, Untold) {
-        let mut last = self.open.take();
-        last.iter_mut().for_each(|last| last.tell(&mut self.untold));
-        (last, std::mem::take(&mut self.untold))
+        (self.open.take(), std::mem::take(&mut self.untold))
     }
 
     /// Packets in the segment that is open.
