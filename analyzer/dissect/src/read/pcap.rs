@@ -108,6 +108,10 @@ impl Header {
     /// The record at the front of `bytes`.
     pub fn record(&self, bytes: &[u8]) -> Step<Record> {
         let Some(header) = bytes.get(..self.record_bytes) else { return Step::Short };
+        if header.iter().all(|byte| *byte == 0) {
+            // What a file system leaves behind a power cut.
+            return Step::Bad("record_bad", "no time and no bytes".into());
+        }
         let word = |at: usize| word(header, at, self.big_endian).unwrap_or_default();
         let (seconds, fraction) = (word(0), word(4));
         let (captured_bytes, wire_bytes) = match (self.lengths, word(8), word(12)) {

@@ -171,6 +171,15 @@ fn damage_costs_what_it_hit() {
     assert_eq!((frames.len(), damage), (3, vec!["record_too_long"]));
 }
 
+#[test]
+fn zeros_are_no_packets() {
+    let whole = three();
+    let (frames, damage) = read_bytes(&[&whole[..], &[0; 3 * 4096]].concat());
+    assert_eq!((frames, damage), (read_bytes(&whole).0, vec!["record_bad"]));
+    // An empty frame has a time.
+    assert_eq!(read_bytes(&pcap(false, &[(7, 1, b""), (7, 2, b"")])).0.len(), 2);
+}
+
 /// Frames of a capture of that many, with `between` behind the first.
 fn with_block_between(frames: usize, between: &[u8]) -> Vec<u8> {
     let frames: Vec<_> = (0..frames).map(|at| vec![at as u8; 10_000]).collect();
