@@ -3,11 +3,11 @@
 use super::erf::{self, Content};
 use super::error::ReadError;
 use super::pcap::{self, Header};
-use super::pcapng::{self, Block, Section};
+use super::pcapng::{self, Block, INTERFACES_MAX, Section};
 use super::record::{Packet, Step};
 use super::snoop;
 use super::source::{Source, read_full};
-use super::{Frame, Interface, Points, Stretch, Summary};
+use super::{Frame, Interface, LinkType, Points, Stretch, Summary};
 use crate::limits::{POINTS_MAX, STRETCH_BYTES};
 use formats::bytes::Short;
 use formats::pcapng::read::{self, NotWhole};
@@ -269,7 +269,7 @@ impl CaptureReader {
         match &mut self.format {
             Format::Pcap(header) => {
                 let link = header.link;
-                header.record(rest).map(|record| (Some(self.frame(record.packet(link), at)), record.bytes))
+                header.content(rest).map(|content| self.pcap(content, link, at))
             }
             Format::Snoop(header) => {
                 let link = header.link;
@@ -295,6 +295,24 @@ impl CaptureReader {
                 Err(NotWhole::Short | NotWhole::Partly { .. }) => Step::Short,
                 Err(bad) => Step::Bad("block_bad", bad.to_string()),
             },
+        }
+    }
+
+    /// A record of frames of that link, or the header of a further file, whose times may be far from those before.
+    fn pcap(&mut self, content: pcap::Content, link: LinkType, at: usize) -> (Option<Frame>, usize) {
+        match content {
+            pcap::Content::Header(header) => {
+                if header.link != link && self.summary.interfaces.len() < INTERFACES_MAX {
+                    self.summary.interfaces.push(Interface { link: Some(header.link), ..Interface::default() });
+                }
+                self.format = Format::Pcap(header);
+                self.last_ns = None;
+                (None, pcap::HEADER_BYTES)
+            }
+            pcap::Content::Record(record) => {
+                let interface = self.summary.interfaces.len().saturating_sub(1) as u32;
+                (Some(self.frame(Packet { interface, ..record.packet(link) }, at)), record.bytes)
+            }
         }
     }
 

@@ -35,6 +35,14 @@ enum Lengths {
 /// Bytes of the file header.
 pub const HEADER_BYTES: usize = 24;
 
+/// What stands behind the file header.
+pub enum Content {
+    /// The header of a further file: captures may stand end to end.
+    Header(Header),
+    /// A record.
+    Record(Record),
+}
+
 /// One record.
 pub struct Record {
     pub ts_ns: i64,
@@ -70,28 +78,21 @@ impl Record {
 /// The first position from 1 on where two records stand one behind the other; how long one is that can be believed,
 /// `believable` says.
 pub fn resync(bytes: &[u8], believable: impl Fn(&[u8]) -> Option<usize>) -> Option<usize> {
-    (1..bytes.len()).find(|&at| {
-        let rest = bytes.get(at..).unwrap_or_default();
-        believable(rest).is_some_and(|length| {
-            let next = rest.get(length..).unwrap_or_default();
-            next.is_empty() || believable(next).is_some()
-        })
+    (1..bytes.len()).find(|&at| two_stand(bytes.get(at..).unwrap_or_default(), &believable))
+}
+
+/// Whether two records stand at the front, or one and nothing behind it.
+fn two_stand(bytes: &[u8], believable: impl Fn(&[u8]) -> Option<usize>) -> bool {
+    believable(bytes).is_some_and(|length| {
+        let next = bytes.get(length..).unwrap_or_default();
+        next.is_empty() || believable(next).is_some()
     })
 }
 
 impl Header {
     /// The header at the front, where there is one.
     pub fn parse(bytes: &[u8]) -> Option<Self> {
-        let magic = Reader::new(bytes).u32_be().ok()?;
-        let (big_endian, nanoseconds, record_bytes) = match magic {
-            0xa1b2_c3d4 => (true, false, 16),
-            0xd4c3_b2a1 => (false, false, 16),
-            0xa1b2_3c4d => (true, true, 16),
-            0x4d3c_b2a1 => (false, true, 16),
-            0xa1b2_cd34 => (true, false, 24),
-            0x34cd_b2a1 => (false, false, 24),
-            _ => return None,
-        };
+        let (big_endian, nanoseconds, record_bytes) = magic(bytes)?;
         let word = |at: usize| word(bytes, at, big_endian);
         let (snap_bytes, network) = (word(16)?, word(20)?);
         // The upper bits tell of a frame check sequence.
@@ -105,8 +106,15 @@ impl Header {
         Some(Self { big_endian, nanoseconds, record_bytes, captured_bytes_max, lengths, link })
     }
 
-    /// The record at the front of `bytes`.
-    pub fn record(&self, bytes: &[u8]) -> Step<Record> {
+    /// What stands at the front of `bytes`.
+    pub fn content(&self, bytes: &[u8]) -> Step<Content> {
+        if begins_another(bytes) {
+            return Self::parse(bytes).map_or(Step::Short, |header| Step::Whole(Content::Header(header)));
+        }
+        self.record(bytes).map(Content::Record)
+    }
+
+    fn record(&self, bytes: &[u8]) -> Step<Record> {
         let Some(header) = bytes.get(..self.record_bytes) else { return Step::Short };
         if header.iter().all(|byte| *byte == 0) {
             // What a file system leaves behind a power cut.
@@ -132,9 +140,19 @@ impl Header {
         Step::Whole(Record { ts_ns, captured_bytes, wire_bytes, header_bytes, bytes })
     }
 
-    /// The first position from 1 on where two records stand one behind the other, near the time of the last good one.
+    /// The first position from 1 on where two records stand one behind the other, near the time of the last good one, or
+    /// behind the header of a further file.
     pub fn resync(&self, bytes: &[u8], last_ns: Option<i64>) -> Option<usize> {
-        resync(bytes, |bytes| self.believable(bytes, last_ns))
+        (1..bytes.len()).find(|&at| {
+            let rest = bytes.get(at..).unwrap_or_default();
+            match Self::parse(rest).filter(|_| begins_another(rest)) {
+                Some(other) => {
+                    let records = rest.get(HEADER_BYTES..).unwrap_or_default();
+                    two_stand(records, |bytes| other.believable(bytes, None))
+                }
+                None => two_stand(rest, |bytes| self.believable(bytes, last_ns)),
+            }
+        })
     }
 
     fn believable(&self, bytes: &[u8], last_ns: Option<i64>) -> Option<usize> {
@@ -144,6 +162,27 @@ impl Header {
         let sized = record.wire_bytes <= self.captured_bytes_max;
         (record.is_likely(last_ns) && sized && fraction < fraction_max).then_some(record.bytes)
     }
+}
+
+/// What a magic number says: big endian, nanoseconds, bytes of a record's header.
+fn magic(bytes: &[u8]) -> Option<(bool, bool, usize)> {
+    match Reader::new(bytes).u32_be().ok()? {
+        0xa1b2_c3d4 => Some((true, false, 16)),
+        0xd4c3_b2a1 => Some((false, false, 16)),
+        0xa1b2_3c4d => Some((true, true, 16)),
+        0x4d3c_b2a1 => Some((false, true, 16)),
+        0xa1b2_cd34 => Some((true, false, 24)),
+        0x34cd_b2a1 => Some((false, false, 24)),
+        _ => None,
+    }
+}
+
+/// Whether a further file begins where a record would. A magic number alone may be a record's time, of 2011 to 2083: the
+/// version has to be that of all files since 1998.
+fn begins_another(bytes: &[u8]) -> bool {
+    magic(bytes).is_some_and(|(big_endian, ..)| {
+        (half(bytes, 4, big_endian), half(bytes, 6, big_endian)) == (Some(2), Some(4))
+    })
 }
 
 fn half(bytes: &[u8], at: usize, big_endian: bool) -> Option<u16> {

@@ -11,7 +11,7 @@ use formats::pcapng::{kind, option};
 const TIME_NS_MAX: i64 = (1 << 62) - 1;
 
 /// Interfaces a capture may have: a hostile one names millions in a few bytes each.
-const INTERFACES_MAX: usize = 1 << 16;
+pub const INTERFACES_MAX: usize = 1 << 16;
 
 #[derive(Debug, Clone, Copy)]
 struct Clock {

@@ -172,6 +172,38 @@ fn damage_costs_what_it_hit() {
 }
 
 #[test]
+fn captures_may_stand_end_to_end() {
+    let records = |second: u32| FRAMES.map(|frame| (second, 1, frame));
+    let of_link = |link: u8, mut capture: Vec<u8>| {
+        capture[20] = link;
+        capture
+    };
+    // Decades apart, of another order of bytes and another link.
+    let (first, second) = (three(), of_link(101, pcap(false, &records(1_700_000_000))));
+    let third = pcap(true, &records(1_000_000_000));
+    let [a, b, c] = [&first, &second, &third].map(|capture| read_bytes(capture).0);
+    let three_frames = [&a[..], &b, &c].concat();
+    for (name, capture, want) in [
+        ("as they are", [&first[..], &second, &third].concat(), vec![]),
+        ("behind zeros", [&first[..], &second, &[0; 5000], &third].concat(), vec!["record_bad"]),
+        ("behind the begin of a record", [&first[..], &second, &[7; 9], &third].concat(), vec!["record_too_long"]),
+    ] {
+        let (frames, damage) = read_bytes(&capture);
+        assert!(frames == three_frames && damage == want, "{name}: {} frames, {damage:?}", frames.len());
+        let links = summary(&capture).interfaces.iter().map(|interface| interface.link).collect::<Vec<_>>();
+        assert_eq!(links, [1, 101, 1].map(|link| Some(LinkType(link))), "{name}");
+    }
+    // Wherever the end of a stretch is within the header.
+    for within in [3, 4, 9, 16, 23] {
+        let long = vec![0; STRETCH_BYTES / 16 - 16];
+        let mut records = [(7, 1, &long[..]); 16];
+        records[15].2 = &long[within..];
+        let (frames, damage) = read_bytes(&[pcap(false, &records), first.clone()].concat());
+        assert!(frames[16..] == a && damage.is_empty(), "{within}: {} frames, {damage:?}", frames.len());
+    }
+}
+
+#[test]
 fn zeros_are_no_packets() {
     let whole = three();
     let (frames, damage) = read_bytes(&[&whole[..], &[0; 3 * 4096]].concat());
