@@ -282,7 +282,7 @@ impl CaptureReader {
             Format::Pcapng(section) => match section.frame(rest) {
                 Ok(whole) => {
                     let found = section.block(&whole, &mut self.summary);
-                    self.block(&whole, found, at)
+                    Step::Whole(self.block(&whole, found, at))
                 }
                 Err(NotWhole::Partly { kind, bytes }) if bytes as usize > STRETCH_BYTES => {
                     if !self.at_end && pcapng::is_passed_by(kind) {
@@ -331,28 +331,21 @@ impl CaptureReader {
         }
     }
 
-    fn block(
-        &mut self,
-        block: &read::Block<'_>,
-        found: Result<Block, Short>,
-        at: usize,
-    ) -> Step<(Option<Frame>, usize)> {
+    /// What a whole block holds. Where that cannot be read, its length still says where the next one begins.
+    fn block(&mut self, block: &read::Block<'_>, found: Result<Block, Short>, at: usize) -> (Option<Frame>, usize) {
         let length = block.bytes.len();
-        match found {
-            Ok(Block::Packet(packet)) => Step::Whole((Some(self.frame(packet, at)), length)),
-            Ok(Block::Other) => Step::Whole((None, length)),
-            Ok(Block::Unknown) if kind::has_packet(block.kind) => {
-                Step::Bad("block_bad", "packet of an interface nobody described".into())
-            }
+        let wrong = match found {
+            Ok(Block::Packet(packet)) => return (Some(self.frame(packet, at)), length),
+            Ok(Block::Other) => return (None, length),
+            Ok(Block::Unknown) if kind::has_packet(block.kind) => "packet of an interface nobody described".into(),
             Ok(Block::Unknown) => {
                 self.summary.unknown(length as u64);
-                Step::Whole((None, length))
+                return (None, length);
             }
-            Err(short) => {
-                let why = format!("block of type {:#x} is shorter than its content: {short}", block.kind);
-                Step::Bad("block_bad", why)
-            }
-        }
+            Err(short) => format!("block of type {:#x} is shorter than its content: {short}", block.kind),
+        };
+        self.summary.damaged("block_bad", self.offset + at as u64, length as u64, wrong);
+        (None, length)
     }
 
     /// The frame of a packet whose record or block begins at `at` in the stretch.

@@ -263,6 +263,26 @@ fn a_long_block_is_believed_where_its_length_stands_behind_it() {
 }
 
 #[test]
+fn what_a_block_holds_is_not_looked_through_for_others() {
+    let inner = block(kind::ENHANCED_PACKET, &[0, 1, 2, 0, 0].map(u32::to_le_bytes).concat(), None);
+    let packet = |interface: u32, bytes: usize| {
+        let length = bytes as u32;
+        block(
+            kind::ENHANCED_PACKET,
+            &[&[interface, 0, 0, length, length].map(u32::to_le_bytes).concat(), &inner[..]].concat(),
+            None,
+        )
+    };
+    for (name, wrong) in
+        [("of an interface nobody described", packet(7, inner.len())), ("longer than its block", packet(0, 4000))]
+    {
+        let capture = with_block_between(2, &wrong);
+        let lost: Vec<_> = summary(&capture).damage.iter().map(|damage| (damage.kind, damage.bytes)).collect();
+        assert_eq!((read_bytes(&capture).0.len(), lost), (2, vec![("block_bad", wrong.len() as u64)]), "{name}");
+    }
+}
+
+#[test]
 fn counts_and_times_of_a_capture_stay_in_their_range() {
     let text = |code: u16, value: &[u8]| [&code.to_le_bytes(), &(value.len() as u16).to_le_bytes(), value].concat();
     let section =
