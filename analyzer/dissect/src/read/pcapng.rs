@@ -158,8 +158,9 @@ impl Section {
             match code {
                 option::EPB_FLAGS => heard = value.u32().map_or(heard, of_flags),
                 option::EPB_DROPCOUNT => {
-                    let drops = value.u64().unwrap_or_default();
-                    summary.dropped = Some(summary.dropped.unwrap_or_default().saturating_add(drops));
+                    if let Ok(drops) = value.u64() {
+                        summary.dropped = Some(summary.dropped.unwrap_or_default().saturating_add(drops));
+                    }
                 }
                 _ => {}
             }

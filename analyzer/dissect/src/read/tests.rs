@@ -310,6 +310,10 @@ fn counts_and_times_of_a_capture_stay_in_their_range() {
     let summary = summary(&capture.concat());
     assert_eq!((summary.packets, summary.dropped, summary.damage.len()), (2, Some(u64::MAX), 0));
     assert!(summary.last_ns.unwrap().checked_sub(summary.first_ns.unwrap()).is_some());
+    // Half a count says nothing.
+    let drops = text(option::EPB_DROPCOUNT, &[0xff; 4]);
+    let packet = block(kind::ENHANCED_PACKET, &[&[0; 20][..], &drops, &[0; 4]].concat(), None);
+    assert_eq!(self::summary(&[section(), interface(0), packet].concat()).dropped, None);
 }
 
 #[test]
