@@ -4,7 +4,14 @@ pub(super) const TABLE: Table = Table { name: "packets", row: "a frame", on_requ
 
 const COLUMNS: &[Column] = &[
     column("packet", BigInt, "Number of the frame in its capture, from 1.").source("read room"),
-    column("ts", Timestamp, "Capture time.").unit("µs, UTC").source("capture time"),
+    column(
+        "ts",
+        Timestamp,
+        "Capture time; where its record has none, that of the frame before, or of the first behind it that has one: \
+         1970-01-01 where nothing near has.",
+    )
+    .unit("µs, UTC")
+    .source("capture time"),
     column("ts_ns", BigInt, "Capture time with all its digits.").unit("ns since the Unix epoch").source("capture time"),
     column("capture", Text, "The capture.").source("read room"),
     column("file_offset", BigInt, "Where its record begins in the capture, decompressed.")

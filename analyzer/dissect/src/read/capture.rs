@@ -208,9 +208,14 @@ impl CaptureReader {
                 }
                 continue;
             }
+            let timeless = self.summary.first_ns.is_none();
             match self.step(rest, at) {
                 Step::Whole((frame, length)) => {
                     if let Some(frame) = frame {
+                        if timeless && self.summary.first_ns.is_some() {
+                            // Packets without a time stand in front of it.
+                            stretch.frames.iter_mut().for_each(|before| before.ts_ns = frame.ts_ns);
+                        }
                         stretch.frames.push(frame);
                     }
                     at += length;

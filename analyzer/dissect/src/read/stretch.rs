@@ -12,7 +12,8 @@ pub struct LinkType(pub u16);
 pub struct Frame {
     /// Number in the capture, from 1.
     pub number: u64,
-    /// Capture time, ns since the Unix epoch; of the frame before where the record has none.
+    /// Capture time, ns since the Unix epoch. Where the record has none, of the frame before, or of the first behind it in
+    /// its stretch that has one; else 0.
     pub ts_ns: i64,
     /// Where its bytes begin in [`Stretch::bytes`].
     pub at: u32,

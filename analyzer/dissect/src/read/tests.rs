@@ -263,6 +263,18 @@ fn a_long_block_is_believed_where_its_length_stands_behind_it() {
 }
 
 #[test]
+fn packets_without_a_time_have_that_of_their_neighbours() {
+    let simple = block(kind::SIMPLE_PACKET, &[&4_u32.to_le_bytes()[..], b"data"].concat(), None);
+    let at = |us: u32| {
+        let head = [0, 0, us, 4, 4].map(u32::to_le_bytes).concat();
+        block(kind::ENHANCED_PACKET, &[&head[..], b"data"].concat(), None)
+    };
+    let capture = [pcapng_writer(&[]), simple.clone(), at(7), simple.clone(), at(9), simple].concat();
+    let times: Vec<_> = read_bytes(&capture).0.into_iter().map(|(ts_ns, _)| ts_ns).collect();
+    assert_eq!(times, [7000, 7000, 7000, 9000, 9000]);
+}
+
+#[test]
 fn what_a_block_holds_is_not_looked_through_for_others() {
     let inner = block(kind::ENHANCED_PACKET, &[0, 1, 2, 0, 0].map(u32::to_le_bytes).concat(), None);
     let packet = |interface: u32, bytes: usize| {
