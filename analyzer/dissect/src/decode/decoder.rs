@@ -159,7 +159,11 @@ impl Decoder {
         let others = datagram.came.others.iter().map(|piece| piece.frame.ts_ns);
         let unit = Unit { frame: &frame, base, began_ns: others.fold(frame.ts_ns, i64::min), counted: false };
         let mut came = Some(datagram.came);
-        let ended = self.walk(walk, Layer::Transport(datagram.key.protocol), &unit, Some(&mut came), packets);
+        let first = match datagram.around.ip_version {
+            6 => Layer::Extension(datagram.protocol),
+            _ => Layer::Transport(datagram.protocol),
+        };
+        let ended = self.walk(walk, first, &unit, Some(&mut came), packets);
         (ended, came)
     }
 
@@ -193,6 +197,7 @@ impl Decoder {
             let turn = match layer {
                 Layer::EtherType(kind) => link::ether_type(&mut walk, kind),
                 Layer::Ethernet => link::ethernet(&mut walk),
+                Layer::Extension(next) => ip::extensions(&mut walk, next),
                 Layer::Ip => ip::ip(&mut walk),
                 Layer::Link(kind) => link::link(&mut walk, kind),
                 Layer::Llc => link::llc(&mut walk),

@@ -18,6 +18,8 @@ pub struct Joined {
     pub missing_bytes: u32,
     /// Which it is.
     pub key: Key,
+    /// What its first header is, as the first fragment says.
+    pub protocol: u8,
     /// The frames it came in: it stands for that of the fragment that made it whole; where bytes are missing, of the first.
     pub came: Came,
     /// The headers in that frame.
@@ -31,8 +33,8 @@ struct Datagram {
     length: Option<u32>,
     payload_bytes: usize,
     last_ns: i64,
-    /// The first fragment's frame, and the headers in it.
-    front: Option<(Piece, Around)>,
+    /// The first fragment's frame, the headers in it, and what it says comes first in the datagram.
+    front: Option<(Piece, Around, u8)>,
     /// All frames it came in.
     frames: Vec<Piece>,
     sightings: Sightings,
@@ -81,7 +83,7 @@ impl Fragments {
         let mut taken = Taken::default();
         let (payload, around, frame) = (walk.rest(), walk.around, &came.piece.frame);
         let key = Key::new(&around, fragment.id, fragment.protocol);
-        let front = (fragment.offset == 0).then_some((came.piece, around));
+        let front = (fragment.offset == 0).then_some((came.piece, around, fragment.protocol));
         if fragment.cut || fragment.offset as usize + payload.len() > limits::DATAGRAM_BYTES_MAX {
             // What was cut can never be whole.
             let waited = came.waited;
@@ -135,8 +137,9 @@ impl Fragments {
             self.held_bytes -= before_bytes;
             self.lately.remember(key, datagram.sightings, sighting.ts_ns);
             let came = Came { piece: came.piece, others: datagram.frames, waited: came.waited };
+            let protocol = datagram.front.map_or(fragment.protocol, |(.., protocol)| protocol);
             let bytes = datagram.pieces.into_values().flatten().collect();
-            taken.joined = Some(Joined { bytes, missing_bytes: 0, key, came, around });
+            taken.joined = Some(Joined { bytes, missing_bytes: 0, key, protocol, came, around });
         }
         taken
     }
@@ -215,18 +218,18 @@ impl Datagram {
             }
         }
         taken.incomplete_bytes += (self.payload_bytes - bytes.len()) as u64;
-        let Some((front, around)) = self.front.filter(|_| !bytes.is_empty()) else {
+        let Some((front, around, protocol)) = self.front.filter(|_| !bytes.is_empty()) else {
             taken.lost.extend(self.frames);
             return None;
         };
         // A datagram of UDP says its length itself; what is missing of a stream the next segment tells.
-        let length = match (self.length, IpProtocol(key.protocol)) {
+        let length = match (self.length, IpProtocol(protocol)) {
             (Some(length), _) => length,
             (None, IpProtocol::UDP) => u16_at(&bytes, 4).map_or(0, u32::from),
             (None, _) => 0,
         };
         let missing_bytes = length.saturating_sub(bytes.len() as u32);
-        Some(Joined { bytes, missing_bytes, key, came: Came::waited(front, self.frames), around })
+        Some(Joined { bytes, missing_bytes, key, protocol, came: Came::waited(front, self.frames), around })
     }
 
     fn is_whole(&self) -> bool {

@@ -54,7 +54,7 @@ fn ipv4(walk: &mut Walk<'_>) -> Option<Turn> {
 fn ipv6(walk: &mut Walk<'_>) -> Option<Turn> {
     let rest = walk.rest();
     let payload_bytes = usize::from(u16_at(rest, 4)?);
-    let mut next = *rest.get(6)?;
+    let next = *rest.get(6)?;
     (walk.around.ip_version, walk.around.ip_id) = (6, 0);
     walk.around.source = *rest.get(8..)?.first_chunk()?;
     walk.around.destination = *rest.get(24..)?.first_chunk()?;
@@ -63,6 +63,15 @@ fn ipv6(walk: &mut Walk<'_>) -> Option<Turn> {
     if payload_bytes != 0 {
         walk.limit(payload_bytes);
     }
+    Some(extensions(walk, next))
+}
+
+/// The extension headers of IPv6 from one on, up to what they are in front of.
+pub fn extensions(walk: &mut Walk<'_>, next: u8) -> Turn {
+    chain(walk, next).unwrap_or(Turn::Refused("cut in the ip header"))
+}
+
+fn chain(walk: &mut Walk<'_>, mut next: u8) -> Option<Turn> {
     for _ in 0..crate::limits::HEADERS_NESTED_MAX {
         let rest = walk.rest();
         let header_bytes = match next {

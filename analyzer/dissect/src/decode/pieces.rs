@@ -13,8 +13,8 @@ pub struct Key {
     source: [u8; 16],
     destination: [u8; 16],
     id: u32,
-    /// Its protocol.
-    pub protocol: u8,
+    /// Of IPv4 alone (RFC 791 §2.3, RFC 8200 §4.5).
+    protocol: u8,
     vlan: u16,
     tunnel: Tunnel,
 }
@@ -22,7 +22,8 @@ pub struct Key {
 impl Key {
     /// Of a fragment with these headers around it.
     pub fn new(around: &Around, id: u32, protocol: u8) -> Self {
-        let Around { source, destination, vlan, tunnel, .. } = *around;
+        let Around { source, destination, vlan, tunnel, ip_version, .. } = *around;
+        let protocol = if ip_version == 4 { protocol } else { 0 };
         Self { source, destination, id, protocol, vlan, tunnel }
     }
 }

@@ -201,6 +201,37 @@ fn fragments(payload: &[u8], size: usize) -> Vec<Vec<u8>> {
 }
 
 #[test]
+fn fragments_of_ipv6_are_told_by_their_first() {
+    let udp = &udp(53, b"0123456789abcdef")[34..];
+    let options = |next: u8, rest: &[u8]| [&[next, 0, 1, 4, 0, 0, 0, 0], rest].concat();
+    let fragment = |next: u8, body: &[u8], offset: u16, more: bool| {
+        let mut head = [0; 54];
+        head[12..14].copy_from_slice(&[0x86, 0xdd]);
+        head[14] = 0x60;
+        head[18..20].copy_from_slice(&(8 + body.len() as u16).to_be_bytes());
+        head[20] = 44;
+        let offset = (offset | u16::from(more)).to_be_bytes();
+        [&head[..], &[next, 0, offset[0], offset[1], 0, 0, 0, 7], body].concat()
+    };
+    let authenticated = [&[17, 1, 0, 0, 0, 0, 0, 1, 0, 0, 0, 1], udp].concat();
+    for (name, first, body) in [
+        ("udp at once", 17, udp.to_vec()),
+        ("behind options", 60, options(17, udp)),
+        ("behind two headers", 43, options(60, &options(17, udp))),
+        ("authenticated", 51, authenticated),
+        ("a fragment of one", 60, options(44, &[&[17, 0, 0, 0, 0, 0, 0, 9], udp].concat())),
+    ] {
+        let (front, rest) = body.split_at(16);
+        // What other fragments say of it counts for nothing (RFC 8200 §4.5).
+        let mut frames = [fragment(first, front, 0, true), fragment(0, rest, 16, false)];
+        for _ in 0..2 {
+            assert_eq!(decode(1, &frames), "17:7>53 v0 None 0123456789abcdef", "{name}");
+            frames.reverse();
+        }
+    }
+}
+
+#[test]
 fn a_datagram_that_lacks_fragments_gives_its_begin() {
     let all = fragments(b"0123456789abcdefghijklmnopqrstuvwxyz", 16);
     let begin = "17:7>53 v0 None 01234567";

@@ -10,6 +10,8 @@ pub enum Layer {
     Ethernet,
     /// What an EtherType says.
     EtherType(u16),
+    /// What an IPv6 header, or one of its extensions, says is next.
+    Extension(u8),
     /// IPv4 or IPv6, by its first four bits.
     Ip,
     /// What a link type says.
@@ -48,7 +50,7 @@ pub struct Fragment {
     pub offset: u32,
     /// Whether more follow.
     pub more: bool,
-    /// Protocol of the whole.
+    /// Protocol of the whole, or its first header; of IPv6 only the first fragment tells (RFC 8200 §4.5).
     pub protocol: u8,
     /// Whether the snap length cut it.
     pub cut: bool,
