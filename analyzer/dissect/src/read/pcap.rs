@@ -180,9 +180,8 @@ fn magic(bytes: &[u8]) -> Option<(bool, bool, usize)> {
 /// Whether a further file begins where a record would. A magic number alone may be a record's time, of 2011 to 2083: the
 /// version has to be that of all files since 1998.
 fn begins_another(bytes: &[u8]) -> bool {
-    magic(bytes).is_some_and(|(big_endian, ..)| {
-        (half(bytes, 4, big_endian), half(bytes, 6, big_endian)) == (Some(2), Some(4))
-    })
+    magic(bytes)
+        .is_some_and(|(big_endian, ..)| (half(bytes, 4, big_endian), half(bytes, 6, big_endian)) == (Some(2), Some(4)))
 }
 
 fn half(bytes: &[u8], at: usize, big_endian: bool) -> Option<u16> {
