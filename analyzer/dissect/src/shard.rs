@@ -175,7 +175,7 @@ impl Shard {
         self.make_room(rows);
     }
 
-    /// Takes in a frame that brought a fragment: its datagram was counted.
+    /// Takes in a frame that brought a fragment: it was counted with its datagram.
     fn piece(&mut self, stretch: &Stretch, packet: &Packet, capture: u32, rows: &mut Rows) {
         let at = self.conversations.find(&packet.key).or_else(|| self.conversations.find_anywhere(&packet.key));
         let mut conversation = at.and_then(|at| self.conversations.get_mut(at));

@@ -63,7 +63,7 @@ impl Decoder {
         self.stretch_bytes_max = stretch.bytes.len() + limits::JOINED_BYTES_MAX;
         let frames = std::mem::take(&mut stretch.frames);
         for frame in &frames {
-            let unit = Unit { frame, base: frame.at as usize, began_ns: frame.ts_ns, counted: true };
+            let unit = Unit::of(frame, frame.at as usize, true);
             let walk = Walk::new(stretch.data(frame), frame.wire_bytes.saturating_sub(frame.captured_bytes));
             let ended = self.walk(walk, Layer::Link(frame.link), &unit, None, packets);
             if let Ended::Joined(datagram) = ended {
@@ -156,8 +156,13 @@ impl Decoder {
         let data = stretch.bytes.get(base..).unwrap_or_default();
         let walk = Walk::within(datagram.around, data, datagram.missing_bytes);
         let frame = datagram.came.piece.frame;
-        let others = datagram.came.others.iter().map(|piece| piece.frame.ts_ns);
-        let unit = Unit { frame: &frame, base, began_ns: others.fold(frame.ts_ns, i64::min), counted: false };
+        let others = datagram.came.others.iter().filter(|piece| !piece.seen_before);
+        let unit = others.fold(Unit::of(&frame, base, false), |unit, piece| Unit {
+            began_ns: unit.began_ns.min(piece.frame.ts_ns),
+            frames: unit.frames + 1,
+            frames_wire_bytes: unit.frames_wire_bytes + u64::from(piece.frame.wire_bytes),
+            ..unit
+        });
         let mut came = Some(datagram.came);
         let first = match datagram.around.ip_version {
             6 => Layer::Extension(datagram.protocol),
@@ -213,7 +218,7 @@ impl Decoder {
                 }
                 Turn::Done => Ended::Done,
                 Turn::Fragment(fragment) => {
-                    let alone = || Came::alone(Piece { frame: *unit.frame, capture: self.capture, carrier: None });
+                    let alone = || Came::alone(Piece::new(unit.frame, self.capture));
                     let came = came.and_then(Option::take).unwrap_or_else(alone);
                     self.fragment(&walk, &fragment, unit, came.carried(sent_last(packets, before)))
                 }

@@ -79,9 +79,9 @@ const FRAME_BYTES: usize = size_of::<Piece>() + size_of::<(u32, Sighting)>();
 
 impl Fragments {
     /// Takes a fragment in.
-    pub fn take(&mut self, walk: &Walk<'_>, fragment: &Fragment, came: Came) -> Taken {
+    pub fn take(&mut self, walk: &Walk<'_>, fragment: &Fragment, mut came: Came) -> Taken {
         let mut taken = Taken::default();
-        let (payload, around, frame) = (walk.rest(), walk.around, &came.piece.frame);
+        let (payload, around, frame) = (walk.rest(), walk.around, came.piece.frame);
         let key = Key::new(&around, fragment.id, fragment.protocol);
         let front = (fragment.offset == 0).then_some((came.piece, around, fragment.protocol));
         if fragment.cut || fragment.offset as usize + payload.len() > limits::DATAGRAM_BYTES_MAX {
@@ -120,6 +120,7 @@ impl Fragments {
         let before_bytes = datagram.held_bytes();
         if seen_again(&mut datagram.sightings, fragment.offset, sighting) {
             taken.seen_bytes = payload.len() as u64;
+            came = came.seen_before();
         } else {
             datagram.front = datagram.front.or(front);
             datagram.sightings.insert(fragment.offset, sighting);

@@ -171,6 +171,10 @@ pub struct Packet {
     pub captured_bytes: u32,
     /// Bytes of its frame on the wire.
     pub wire_bytes: u32,
+    /// Frames it came in: more than one where it came in fragments, each once whatever capture points saw it.
+    pub frames: u32,
+    /// Bytes of all of these on the wire.
+    pub frames_wire_bytes: u64,
     /// Its conversation.
     pub key: FlowKey,
     /// Whether the lesser end sent it.

@@ -40,9 +40,16 @@ pub struct Piece {
     pub capture: u32,
     /// The tunnel around the piece, where there is one.
     pub carrier: Option<Sent>,
+    /// Whether another capture point had shown the piece.
+    pub seen_before: bool,
 }
 
 impl Piece {
+    /// Of a frame of that capture.
+    pub fn new(frame: &Frame, capture: u32) -> Self {
+        Self { frame: *frame, capture, carrier: None, seen_before: false }
+    }
+
     /// The packet that stands for its frame in a conversation.
     pub fn packet(&self, (key, from_low): Sent) -> Packet {
         let Frame { number, ts_ns, file_offset, interface, heard, captured_bytes, wire_bytes, .. } = self.frame;
@@ -55,6 +62,8 @@ impl Piece {
             heard,
             captured_bytes,
             wire_bytes,
+            frames: 1,
+            frames_wire_bytes: wire_bytes.into(),
             key,
             from_low,
             ip_id: 0,
@@ -100,10 +109,18 @@ impl Came {
 
     /// The same within a tunnel, where it is one.
     pub fn carried(mut self, carrier: Option<Sent>) -> Self {
-        for piece in self.others.iter_mut().chain([&mut self.piece]) {
-            piece.carrier = carrier.or(piece.carrier);
-        }
+        self.each(|piece| piece.carrier = carrier.or(piece.carrier));
         self
+    }
+
+    /// The same where another capture point had shown what they brought.
+    pub fn seen_before(mut self) -> Self {
+        self.each(|piece| piece.seen_before = true);
+        self
+    }
+
+    fn each(&mut self, change: impl FnMut(&mut Piece)) {
+        self.others.iter_mut().chain([&mut self.piece]).for_each(change);
     }
 
     /// All that waited.

@@ -16,8 +16,19 @@ pub struct Unit<'a> {
     pub base: usize,
     /// When the first of its frames came [ns].
     pub began_ns: i64,
+    /// How many they are.
+    pub frames: u32,
+    /// Their bytes on the wire.
+    pub frames_wire_bytes: u64,
     /// Whether a packet of it stands for the frame in `coverage`.
     pub counted: bool,
+}
+
+impl<'a> Unit<'a> {
+    /// Of one frame, whose bytes or whose datagram's begin there.
+    pub fn of(frame: &'a Frame, base: usize, counted: bool) -> Self {
+        Self { frame, base, began_ns: frame.ts_ns, frames: 1, frames_wire_bytes: frame.wire_bytes.into(), counted }
+    }
 }
 
 /// Reads the header of a protocol above IP.
@@ -145,6 +156,8 @@ fn packet(
         heard: unit.frame.heard,
         captured_bytes: unit.frame.captured_bytes,
         wire_bytes: unit.frame.wire_bytes,
+        frames: unit.frames,
+        frames_wire_bytes: unit.frames_wire_bytes,
         key,
         from_low,
         ip_id: walk.around.ip_id,

@@ -68,7 +68,7 @@ impl Flow {
             first: packet.transport,
             first_way: way,
             direction: Direction::guess(&packet.key, way),
-            start_ns: packet.ts_ns,
+            start_ns: packet.began_ns,
             end_ns: packet.ts_ns,
             counters: PerWay::default(),
             tcp: matches!(packet.transport, Transport::Tcp(_)).then(Tcp::default),
@@ -83,11 +83,11 @@ impl Flow {
     pub fn packet(&mut self, packet: &Packet) {
         let way = Way::of(packet.from_low);
         // Captures of several queues or points are not always in order.
-        self.start_ns = self.start_ns.min(packet.ts_ns);
+        self.start_ns = self.start_ns.min(packet.began_ns);
         self.end_ns = self.end_ns.max(packet.ts_ns);
         let counters = &mut self.counters[way];
-        counters.packets += 1;
-        counters.wire_bytes += u64::from(packet.wire_bytes);
+        counters.packets += u64::from(packet.frames);
+        counters.wire_bytes += packet.frames_wire_bytes;
         if packet.payload_bytes > 0 && !packet.carrier {
             counters.first_payload_ns.get_or_insert(packet.ts_ns);
         }

@@ -439,7 +439,7 @@ fn each_fragment_is_of_the_flow_of_its_datagram() {
     {
         let out = tempfile::tempdir().unwrap();
         let mut plan = Plan::new(out.path());
-        plan.tables.extend(["packets", "spans", "dns", "coverage"]);
+        plan.tables.extend(["packets", "spans", "dns", "flows", "coverage"]);
         let report = dissect(Unit { inputs }, &plan, &()).unwrap();
         let flows = numbers(&report, "packets", "flow_id");
         assert_eq!((flows.len(), flows.iter().all(|id| *id == flows[0])), (4, true));
@@ -447,6 +447,9 @@ fn each_fragment_is_of_the_flow_of_its_datagram() {
         captures.sort();
         assert_eq!(captures, parts.iter().map(|part| format!("part{part}")).collect::<Vec<_>>());
         assert_eq!(numbers(&report, "coverage", "packets").iter().sum::<i64>(), 4);
+        let wire_bytes = frames[1..].iter().map(|frame| frame.len() as i64).sum::<i64>();
+        let [packets, bytes] = ["server_packets", "server_wire_bytes"].map(|column| numbers(&report, "flows", column));
+        assert_eq!((packets, bytes), (vec![3], vec![wire_bytes]));
         // The whole answer is within its call.
         let times = numbers(&report, "packets", "ts_ns");
         let (first, last) = (numbers(&report, "spans", "first_ts_ns"), numbers(&report, "spans", "last_ts_ns"));

@@ -4,7 +4,10 @@ use super::*;
 use crate::limits;
 
 fn fragments(payload: &[u8], size: usize) -> Vec<Vec<u8>> {
-    let whole = udp(53, payload);
+    fragments_of(&udp(53, payload), size)
+}
+
+fn fragments_of(whole: &[u8], size: usize) -> Vec<Vec<u8>> {
     let body = &whole[34..];
     body.chunks(size)
         .enumerate()
@@ -76,6 +79,20 @@ fn a_datagram_that_lacks_fragments_gives_its_begin() {
     assert_eq!((packets[0].payload_bytes, packets[0].payload_wire_bytes), (5, 36));
 }
 
+#[test]
+fn each_frame_of_a_datagram_counts_for_all_that_it_carried() {
+    let tunnelled = udp(4789, &[&[8, 0, 0, 0, 0, 0, 42, 0][..], &udp(53, b"hi")].concat());
+    for (name, frames, want) in [
+        ("alone", vec![udp(53, b"hi")], vec![(1, 44)]),
+        ("in pieces", fragments(b"0123456789", 8), vec![(3, 34 * 3 + 18)]),
+        ("in the pieces of a tunnel", fragments_of(&tunnelled, 40), vec![(2, 34 * 2 + 60); 2]),
+    ] {
+        let packets = decode_and_balance(&mut Decoder::default(), &mut stretch(1, &frames));
+        let wholes = packets.iter().filter(|packet| packet.piece_of.is_none());
+        assert_eq!(wholes.map(|packet| (packet.frames, packet.frames_wire_bytes)).collect::<Vec<_>>(), want, "{name}");
+    }
+}
+
 /// Fragments in order of arrival: which, of what interface, when [ms].
 fn decode_seen(all: &[Vec<u8>], seen: &[(usize, u32, i64)]) -> (String, i64, Vec<u64>) {
     let mut stretch = stretch(1, &seen.iter().map(|&(at, ..)| all[at].clone()).collect::<Vec<_>>());
@@ -96,7 +113,9 @@ fn decode_seen(all: &[Vec<u8>], seen: &[(usize, u32, i64)]) -> (String, i64, Vec
         String::from_utf8_lossy(&stretch.bytes[packet.payload_at as usize..][..packet.payload_bytes as usize])
             .into_owned()
     };
-    let whole = packets.iter().filter(|packet| packet.piece_of.is_none()).map(text).collect::<Vec<_>>().join(", ");
+    let wholes = packets.iter().filter(|packet| packet.piece_of.is_none());
+    assert!(wholes.clone().all(|packet| packet.frames == 2), "each counts once");
+    let whole = wholes.map(text).collect::<Vec<_>>().join(", ");
     (whole, seen_bytes, packets.iter().map(|packet| packet.number).collect())
 }
 

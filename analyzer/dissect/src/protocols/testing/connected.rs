@@ -43,6 +43,8 @@ fn flow(from_start: bool) -> Flow {
         heard: Default::default(),
         captured_bytes: 0,
         wire_bytes: 0,
+        frames: 1,
+        frames_wire_bytes: 0,
         key,
         from_low,
         ip_id: 0,
