@@ -8,6 +8,7 @@ mod capture;
 mod damage;
 mod erf;
 mod error;
+mod gzip;
 mod lz4;
 mod pcap;
 mod pcapng;

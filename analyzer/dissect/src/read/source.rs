@@ -1,6 +1,6 @@
 //! The bytes of an input: hashed as stored, then decompressed by content.
 
-use super::lz4;
+use super::{gzip, lz4};
 use sha2::{Digest, Sha256};
 use std::io::{self, Cursor, Read};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -68,7 +68,7 @@ impl Source {
             let again = front.chain(bytes);
             let buffered = |bytes| std::io::BufReader::with_capacity(BUFFER_BYTES, bytes);
             bytes = match magic {
-                [0x1f, 0x8b, ..] => Box::new(flate2::bufread::MultiGzDecoder::new(buffered(again))),
+                [0x1f, 0x8b, ..] => Box::new(gzip::Members::new(buffered(again))),
                 [0x28, 0xb5, 0x2f, 0xfd] => Box::new(zstd::stream::read::Decoder::with_buffer(buffered(again))?),
                 [0x04, 0x22, 0x4d, 0x18] => Box::new(lz4::Frames::new(buffered(again))),
                 _ => return Ok(Self { bytes: Box::new(again), passed }),

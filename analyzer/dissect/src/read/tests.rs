@@ -142,7 +142,10 @@ fn compression_is_told_by_content() {
     let (one, empty, other) = (lz4(&plain[..70]), lz4(b""), lz4(&plain[70..]));
     let lz4s = [&skipped[..], &one, &skipped, &skipped, &empty, &other].concat();
     let skipped_zstd = [&skipped[..], &skipped, &zstd].concat();
-    for packed in [gzip.finish().unwrap(), lz4(&plain), lz4s.clone(), zstd.clone(), skipped_zstd] {
+    let gzip = gzip.finish().unwrap();
+    let padded = [&gzip[..], &[0; 3000]].concat();
+    assert_eq!(read_bytes(&[&padded[..], b"no member"].concat()), (read_bytes(&plain).0, vec!["input_broken"]));
+    for packed in [gzip, padded, lz4(&plain), lz4s.clone(), zstd.clone(), skipped_zstd] {
         assert_eq!(read_bytes(&packed), read_bytes(&plain));
     }
     let (frames, damage) = read_bytes(&zstd[..zstd.len() - 5]);
