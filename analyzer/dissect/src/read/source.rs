@@ -70,6 +70,7 @@ impl Source {
             bytes = match magic {
                 [0x1f, 0x8b, ..] => Box::new(gzip::Members::new(buffered(again))),
                 [0x28, 0xb5, 0x2f, 0xfd] => Box::new(zstd::stream::read::Decoder::with_buffer(buffered(again))?),
+                lz4::LEGACY_MAGIC => Box::new(lz4::Legacy::new(buffered(again))),
                 [0x04, 0x22, 0x4d, 0x18] => Box::new(lz4::Frames::new(buffered(again))),
                 _ => return Ok(Self { bytes: Box::new(again), passed }),
             };

@@ -163,6 +163,26 @@ fn compression_is_told_by_content() {
 }
 
 #[test]
+fn legacy_frames_of_lz4_are_read() {
+    let (plain, magic) = (three(), [0x02, 0x21, 0x4c, 0x18]);
+    let block = |piece: &[u8]| {
+        let packed = lz4_flex::block::compress(piece);
+        [&(packed.len() as u32).to_le_bytes()[..], &packed].concat()
+    };
+    let whole = [&magic[..], &block(&plain[..70]), &block(&plain[70..90]), &magic, &block(&plain[90..])].concat();
+    assert_eq!(read_bytes(&whole), read_bytes(&plain));
+    for (broken, frames) in [
+        (whole[..whole.len() - 1].to_vec(), 1),
+        ([&whole[..], &[1]].concat(), 3),
+        ([&whole[..], &[0xff; 9]].concat(), 3),
+        ([&whole[..], &[4, 0, 0, 0, 0xff, 0xff, 0xff, 0xff]].concat(), 3),
+    ] {
+        let (read, damage) = read_bytes(&broken);
+        assert_eq!((read.len(), damage.first()), (frames, Some(&"input_broken")));
+    }
+}
+
+#[test]
 fn damage_costs_what_it_hit() {
     let whole = three();
     let mut cut = whole.clone();
