@@ -21,6 +21,8 @@ pub fn link(walk: &mut Walk<'_>, link: LinkType) -> Turn {
         // ARCNET; of Linux, two bytes more.
         7 => arcnet(walk, 2),
         129 => arcnet(walk, 4),
+        // Of Cisco's HDLC there, as the first byte says.
+        50 if matches!(rest, [0x0f | 0x8f, ..]) => after(walk, 2),
         9 | 50 | 204 => {
             // LINKTYPE_PPP_WITH_DIR has a byte for the direction in front.
             walk.skip(usize::from(link.0 == 204));

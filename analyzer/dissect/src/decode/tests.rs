@@ -85,6 +85,8 @@ fn links_and_tunnels() {
         ("cooked", 113, front(&[0; 14], &front(&[8, 0], &ip)), want),
         ("cooked, version 2", 276, front(&front(&[8, 0], &[0; 18]), &ip), want),
         ("ppp", 9, front(&[0xff, 3, 0, 0x21], &ip), want),
+        ("ppp on a serial line", 50, front(&[0xff, 3, 0, 0x21], &ip), want),
+        ("hdlc on a serial line", 50, front(&[0x0f, 0, 8, 0], &ip), want),
         ("mpls", 219, front(&[0, 1, 0x01, 9], &ip), want),
         (
             "netfilter log",
