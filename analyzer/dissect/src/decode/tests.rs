@@ -126,6 +126,18 @@ fn links_and_tunnels() {
             ip_over(47, &front(&[0x10, 0, 0x88, 0xbe, 0, 0, 0, 1, 0, 0, 0, 3, 0, 0, 0, 0], &plain)),
             "47:0>0 v0 None carrier, 17:7>53 v0 Erspan hi",
         ),
+        (
+            "erspan 3",
+            1,
+            ip_over(47, &[&[0x10, 0, 0x22, 0xeb, 0, 0, 0, 1, 0x20][..], &[0; 10], &[1], &[0; 8], &plain].concat()),
+            "47:0>0 v0 None carrier, 17:7>53 v0 Erspan hi",
+        ),
+        (
+            "erspan 3, of ip alone",
+            1,
+            ip_over(47, &[&[0x10, 0, 0x22, 0xeb, 0, 0, 0, 1, 0x20][..], &[0; 9], &[8, 0], &ip].concat()),
+            "47:0>0 v0 None carrier, 17:7>53 v0 Erspan hi",
+        ),
         ("authenticated", 1, ip_over(51, &front(&[17, 1, 0, 0, 0, 0, 0, 1, 0, 0, 0, 1], &ip[20..])), want),
         ("ip in ip", 1, ip_over(4, &ip), "4:0>0 v0 None carrier, 17:7>53 v0 IpIp hi"),
         ("ip in ip, by its old number", 1, ip_over(94, &ip), "94:0>0 v0 None carrier, 17:7>53 v0 IpIp hi"),

@@ -91,9 +91,12 @@ fn gre(walk: &mut Walk<'_>) -> Option<Turn> {
         // ERSPAN I has no header of its own and no sequence number.
         0x88be if flags & 0x1000 == 0 => enter(walk, Tunnel::Erspan, header_bytes, Layer::Ethernet),
         0x88be => enter(walk, Tunnel::Erspan, header_bytes + 8, Layer::Ethernet),
+        // ERSPAN III says what was mirrored, of which 2 is a packet without its link (draft-foschiano-erspan-03 §4.3), and
+        // whether eight bytes of its platform follow.
         0x22eb => {
-            let platform = rest.get(header_bytes + 11).is_some_and(|byte| byte & 1 == 1);
-            enter(walk, Tunnel::Erspan, header_bytes + if platform { 20 } else { 12 }, Layer::Ethernet)
+            let last = u16_at(rest, header_bytes + 10).unwrap_or_default();
+            let inner = if last >> 10 & 0x1f == 2 { Layer::Ip } else { Layer::Ethernet };
+            enter(walk, Tunnel::Erspan, header_bytes + if last & 1 == 1 { 20 } else { 12 }, inner)
         }
         // WCCP: IP, in its second version behind four bytes.
         0x883e => {
