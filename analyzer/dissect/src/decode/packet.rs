@@ -23,10 +23,19 @@ impl IpProtocol {
     pub const TCP: Self = Self(6);
     /// RFC 768.
     pub const UDP: Self = Self(17);
+    /// RFC 4340.
+    pub const DCCP: Self = Self(33);
     /// RFC 4443.
     pub const ICMPV6: Self = Self(58);
     /// RFC 9260.
     pub const SCTP: Self = Self(132);
+    /// RFC 3828.
+    pub const UDP_LITE: Self = Self(136);
+
+    /// Whether it has ports.
+    pub fn has_ports(self) -> bool {
+        matches!(self, Self::TCP | Self::UDP | Self::DCCP | Self::SCTP | Self::UDP_LITE)
+    }
 }
 
 /// The innermost tunnel around a packet.

@@ -1,4 +1,4 @@
-//! What stands above IP: TCP (RFC 9293), UDP (RFC 768), ICMP, SCTP ports, and tunnels.
+//! What stands above IP: TCP (RFC 9293), UDP (RFC 768), ICMP, ports of others, and tunnels.
 
 use super::packet::{Endpoint, FlowKey, IpProtocol, Packet, TcpHeader, Transport, Tunnel};
 use super::tunnel;
@@ -33,17 +33,16 @@ impl<'a> Unit<'a> {
 
 /// Reads the header of a protocol above IP.
 pub fn transport(walk: &mut Walk<'_>, protocol: u8, unit: &Unit<'_>, packets: &mut Packets) -> Turn {
-    let ports = (u16_at(walk.rest(), 0), u16_at(walk.rest(), 2));
     match IpProtocol(protocol) {
         IpProtocol::TCP => tcp(walk, unit, packets),
         IpProtocol::UDP => udp(walk, unit, packets),
-        IpProtocol::SCTP => match ports {
-            (Some(from), Some(to)) => {
-                walk.skip(12);
-                finish(walk, unit, packets, IpProtocol::SCTP, (from, to), Transport::Other)
-            }
-            _ => CUT,
-        },
+        // RFC 4340 §5.1, RFC 9260 §3.1, RFC 3828 §3.1. What tells the length of DCCP's is in words of four bytes.
+        IpProtocol::DCCP => {
+            let words = walk.rest().get(4).copied().unwrap_or_default();
+            with_ports(walk, unit, packets, IpProtocol::DCCP, usize::from(words) * 4)
+        }
+        IpProtocol::SCTP => with_ports(walk, unit, packets, IpProtocol::SCTP, 12),
+        IpProtocol::UDP_LITE => with_ports(walk, unit, packets, IpProtocol::UDP_LITE, 8),
         IpProtocol::ICMP | IpProtocol::ICMPV6 => match *walk.rest() {
             [kind, code, ..] => {
                 walk.skip(4);
@@ -70,6 +69,19 @@ pub fn transport(walk: &mut Walk<'_>, protocol: u8, unit: &Unit<'_>, packets: &m
             }
         }
     }
+}
+
+/// A header that begins with ports, of a protocol whose content nobody reads.
+fn with_ports(
+    walk: &mut Walk<'_>,
+    unit: &Unit<'_>,
+    packets: &mut Packets,
+    protocol: IpProtocol,
+    header_bytes: usize,
+) -> Turn {
+    let (Some(from), Some(to)) = (u16_at(walk.rest(), 0), u16_at(walk.rest(), 2)) else { return CUT };
+    walk.skip(header_bytes);
+    finish(walk, unit, packets, protocol, (from, to), Transport::Other)
 }
 
 fn tcp(walk: &mut Walk<'_>, unit: &Unit<'_>, packets: &mut Packets) -> Turn {

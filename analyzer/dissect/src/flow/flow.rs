@@ -3,7 +3,7 @@
 use super::direction::{Direction, Evidence};
 use super::tcp::Tcp;
 use super::{PerWay, Way, Whose, community_id};
-use crate::decode::{FlowKey, IpProtocol, Packet, Transport, flags};
+use crate::decode::{FlowKey, Packet, Transport, flags};
 use std::net::IpAddr;
 
 /// What one end sent.
@@ -135,7 +135,7 @@ impl Flow {
 
     /// Whether its transport has ports.
     pub fn has_ports(&self) -> bool {
-        matches!(self.key.protocol, IpProtocol::TCP | IpProtocol::UDP | IpProtocol::SCTP)
+        self.key.protocol.has_ports()
     }
 
     /// Its Community ID.
