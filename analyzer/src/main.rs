@@ -14,5 +14,10 @@ mod snapshot;
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> std::process::ExitCode {
-    cli::main()
+    let large = std::thread::Builder::new().name("main".to_owned()).stack_size(query::STACK_BYTES);
+    match large.spawn(cli::main).map(std::thread::JoinHandle::join) {
+        Ok(ended) => ended.unwrap_or_else(|panic| std::panic::resume_unwind(panic)),
+        // Enough for all but very long conditions.
+        Err(_) => cli::main(),
+    }
 }

@@ -1,6 +1,7 @@
 //! A dataset as tables of the engine.
 
 use crate::errors::QueryError;
+use crate::exact::Exact;
 use crate::types::arrow_schema;
 use crate::{Dataset, functions, loss, named, views};
 use arrow::datatypes::SchemaRef;
@@ -16,6 +17,10 @@ use formats::tables::TABLES;
 use futures::TryStreamExt;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+
+/// Stack of a thread that plans or answers; taken from the machine as it is used. The engine goes down a condition one call
+/// for each of its operators, and lists of indicators have thousands.
+pub const STACK_BYTES: usize = 256 << 20;
 
 /// The tables of one or more datasets, ready to be asked.
 pub struct Catalogue {
@@ -35,8 +40,9 @@ impl Catalogue {
     pub fn open(datasets: &[Dataset], memory_max_mib: u64, threads: usize) -> Result<Self, QueryError> {
         let failed =
             |error: std::io::Error| QueryError::Engine(format!("worker threads could not be started: {error}"));
-        let runtime =
-            tokio::runtime::Builder::new_multi_thread().worker_threads(threads).enable_all().build().map_err(failed)?;
+        let mut runtime = tokio::runtime::Builder::new_multi_thread();
+        let runtime = runtime.worker_threads(threads).thread_stack_size(STACK_BYTES).enable_all();
+        let runtime = runtime.build().map_err(failed)?;
         let config = SessionConfig::new().with_target_partitions(threads).with_information_schema(true);
         let mut config = config.with_collect_statistics(true);
         config.options_mut().execution.parquet.pushdown_filters = true;
@@ -45,6 +51,7 @@ impl Catalogue {
         let environment = environment.map_err(|error| QueryError::Engine(error.to_string()))?;
         let context = SessionContext::new_with_config_rt(config, environment);
         let catalogue = Self { context, datasets: datasets.to_vec(), memory_max_mib, runtime };
+        catalogue.context.add_analyzer_rule(Arc::new(Exact));
         for udf in functions::all() {
             catalogue.context.register_udf(udf);
         }

@@ -32,7 +32,7 @@ pub enum QueryError {
         tables: Vec<String>,
     },
     /// A column that none of the tables has.
-    #[error("there is no column '{name}'{}; there are {}", DidYouMean(.nearest), .columns.join(", "))]
+    #[error("there is no column '{name}'{}{}", DidYouMean(.nearest), ThereAre(.columns))]
     NoSuchColumn {
         /// As written.
         name: String,
@@ -89,6 +89,11 @@ pub enum QueryError {
         /// The text that is no number.
         value: String,
     },
+    /// A whole number that does not fit in 64 bits, or in the 32 of its column.
+    #[error(
+        "a whole number is too large for its type: {0}; cast to decimal(38,0) or double before it is computed with"
+    )]
+    TooLarge(String),
     /// Somebody did not want to wait for it.
     #[error("stopped")]
     Stopped,
@@ -118,6 +123,17 @@ impl fmt::Display for DidYouMean<'_> {
     }
 }
 
+struct ThereAre<'a>(&'a [String]);
+impl fmt::Display for ThereAre<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.0.is_empty() {
+            f.write_str(": no table is asked")
+        } else {
+            write!(f, "; there are {}", self.0.join(", "))
+        }
+    }
+}
+
 impl QueryError {
     /// Says what went wrong while a statement was planned or run.
     pub(crate) fn new(error: DataFusionError, sql: &str, tables: &[String], limit_mib: u64) -> Self {
@@ -136,6 +152,9 @@ impl QueryError {
             // Workers share their errors; the text is all that can be had of those.
             other => {
                 let text = first_line(&other.strip_backtrace());
+                if let Some(detail) = too_large(&text) {
+                    return QueryError::TooLarge(detail.to_owned());
+                }
                 match between(&text, "Cannot cast string '", "' to value of") {
                     Some(value) => QueryError::TextForNumber { value: value.to_owned() },
                     None => QueryError::Engine(text),
@@ -143,6 +162,12 @@ impl QueryError {
             }
         }
     }
+}
+
+/// What the engine's kernels say of numbers that do not fit: of operators, and of a sum that is to be BIGINT again.
+fn too_large(text: &str) -> Option<&str> {
+    let of_operator = text.rsplit_once("Overflow happened on: ").map(|(_, numbers)| numbers);
+    of_operator.or_else(|| between(text, "value of ", " is out of range Int64"))
 }
 
 fn plan(message: String, tables: &[String]) -> QueryError {

@@ -6,6 +6,7 @@
 mod catalogue;
 mod dataset;
 mod errors;
+mod exact;
 mod functions;
 mod loss;
 mod named;
@@ -15,7 +16,7 @@ mod statements;
 mod types;
 mod views;
 
-pub use catalogue::Catalogue;
+pub use catalogue::{Catalogue, STACK_BYTES};
 pub use dataset::{Dataset, is_dataset};
 pub use errors::QueryError;
 pub use named::named;

@@ -121,17 +121,19 @@ pub fn run(plan: SqlPlan, out: &mut (impl Write + Send)) -> anyhow::Result<ExitC
             sql
         }
     };
-    if !plan.output.takes_several()? && statements(&sql).len() > 1 {
+    // Some editors put a byte order mark in front.
+    let sql = sql.trim_start_matches('\u{feff}');
+    if !plan.output.takes_several()? && statements(sql).len() > 1 {
         bail!(
             "one file takes the answer of one statement; there are several (as table, CSV or NDJSON answers may follow one another on standard output)"
         );
     }
-    let session = Session::open(&plan.inputs, Needs::of(&sql), &plan.output, &plan.common)?;
+    let session = Session::open(&plan.inputs, Needs::of(sql), &plan.output, &plan.common)?;
     let mut rows = 0;
-    for statement in statements(&sql) {
+    for statement in statements(sql) {
         rows += answer(session.catalogue(), statement, &plan.output, out)?;
     }
-    session.say_what_lacks(&sql);
+    session.say_what_lacks(sql);
     Ok(session.exit(rows))
 }
 

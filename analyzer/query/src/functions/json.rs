@@ -2,7 +2,7 @@
 //!
 //! Numbers keep all their digits and keys their order, for the text is only looked through.
 
-use arrow::array::{Array, AsArray, StringArray};
+use arrow::array::{Array, AsArray, StringViewArray};
 use datafusion::common::Result;
 use serde::de::{DeserializeOwned, IgnoredAny};
 use serde_json::Deserializer;
@@ -10,8 +10,8 @@ use std::sync::Arc;
 
 /// `json_get(text, 'a.b[0]["c.d"]')`: a text as it is, anything else as compact JSON; NULL where there is nothing.
 pub fn json_get(arguments: &[Arc<dyn Array>]) -> Result<Arc<dyn Array>> {
-    let (texts, paths) = (arguments[0].as_string::<i32>(), arguments[1].as_string::<i32>());
-    let values: StringArray = texts.iter().zip(paths).map(|(text, path)| get(text?, path?)).collect();
+    let (texts, paths) = (arguments[0].as_string_view(), arguments[1].as_string_view());
+    let values: StringViewArray = texts.iter().zip(paths).map(|(text, path)| get(text?, path?)).collect();
     Ok(Arc::new(values))
 }
 

@@ -5,7 +5,7 @@ mod json;
 mod net;
 mod text;
 
-use arrow::array::{Array, AsArray, StringBuilder};
+use arrow::array::{Array, AsArray, StringViewBuilder};
 use arrow::datatypes::{DataType, Field, Fields};
 use datafusion::common::Result;
 use datafusion::logical_expr::{ColumnarValue, ScalarUDF, Volatility, create_udf};
@@ -13,8 +13,8 @@ use std::sync::Arc;
 
 /// All of them.
 pub fn all() -> Vec<ScalarUDF> {
-    let text = DataType::Utf8;
-    // As bodies are read: see `types.rs`.
+    // As they are read (see `types.rs`): other texts end at 2 GiB in a batch.
+    let text = DataType::Utf8View;
     let body = DataType::BinaryView;
     vec![
         udf("cidr_contains", vec![text.clone(), text.clone()], DataType::Boolean, net::cidr_contains),
@@ -22,6 +22,7 @@ pub fn all() -> Vec<ScalarUDF> {
         udf("hexdump", vec![body.clone()], text.clone(), body::hexdump),
         udf("json_get", vec![text.clone(), text.clone()], text.clone(), json::json_get),
         udf("protobuf", vec![body.clone()], text.clone(), body::protobuf),
+        udf("sha256", vec![body.clone()], text.clone(), body::sha256),
         udf("text", vec![body], text.clone(), body::text),
         udf("url_decode", vec![text.clone()], text, text::url_decode),
     ]
@@ -45,8 +46,8 @@ fn pairs() -> DataType {
 
 /// `header(headers, 'name')`: the first value of that name, whatever its case (RFC 9110 §5.1).
 fn header(arguments: &[Arc<dyn Array>]) -> Result<Arc<dyn Array>> {
-    let (lists, names) = (arguments[0].as_list::<i32>(), arguments[1].as_string::<i32>());
-    let mut found = StringBuilder::new();
+    let (lists, names) = (arguments[0].as_list::<i32>(), arguments[1].as_string_view());
+    let mut found = StringViewBuilder::new();
     for (list, name) in lists.iter().zip(names) {
         let value = list.zip(name).and_then(|(list, name)| {
             let pairs = list.as_struct();

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 /// `cidr_contains('10.0.0.0/8', ip)`; NULL where one of them is no network or address.
 pub fn cidr_contains(arguments: &[Arc<dyn Array>]) -> Result<Arc<dyn Array>> {
-    let (networks, addresses) = (arguments[0].as_string::<i32>(), arguments[1].as_string::<i32>());
+    let (networks, addresses) = (arguments[0].as_string_view(), arguments[1].as_string_view());
     let contains: BooleanArray =
         networks.iter().zip(addresses).map(|(network, address)| inside(network?, address?)).collect();
     Ok(Arc::new(contains))

@@ -1,6 +1,6 @@
 //! Functions over text.
 
-use arrow::array::{Array, AsArray, StringArray};
+use arrow::array::{Array, AsArray, StringViewArray};
 use datafusion::common::Result;
 use std::sync::Arc;
 
@@ -8,6 +8,6 @@ use std::sync::Arc;
 pub fn url_decode(arguments: &[Arc<dyn Array>]) -> Result<Arc<dyn Array>> {
     let decode =
         |text: &str| percent_encoding::percent_decode_str(&text.replace('+', " ")).decode_utf8_lossy().into_owned();
-    let texts: StringArray = arguments[0].as_string::<i32>().iter().map(|text| text.map(decode)).collect();
+    let texts: StringViewArray = arguments[0].as_string_view().iter().map(|text| text.map(decode)).collect();
     Ok(Arc::new(texts))
 }

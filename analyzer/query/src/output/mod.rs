@@ -43,8 +43,8 @@ impl<W: Write + Send> Printer<W> {
     pub fn new(format: Format, out: W) -> Self {
         match format {
             Format::Csv => Printer::Csv(Box::new(arrow::csv::Writer::new(out))),
-            Format::Json => Printer::Json(arrow::json::ArrayWriter::new(out)),
-            Format::Ndjson => Printer::Ndjson(arrow::json::LineDelimitedWriter::new(out)),
+            Format::Json => Printer::Json(json().build(out)),
+            Format::Ndjson => Printer::Ndjson(json().build(out)),
             Format::Parquet => Printer::Parquet(Some(out), None),
             Format::Table => Printer::Table(Table::new(out)),
         }
@@ -88,6 +88,11 @@ impl<W: Write + Send> Printer<W> {
             Printer::Table(table) => table.finish(),
         }
     }
+}
+
+/// NULL is told: a key that is not there would be a column that is not there.
+fn json() -> arrow::json::WriterBuilder {
+    arrow::json::WriterBuilder::new().with_explicit_nulls(true)
 }
 
 /// Of keys that are there twice readers of JSON keep one, and those of Parquet refuse the file.
