@@ -13,7 +13,7 @@ const COLUMNS: &[Column] = &[
     column("transport", Text, "'udp', 'tcp', 'mdns' or 'llmnr'.").source("RFC 1035 §4.2, RFC 6762, RFC 4795"),
     column("id", Int, "Message id.").source("RFC 1035 §4.1.1"),
     column("opcode", Text, "Kind of query by its registry name.").source("RFC 6895 §2.2"),
-    column("qname", Text, "Name asked for, as sent, without the last dot.")
+    column("qname", Text, "Name asked for, as sent, without the last dot. Of several questions in one message the first; the others stand in `anomalies`.")
         .null("the message has no question")
         .source("RFC 1035 §4.1.2")
         .looked_up(),

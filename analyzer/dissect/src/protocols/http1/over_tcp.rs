@@ -123,7 +123,18 @@ impl Dissector for OverTcp {
             out.anomaly(span, Anomaly::new("http1_head_too_large"));
         }
         match self.sides[from].state {
-            State::Peek { extent } => self.begin(from, extent, out),
+            // What was lost is of the body, if it was asked for, or the next response: nobody knows.
+            State::Peek { .. } => {
+                let reading = &mut self.sides[from];
+                reading.body.doubt();
+                if let Some(stamp) = &mut reading.stamp
+                    && lost_bytes > 0
+                {
+                    stamp.lose();
+                }
+                self.done(from, Some(lost_to(lost_bytes)), None, out);
+                return self.seek_after_loss(from, lost_bytes > 0, out);
+            }
             // What was lost is of the body, or the next request: nobody knows.
             State::Expecting { .. } if self.rows.may_be_refused() => {
                 self.sides[from].body.doubt();

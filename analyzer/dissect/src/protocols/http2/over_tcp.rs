@@ -2,6 +2,7 @@
 //!
 //!     Preface ──▶ Frame ──DATA──▶ Data ──▶ Frame         Frame ──no frame──▶ Seeking ──frames──▶ Frame
 //!                 Frame ──too long, or of no use──▶ Skip ──▶ Frame
+//!     Preface ──a client's first bytes are something else──▶ Switch
 //!
 //! A gap inside a frame of known length is stepped over; any other leads to Seeking. A lost header block makes the
 //! table of its side unknown, which then reveals itself again.
@@ -85,6 +86,8 @@ impl<'a> Input<'a> {
 /// What to do after a step.
 enum Next {
     Again,
+    /// What is next is another protocol.
+    Leave,
     /// Wait for so many unread bytes.
     Wait(usize),
 }
@@ -93,8 +96,10 @@ impl Dissector for OverTcp {
     fn bytes(&mut self, from: Side, unread: &[u8], out: &mut dyn Sink) -> Progress {
         self.sides[from].seen = true;
         let mut input = Input { unread, at: 0, ends: false };
-        let wanted = self.read(from, &mut input, out);
-        Progress::Continue { consumed: input.at, wanted }
+        match self.read(from, &mut input, out) {
+            Some(wanted) => Progress::Continue { consumed: input.at, wanted },
+            None => Progress::Switch { consumed: input.at },
+        }
     }
 
     fn gap(&mut self, from: Side, unread: &[u8], lost_bytes: u64, out: &mut dyn Sink) {
@@ -157,8 +162,8 @@ impl OverTcp {
         }
     }
 
-    /// Takes what is whole; says how many unread bytes are wanted.
-    fn read(&mut self, from: Side, input: &mut Input<'_>, out: &mut dyn Sink) -> usize {
+    /// Takes what is whole; says how many unread bytes are wanted, or nothing where another protocol begins.
+    fn read(&mut self, from: Side, input: &mut Input<'_>, out: &mut dyn Sink) -> Option<usize> {
         loop {
             let next = match self.sides[from].state {
                 State::Data(data) => self.data(from, data, input.at, input, out),
@@ -167,8 +172,10 @@ impl OverTcp {
                 State::Seeking => self.seek(from, input),
                 State::Skip { left } => self.skip(from, left, input, out),
             };
-            if let Next::Wait(wanted) = next {
-                return wanted;
+            match next {
+                Next::Again => {}
+                Next::Leave => return None,
+                Next::Wait(wanted) => return Some(wanted),
             }
         }
     }
@@ -176,10 +183,13 @@ impl OverTcp {
     fn preface(&mut self, from: Side, input: &mut Input<'_>, out: &mut dyn Sink) -> Next {
         let rest = input.rest();
         let seen = rest.len().min(PREFACE.len());
+        let mut is_none = false;
         let begins = if from == Side::Server {
             let Some(frame) = Frame::read(rest) else { return Next::Wait(HEADER_BYTES) };
             frame.kind == kind::SETTINGS && !frame.has(flag::ACK)
         } else if rest.get(..seen) != PREFACE.get(..seen) {
+            let Some(frame) = Frame::read(rest) else { return Next::Wait(HEADER_BYTES) };
+            is_none = !frame.plausible(rest.get(5).is_some_and(|byte| byte & 0x80 != 0));
             false
         } else if seen < PREFACE.len() {
             return Next::Wait(PREFACE.len());
@@ -190,13 +200,17 @@ impl OverTcp {
         };
         let reading = &mut self.sides[from];
         reading.state = State::Frame;
-        if !begins && reading.from_start {
-            out.anomaly(input.at..input.at, Anomaly::new("http2_no_preface"));
-        } else if !begins {
+        if begins {
+            return Next::Again;
+        }
+        if !reading.from_start {
             reading.state = State::Seeking;
             reading.decoder.forget();
+            return Next::Again;
         }
-        Next::Again
+        out.anomaly(input.at..input.at, Anomaly::new("http2_no_preface"));
+        // Some servers speak first, to clients that take them for something else.
+        if is_none { Next::Leave } else { Next::Again }
     }
 
     fn frame(&mut self, from: Side, input: &mut Input<'_>, out: &mut dyn Sink) -> Next {

@@ -371,6 +371,19 @@ pub fn redact_reply(node: &mut Node) {
     }
 }
 
+/// Hides what an error quotes of a command whose arguments, if it was seen, hold a secret, or may.
+pub fn redact_error(mut error: String, args: Option<&[String]>) -> String {
+    const QUOTES: [&str; 2] = [" with args beginning with: ", "argument '"];
+    let may_hold = |args: &[String]| args.iter().any(|arg| arg == REDACTED || arg.starts_with('…'));
+    if args.is_none_or(may_hold)
+        && let Some(kept) = QUOTES.iter().filter_map(|quotes| Some(error.find(quotes)? + quotes.len())).min()
+    {
+        error.truncate(kept);
+        error.push_str(REDACTED);
+    }
+    error
+}
+
 /// Hides all texts that are not empty.
 fn hide(node: &mut Node) {
     match node {

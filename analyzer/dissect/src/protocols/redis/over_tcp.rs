@@ -166,15 +166,17 @@ impl OverTcp {
     fn read(&mut self, from: Side, unread: &[u8], at: &mut usize, out: &mut dyn Sink) -> Next {
         let sends_commands = self.sends_commands(from);
         let rest = unread.get(*at..).unwrap_or_default();
+        let may_be_empty = sends_commands || self.rows.awaits_snapshot();
         let reading = &mut self.sides[from];
-        if sends_commands && !reading.parser.is_inside() {
+        if may_be_empty && !reading.parser.is_inside() {
             match rest.first() {
-                // A master keeps its connection alive with empty lines.
+                // A master keeps its connection alive with empty lines, also while a replica waits for its snapshot.
                 Some(b'\r' | b'\n') => {
                     out.stamp(*at..*at + 1);
                     *at += 1;
                     return Next::Again;
                 }
+                _ if !sends_commands => {}
                 // Redis takes what is no array for a line.
                 Some(b'*') => {}
                 Some(b' '..=b'~' | b'\t' | 0x80..) if from == Side::Client => reading.parser.begin_line(),

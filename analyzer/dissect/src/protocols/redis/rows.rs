@@ -430,6 +430,11 @@ impl Rows {
         out.row(&if message.cut { call.cut() } else { call }, Row::Redis(&row));
     }
 
+    /// Whether the next reply tells a replica how it gets its snapshot.
+    pub fn awaits_snapshot(&self) -> bool {
+        self.waiting.front().is_some_and(|open| matches!(open.command.effect, Effect::Replicate { .. }))
+    }
+
     /// The row of a command, whose texts it takes, and of its reply.
     fn row(&self, mut open: Option<&mut Open>, reply: Option<&Message<Node>>) -> Exchange {
         let texts = open.as_mut().map(|open| open.command.take_texts()).unwrap_or_default();
@@ -437,6 +442,7 @@ impl Rows {
         let node = reply.map(|reply| &reply.content);
         let error = node.and_then(Node::error);
         let shown = node.filter(|_| error.is_none());
+        let error = error.map(|error| command::redact_error(error, texts.args.as_deref()));
         Exchange {
             // Of HELLO without its reply it is not known which version it left behind.
             resp_version: self.session.resp_version.filter(|_| node.is_some() || !open.is_some_and(Open::greets)),

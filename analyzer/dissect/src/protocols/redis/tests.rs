@@ -190,12 +190,18 @@ fn secrets_are_hidden() {
         assert!(!shown.contains("s3cret") && shown.contains("(redacted)"), "{shown}");
         let inline = play(&[client(format!("{words}\r\n")), server("+OK\r\n")]);
         assert_eq!(inline, shown);
+        let quoted = format!("-ERR unknown command, with args beginning with: '{}'\r\n", words.replace(' ', "' '"));
+        let refused = play(&[ask(words), server(&quoted)]);
+        assert!(!refused.contains("s3cret") && refused.contains("beginning with: (redacted)"), "{refused}");
+        assert!(!joined(&[server(&quoted)]).contains("s3cret"));
         let asked = resp(words);
         for lost in 0..asked.len() {
             let gap = Step::Gap(Side::Client, 1);
-            let lossy = [client(&asked[..lost]), gap, client(&asked[lost + 1..]), server("+OK\r\n")];
-            let shown = play(&lossy);
-            assert!(!shown.contains("s3cret"), "{lost}: {shown}");
+            for reply in ["+OK\r\n", &quoted] {
+                let lossy = [client(&asked[..lost]), gap.clone(), client(&asked[lost + 1..]), server(reply)];
+                let shown = play(&lossy);
+                assert!(!shown.contains("s3cret"), "{lost}: {shown}");
+            }
         }
     }
     let (hash, line) = ("5ec4e7".repeat(10), "user bob on #");

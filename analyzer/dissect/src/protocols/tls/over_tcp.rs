@@ -2,6 +2,7 @@
 //!
 //!     Record ──header──▶ Inside ──its end──▶ Record
 //!        └──no header──▶ Seeking ──a header, and another behind its record──▶ Record
+//!        └──a server's first bytes are something else──▶ Switch
 //!
 //! What is encrypted is stepped over by the length of its record. A gap inside a record is stepped over too; any other
 //! leads to Seeking.
@@ -48,6 +49,8 @@ pub struct OverTcp {
 /// What to do after a step.
 enum Next {
     Again,
+    /// What is next is another protocol.
+    Leave,
     /// Wait for so many unread bytes behind what is done with.
     Wait(usize),
 }
@@ -69,8 +72,9 @@ impl OverTcp {
         }
     }
 
-    /// Reads what is whole behind `at`. Says from how many bytes behind it on there is more to read.
-    fn read(&mut self, from: Side, unread: &[u8], at: &mut usize, out: &mut dyn Sink) -> usize {
+    /// Reads what is whole behind `at`. Says from how many bytes behind it on there is more to read, or nothing where another
+    /// protocol begins.
+    fn read(&mut self, from: Side, unread: &[u8], at: &mut usize, out: &mut dyn Sink) -> Option<usize> {
         loop {
             let rest = unread.get(*at..).unwrap_or_default();
             let next = match self.sides[from].state {
@@ -89,8 +93,10 @@ impl OverTcp {
                 State::Record => self.record(from, rest, at, out),
                 State::Seeking => self.seek(from, rest, at),
             };
-            if let Next::Wait(wanted) = next {
-                return wanted;
+            match next {
+                Next::Again => {}
+                Next::Leave => return None,
+                Next::Wait(wanted) => return Some(wanted),
             }
         }
     }
@@ -153,10 +159,14 @@ impl OverTcp {
         if side.first && self.joined {
             // The connection was joined in the middle of a record, or in what was said before TLS.
             side.state = State::Seeking;
-        } else {
-            out.anomaly(*at..*at + 1, Anomaly::new("tls_not_a_record"));
-            self.lose_order(from, out);
+            return Next::Again;
         }
+        out.anomaly(*at..*at + 1, Anomaly::new("tls_not_a_record"));
+        if side.first && from == Side::Server {
+            // A client that says hello to a port in clear is answered in what is spoken there.
+            return Next::Leave;
+        }
+        self.lose_order(from, out);
         Next::Again
     }
 
@@ -241,8 +251,10 @@ impl Reading {
 impl Dissector for OverTcp {
     fn bytes(&mut self, from: Side, unread: &[u8], out: &mut dyn Sink) -> Progress {
         let mut at = 0;
-        let wanted = self.read(from, unread, &mut at, out);
-        Progress::Continue { consumed: at, wanted: wanted.max(unread.len() - at + 1) }
+        match self.read(from, unread, &mut at, out) {
+            Some(wanted) => Progress::Continue { consumed: at, wanted: wanted.max(unread.len() - at + 1) },
+            None => Progress::Switch { consumed: at },
+        }
     }
 
     fn gap(&mut self, from: Side, unread: &[u8], lost_bytes: u64, out: &mut dyn Sink) {

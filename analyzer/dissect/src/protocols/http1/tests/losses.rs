@@ -189,6 +189,11 @@ fn joined_in_the_middle() {
                 "200 response_only [response body: it is not known whether one was asked for], 200 response_only r=hi/2",
             ),
             (
+                "behind HEAD, or in front of a body that is lost",
+                vec![answer(200, "Content-Length: 90\r\n", ""), Step::Gap(Side::Server, 9), get("1"), server(OK)],
+                "!http1_gap, 200 cut r=/? <Gap> damaged, GET /1 200 complete r=hi/2 damaged",
+            ),
+            (
                 "behind CONNECT, or in front of a body",
                 vec![answer(200, "", ""), server("x")],
                 "200 response_only r=/? [response body: it is not known whether a tunnel was asked for], switch",

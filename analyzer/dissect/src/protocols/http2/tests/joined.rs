@@ -25,6 +25,23 @@ fn who_asks_is_known_by_the_first_head_at_last() {
 }
 
 #[test]
+fn what_a_client_says_that_takes_the_server_for_another_is_read() {
+    use crate::protocols::Side::{Client, Server};
+    use crate::protocols::testing::connected;
+    let asked = b"GET /a HTTP/1.1\r\nHost: h\r\n\r\n".to_vec();
+    let segments = [
+        (Server, settings(&[(3, 100)])),
+        (Client, asked),
+        (Server, frame(kind::GOAWAY, 0, 0, &[0, 0, 0, 0, 0, 0, 0, 1])),
+    ];
+    let (_, rows) = connected(true, &segments, |call, row| {
+        let Row::Http(exchange) = row else { return None };
+        Some(format!("{:?} {} {}", exchange.version, text(exchange.path.as_ref()?), call.pair.name()))
+    });
+    assert_eq!(rows, ["http2_no_preface", "http1_not_a_message", "Some(V11) /a request_only"]);
+}
+
+#[test]
 fn joined_in_the_middle() {
     check(
         &[

@@ -92,7 +92,8 @@ fn replication() {
     let play_with = |snapshot: &[u8]| {
         let steps = vec![
             ask("PSYNC ? -1"),
-            server("+FULLRESYNC id 1\r\n\n\n"),
+            server("\n"),
+            server("\n+FULLRESYNC id 1\r\n\n\n"),
             server([snapshot, &stream].concat()),
             ask("REPLCONF ACK 9"),
         ];

@@ -59,3 +59,16 @@ fn a_connection_joined_behind_its_handshake_is_tls_without_a_row() {
     let (flow, rows) = talk(&[(Side::Server, data()[20..].to_vec()), (Side::Client, data()), (Side::Server, data())]);
     assert_eq!((flow.protocol, flow.tls.is_some(), rows.len()), (Some("tls"), true, 0));
 }
+
+#[test]
+fn who_says_hello_to_a_port_in_clear_is_answered_in_what_is_spoken_there() {
+    let answer = b"HTTP/1.1 400 Bad Request\r\nContent-Length: 2\r\n\r\nno".to_vec();
+    let segments = [(Side::Client, record(22, client_hello())), (Side::Server, answer)];
+    let (flow, rows) = connected(true, &segments, |call, row| match row {
+        Row::Http(exchange) => Some(format!("{:?} {}", exchange.status, call.pair.name())),
+        _ => Some(render(call, row)),
+    });
+    let hello = "request_only a.test offers=[304,303] ja3";
+    assert_eq!(rows, ["tls_not_a_record", hello, "Some(400) response_only"]);
+    assert_eq!(flow.protocol, Some("tls"));
+}
