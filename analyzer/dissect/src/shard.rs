@@ -6,7 +6,7 @@ use crate::decode::{FlowKey, Packet, Transport};
 use crate::flow::{Flow, FlowTable, Place, Queue, flow_id};
 use crate::limits;
 use crate::plan::Plan;
-use crate::protocols::{Options, Protocol, REGISTRY};
+use crate::protocols::{self, Options, Protocol};
 use crate::read::{Frame, Stretch};
 use crate::table::{PacketRow, Rows, first_rank};
 use crate::tally::Tally;
@@ -68,11 +68,6 @@ macro_rules! desk {
 impl Shard {
     /// The shard of that number, of which nothing was seen yet.
     pub fn new(number: usize, plan: &Plan) -> Self {
-        // Flows say what was spoken, so they need every protocol; a table of one protocol needs that one.
-        let needed = |protocol: &&Protocol| {
-            ["flows", "anomalies", "coverage"].iter().any(|table| plan.tables.contains(table))
-                || protocol.tables.iter().any(|table| plan.tables.contains(table))
-        };
         Self {
             conversations: FlowTable::default(),
             held_bytes: 0,
@@ -81,7 +76,7 @@ impl Shard {
             quiet_evictions: 0,
             used_ids: HashSet::new(),
             with_packets: plan.tables.contains("packets"),
-            protocols: REGISTRY.iter().filter(needed).collect(),
+            protocols: protocols::wanted(&plan.tables),
             options: Options { body_bytes_max: plan.body_bytes_max },
             rank: first_rank(number),
             tally: Tally::default(),

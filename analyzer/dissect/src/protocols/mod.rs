@@ -24,6 +24,7 @@ mod row;
 #[cfg(test)]
 pub(crate) mod testing;
 pub mod tls;
+mod unasked;
 mod unread;
 pub mod value;
 pub mod websocket;
@@ -31,7 +32,9 @@ pub mod websocket;
 pub use connection::{Connection, Context, Output};
 pub use row::{Anomaly, Call, Pair, PerSide, Row, Side, Stamp};
 
+use std::collections::BTreeSet;
 use std::ops::Range;
+use std::sync::LazyLock;
 
 /// One connection, both sides, in stream order; or one conversation of datagrams.
 ///
@@ -169,6 +172,7 @@ pub struct Start {
 }
 
 /// One entry of the registry.
+#[derive(Clone, Copy)]
 pub struct Protocol {
     /// Name in `flows.protocol`.
     pub name: &'static str,
@@ -180,6 +184,8 @@ pub struct Protocol {
     pub over_tcp: bool,
     /// Whether it is spoken in datagrams.
     pub over_udp: bool,
+    /// Whether its dissector may give way to another protocol ([`Progress::Switch`]).
+    pub gives_way: bool,
     /// The most unread bytes it ever asks to see at once.
     pub unread_bytes_max: usize,
     /// The tables it has rows for.
@@ -201,3 +207,20 @@ pub static REGISTRY: &[Protocol] = &[
     dns::PROTOCOL,
     websocket::PROTOCOL,
 ];
+
+/// The same, recognised alone: what they say nobody asks for.
+static UNASKED: LazyLock<Vec<Protocol>> = LazyLock::new(|| {
+    REGISTRY.iter().map(|protocol| Protocol { start: |_| Box::new(unasked::Unasked), ..*protocol }).collect()
+});
+
+/// The protocols to look for where these tables are made: all, so that rows do not depend on which tables are asked for.
+/// Those that no table needs have dissectors of their own only where one that is needed may stand behind them; what is
+/// spoken in datagrams too never does.
+pub fn wanted(tables: &BTreeSet<&'static str>) -> Vec<&'static Protocol> {
+    // Flows say what was spoken, so they need every protocol.
+    let all = ["flows", "anomalies", "coverage"].iter().any(|table| tables.contains(table));
+    let needed = |protocol: &Protocol| all || protocol.tables.iter().any(|table| tables.contains(table));
+    let behind_others = REGISTRY.iter().any(|protocol| needed(protocol) && !protocol.over_udp);
+    let whole = |protocol: &Protocol| needed(protocol) || protocol.gives_way && behind_others;
+    REGISTRY.iter().zip(UNASKED.iter()).map(|(asked, unasked)| if whole(asked) { asked } else { unasked }).collect()
+}

@@ -78,11 +78,17 @@ pub fn blocks(capture: &[u8]) -> Vec<(bool, &[u8])> {
 
 /// The rows of a capture, by table.
 pub fn dissected(capture: Vec<u8>) -> Tables {
+    dissected_to(capture, |_| true)
+}
+
+/// The rows of a capture in those of the usual tables.
+pub fn dissected_to(capture: Vec<u8>, wanted: impl Fn(&str) -> bool) -> Tables {
     let out = tempfile::tempdir().unwrap();
     let open = Box::new(move || Ok(Box::new(Cursor::new(capture)) as _));
     let inputs = vec![Input { name: "case.pcapng".to_owned(), origin: Origin::default(), open }];
     let mut plan = Plan::new(out.path());
     plan.threads = 1;
+    plan.tables.retain(|table| wanted(table));
     let report = dissect::pipeline::dissect(Unit { inputs }, &plan, &()).unwrap();
     assert!(report.refused.is_empty(), "{:?}", report.refused);
     let mut tables = Tables::new();

@@ -108,6 +108,7 @@ pub const PROTOCOL: Protocol = Protocol {
     ports: &[PORT],
     over_tcp: true,
     over_udp: false,
+    gives_way: true,
     unread_bytes_max: wire::FRAME_BYTES_MAX,
     tables: &["amqp"],
     detect,

@@ -41,6 +41,7 @@ pub const PROTOCOL: Protocol = Protocol {
     ports: &[DNS, MDNS, LLMNR],
     over_tcp: true,
     over_udp: true,
+    gives_way: false,
     unread_bytes_max: over_tcp::UNREAD_BYTES_MAX,
     tables: &["dns"],
     detect,

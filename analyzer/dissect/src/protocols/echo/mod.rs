@@ -20,6 +20,7 @@ pub const PROTOCOL: Protocol = Protocol {
     ports: &[7],
     over_tcp: true,
     over_udp: false,
+    gives_way: false,
     unread_bytes_max: wire::MESSAGE_BYTES_MAX,
     tables: &[],
     detect,

@@ -30,6 +30,7 @@ pub const PROTOCOL: Protocol = Protocol {
     ports: &[80, 8080, 50051],
     over_tcp: true,
     over_udp: false,
+    gives_way: true,
     unread_bytes_max: over_tcp::UNREAD_BYTES_MAX,
     tables: &["http", "grpc", "graphql"],
     detect,

@@ -127,6 +127,7 @@ pub const PROTOCOL: Protocol = Protocol {
     ports: PORTS,
     over_tcp: true,
     over_udp: false,
+    gives_way: false,
     unread_bytes_max: batches::UNREAD_BYTES_MAX,
     tables: &["kafka", "kafka_records"],
     detect,

@@ -31,6 +31,7 @@ pub const PROTOCOL: Protocol = Protocol {
     ports: seek::PORTS,
     over_tcp: true,
     over_udp: false,
+    gives_way: false,
     unread_bytes_max: over_tcp::UNREAD_BYTES_MAX,
     tables: &["redis"],
     detect: seek::detect,

@@ -31,6 +31,7 @@ pub const PROTOCOL: Protocol = Protocol {
     ports: &[443, 8443, 6443, 853, 465, 636, 993, 995, 5671],
     over_tcp: true,
     over_udp: false,
+    gives_way: true,
     unread_bytes_max: over_tcp::UNREAD_BYTES_MAX,
     tables: &["tls"],
     detect: detect::detect,

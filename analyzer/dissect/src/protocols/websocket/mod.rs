@@ -19,6 +19,7 @@ pub const PROTOCOL: Protocol = Protocol {
     ports: &[],
     over_tcp: true,
     over_udp: false,
+    gives_way: false,
     unread_bytes_max: over_tcp::UNREAD_BYTES_MAX,
     tables: &["anomalies", "graphql"],
     detect,
