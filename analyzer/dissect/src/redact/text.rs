@@ -16,21 +16,29 @@ impl Redaction {
         if !self.wants_parameters() {
             return None;
         }
-        let mut hidden = Vec::new();
-        for pair in pieces(query, b'&') {
-            // Some servers take a semicolon for a separator, others for a part of the value: both are looked at.
-            let text = query.get(pair.clone()).unwrap_or_default();
-            let found = pieces(text, b';').find_map(|part| {
-                let rest = part.start..text.len();
-                let value = value_of(text.get(rest.clone()).unwrap_or_default())?;
-                let whole = rest.start + value.start..rest.start + value.end;
-                let name = text.get(rest.start..whole.start.checked_sub(1)?)?;
-                let rule = self.parameter(name, text.get(whole.clone())?, place)?;
-                Some((rule, pair.start + whole.start..pair.start + whole.end))
-            });
-            hidden.extend(found);
-        }
+        let pairs = pieces(query, |byte| byte == b'&');
+        let hidden = pairs.filter_map(|pair| self.pair(query, pair, |byte| byte == b';', place)).collect();
         replace(query, hidden, place, trace)
+    }
+
+    /// Where the value is that is to be hidden of a pair in `text`. Some take what `separates` for a separator, others for a
+    /// part of the value: the pair is looked at as a whole, and then each of its parts by itself, so that no byte is looked
+    /// at more than twice.
+    fn pair(
+        &self,
+        text: &[u8],
+        pair: Range<usize>,
+        separates: fn(u8) -> bool,
+        place: &'static str,
+    ) -> Option<(usize, Range<usize>)> {
+        let parts = pieces(text.get(pair.clone())?, separates).skip(1);
+        let parts = parts.map(|part| pair.start + part.start..pair.start + part.end);
+        std::iter::once(pair.clone()).chain(parts).find_map(|part| {
+            let part_text = text.get(part.clone())?;
+            let (name, value) = part_text.split_at_checked(equals(part_text)?)?;
+            let rule = self.parameter(name, value.get(1..)?, place)?;
+            Some((rule, part.start + name.len() + 1..pair.end))
+        })
     }
 
     /// The rule that hides a parameter: by its name, or by what its value holds.
@@ -74,16 +82,18 @@ impl Redaction {
         if let Some(rule) = self.userinfo {
             hidden.extend(logins(text).map(|login| (rule, login)));
         }
-        let begins = text.iter().enumerate().filter(|(_, byte)| matches!(byte, b'?' | b'&' | b'#' | b';'));
-        for (at, _) in begins {
-            let rest = text.get(at + 1..).unwrap_or_default();
-            let end = rest.iter().position(|byte| matches!(byte, b'&' | b'#' | b'"' | b'<' | b'>' | b' ' | b'\t'));
-            let pair = rest.get(..end.unwrap_or(rest.len())).unwrap_or_default();
-            let found = value_of(pair).and_then(|value| {
-                let name = pair.get(..value.start.checked_sub(1)?)?;
-                Some((self.parameter(name, pair.get(value.clone())?, place)?, value))
-            });
-            hidden.extend(found.map(|(rule, value)| (rule, at + 1 + value.start..at + 1 + value.end)));
+        let separates = |byte: u8| matches!(byte, b'?' | b';');
+        let ends = |byte: u8| matches!(byte, b'&' | b'#' | b'"' | b'<' | b'>' | b' ' | b'\t');
+        for piece in pieces(text, ends) {
+            let goes_on = piece.start.checked_sub(1).is_some_and(|at| matches!(text.get(at), Some(b'&' | b'#')));
+            // Elsewhere a pair begins with a query.
+            let begin = if goes_on {
+                Some(piece.start)
+            } else {
+                let found = pieces(text.get(piece.clone()).unwrap_or_default(), separates).nth(1);
+                found.map(|behind| piece.start + behind.start)
+            };
+            hidden.extend(begin.and_then(|begin| self.pair(text, begin..piece.end, separates, place)));
         }
         hidden.sort_by_key(|(_, range)| range.start);
         replace(text, hidden, place, trace)
@@ -116,17 +126,17 @@ impl Redaction {
     /// The value of `cookie`, or of `set-cookie`, without the values of cookies that rules name.
     pub(super) fn crumbs(&self, text: &[u8], place: &'static str, trace: &mut Trace) -> Option<Vec<u8>> {
         let mut hidden: Vec<(usize, Range<usize>)> = Vec::new();
-        for piece in pieces(text, b';') {
+        for piece in pieces(text, |byte| byte == b';') {
             if hidden.last().is_some_and(|(_, last)| last.end > piece.start) {
                 continue;
             }
             let cookie = text.get(piece.clone()).unwrap_or_default();
             // Several cookies were joined with commas once, which values may hold too.
-            let found = pieces(cookie, b',').find_map(|part| {
-                let rest = cookie.get(part.start..)?;
-                let value = value_of(rest).unwrap_or(0..rest.len());
-                let name = rest.get(..value.start.saturating_sub(1)).unwrap_or_default().trim_ascii();
-                Some((hit(&self.cookies, name)?, part.start + value.start..cookie.len()))
+            let parts = pieces(cookie, |byte| byte == b',').skip(1);
+            let found = std::iter::once(0..cookie.len()).chain(parts).find_map(|part| {
+                let text = cookie.get(part.clone())?;
+                let (name, value) = equals(text).map_or((0, 0), |at| (at, at + 1));
+                Some((hit(&self.cookies, text.get(..name)?.trim_ascii())?, part.start + value..cookie.len()))
             });
             if let Some((rule, value)) = found.filter(|(_, value)| !value.is_empty()) {
                 let begin = piece.start + value.start;
@@ -142,18 +152,18 @@ impl Redaction {
 }
 
 /// The pieces of a text between separators.
-fn pieces(text: &[u8], separator: u8) -> impl Iterator<Item = Range<usize>> {
+fn pieces(text: &[u8], separates: impl Fn(u8) -> bool) -> impl Iterator<Item = Range<usize>> {
     let mut begin = 0;
-    text.split(move |&byte| byte == separator).map(move |piece| {
+    text.split(move |&byte| separates(byte)).map(move |piece| {
         let range = begin..begin + piece.len();
         begin += piece.len() + 1;
         range
     })
 }
 
-/// Where the value of `name=value` is.
-fn value_of(pair: &[u8]) -> Option<Range<usize>> {
-    memchr::memchr(b'=', pair).map(|at| at + 1..pair.len())
+/// Where the name of `name=value` ends.
+fn equals(pair: &[u8]) -> Option<usize> {
+    memchr::memchr(b'=', pair)
 }
 
 /// Where logins of URLs are (RFC 3986 §3.2.1).
@@ -208,6 +218,8 @@ mod tests {
             ("a=1&token=s3&b=2", "a=1&token=[redacted]&b=2"),
             ("TOK%45N=s3", "TOK%45N=[redacted]"),
             ("a=1;token=s3;4&b=2", "a=1;token=[redacted]&b=2"),
+            ("a;token=s3", "a;token=[redacted]"),
+            ("a=1;x=%7B%22password%22%3A%22s;3%22%7D", "a=1;x=[redacted]"),
             ("my_secret=a=b", "my_secret=[redacted]"),
             ("token", ""),
             ("token=", ""),
@@ -223,6 +235,18 @@ mod tests {
         }
     }
 
+    /// Were they looked at again behind each separator, this would take hours.
+    #[test]
+    fn separators_cost_what_they_are() {
+        let rules = rules("parameters: [token], cookies: [sid], json: ['**.password'], userinfo: true");
+        for piece in [";", "?", ",", "a=1;", "a=1?", "a=1,", "query={;", "//"] {
+            let text = [piece.repeat((1 << 20) / piece.len()).as_bytes(), b"=x"].concat();
+            let trace = &mut Trace::default();
+            let (query, url) = (rules.parameters(&text, "t", trace), rules.urls(&text, "t", trace));
+            assert_eq!((query, url, rules.crumbs(&text, "t", trace)), (None, None, None), "{piece}");
+        }
+    }
+
     #[test]
     fn urls() {
         let rules = rules("parameters: [token], userinfo: true");
@@ -230,6 +254,8 @@ mod tests {
             ("https://h/?token=s3&a=1", "https://h/?token=[redacted]&a=1"),
             ("<https://h/?a=1&token=s,3>; rel=next", "<https://h/?a=1&token=[redacted]>; rel=next"),
             ("https://h/#token=s3", "https://h/#token=[redacted]"),
+            ("https://h/;a=1;token=s3?b=2&c=3", "https://h/;a=1;token=[redacted]&c=3"),
+            ("token=1 https://h/?a=1#token=s3?b", "token=1 https://h/?a=1#token=[redacted]"),
             ("https://u:s3@h/?a=b", "https://[redacted]@h/?a=b"),
             ("//u:s3@h", "//[redacted]@h"),
             ("https://u:s3@h/?token=s3", "https://[redacted]@h/?token=[redacted]"),
