@@ -12,6 +12,10 @@ use crate::protocols::{Call, Pair, PerSide, Row, Side, Sink, Stamp};
 /// Consumers of a connection whose queue is remembered.
 const CONSUMERS_MAX: usize = 4096;
 
+/// Requests among which the one is looked for that a reply answers: the first, unless replies to those before it were not
+/// sent.
+const REQUESTS_LOOKED_AT: usize = 64;
+
 /// The most that one costs: tag and queue are short strings.
 pub(super) const CONSUMER_BYTES: usize = size_of::<(u16, String, Consumer)>() + 2 * u8::MAX as usize;
 
@@ -125,7 +129,7 @@ impl Rows {
     ) {
         if (method.class, method.id) == (CHANNEL, 10) {
             self.close(channel, Pair::Cut, out);
-            self.channels.insert(channel, Channel { publishing: Publishing::Plain, ..Channel::default() });
+            *self.touch(channel, out) = Channel { publishing: Publishing::Plain, ..Channel::default() };
         }
         let known = self.channels.entry(channel).or_default();
         match (method.class, method.id) {
@@ -188,6 +192,7 @@ impl Rows {
         let key = self
             .waiting
             .of(channel, Awaits::reply_to(from.other()))
+            .take(REQUESTS_LOOKED_AT)
             .find(|(_, entry)| answered(entry))
             .map(|(key, _)| *key)?;
         let mut asked = self.waiting.remove(&key)?;
@@ -258,13 +263,12 @@ impl Rows {
         let names = |entry: &Entry| {
             entry.replies == (failed.class, failed.replies) && entry.message.method.as_deref() == Some(failed.name)
         };
-        let mut found = self.waiting.all().filter(|(key, entry)| {
-            key.awaits == Awaits::ReplyOfServer
-                && names(entry)
-                && (method.class == CONNECTION || key.channel == channel)
-        });
-        let (Some((&key, _)), None) = (found.next(), found.next()) else { return };
-        drop(found);
+        let asked = match method.class {
+            CONNECTION if std::mem::replace(&mut self.refused, true) => None,
+            CONNECTION => only(self.waiting.all().filter(|(key, _)| key.awaits == Awaits::ReplyOfServer), names),
+            _ => only(self.waiting.of(channel, Awaits::ReplyOfServer).take(REQUESTS_LOOKED_AT), names),
+        };
+        let Some(key) = asked else { return };
         if let Some(mut refused) = self.waiting.remove(&key) {
             refused.message.reply_code = close.reply_code;
             refused.message.reply_text = close.reply_text.clone();
@@ -340,26 +344,36 @@ impl Rows {
         }
     }
 
-    /// Frames of `from` are lost that may have been of this channel.
-    pub(super) fn lose_on(&mut self, from: Side, channel: u16, out: &mut dyn Sink) {
-        if let Some(known) = self.channels.get_mut(&channel) {
-            if from == Side::Client {
-                known.publishing = Publishing::Unknown;
-                known.queue = None;
-                self.consumers.retain(|(of, _), _| *of != channel);
-            }
-            known.order_lost |= known.pipelines;
+    /// Frames of `from` are lost that may have been of this channel: what is known of it is so no more.
+    pub(super) fn lose_order(&mut self, from: Side, channel: u16, out: &mut dyn Sink) {
+        if from == Side::Client {
+            self.forget_consumers(channel);
         }
-        let order_lost = self.channels.get(&channel).is_some_and(|known| known.order_lost);
-        for (key, entry) in self.waiting.of_channel(channel) {
-            entry.lost[from] = true;
-            let is_request = !entry.replies.1.is_empty();
-            entry.over = is_request && (order_lost || key.awaits.from() == from)
-                // The channel may have been closed and opened anew: numbers begin again.
-                || entry.lost.client && entry.lost.server;
+        let Some(known) = self.channels.get_mut(&channel) else { return };
+        if from == Side::Client {
+            known.publishing = Publishing::Unknown;
+            known.queue = None;
         }
-        self.hand_on_all(channel, |entry| entry.over, Pair::Cut, out);
+        if known.pipelines && !std::mem::replace(&mut known.order_lost, true) {
+            self.hand_on_all(channel, |entry| entry.is_request(), Pair::Cut, out);
+        }
     }
+
+    /// What tags of consumers of a channel mean is not known any more.
+    pub(super) fn forget_consumers(&mut self, channel: u16) {
+        let behind = self.consumers.range((channel, String::new())..);
+        let gone: Vec<_> = behind.map(|(key, _)| key).take_while(|(of, _)| *of == channel).cloned().collect();
+        for key in gone {
+            self.consumers.remove(&key);
+        }
+    }
+}
+
+/// The row for which `which` holds, if it is one alone.
+fn only<'a>(rows: impl Iterator<Item = (&'a Key, &'a Entry)>, which: impl Fn(&Entry) -> bool) -> Option<Key> {
+    let mut found = rows.filter(|(_, entry)| which(entry));
+    let (key, _) = found.next()?;
+    found.next().is_none().then_some(*key)
 }
 
 impl Channel {

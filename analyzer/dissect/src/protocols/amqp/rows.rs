@@ -16,7 +16,7 @@ use super::waiting::{Awaits, Entry, Key, Waiting};
 use super::wire::{self, Greeting};
 use crate::protocols::value::Value;
 use crate::protocols::{Anomaly, Call, End, Pair, PerSide, Row, Side, Sink, Stamp};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
 /// Channels of a connection that are remembered: RabbitMQ's default for channel_max is 2047.
@@ -24,6 +24,9 @@ const CHANNELS_MAX: usize = 2048;
 
 /// Bytes that bodies on their way on all channels may hold, besides one.
 const CONTENT_BYTES_MAX: usize = 2 << 20;
+
+/// What the number of a channel costs among those that were used: nodes of a tree may be half empty.
+const USED_BYTES: usize = 8;
 
 /// The calls of one connection.
 pub struct Rows {
@@ -34,7 +37,11 @@ pub struct Rows {
     pub(super) channels: BTreeMap<u16, Channel>,
     pub(super) consumers: BTreeMap<(u16, String), Consumer>,
     pub(super) waiting: Waiting,
+    /// Channels that were used since frames of a side were lost that may have been of any.
+    used: PerSide<BTreeSet<u16>>,
     content_bytes: usize,
+    /// Whether the server said why it closes the connection, which it says once.
+    pub(super) refused: bool,
     ended: PerSide<bool>,
     /// Whether it was said that not every row, or body, could be held.
     overflow_said: bool,
@@ -50,7 +57,9 @@ impl Rows {
             channels: BTreeMap::new(),
             consumers: BTreeMap::new(),
             waiting: Waiting::default(),
+            used: PerSide::default(),
             content_bytes: 0,
+            refused: false,
             ended: PerSide::default(),
             overflow_said: false,
         }
@@ -112,8 +121,7 @@ impl Rows {
             out.anomaly(span, Anomaly::with("amqp_content_unfinished", format!("{} came before its end", name())));
             self.finish(from, channel, out);
         }
-        self.make_room(channel, out);
-        self.channels.entry(channel).or_default().stray_said[from] = false;
+        self.touch(channel, out).stray_said[from] = false;
         self.called(from, channel, stamp, &called, message, out);
         self.hand_on_overflow(out);
     }
@@ -140,12 +148,11 @@ impl Rows {
                 out.anomaly(span, Anomaly::with("amqp_content_unexpected", "a header without a method"));
             }
             self.finish(from, channel, out);
-            self.make_room(channel, out);
             let message = Message::new(from, channel, super::methods::class_name(header.class));
             let mut begun = stamp;
             begun.bytes = 0;
             let content = Content::new(message, begun, Fate::Emit(Pair::Cut));
-            self.channels.entry(channel).or_default().contents[from] = Some(content);
+            self.touch(channel, out).contents[from] = Some(content);
         }
         let keep = self.body_bytes_max > 0;
         if let Some(content) = self.content_mut(from, channel) {
@@ -208,16 +215,23 @@ impl Rows {
     /// Frames are lost: of all channels, or of one.
     pub fn lose(&mut self, from: Side, only: Option<u16>, out: &mut dyn Sink) {
         let was_complete = std::mem::replace(&mut self.complete, false);
-        let channels: Vec<u16> = match only {
-            Some(channel) => vec![channel],
-            None => self.channels.keys().copied().collect(),
-        };
         if was_complete {
             self.greeted(None, out);
         }
+        // What nobody used since the loss before has nothing more to lose.
+        let channels = only.map_or_else(|| std::mem::take(&mut self.used[from]), |channel| [channel].into());
         for channel in channels {
             self.lose_content(from, channel, out);
-            self.lose_on(from, channel, out);
+            self.lose_order(from, channel, out);
+        }
+        let rows: Vec<Key> = match only {
+            Some(channel) => self.waiting.of_channel(channel).map(|(key, _)| *key).collect(),
+            None => self.waiting.since_loss(from),
+        };
+        for key in rows {
+            if let Some(over) = self.waiting.lose(from, &key) {
+                hand_on(&over, None, Pair::Cut, out);
+            }
         }
     }
 
@@ -226,6 +240,7 @@ impl Rows {
     pub fn swap_sides(&mut self) {
         self.ended.swap();
         self.waiting.swap_sides();
+        self.used.swap();
         for channel in self.channels.values_mut() {
             channel.contents.swap();
             channel.stray_said.swap();
@@ -261,6 +276,7 @@ impl Rows {
         self.waiting.held_bytes()
             + self.content_bytes
             + self.channels.len() * size_of::<Channel>()
+            + (self.used.client.len() + self.used.server.len()) * USED_BYTES
             + self.consumers.len() * CONSUMER_BYTES
     }
 
@@ -270,8 +286,10 @@ impl Rows {
             self.finish(side, channel, out);
         }
         self.hand_on_all(channel, |_| true, unanswered, out);
-        self.consumers.retain(|(of, _), _| *of != channel);
+        self.forget_consumers(channel);
         self.channels.remove(&channel);
+        self.used.client.remove(&channel);
+        self.used.server.remove(&channel);
     }
 
     /// The rows of a channel that wait and for which `which` holds are handed on as they are.
@@ -312,16 +330,19 @@ impl Rows {
         }
     }
 
-    /// A peer opens as many channels as it likes: the first one makes room.
-    fn make_room(&mut self, channel: u16, out: &mut dyn Sink) {
-        if self.channels.len() < CHANNELS_MAX || self.channels.contains_key(&channel) {
-            return;
-        }
-        if let Some(&first) = self.channels.keys().next() {
+    /// The channel that a frame is of. A peer opens as many as it likes: the first one makes room.
+    pub(super) fn touch(&mut self, channel: u16, out: &mut dyn Sink) -> &mut Channel {
+        if self.channels.len() >= CHANNELS_MAX
+            && !self.channels.contains_key(&channel)
+            && let Some(&first) = self.channels.keys().next()
+        {
             self.say_overflow("channels", out);
             self.complete = false;
             self.close(first, Pair::Cut, out);
         }
+        self.used.client.insert(channel);
+        self.used.server.insert(channel);
+        self.channels.entry(channel).or_default()
     }
 
     fn content_of(&self, from: Side, channel: u16) -> Option<&Content> {

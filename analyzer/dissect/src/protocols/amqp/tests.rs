@@ -403,6 +403,18 @@ fn more_rows_than_may_wait_still_come_out() {
     assert_eq!(lines.matches("<ack>").count(), 2);
 }
 
+/// Were each of them about all that is open, this would take minutes.
+#[test]
+fn a_loss_is_about_what_came_since_the_one_before() {
+    let opened: Vec<u8> = (2..2000).flat_map(|channel| call(channel, 20, 10, &[&[0]])).collect();
+    let published: Vec<u8> = (0..2000).flat_map(|_| publish(1, "k", "x")).collect();
+    let lost = [heartbeat(), vec![0xff]].concat().repeat(20_000);
+    let steps = [client(opened), server(vec![]), client(published), client(lost.clone()), server(lost)];
+    let lines = play(true, &all(&[&open(1), &confirms(1), &steps]));
+    assert_eq!(lines.matches("heartbeat").count(), 40_000);
+    assert_eq!(lines.matches("x/1 cut").count(), 2000);
+}
+
 #[test]
 fn losses_and_starts_in_the_middle() {
     let gap = |side, lost| Step::Gap(side, lost);

@@ -73,8 +73,6 @@ pub struct Entry {
     pub cut: bool,
     /// Sides of which frames were lost since.
     pub lost: PerSide<bool>,
-    /// What would answer it may be among what was lost.
-    pub over: bool,
     arrival: u64,
 }
 
@@ -88,9 +86,13 @@ impl Entry {
             no_ack: false,
             cut: false,
             lost: PerSide::default(),
-            over: false,
             arrival: 0,
         }
+    }
+
+    /// Whether it has a reply to come.
+    pub fn is_request(&self) -> bool {
+        !self.replies.1.is_empty()
     }
 
     fn held_bytes(&self) -> usize {
@@ -106,6 +108,8 @@ pub struct Waiting {
     arrivals: VecDeque<(u64, Key)>,
     bytes: usize,
     next: u64,
+    /// The first arrival since frames of a side were lost on all channels.
+    since_loss: PerSide<u64>,
 }
 
 impl Waiting {
@@ -145,6 +149,7 @@ impl Waiting {
             })
             .collect();
         self.arrivals.iter_mut().for_each(|(_, key)| *key = swapped(*key));
+        self.since_loss.swap();
     }
 
     /// A number for the next request: they are answered in order.
@@ -170,7 +175,7 @@ impl Waiting {
         }
         loop {
             let (arrival, key) = self.arrivals.pop_front()?;
-            if self.entries.get(&key).is_some_and(|entry| entry.arrival == arrival) {
+            if self.is_of(&key, arrival) {
                 return self.remove(&key);
             }
         }
@@ -189,10 +194,32 @@ impl Waiting {
     }
 
     /// All rows of a channel.
-    pub fn of_channel(&mut self, channel: u16) -> impl Iterator<Item = (&Key, &mut Entry)> {
+    pub fn of_channel(&self, channel: u16) -> impl Iterator<Item = (&Key, &Entry)> {
         let first = Key { channel, awaits: Awaits::Confirm, number: 0 };
         let last = Key { channel, awaits: Awaits::Settlement, number: u64::MAX };
-        self.entries.range_mut(first..=last)
+        self.entries.range(first..=last)
+    }
+
+    /// Rows that came since this was asked for that side before: what was lost of it then took those before for lost.
+    pub fn since_loss(&mut self, from: Side) -> Vec<Key> {
+        let first = std::mem::replace(&mut self.since_loss[from], self.next);
+        let since = self.arrivals.range(self.arrivals.partition_point(|(arrival, _)| *arrival < first)..);
+        since.filter(|(arrival, key)| self.is_of(key, *arrival)).map(|(_, key)| *key).collect()
+    }
+
+    /// Frames of `from` are lost that may have been about that row. Gives it back if what would answer it may be among
+    /// them.
+    pub fn lose(&mut self, from: Side, key: &Key) -> Option<Entry> {
+        let entry = self.entries.get_mut(key)?;
+        entry.lost[from] = true;
+        let over = entry.is_request() && key.awaits.from() == from
+            // The channel may have been closed and opened anew: numbers begin again.
+            || entry.lost.client && entry.lost.server;
+        if over { self.remove(key) } else { None }
+    }
+
+    fn is_of(&self, key: &Key, arrival: u64) -> bool {
+        self.entries.get(key).is_some_and(|entry| entry.arrival == arrival)
     }
 
     /// All rows.
