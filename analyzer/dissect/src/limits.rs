@@ -21,6 +21,19 @@ pub const BODY_BYTES_DEFAULT: usize = 256 << 10;
 /// connections of a shard they count against [`HELD_BYTES_PER_SHARD_MAX`]. Servers refuse queries past 100 KiB.
 pub const GRAPHQL_BYTES_MAX: usize = 256 << 10;
 
+/// Bytes that one compressed byte may unfold to: as many as deflate can make of one. What other codings make more of is
+/// nothing but repeats, in which a capture of some MiB could hide many GiB. What is beyond is not decoded, and said to be
+/// missing.
+pub const UNFOLDED_PER_BYTE_MAX: usize = 1032;
+
+/// Bytes that may come out of however few.
+pub const UNFOLDED_BYTES_MIN: usize = 64 << 10;
+
+/// Most bytes that come out of so many compressed ones.
+pub fn unfolded_bytes_max(coded_bytes: usize) -> usize {
+    coded_bytes.saturating_mul(UNFOLDED_PER_BYTE_MAX).max(UNFOLDED_BYTES_MIN)
+}
+
 /// Bytes that the gRPC messages of one side, uncompressed, may have in a row: four default body limits, for
 /// messages are often compressed to a quarter.
 pub const GRPC_MESSAGE_BYTES_MAX: usize = 1 << 20;

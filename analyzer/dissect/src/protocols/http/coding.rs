@@ -1,5 +1,6 @@
 //! Content and transfer codings, undone (RFC 9110 §8.4, RFC 9112 §7).
 
+use crate::limits::unfolded_bytes_max;
 use flate2::read::{DeflateDecoder, MultiGzDecoder, ZlibDecoder};
 use std::fmt;
 use std::io::Read;
@@ -113,13 +114,17 @@ pub struct Decoded {
 /// Undoes `codings`.
 ///
 /// # Bounds
-/// At most `bytes_max` bytes come out, and a small multiple of that passes between two codings. While it
-/// runs, up to 16 MiB for the window of a coding (brotli's largest).
+/// At most `bytes_max` bytes come out, and no more than [`unfolded_bytes_max`] says; a small multiple of that passes between
+/// two codings. While it runs, up to 16 MiB for the window of a coding (brotli's largest).
 pub fn decode(raw: &[u8], codings: Codings, bytes_max: usize) -> Decoded {
+    let bytes_max = bytes_max.min(unfolded_bytes_max(raw.len()));
     let between = BETWEEN_BYTES_MIN.max(BETWEEN_LIMITS.saturating_mul(bytes_max as u64));
     let mut decoded = Decoded { bytes: Vec::new(), more: false, failed: false };
     if codings.is_unknown() {
         return Decoded { failed: true, ..decoded };
+    }
+    if bytes_max == 0 {
+        return Decoded { more: true, ..decoded };
     }
     let mut reader: Box<dyn Read + '_> = Box::new(raw);
     for (inside, coding) in codings.applied.into_iter().flatten().rev().enumerate() {

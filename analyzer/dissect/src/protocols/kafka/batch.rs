@@ -19,6 +19,9 @@ const LENGTH_MIN: u32 = 14;
 /// Records of one batch that become rows: of a crafted one, 16 MiB could hold millions.
 const RECORDS_MAX: u64 = 128 << 10;
 
+/// The same, of a byte of it as sent: each has another number, of which no compression leaves less than a bit.
+const RECORDS_PER_BYTE_MAX: u64 = 8;
+
 /// Bits of the attributes of format 2, and of format 1 for the first.
 const LOG_APPEND_TIME: u16 = 1 << 3;
 const CONTROL: u16 = 1 << 5;
@@ -61,10 +64,11 @@ pub struct Outcome {
 
 /// Hands on the records of a batch, or, of a part of one, those that are whole.
 pub fn records(batch: &[u8], to: &mut dyn FnMut(&Record<'_>)) -> Outcome {
+    let most = RECORDS_MAX.min(batch.len() as u64 * RECORDS_PER_BYTE_MAX);
     let mut given = 0;
     let mut take = |record: &Record<'_>| {
         given += 1;
-        if given <= RECORDS_MAX {
+        if given <= most {
             to(record);
         }
     };
@@ -73,7 +77,7 @@ pub fn records(batch: &[u8], to: &mut dyn FnMut(&Record<'_>)) -> Outcome {
         Some(_) => messages(batch, None, &mut take).err(),
         None => Some("ends inside of its header"),
     };
-    if given > RECORDS_MAX {
+    if given > most {
         problem = Some("too many records");
     }
     Outcome { records: given, problem }

@@ -1,11 +1,13 @@
 //! Compression of record batches, undone up to a bound.
 
+use crate::limits;
 use flate2::read::MultiGzDecoder;
 use formats::bytes::Reader;
 use std::io::Read;
 
 /// Most bytes that come out of one batch. Brokers take batches of 1 MiB unless told otherwise, and text shrinks
-/// about tenfold; of the largest that are read it is four times their size. Held for as long as records are read.
+/// about tenfold; of the largest that are read it is four times their size. Held for as long as records are read. Of small ones
+/// it is what [`limits::unfolded_bytes_max`] says.
 pub const DECODED_BYTES_MAX: usize = 16 << 20;
 
 /// The largest window of zstd, 32 MiB: level 20. Past it a decoder would hold up to 2 GiB.
@@ -68,52 +70,53 @@ pub struct Decoded {
 
 /// Undoes the compression of `coded` as far as it goes.
 pub fn decode(codec: Codec, coded: &[u8]) -> Decoded {
+    let bytes_max = DECODED_BYTES_MAX.min(limits::unfolded_bytes_max(coded.len()));
     match codec {
         Codec::None => Decoded { bytes: coded.to_vec(), cut: false },
-        Codec::Gzip => read(MultiGzDecoder::new(coded)),
-        Codec::Lz4 => lz4(coded),
-        Codec::Snappy => snappy(coded),
+        Codec::Gzip => read(MultiGzDecoder::new(coded), bytes_max),
+        Codec::Lz4 => lz4(coded, bytes_max),
+        Codec::Snappy => snappy(coded, bytes_max),
         Codec::Unknown => Decoded { bytes: Vec::new(), cut: true },
-        Codec::Zstd => zstd(coded).unwrap_or(Decoded { bytes: Vec::new(), cut: true }),
+        Codec::Zstd => zstd(coded, bytes_max).unwrap_or(Decoded { bytes: Vec::new(), cut: true }),
     }
 }
 
-fn zstd(coded: &[u8]) -> std::io::Result<Decoded> {
+fn zstd(coded: &[u8], bytes_max: usize) -> std::io::Result<Decoded> {
     let mut decoder = zstd::stream::read::Decoder::with_buffer(coded)?;
     decoder.window_log_max(ZSTD_WINDOW_LOG_MAX)?;
-    Ok(read(decoder))
+    Ok(read(decoder, bytes_max))
 }
 
-fn read(decoder: impl Read) -> Decoded {
+fn read(decoder: impl Read, bytes_max: usize) -> Decoded {
     let mut decoded = Decoded::default();
-    let read = decoder.take(DECODED_BYTES_MAX as u64 + 1).read_to_end(&mut decoded.bytes);
-    decoded.cut = read.is_err() || decoded.bytes.len() > DECODED_BYTES_MAX;
-    decoded.bytes.truncate(DECODED_BYTES_MAX);
+    let read = decoder.take(bytes_max as u64 + 1).read_to_end(&mut decoded.bytes);
+    decoded.cut = read.is_err() || decoded.bytes.len() > bytes_max;
+    decoded.bytes.truncate(bytes_max);
     decoded
 }
 
 /// Raw, or in the pieces of snappy-java: 8 bytes of magic, two versions, then pieces with their lengths.
-fn snappy(coded: &[u8]) -> Decoded {
+fn snappy(coded: &[u8], bytes_max: usize) -> Decoded {
     let mut decoded = Decoded::default();
     let Some(pieces) = coded.strip_prefix(XERIAL_MAGIC) else {
-        decoded.cut = snappy_piece(coded, &mut decoded.bytes).is_none();
+        decoded.cut = snappy_piece(coded, bytes_max, &mut decoded.bytes).is_none();
         return decoded;
     };
     let mut input = Reader::new(pieces);
     decoded.cut = input.skip(8).is_err();
     while !decoded.cut && !input.is_empty() {
         let piece = input.u32_be().and_then(|length| input.take(length as usize));
-        let whole = piece.ok().and_then(|piece| snappy_piece(piece, &mut decoded.bytes));
+        let whole = piece.ok().and_then(|piece| snappy_piece(piece, bytes_max, &mut decoded.bytes));
         decoded.cut = whole.is_none();
     }
     decoded
 }
 
-fn snappy_piece(piece: &[u8], to: &mut Vec<u8>) -> Option<()> {
+fn snappy_piece(piece: &[u8], bytes_max: usize, to: &mut Vec<u8>) -> Option<()> {
     // The length in front is the sender's word: checked before anything is allocated.
     let length = snap::raw::decompress_len(piece).ok()?;
     let before = to.len();
-    if length > DECODED_BYTES_MAX - before {
+    if length > bytes_max - before {
         return None;
     }
     to.resize(before + length, 0);
@@ -123,17 +126,17 @@ fn snappy_piece(piece: &[u8], to: &mut Vec<u8>) -> Option<()> {
 }
 
 /// An LZ4 frame. Checksums are not looked at: Kafka's own of the header was wrong until message format 2 (KIP-57).
-fn lz4(coded: &[u8]) -> Decoded {
+fn lz4(coded: &[u8], bytes_max: usize) -> Decoded {
     let mut decoded = Decoded::default();
     let mut input = Reader::new(coded);
     // More than one frame is allowed.
     while !input.is_empty() && !decoded.cut {
-        decoded.cut = lz4_frame(&mut input, &mut decoded.bytes).is_none();
+        decoded.cut = lz4_frame(&mut input, bytes_max, &mut decoded.bytes).is_none();
     }
     decoded
 }
 
-fn lz4_frame(input: &mut Reader<'_>, to: &mut Vec<u8>) -> Option<()> {
+fn lz4_frame(input: &mut Reader<'_>, bytes_max: usize, to: &mut Vec<u8>) -> Option<()> {
     if input.u32_le().ok()? != LZ4_MAGIC {
         return None;
     }
@@ -150,7 +153,7 @@ fn lz4_frame(input: &mut Reader<'_>, to: &mut Vec<u8>) -> Option<()> {
         let block = input.take((length & 0x7fff_ffff) as usize).ok()?;
         input.skip(if has(4) { 4 } else { 0 }).ok()?;
         let before = to.len();
-        let room = block_bytes_max.min(DECODED_BYTES_MAX - before);
+        let room = block_bytes_max.min(bytes_max - before);
         if length & 0x8000_0000 != 0 {
             to.extend_from_slice(block.get(..block.len().min(room))?);
             if block.len() > room {
@@ -252,8 +255,14 @@ mod tests {
     #[test]
     fn bombs_stop_at_the_bound() {
         let zeroes = vec![0; DECODED_BYTES_MAX + (1 << 20)];
-        let decoded = decode(Codec::Zstd, &zstd::encode_all(zeroes.as_slice(), 1).unwrap());
-        assert!(decoded.cut && decoded.bytes.len() == DECODED_BYTES_MAX);
+        let bomb = zstd::encode_all(zeroes.as_slice(), 1).unwrap();
+        let mut padded = bomb.clone();
+        // A frame that is to be skipped (RFC 8878 §3.1.2).
+        padded.extend([0x50, 0x2a, 0x4d, 0x18, 0, 64, 0, 0].into_iter().chain([0; 64 << 8]));
+        for (coded, most) in [(&bomb, limits::unfolded_bytes_max(bomb.len())), (&padded, DECODED_BYTES_MAX)] {
+            let decoded = decode(Codec::Zstd, coded);
+            assert!(decoded.cut && decoded.bytes.len() == most);
+        }
         let decoded = decode(Codec::Snappy, &snap::raw::Encoder::new().compress_vec(&zeroes).unwrap());
         assert!(decoded.cut && decoded.bytes.is_empty());
         assert!(decode(Codec::Snappy, &[0xff, 0xff, 0xff, 0xff, 0x0f]).bytes.is_empty());

@@ -29,6 +29,10 @@ pub fn coded(codec: Codec, bytes: &[u8]) -> Vec<u8> {
 
 /// A batch of format 2 whose records follow each other by 10 ms.
 pub fn batch(base_offset: i64, attributes: i16, given: &[Given<'_>]) -> Vec<u8> {
+    batch_of(base_offset, attributes, given.len() as i32, &records(given))
+}
+
+fn records(given: &[Given<'_>]) -> Vec<u8> {
     let mut records = put();
     for (at, (key, value, headers)) in given.iter().enumerate() {
         let mut record = nullable(nullable(put().i8(0).var(at as i64 * 10).var(at as i64), *key), *value);
@@ -38,9 +42,13 @@ pub fn batch(base_offset: i64, attributes: i16, given: &[Given<'_>]) -> Vec<u8> 
         }
         records = records.var(record.0.len() as i64).raw(record.0);
     }
-    let records = coded(Codec::of(attributes as u8), &records.0);
-    let behind = put().i32(0).i8(2).i32(0).i16(attributes).i32(given.len() as i32 - 1);
-    let behind = behind.i64(1000).i64(2000).i64(77).i16(0).i32(0).i32(given.len() as i32).raw(records);
+    records.0
+}
+
+fn batch_of(base_offset: i64, attributes: i16, count: i32, records: &[u8]) -> Vec<u8> {
+    let records = coded(Codec::of(attributes as u8), records);
+    let behind = put().i32(0).i8(2).i32(0).i16(attributes).i32(count - 1);
+    let behind = behind.i64(1000).i64(2000).i64(77).i16(0).i32(0).i32(count).raw(records);
     put().i64(base_offset).bytes(behind.0).0
 }
 
@@ -80,6 +88,22 @@ fn records_of(steps: &[Step]) -> String {
 
 const GIVEN: &[Given<'_>] =
     &[(Some("k"), Some("one"), &[("h", Some("x")), ("h", None)]), (None, Some("two"), &[]), (Some("z"), None, &[])];
+
+#[test]
+fn a_batch_has_no_more_records_than_its_bytes_may_hold() {
+    const MANY: usize = 20_000;
+    let nothing: &Given<'_> = &(None, None, &[]);
+    for codec in [1, 2, 4] {
+        let numbered = records(&vec![*nothing; MANY]);
+        let outcome = batch::records(&batch_of(0, codec, MANY as i32, &numbered), &mut |_| {});
+        assert_eq!((outcome.records, outcome.problem), (MANY as u64, None), "{codec}");
+        let repeated = batch_of(0, codec, MANY as i32, &records(&[*nothing]).repeat(MANY));
+        let mut given = 0;
+        let outcome = batch::records(&repeated, &mut |_| given += 1);
+        let most = MANY.min(8 * repeated.len());
+        assert_eq!((given, outcome.problem.is_some()), (most, most < MANY), "{codec}");
+    }
+}
 
 #[test]
 fn formats() {
