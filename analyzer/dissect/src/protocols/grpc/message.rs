@@ -80,23 +80,23 @@ fn one(
     look: &mut dyn FnMut(&mut Value<'_>) -> bool,
 ) -> Option<String> {
     let mut bytes = Cow::Borrowed(frame.bytes);
-    let mut is_read = true;
+    let (mut is_read, mut unfolded_bytes) = (true, frame.bytes.len());
     if frame.compressed {
         let decoded = decode(frame.bytes, codings, *room);
+        unfolded_bytes = decoded.bytes.len();
         is_read = !(codings.is_empty() || decoded.failed || decoded.more);
         if is_read {
             bytes = decoded.bytes.into();
         }
     }
+    // What was begun to be unfolded took its time, read or not.
+    *room = room.saturating_sub(unfolded_bytes);
     let value = match format {
         _ if !is_read => None,
         "json" => json::parse(&bytes),
         "proto" => protobuf::message(&bytes, known.kind.as_ref()),
         _ => None,
     };
-    if is_read {
-        *room = room.saturating_sub(bytes.len());
-    }
     let mut value = value.unwrap_or(Value::Bytes(Cow::Borrowed(&*bytes)));
     look(&mut value).then(|| value.json())
 }

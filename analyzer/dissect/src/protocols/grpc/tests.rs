@@ -1,4 +1,5 @@
 use super::*;
+use crate::protocols::http::Fields;
 use crate::protocols::http1;
 use crate::protocols::testing::{Step, client, cut, drive, server};
 use crate::protocols::{Options, Row, Side, Start};
@@ -223,6 +224,23 @@ fn losses_invent_nothing() {
             }
         }
     }
+}
+
+#[test]
+fn what_is_not_unfolded_to_its_end_takes_room_too() {
+    let zstd = |text: &[u8]| frame(1, &zstd::encode_all(text, 1).unwrap());
+    let noise: Vec<u8> = (0..6_u32 << 10).flat_map(|n| n.wrapping_mul(0x9e37_79b9).to_le_bytes()).collect();
+    let half = noise.repeat(22);
+    let shown = |frames: &[Vec<u8>]| {
+        let mut headers = Fields::default();
+        headers.push(b"grpc-encoding", b"zstd");
+        let message = Message { headers, body: frames.concat(), ..Message::default() };
+        let counted = Counter::new(Framing::Plain).end(true);
+        let json = message::json(&message, &counted, "proto", &message::Known::default(), &mut |_| true);
+        json.is_some_and(|json| json.ends_with(r#"{"1":"hi"}]"#))
+    };
+    assert!(shown(&[zstd(&half), zstd(HI)]));
+    assert!(!shown(&[zstd(&half), zstd(&half), zstd(HI)]));
 }
 
 #[test]
