@@ -555,3 +555,25 @@ fn what_cannot_be_read_stands_with_what_its_seal_says() {
     counted.sort_unstable();
     assert_eq!(counted, [1, 2, 3, 3, 3]);
 }
+
+#[test]
+fn what_cannot_be_finished_leaves_nothing_behind() {
+    let out = tempfile::tempdir().unwrap();
+    let dissected = || {
+        let open = Box::new(|| Ok(Box::new(Cursor::new(capture(&[query(1)]))) as _));
+        let input = Input { name: "test".into(), origin: Origin::default(), open };
+        dissect(Unit { inputs: vec![input] }, &Plan { threads: 1, ..Plan::new(out.path()) }, &())
+    };
+    let files = dissected().unwrap().files;
+    let [.., taken] = &*files else { panic!("{files:?}") };
+    for file in &files {
+        std::fs::remove_file(file).unwrap();
+    }
+    // A file cannot take the name of a folder.
+    std::fs::create_dir(taken).unwrap();
+    assert!(dissected().is_err());
+    for file in &files {
+        let left = std::fs::read_dir(file.parent().unwrap()).unwrap().map(|entry| entry.unwrap().path());
+        assert_eq!(left.collect::<Vec<_>>(), if file == taken { vec![taken.clone()] } else { vec![] });
+    }
+}

@@ -78,13 +78,15 @@ pub struct Writer {
     out: PathBuf,
     node: String,
     files: BTreeMap<&'static str, TableFiles>,
+    /// Files that have the name of the content.
+    named: Vec<PathBuf>,
 }
 
 impl Writer {
     /// Writes below `out`, for a node.
     pub fn new(out: &Path, node: Option<&str>) -> Self {
         let node = node.map_or_else(|| NO_NODE.to_owned(), folder_name);
-        Self { out: out.to_owned(), node, files: BTreeMap::new() }
+        Self { out: out.to_owned(), node, files: BTreeMap::new(), named: Vec::new() }
     }
 
     /// Writes what the shards gathered, but for the latest rows: some that come later may belong in front of them.
@@ -140,16 +142,17 @@ impl Writer {
         let mut work: Vec<_> = self.files.values_mut().collect();
         work.sort_by_cached_key(|files| Reverse(files.in_progress_size()));
         work.into_iter().par_bridge().try_for_each(close)?;
-        let (mut rows, mut files) = (Vec::new(), Vec::new());
-        for (table, table_files) in std::mem::take(&mut self.files) {
-            rows.push((table, table_files.rows));
-            for (temporary, day, part) in &table_files.done {
+        for (table, files) in &mut self.files {
+            while let Some((temporary, day, part)) = files.done.last() {
                 let part = if *part == 0 { String::new() } else { format!("-{part}") };
                 let path = folder(&self.out, table, *day, &self.node).join(format!("{name}{part}.parquet"));
                 fs::rename(temporary, &path).map_err(|error| TableError::Io { path: path.clone(), error })?;
-                files.push(path);
+                self.named.push(path);
+                files.done.pop();
             }
         }
+        let rows = self.files.iter().map(|(table, files)| (*table, files.rows)).collect();
+        let mut files = std::mem::take(&mut self.named);
         files.sort();
         Ok(Finished { rows, files })
     }
@@ -165,8 +168,11 @@ pub struct Finished {
 }
 
 impl Drop for Writer {
-    /// What was not finished leaves nothing behind.
+    /// What was not finished leaves nothing behind: neither files that nobody reads, nor some tables without the others.
     fn drop(&mut self) {
+        for path in &self.named {
+            let _ = fs::remove_file(path);
+        }
         for files in self.files.values() {
             let open = files.open.values().map(|open| &open.temporary);
             for temporary in open.chain(files.done.iter().map(|(temporary, ..)| temporary)) {
