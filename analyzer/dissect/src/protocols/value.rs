@@ -17,6 +17,8 @@ pub enum Value<'a> {
     UInt(u64),
     /// A floating-point number; JSON has no NaN nor infinity, they become texts.
     Float(f64),
+    /// A number as JSON had it, of any size and precision.
+    Number(&'a str),
     /// A text.
     Text(Cow<'a, str>),
     /// Bytes: a text where they are UTF-8, else `{"$binary":"<base64>"}`.
@@ -50,6 +52,7 @@ impl Value<'_> {
                 Some(finite) => drop(write!(to, "{finite}")),
                 None => drop(write!(to, "\"{number}\"")),
             },
+            Value::Number(number) => to.push_str(number),
             Value::Text(text) => string(to, text),
             Value::Bytes(bytes) => push_bytes(to, bytes),
             Value::List(values) => {

@@ -111,6 +111,12 @@ fn bodies_are_rewritten_or_left_out() {
             r#"[{"PIN":null},{"x":"{\"pin\":\"[redacted]\"}"}]"#,
             "",
         ),
+        (
+            "application/json",
+            r#"{"pin":1,"id":12345678901234567890123,"price":1.10,"far":1e400}"#,
+            r#"{"pin":"[redacted]","id":12345678901234567890123,"price":1.10,"far":1e400}"#,
+            "",
+        ),
         ("application/json", r#"{ "x": 1 }"#, r#"{ "x": 1 }"#, ""),
         ("", r#" {"pin": 1}"#, r#"{"pin":"[redacted]"}"#, ""),
         ("text/plain", "\u{feff}{\"pin\": 1}", r#"{"pin":"[redacted]"}"#, ""),

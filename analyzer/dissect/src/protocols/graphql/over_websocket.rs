@@ -210,8 +210,7 @@ impl Open {
 fn id(message: &Value<'_>) -> Option<String> {
     match message.get("id")? {
         Value::Text(id) => Some(id.clone().into_owned()),
-        Value::Int(id) => Some(id.to_string()),
-        Value::UInt(id) => Some(id.to_string()),
+        Value::Number(id) => Some((*id).to_owned()),
         _ => None,
     }
     .filter(|id| id.len() <= ID_BYTES_MAX)
