@@ -29,7 +29,7 @@ const COLUMNS: &[Column] = &[
     column("reply_type", Text, "Type of the reply: 'simple_string', 'error', 'integer', 'bulk_string', 'array', 'null', 'boolean', 'double', 'big_number', 'blob_error', 'verbatim_string', 'map', 'set' or 'push'.")
         .null(NO_REPLY)
         .source(RESP),
-    column("reply", Text, "Reply as JSON text: nil is null; errors within it are {\"$error\"}, cut strings {\"$cut\",\"bytes\"} with their true length, values left out {\"$left_out\"} with their number, values with attributes {\"$attributes\",\"$value\"}, verbatim strings that are no plain text {\"$verbatim\"}. Secrets that CONFIG GET, ACL GETUSER and ACL LIST tell are '(redacted)'.")
+    column("reply", Text, "Reply as JSON text: nil is null; errors within it are {\"$error\"}, cut strings {\"$cut\",\"bytes\"} with their true length, values left out {\"$left_out\"} with their number, values with attributes {\"$attributes\",\"$value\"}, verbatim strings that are no plain text {\"$verbatim\"}. Secrets that CONFIG GET, ACL GENPASS, ACL GETUSER and ACL LIST tell are '(redacted)'.")
         .null("no reply was seen, or it is an error")
         .source(RESP),
     column("error", Text, "Text of an error, its prefix in front ('WRONGTYPE …', 'MOVED 3999 …').")

@@ -33,7 +33,7 @@ pub enum Effect {
     Subscribe {
         channels: u32,
     },
-    /// `ACL GETUSER`, `ACL LIST`, `CONFIG GET`: its reply may hold secrets.
+    /// `ACL GENPASS`, `ACL GETUSER`, `ACL LIST`, `CONFIG GET`: its reply may hold secrets.
     TellSecrets,
     /// Bytes of the words that tell are missing: it may be any of these.
     Unknown,
@@ -289,7 +289,7 @@ fn effect(name: &str, args: &[&Str], left_out: u64) -> Effect {
         "CLIENT REPLY" if first("OFF") => Effect::Reply(Replies::Off),
         "CLIENT REPLY" if first("ON") => Effect::Reply(Replies::On),
         "CLIENT REPLY" if first("SKIP") => Effect::Reply(Replies::Skip),
-        "ACL GETUSER" | "ACL LIST" | "CONFIG GET" => Effect::TellSecrets,
+        "ACL GENPASS" | "ACL GETUSER" | "ACL LIST" | "CONFIG GET" => Effect::TellSecrets,
         "DISCARD" => Effect::Discard,
         "EXEC" => Effect::Exec,
         "HELLO" => Effect::Hello(number().and_then(|version| u8::try_from(version).ok())),
@@ -352,10 +352,26 @@ fn redact(name: &str, args: &[&Str], texts: &mut [String], no_subcommand: bool) 
     }
 }
 
-/// Hides the secrets of a reply, at any depth: what stands behind the name of a parameter, and the hashes of a user's rules.
-pub fn redact_reply(node: &mut Node) {
+/// Hides the secrets of a reply to a command of that effect.
+pub fn redact_reply(effect: Effect, node: &mut Node) {
     match node {
-        Node::Attributed(both) => redact_reply(&mut both.1),
+        Node::Attributed(both) => return redact_reply(effect, &mut both.1),
+        Node::Aggregate(_, items, _) if effect == Effect::Exec => {
+            items.iter_mut().for_each(|item| redact_reply(Effect::TellSecrets, item));
+        }
+        // The password that `ACL GENPASS` made up.
+        Node::Text(_, text) if effect != Effect::None && text.bytes.iter().all(u8::is_ascii_hexdigit) => {
+            return hide(node);
+        }
+        _ => {}
+    }
+    redact_named(node);
+}
+
+/// Hides, at any depth, what stands behind the name of a parameter, and the hashes of a user's rules.
+fn redact_named(node: &mut Node) {
+    match node {
+        Node::Attributed(both) => redact_named(&mut both.1),
         Node::Aggregate(_, items, _) => {
             let mut secret = false;
             for item in items {
@@ -363,7 +379,7 @@ pub fn redact_reply(node: &mut Node) {
                     hide(item);
                 }
                 secret = item.bytes().is_some_and(is_secret);
-                redact_reply(item);
+                redact_named(item);
             }
         }
         Node::Text(_, text) if text.bytes.starts_with(b"user ") => hide_hashes(text),

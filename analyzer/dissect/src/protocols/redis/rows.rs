@@ -264,7 +264,7 @@ impl Rows {
     fn pair(&mut self, mut open: Open, mut message: Message<Node>, out: &mut dyn Sink) -> After {
         let effect = open.command.effect;
         if self.session.is_secret(effect) {
-            command::redact_reply(&mut message.content);
+            command::redact_reply(effect, &mut message.content);
         }
         if let Effect::Hello(asked) = effect {
             self.session.greets(asked, &message.content);
@@ -419,7 +419,7 @@ impl Rows {
     /// A reply to a command that was not seen, or was handed on already.
     fn alone(&self, message: &Message<Node>, out: &mut dyn Sink) {
         let mut content = message.content.clone();
-        command::redact_reply(&mut content);
+        command::redact_reply(Effect::None, &mut content);
         let shown = Message { content, ..*message };
         let mut row = self.row(None, Some(&shown));
         row.db = None;

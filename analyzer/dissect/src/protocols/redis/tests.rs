@@ -219,6 +219,12 @@ fn secrets_are_hidden() {
         }
         assert!(!joined(&[server(&reply)]).contains("5ec4e7"));
     }
+    for reply in ["$8\r\n05ec4e71\r\n", "$2\r\n5e\r\n"] {
+        let shown = play(&[ask("ACL GENPASS 32"), server(reply)]);
+        assert!(!shown.contains("5e") && shown.contains("(redacted)"), "{shown}");
+        let queued = [ask("MULTI"), ask("ACL GENPASS"), ask("EXEC"), server("+OK\r\n+QUEUED\r\n*1\r\n"), server(reply)];
+        assert!(!play(&queued).contains("5e"));
+    }
     for reply in ["*2\r\n$11\r\nrequirepass\r\n$6\r\ns3cret\r\n", "%1\r\n$10\r\nmasterauth\r\n$6\r\ns3cret\r\n"] {
         let shown = play(&[ask("CONFIG GET *"), server(reply)]);
         assert!(!shown.contains("s3cret") && shown.contains("(redacted)"), "{shown}");
