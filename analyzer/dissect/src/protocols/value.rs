@@ -27,6 +27,19 @@ pub enum Value<'a> {
     List(Vec<Value<'a>>),
     /// Names with values, in order.
     Map(Vec<(Cow<'a, str>, Value<'a>)>),
+    /// A message of Protocol Buffers: a map whose names are of fields.
+    Message(Vec<Field<'a>>),
+}
+
+/// A field of a message.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Field<'a> {
+    /// Its number.
+    pub number: u32,
+    /// Its name, where the type of the message declares it. Else it goes by its number.
+    pub name: Option<Cow<'a, str>>,
+    /// What it holds.
+    pub value: Value<'a>,
 }
 
 impl Value<'_> {
@@ -55,30 +68,31 @@ impl Value<'_> {
             Value::Number(number) => to.push_str(number),
             Value::Text(text) => string(to, text),
             Value::Bytes(bytes) => push_bytes(to, bytes),
-            Value::List(values) => {
-                to.push('[');
-                for (at, value) in values.iter().enumerate() {
-                    if at > 0 {
-                        to.push(',');
-                    }
-                    value.write(to);
-                }
-                to.push(']');
-            }
-            Value::Map(entries) => {
-                to.push('{');
-                for (at, (name, value)) in entries.iter().enumerate() {
-                    if at > 0 {
-                        to.push(',');
-                    }
-                    string(to, name);
-                    to.push(':');
-                    value.write(to);
-                }
-                to.push('}');
-            }
+            Value::List(values) => between(to, '[', values, ']', |to, value| value.write(to)),
+            Value::Map(entries) => between(to, '{', entries, '}', |to, (name, value)| {
+                string(to, name);
+                to.push(':');
+                value.write(to);
+            }),
+            Value::Message(fields) => between(to, '{', fields, '}', |to, field| {
+                string(to, field.name.as_deref().unwrap_or(itoa::Buffer::new().format(field.number)));
+                to.push(':');
+                field.value.write(to);
+            }),
         }
     }
+}
+
+/// Appends items with commas between.
+fn between<T>(to: &mut String, open: char, items: &[T], close: char, write: impl Fn(&mut String, &T)) {
+    to.push(open);
+    for (at, item) in items.iter().enumerate() {
+        if at > 0 {
+            to.push(',');
+        }
+        write(to, item);
+    }
+    to.push(close);
 }
 
 /// Appends bytes: a text where they are UTF-8, else `{"$binary":"<base64>"}`.

@@ -4,7 +4,7 @@ use super::document;
 use super::pattern::{Path, Step};
 use super::{REDACTED, Redaction, Trace};
 use crate::protocols::json;
-use crate::protocols::value::Value;
+use crate::protocols::value::{Field, Value};
 
 /// JSON inside of a text of JSON: past it a text is left as it is found, and hidden.
 const TEXTS_NESTED_MAX: usize = 4;
@@ -17,7 +17,7 @@ struct Walk<'r, 't> {
     rules: &'r Redaction,
     trace: &'t mut Trace,
     place: &'static str,
-    /// Whether a field that is a number is one its type does not declare: what it is, nobody knows.
+    /// Whether types are known: what a field is that its type does not declare, and what is in bytes, nobody knows.
     typed: bool,
     changed: bool,
     /// Whether a GraphQL document changed: its hash goes too.
@@ -63,7 +63,7 @@ impl Redaction {
         let mut walk = Walk { rules: self, trace, place, typed, changed: false, document_changed: false };
         let mut going = self.roots();
         if let Some(name) = name {
-            let (hit, below) = step(&going, name);
+            let (hit, below) = step(&going, &[name]);
             if let Some(rule) = hit {
                 walk.hide(value, rule);
                 return walk.changed;
@@ -93,16 +93,19 @@ impl<'r> Walk<'r, '_> {
             Value::List(values) => values.iter_mut().for_each(|value| self.value(value, going, nested)),
             Value::Map(entries) => {
                 for (name, value) in entries {
-                    let undeclared = self.typed && name.bytes().all(|byte| byte.is_ascii_digit());
-                    match step(going, name) {
-                        (Some(rule), _) => self.hide(value, rule),
-                        (None, _) if undeclared => self.hide(value, self.rules.first_of_json()),
-                        (None, below) => {
-                            if name == "query" {
-                                self.document(value);
-                            }
-                            self.value(value, &below, nested);
+                    self.field(&[name], value, going, nested);
+                }
+            }
+            Value::Message(fields) => {
+                for Field { number, name, value } in fields {
+                    let number = number.to_string();
+                    match name {
+                        Some(name) => self.field(&[name, &number], value, going, nested),
+                        // Rules by number alone mean it as they mean all others.
+                        None if self.typed && !self.rules.is_by_number() => {
+                            self.hide(value, self.rules.first_of_json());
                         }
+                        None => self.field(&[&number], value, going, nested),
                     }
                 }
             }
@@ -126,6 +129,19 @@ impl<'r> Walk<'r, '_> {
                 }
             }
             _ => {}
+        }
+    }
+
+    /// A field, by whatever it is called.
+    fn field(&mut self, names: &[&str], value: &mut Value<'_>, going: &[Going<'r>], nested: usize) {
+        match step(going, names) {
+            (Some(rule), _) => self.hide(value, rule),
+            (None, below) => {
+                if names.contains(&"query") {
+                    self.document(value);
+                }
+                self.value(value, &below, nested);
+            }
         }
     }
 
@@ -173,8 +189,8 @@ fn inside(text: &str) -> Option<Value<'_>> {
     if text.trim_start().starts_with(['{', '[']) { json::parse(text.as_bytes()) } else { None }
 }
 
-/// The rule whose path ends at `name`, and the paths that go on below it.
-fn step<'r>(going: &[Going<'r>], name: &str) -> (Option<usize>, Vec<Going<'r>>) {
+/// The rule whose path ends at a field that has these names, and the paths that go on below it.
+fn step<'r>(going: &[Going<'r>], names: &[&str]) -> (Option<usize>, Vec<Going<'r>>) {
     let mut below: Vec<Going<'r>> = Vec::new();
     let mut go = |rule: usize, steps: &'r [Step]| {
         // One and the same may be reached in several ways.
@@ -191,10 +207,12 @@ fn step<'r>(going: &[Going<'r>], name: &str) -> (Option<usize>, Vec<Going<'r>>) 
             _ => steps,
         };
         match steps {
-            [Step::Name(pattern), behind @ ..] if pattern.matches(name.as_bytes()) => match behind {
-                [] => return (Some(rule), Vec::new()),
-                _ => go(rule, behind),
-            },
+            [Step::Name(pattern), behind @ ..] if names.iter().any(|name| pattern.matches(name.as_bytes())) => {
+                match behind {
+                    [] => return (Some(rule), Vec::new()),
+                    _ => go(rule, behind),
+                }
+            }
             _ => {}
         }
     }
@@ -205,6 +223,11 @@ impl Redaction {
     /// The first rule that has paths: it answers for what no path could be looked for in.
     pub(super) fn first_of_json(&self) -> usize {
         self.json.first().map_or(0, |(rule, _)| *rule)
+    }
+
+    /// Whether all paths are of numbers, and can be meant of messages without names.
+    pub(super) fn is_by_number(&self) -> bool {
+        self.json.iter().all(|(_, path)| path.fits_numbers())
     }
 
     /// The rule of a path whose field is called so.

@@ -43,12 +43,11 @@ impl Redaction {
         if self.json.is_empty() {
             return true;
         }
-        let by_number = self.json.iter().all(|(_, path)| path.fits_numbers());
-        if !(has_names || by_number) || !matches!(message, Value::Map(_)) {
+        if !(has_names || self.is_by_number()) || !matches!(message, Value::Map(_) | Value::Message(_)) {
             trace.left_out(self.first_of_json(), place);
             return false;
         }
-        self.value(message, None, has_names && !by_number, place, trace);
+        self.value(message, None, has_names, place, trace);
         true
     }
 

@@ -11,7 +11,7 @@
 //! type, or that the type does not declare, stands by number. Text that is no UTF-8 and bytes are
 //! `{"$binary":"<base64>"}`.
 
-use crate::protocols::value::Value;
+use crate::protocols::value::{self, Value};
 use prost_reflect::{FieldDescriptor, Kind, MessageDescriptor};
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashSet};
@@ -72,23 +72,23 @@ fn nested<'a>(parts: &[&'a [u8]], kind: Option<&MessageDescriptor>, depth: usize
     }
     // In order of their numbers, as writers have them; those of one number stay in their order.
     fields.sort_by_key(|(number, _)| *number);
-    let mut entries: Vec<(Cow<'a, str>, Value<'a>)> = Vec::new();
+    let mut shown: Vec<value::Field<'a>> = Vec::new();
     for same in fields.chunk_by(|one, other| one.0 == other.0) {
-        let Some((number, _)) = same.first() else { continue };
-        let declared = kind.and_then(|kind| kind.get_field(*number));
+        let Some(&(number, _)) = same.first() else { continue };
+        let declared = kind.and_then(|kind| kind.get_field(number));
         let (value, by_number) = match &declared {
             Some(declared) => of_field(same, declared, depth),
             None => (None, same.iter().map(|(_, wire)| guess(*wire, depth)).collect()),
         };
         if let Some((declared, value)) = declared.zip(value) {
-            entries.push((declared.name().to_owned().into(), value));
+            shown.push(value::Field { number, name: Some(declared.name().to_owned().into()), value });
         }
         if let Some(value) = one_or_list(by_number) {
-            entries.push((number.to_string().into(), value));
+            shown.push(value::Field { number, name: None, value });
         }
     }
-    let any = kind.filter(|kind| kind.full_name() == ANY).and_then(|kind| unpacked(&entries, kind, depth));
-    Some(Value::Map(any.unwrap_or(entries)))
+    let any = kind.filter(|kind| kind.full_name() == ANY).and_then(|kind| unpacked(&shown, kind, depth));
+    Some(Value::Message(any.unwrap_or(shown)))
 }
 
 fn is_message(mut bytes: &[u8], depth: usize) -> bool {
@@ -157,12 +157,12 @@ fn map<'a>(entries: Vec<Value<'a>>, kind: &MessageDescriptor) -> Value<'a> {
     let mut known = HashSet::new();
     let mut map: Vec<(Cow<'a, str>, Value<'a>)> = Vec::new();
     for entry in entries.into_iter().rev() {
-        let Value::Map(fields) = entry else { continue };
+        let Value::Message(fields) = entry else { continue };
         let (mut name, mut held) = (None, None);
-        for (field, value) in fields {
-            match &*field {
-                "key" => name = Some(value),
-                "value" => held = Some(value),
+        for field in fields {
+            match field.name.as_deref() {
+                Some("key") => name = Some(field.value),
+                Some("value") => held = Some(field.value),
                 _ => {}
             }
         }
@@ -186,29 +186,27 @@ fn default<'a>(kind: &Kind) -> Value<'a> {
         Kind::Bytes => Value::Bytes(Cow::Borrowed(&[])),
         Kind::Double | Kind::Float => Value::Float(0.0),
         Kind::Enum(names) => Value::Text(names.default_value().name().to_owned().into()),
-        Kind::Message(_) => Value::Map(Vec::new()),
+        Kind::Message(_) => Value::Message(Vec::new()),
         Kind::String => "".into(),
         _ => Value::Int(0),
     }
 }
 
 /// What an `Any` holds, where the type that it names is known: its fields behind `@type` (ProtoJSON, "Any").
-fn unpacked<'a>(
-    entries: &[(Cow<'a, str>, Value<'a>)],
-    any: &MessageDescriptor,
-    depth: usize,
-) -> Option<Vec<(Cow<'a, str>, Value<'a>)>> {
-    let named = |name: &str| entries.iter().find(|(field, _)| field == name).map(|(_, value)| value);
+fn unpacked<'a>(shown: &[value::Field<'a>], any: &MessageDescriptor, depth: usize) -> Option<Vec<value::Field<'a>>> {
+    let field = |name: &str| shown.iter().find(|field| field.name.as_deref() == Some(name));
+    let named = |name| field(name).map(|field| &field.value);
     let url = named("type_url")?;
-    let held: &'a [u8] = match (named("value"), entries.len()) {
+    let held: &'a [u8] = match (named("value"), shown.len()) {
         (Some(Value::Bytes(Cow::Borrowed(held))), 2) => held,
         (None, 1) => &[],
         _ => return None,
     };
     let name = url.text()?.rsplit('/').next()?;
     let kind = any.parent_pool().get_message_by_name(name)?;
-    let Value::Map(fields) = nested(&[held], Some(&kind), depth + 1)? else { return None };
-    Some(std::iter::once(("@type".into(), url.clone())).chain(fields).collect())
+    let Value::Message(fields) = nested(&[held], Some(&kind), depth + 1)? else { return None };
+    let of_type = value::Field { name: Some("@type".into()), ..field("type_url")?.clone() };
+    Some(std::iter::once(of_type).chain(fields).collect())
 }
 
 /// The field at the front of `input`, stepped over.
