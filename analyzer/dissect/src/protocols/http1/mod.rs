@@ -6,10 +6,12 @@
 //! know them by.
 //!
 //! `wire.rs` reads lines, `head.rs` what they mean for a message, `steps.rs` messages, `over_tcp.rs` a connection with
-//! its losses and its end, `rows.rs` pairs; `seek.rs` finds the next message where order was lost, `odd.rs` names what is odd.
+//! its losses and its end, `open.rs` is a request with its response, `rows.rs` pairs; `seek.rs` finds the next message where
+//! order was lost, `odd.rs` names what is odd.
 
 mod head;
 mod odd;
+mod open;
 mod over_tcp;
 mod rows;
 mod seek;

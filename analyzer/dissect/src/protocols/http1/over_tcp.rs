@@ -9,7 +9,8 @@
 
 use super::head::{Extent, Head};
 use super::odd::Odds;
-use super::rows::{Missing, Rows};
+use super::open::Missing;
+use super::rows::Rows;
 use super::seek::Edge;
 use super::wire::{self, Kind};
 use crate::protocols::http::{Body, EndReason, Exchange, Fields};

@@ -2,8 +2,8 @@
 
 use super::head::{self, Asked, Extent, Head};
 use super::odd::Odd;
+use super::open::{Answered, Done, Missing};
 use super::over_tcp::{Chunk, HEAD, Input, Next, OverTcp, State};
-use super::rows::{Answered, Done, Missing};
 use super::seek::{self, Edge};
 use super::wire::{self, Kind, NotWhole, StartLine};
 use crate::protocols::http::{Body, Codings, EndReason, Exchange, Fields};
