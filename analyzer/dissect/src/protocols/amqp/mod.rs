@@ -4,10 +4,10 @@
 //! heartbeat, and for the protocol header. Refused: AMQP 1.0 and 0-10, of which the protocol headers alone become rows.
 //!
 //! `methods.rs` is the specification as tables, `fields.rs` reads by it, `wire.rs` knows frames, `over_tcp.rs` a
-//! connection with its losses, `rows.rs` what is open on it, `channel.rs` what methods mean,
-//! `content.rs` puts bodies together, `waiting.rs`
-//! holds what is not answered.
+//! connection with its losses, `rows.rs` what is open on it, `channel.rs` a channel of it, `calls.rs` what methods mean there,
+//! `content.rs` puts bodies together, `waiting.rs` holds what is not answered.
 
+mod calls;
 mod channel;
 mod content;
 mod fields;

@@ -1,7 +1,7 @@
 //! What is open on one connection: channels, content on its way, rows that wait for their answer.
 //!
 //! Each method is a row of its own. A row that asks for something waits for the answer and takes its time from it; the
-//! answer is a row too, without a time. `channel.rs` says what methods ask for and answer.
+//! answer is a row too, without a time. `calls.rs` says what methods ask for and answer.
 //!
 //! What a loss took may have changed anything on a channel, so afterwards
 //! * the numbers that confirms count by, what tags of consumers mean, and which queue was declared last are not known;
@@ -12,7 +12,7 @@
 use super::Message;
 use super::channel::{CONSUMER_BYTES, Channel, Consumer};
 use super::content::{Content, Fate};
-use super::waiting::{Awaits, Entry, Key, Waiting};
+use super::waiting::{Entry, Key, Waiting};
 use super::wire::{self, Greeting};
 use crate::protocols::value::Value;
 use crate::protocols::{Anomaly, Call, End, Pair, PerSide, Row, Side, Sink, Stamp};
@@ -230,7 +230,7 @@ impl Rows {
         };
         for key in rows {
             if let Some(over) = self.waiting.lose(from, &key) {
-                hand_on(&over, None, Pair::Cut, out);
+                over.hand_on(None, Pair::Cut, out);
             }
         }
     }
@@ -305,7 +305,7 @@ impl Rows {
         for key in keys {
             if let Some(entry) = self.waiting.remove(&key) {
                 let uncertain = entry.lost[key.awaits.from()] || entry.cut;
-                hand_on(&entry, None, if uncertain { Pair::Cut } else { unanswered }, out);
+                entry.hand_on(None, if uncertain { Pair::Cut } else { unanswered }, out);
             }
         }
     }
@@ -313,14 +313,14 @@ impl Rows {
     /// Puts a row among those that wait.
     pub(super) fn wait(&mut self, key: Key, entry: Entry, out: &mut dyn Sink) {
         if let Some(before) = self.waiting.add(key, entry) {
-            hand_on(&before, None, Pair::Cut, out);
+            before.hand_on(None, Pair::Cut, out);
         }
     }
 
     fn hand_on_overflow(&mut self, out: &mut dyn Sink) {
         while let Some(entry) = self.waiting.over(self.body_bytes_max) {
             self.say_overflow("rows that wait", out);
-            hand_on(&entry, None, Pair::Cut, out);
+            entry.hand_on(None, Pair::Cut, out);
         }
     }
 
@@ -384,23 +384,8 @@ pub(super) fn one_way(message: &Message, stamp: Stamp, pair: Pair, out: &mut dyn
     out.row(&Call { request: Some(stamp), response: None, pair }, Row::Amqp(message));
 }
 
-/// Hands on a row that waited.
-pub(super) fn hand_on(entry: &Entry, answer: Option<Stamp>, unanswered: Pair, out: &mut dyn Sink) {
-    let pair = match answer {
-        _ if entry.cut => Pair::Cut,
-        Some(_) => Pair::Complete,
-        None => unanswered,
-    };
-    out.row(&Call { request: Some(entry.stamp), response: answer, pair }, Row::Amqp(&entry.message));
-}
-
 fn emit_greeting(call: Call, by: Side, version: &str, out: &mut dyn Sink) {
     let mut message = Message::new(by, 0, "protocol-header");
     message.arguments = Some(Value::Map(vec![("version".into(), version.into())]).json());
     out.row(&call, Row::Amqp(&message));
-}
-
-/// What was asked for and is awaited on a channel.
-pub(super) fn awaited(awaits: Awaits, channel: u16, number: u64) -> Key {
-    Key { channel, awaits, number }
 }

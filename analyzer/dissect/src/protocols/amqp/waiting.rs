@@ -2,7 +2,7 @@
 //! oldest makes room, whatever it waits for.
 
 use super::Message;
-use crate::protocols::{PerSide, Side, Stamp};
+use crate::protocols::{Call, Pair, PerSide, Row, Side, Sink, Stamp};
 use std::collections::{BTreeMap, VecDeque};
 use std::ops::RangeInclusive;
 
@@ -88,6 +88,16 @@ impl Entry {
             lost: PerSide::default(),
             arrival: 0,
         }
+    }
+
+    /// Hands on the row, with what answers it or as one that is not answered.
+    pub fn hand_on(&self, answer: Option<Stamp>, unanswered: Pair, out: &mut dyn Sink) {
+        let pair = match answer {
+            _ if self.cut => Pair::Cut,
+            Some(_) => Pair::Complete,
+            None => unanswered,
+        };
+        out.row(&Call { request: Some(self.stamp), response: answer, pair }, Row::Amqp(&self.message));
     }
 
     /// Whether it has a reply to come.
