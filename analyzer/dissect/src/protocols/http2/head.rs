@@ -6,6 +6,12 @@ use crate::protocols::http::{Codings, Exchange, Fields, Target};
 /// Most bytes of fields kept of one block: of a small block and a large entry of the table, gigabytes can be made.
 pub const FIELD_BYTES_MAX: usize = 256 << 10;
 
+/// The same of a small block, which takes most of them from the table: what Node takes of a whole header.
+const FIELD_BYTES_MIN: usize = 16 << 10;
+
+/// Bytes of fields that each byte of a block adds to that: those of the static table have as many.
+const FIELD_BYTES_PER_BYTE: usize = 64;
+
 /// What a field costs besides name and value, as in RFC 9113 §6.5.2.
 const FIELD_BYTES: usize = 32;
 
@@ -34,8 +40,9 @@ pub struct Block {
     pub odd: Option<(&'static str, String)>,
     /// What decoding it came to.
     pub outcome: Outcome,
-    /// Bytes of its fields.
+    /// Bytes of its fields, and how many are kept.
     bytes: usize,
+    bytes_max: usize,
     /// Whether an ordinary field was seen.
     ordinary: bool,
 }
@@ -43,7 +50,8 @@ pub struct Block {
 impl Block {
     /// Reads a block, or what was seen of one.
     pub fn read(decoder: &mut Decoder, bytes: &[u8]) -> Self {
-        let mut block = Self::default();
+        let bytes_max = FIELD_BYTES_MAX.min(FIELD_BYTES_MIN + bytes.len().saturating_mul(FIELD_BYTES_PER_BYTE));
+        let mut block = Self { bytes_max, ..Self::default() };
         block.fields.reserve(2 * bytes.len(), 8 + bytes.len() / 16);
         let outcome = decoder.decode(bytes, |field| block.field(field));
         block.short |= outcome.malformed.is_some();
@@ -95,7 +103,7 @@ impl Block {
 
     fn field(&mut self, Field { name, value }: Field<'_>) {
         self.bytes += FIELD_BYTES + name.map_or(0, <[u8]>::len) + value.map_or(0, <[u8]>::len);
-        if self.bytes > FIELD_BYTES_MAX {
+        if self.bytes > self.bytes_max {
             self.short = true;
             return self.odd("http2_header_list_too_large", "");
         }
