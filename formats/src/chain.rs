@@ -8,9 +8,13 @@
 //! Whoever can write to the store and knows this format can forge a whole chain, unless it is signed
 //! ([`verify_signed`]). Everything less is named here.
 
+mod fault;
+
+pub use fault::{Fault, Wrong};
+
 use crate::age::Recipient;
 use crate::hash::Hash256;
-use crate::seal::{Clock, Close, Counts, Seal, SealError, SealedFile, TlsCounts, Volume};
+use crate::seal::{Clock, Close, Counts, Seal, SealedFile, TlsCounts, Volume};
 use crate::signature::{self, PublicKey, SignatureError};
 use crate::store::{FileName, RecordingId};
 use jiff::Timestamp;
@@ -38,6 +42,30 @@ pub enum Content {
         /// Their SHA-256.
         sha256: Hash256,
     },
+    /// An encrypted file, read through by somebody with a key.
+    Opened {
+        /// How many bytes there were.
+        bytes: u64,
+        /// Their SHA-256.
+        sha256: Hash256,
+        /// How many bytes were in it.
+        plain_bytes: u64,
+        /// The SHA-256 of these.
+        plain_sha256: Hash256,
+    },
+    /// A file that was not read, for no seal names it.
+    Unread,
+}
+
+impl Content {
+    /// Size and hash of the file itself; none of one that was not read.
+    fn stored(&self) -> Option<(u64, Hash256)> {
+        match self {
+            Self::Ledger(bytes) => Some((bytes.len() as u64, Hash256::of(bytes))),
+            Self::Hashed { bytes, sha256 } | Self::Opened { bytes, sha256, .. } => Some((*bytes, *sha256)),
+            Self::Unread => None,
+        }
+    }
 }
 
 impl Found {
@@ -76,93 +104,6 @@ pub struct Sound {
     pub clock: Option<Clock>,
     /// Signatures that are there, proved or not.
     pub signatures: u32,
-}
-
-/// The first thing that is wrong with a recording: which file, and what.
-#[derive(Debug, thiserror::Error)]
-#[error("{name} {wrong}")]
-pub struct Fault {
-    /// The file, as named in the folder of the recording.
-    pub name: String,
-    /// What is wrong with it.
-    #[source]
-    pub wrong: Wrong,
-}
-
-/// What can be wrong with a file of a recording.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum Wrong {
-    /// Right size, other bytes.
-    #[error("was changed: its SHA-256 is {found}, {sealed} was sealed")]
-    Changed {
-        /// Hash of what is there.
-        found: Hash256,
-        /// Hash of what was sealed.
-        sealed: Hash256,
-    },
-    /// The totals are not those of the seals.
-    #[error("does not match the seals: {what}")]
-    CloseMismatch {
-        /// What differs.
-        what: &'static str,
-    },
-    /// A whole seal or close of some other recording.
-    #[error("belongs to {of}")]
-    Foreign {
-        /// The recording it says it belongs to.
-        of: Box<RecordingId>,
-    },
-    /// The bytes are no seal or no close.
-    #[error("{0}")]
-    Ledger(#[source] SealError),
-    /// A whole seal under another number.
-    #[error("is the seal of segment {holds}: swapped or renamed")]
-    Misplaced {
-        /// The segment it seals.
-        holds: u32,
-    },
-    /// Not there.
-    #[error("is missing")]
-    Missing,
-    /// Sealed by nobody.
-    #[error("was sealed by nobody")]
-    NotSealed,
-    /// No signature, where signatures were asked for.
-    #[error("is not signed")]
-    NotSigned,
-    /// The chain is broken here.
-    #[error("does not follow {previous}: one of them was edited or exchanged")]
-    NotTheNext {
-        /// Name of the seal before.
-        previous: FileName,
-    },
-    /// Other size.
-    #[error("has {found_bytes} bytes, {sealed_bytes} were sealed")]
-    Size {
-        /// Bytes that are there.
-        found_bytes: u64,
-        /// Bytes that were sealed.
-        sealed_bytes: u64,
-    },
-    /// Signed by somebody else, or changed since.
-    #[error("{0}")]
-    Signature(#[source] SignatureError),
-    /// Whole, but another file of this recording.
-    #[error("holds what was sealed as {sealed_as}: swapped or renamed")]
-    Swapped {
-        /// The name its content was sealed under.
-        sealed_as: FileName,
-    },
-    /// No `close.json`.
-    #[error("is missing: still being recorded, not yet uploaded, or removed")]
-    Unclosed,
-}
-
-impl Fault {
-    fn new(name: impl ToString, wrong: Wrong) -> Self {
-        Self { name: name.to_string(), wrong }
-    }
 }
 
 /// Checks the recording whose folder is `id` against all files `found` in that folder.
@@ -308,7 +249,7 @@ impl<'a> Folder<'a> {
     fn ledger(&self, name: &FileName) -> Option<&'a [u8]> {
         match self.files.get(name)? {
             Content::Ledger(bytes) => Some(bytes),
-            Content::Hashed { .. } => None,
+            Content::Hashed { .. } | Content::Opened { .. } | Content::Unread => None,
         }
     }
 
@@ -350,38 +291,48 @@ impl<'a> Folder<'a> {
     }
 
     fn check_file(&self, sealed: &SealedFile, sequence: u32) -> Result<(), Fault> {
-        let plain = sealed.encrypted.as_ref();
-        if let Some(plain) = plain.filter(|plain| self.files.contains_key(&plain.name)) {
+        let Some(plain) = &sealed.encrypted else {
+            return self.check_content(&sealed.name, (sealed.bytes, sealed.sha256), sequence);
+        };
+        if self.files.contains_key(&plain.name) {
             // Somebody decrypted it: what is there beside it or in its place must be what was in it.
-            self.check_content((&plain.name, plain.bytes, plain.sha256), sequence)?;
+            self.check_content(&plain.name, (plain.bytes, plain.sha256), sequence)?;
             if !self.files.contains_key(&sealed.name) {
                 return Ok(());
             }
         }
-        self.check_content((&sealed.name, sealed.bytes, sealed.sha256), sequence)
+        self.check_content(&sealed.name, (sealed.bytes, sealed.sha256), sequence)?;
+        match self.files.get(&sealed.name) {
+            Some(Content::Opened { plain_bytes, plain_sha256, .. }) => self
+                .compare(&plain.name, (plain.bytes, plain.sha256), (*plain_bytes, *plain_sha256))
+                .map_err(|wrong| Fault::new(&sealed.name, Wrong::Decrypted(Box::new(wrong)))),
+            _ => Ok(()),
+        }
     }
 
-    fn check_content(
+    fn check_content(&self, name: &FileName, sealed: (u64, Hash256), sequence: u32) -> Result<(), Fault> {
+        match self.files.get(name).and_then(|content| content.stored()) {
+            None if self.forgotten.contains(&sequence) => Ok(()),
+            None => Err(Fault::new(name, Wrong::Missing)),
+            Some(found) => self.compare(name, sealed, found).map_err(|wrong| Fault::new(name, wrong)),
+        }
+    }
+
+    /// Sizes and hashes of what was sealed under that name, and of what was found.
+    fn compare(
         &self,
-        (name, sealed_bytes, sealed): (&FileName, u64, Hash256),
-        sequence: u32,
-    ) -> Result<(), Fault> {
-        let fault = |wrong| Err(Fault::new(name, wrong));
-        let (bytes, sha256) = match self.files.get(name) {
-            None if self.forgotten.contains(&sequence) => return Ok(()),
-            None => return fault(Wrong::Missing),
-            // Unreachable through `Seal::from_bytes`, which refuses seals of seals.
-            Some(Content::Ledger(bytes)) => (bytes.len() as u64, Hash256::of(bytes)),
-            Some(Content::Hashed { bytes, sha256 }) => (*bytes, *sha256),
-        };
-        if sha256 == sealed && bytes == sealed_bytes {
+        name: &FileName,
+        (sealed_bytes, sealed): (u64, Hash256),
+        (found_bytes, found): (u64, Hash256),
+    ) -> Result<(), Wrong> {
+        if found == sealed && found_bytes == sealed_bytes {
             return Ok(());
         }
-        match self.sealed_as.get(&sha256) {
-            Some(other) if other != name => fault(Wrong::Swapped { sealed_as: other.clone() }),
-            _ if bytes != sealed_bytes => fault(Wrong::Size { found_bytes: bytes, sealed_bytes }),
-            _ => fault(Wrong::Changed { found: sha256, sealed }),
-        }
+        Err(match self.sealed_as.get(&found) {
+            Some(other) if other != name => Wrong::Swapped { sealed_as: other.clone() },
+            _ if found_bytes != sealed_bytes => Wrong::Size { found_bytes, sealed_bytes },
+            _ => Wrong::Changed { found, sealed },
+        })
     }
 
     /// Whether what a signature signs is there.

@@ -5,17 +5,13 @@
 //! `close.json` last, as they do from the recorder, so that an interrupted copy looks like a recording that has not ended.
 
 use super::plain::Along;
-use super::verify::{ProofKeys, ledger, prove};
-use super::{FILES_AT_ONCE, Recorded, SnapshotError};
+use super::proof::{Hashed, Looked, Sealed, at_once, ledgers, prove, sealed};
+use super::verify::ProofKeys;
+use super::{Recorded, SnapshotError};
 use crate::keys::Keys;
 use formats::chain::{Content, Fault, Found, Sound};
-use formats::hash::Hash256;
-use formats::seal::{Seal, SealedFile};
 use formats::store::FileName;
-use futures::{StreamExt, TryStreamExt, stream};
 use indicatif::ProgressBar;
-use sha2::{Digest, Sha256};
-use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
@@ -49,35 +45,31 @@ pub async fn download(
     // Made of checked names only.
     let folder = into.join(recorded.id.folder());
     fs::create_dir_all(&folder).map_err(local(&folder))?;
-    let mut ledgers = Vec::new();
-    for (name, bytes) in recorded.files.iter().filter(|(name, _)| Found::is_ledger(name)) {
-        ledgers.push(Found { name: name.clone(), content: ledger(recorded, name, *bytes).await? });
-        bar.inc(*bytes);
-    }
-    let sealed = sealed_files(&ledgers);
+    let ledgers = ledgers(recorded, bar).await?;
+    let sealed = sealed(&ledgers);
     let others = recorded.files.iter().filter(|(name, _)| !Found::is_ledger(name)).cloned();
-    let fetched: Vec<(Fetched, Option<Found>)> = stream::iter(others)
-        .map(|(name, bytes)| {
-            let wanted = name.parse().ok().and_then(|name: FileName| sealed.get(&name).cloned());
-            let (recorded, folder, bar, keys) = (recorded.clone(), folder.clone(), bar.clone(), keys.secret.clone());
-            tokio::spawn(async move {
-                let fetched = fetch(&recorded, &folder, name, bytes, wanted, &bar).await?;
-                let plain = tokio::task::block_in_place(|| plain(&folder, &fetched.found, &keys))?;
-                Ok((fetched, plain))
-            })
-        })
-        .buffered(FILES_AT_ONCE)
-        .map(|joined| joined.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic())))
-        .try_collect()
-        .await?;
-    let fetched_bytes = fetched.iter().map(|(file, _)| file.fetched_bytes).sum();
-    let kept_bytes = fetched.iter().map(|(file, _)| file.kept_bytes).sum();
-    let files = fetched.into_iter().flat_map(|(file, plain)| [Some(file.found), plain]);
-    let found: Vec<Found> = files.flatten().chain(ledgers).collect();
-    let proof = prove(recorded, &found, &keys.public);
+    let fetched = at_once(others.map(|(name, bytes)| {
+        let wanted = name.parse().ok().and_then(|name: FileName| Some((*sealed.get(&name)?, name)));
+        let (recorded, folder, bar, keys) = (recorded.clone(), folder.clone(), bar.clone(), keys.secret.clone());
+        async move {
+            let Some((sealed, wanted)) = wanted else {
+                // It is not evidence, and not worth a copy.
+                bar.inc(bytes);
+                return Ok((Looked::passed_by(name), 0, 0));
+            };
+            let (found, fetched_bytes, kept_bytes) = fetch(&recorded, &folder, &wanted, bytes, sealed, &bar).await?;
+            let along = tokio::task::block_in_place(|| plain(&folder, &wanted, &keys))?;
+            Ok((Looked::into(&wanted, found, along), fetched_bytes, kept_bytes))
+        }
+    }))
+    .await?;
+    let fetched_bytes = fetched.iter().map(|(_, fetched, _)| fetched).sum();
+    let kept_bytes = fetched.iter().map(|(.., kept)| kept).sum();
+    let looked = fetched.into_iter().map(|(looked, ..)| looked).collect();
+    let proof = prove(recorded, ledgers.clone(), looked, &keys.public);
     // By name: signatures, then seals in order, then `close.json`.
     for signatures in [true, false] {
-        for file in &found {
+        for file in &ledgers {
             if let (Content::Ledger(bytes), Ok(name)) = (&file.content, file.name.parse::<FileName>())
                 && name.is_signature() == signatures
             {
@@ -85,102 +77,56 @@ pub async fn download(
             }
         }
     }
-    Ok(Downloaded { proof, fetched_bytes, kept_bytes })
+    Ok(Downloaded { proof: proof?, fetched_bytes, kept_bytes })
 }
 
-/// What every readable seal says of its files.
-fn sealed_files(ledgers: &[Found]) -> BTreeMap<FileName, SealedFile> {
-    let seals = ledgers.iter().filter_map(|file| match &file.content {
-        Content::Ledger(bytes) => Seal::from_bytes(bytes).ok(),
-        Content::Hashed { .. } => None,
-    });
-    seals.flat_map(|seal| seal.files).map(|file| (file.name.clone(), file)).collect()
-}
-
-struct Fetched {
-    found: Found,
-    fetched_bytes: u64,
-    kept_bytes: u64,
-}
-
-/// What is in a file that was fetched, where it is encrypted and there is a key.
-fn plain(folder: &Path, file: &Found, keys: &Keys) -> Result<Option<Found>, SnapshotError> {
-    // A name that we would write ourselves stays in the folder.
-    let Ok(name) = file.name.parse::<FileName>() else { return Ok(None) };
+/// What is in a file that was fetched, where it is there and encrypted, and there is a key.
+fn plain(folder: &Path, name: &FileName, keys: &Keys) -> Result<Option<Along>, SnapshotError> {
     let place = folder.join(name.to_string());
-    let Some(mut along) = Along::begin(&file.name, keys)?.filter(|_| place.exists()) else { return Ok(None) };
+    let Some(mut along) = Along::begin(&name.to_string(), keys)?.filter(|_| place.exists()) else { return Ok(None) };
     let mut stored = File::open(&place).map_err(local(&place))?;
     let mut piece = vec![0; 1 << 20];
     loop {
         match stored.read(&mut piece).map_err(local(&place))? {
-            0 => return along.finish().map(Some),
+            0 => return Ok(Some(along)),
             bytes => along.add(piece.get(..bytes).unwrap_or_default())?,
         }
     }
 }
 
-/// Fetches one file, unless it is there.
+/// Fetches one file, unless it is there. What is in the store, bytes fetched, and bytes that were there.
 async fn fetch(
     recorded: &Recorded,
     folder: &Path,
-    name: String,
+    name: &FileName,
     bytes: u64,
-    wanted: Option<SealedFile>,
+    sealed: Sealed,
     bar: &ProgressBar,
-) -> Result<Fetched, SnapshotError> {
-    let Some(wanted) = wanted else {
-        // Sealed by nobody: the chain says what that means. It is not evidence, and not worth a copy.
+) -> Result<(Sealed, u64, u64), SnapshotError> {
+    let place = folder.join(name.to_string());
+    let there = tokio::task::block_in_place(|| hash_of(&place))?;
+    if there.is_some_and(|there| there.sum() == sealed) && bytes == sealed.0 {
         bar.inc(bytes);
-        let content = Content::Hashed { bytes, sha256: Hash256::of(b"") };
-        return Ok(Fetched { found: Found { name, content }, fetched_bytes: 0, kept_bytes: 0 });
-    };
-    let place = folder.join(wanted.name.to_string());
-    if tokio::task::block_in_place(|| hash_of(&place))?.is_some_and(|there| there.is(&wanted)) && bytes == wanted.bytes
-    {
-        bar.inc(bytes);
-        let content = Content::Hashed { bytes: wanted.bytes, sha256: wanted.sha256 };
-        return Ok(Fetched { found: Found { name, content }, fetched_bytes: 0, kept_bytes: wanted.bytes });
+        return Ok((sealed, 0, bytes));
     }
     let mut part = Part::resume(&place, bytes)?;
     let mut kept_bytes = part.hashed.bytes;
     bar.inc(kept_bytes);
-    part.fill(recorded, &name, bytes, bar).await?;
+    part.fill(recorded, name, bytes, bar).await?;
     let mut fetched_bytes = part.hashed.bytes.saturating_sub(kept_bytes);
-    if kept_bytes > 0 && !part.hashed.is(&wanted) {
+    if kept_bytes > 0 && part.hashed.sum() != sealed {
         // The part may have been of another file, or damaged here: only a whole read accuses the store.
         part.restart()?;
         kept_bytes = 0;
-        part.fill(recorded, &name, bytes, &ProgressBar::hidden()).await?;
+        part.fill(recorded, name, bytes, &ProgressBar::hidden()).await?;
         fetched_bytes = fetched_bytes.saturating_add(part.hashed.bytes);
     }
-    let content = Content::Hashed { bytes: part.hashed.bytes, sha256: part.hashed.sha256() };
-    match part.hashed.is(&wanted) {
+    let found = part.hashed.sum();
+    match found == sealed {
         true => part.keep(&place)?,
         false => part.discard()?,
     }
-    Ok(Fetched { found: Found { name, content }, fetched_bytes, kept_bytes })
-}
-
-/// Bytes that went by.
-#[derive(Clone, Default)]
-struct Hashed {
-    bytes: u64,
-    hasher: Sha256,
-}
-
-impl Hashed {
-    fn add(&mut self, piece: &[u8]) {
-        self.bytes += piece.len() as u64;
-        self.hasher.update(piece);
-    }
-
-    fn sha256(&self) -> Hash256 {
-        Hash256(self.hasher.clone().finalize().into())
-    }
-
-    fn is(&self, sealed: &SealedFile) -> bool {
-        self.bytes == sealed.bytes && self.sha256() == sealed.sha256
-    }
+    Ok((found, fetched_bytes, kept_bytes))
 }
 
 /// A file that is not whole yet.
@@ -214,7 +160,7 @@ impl Part {
     async fn fill(
         &mut self,
         recorded: &Recorded,
-        name: &str,
+        name: &FileName,
         bytes: u64,
         bar: &ProgressBar,
     ) -> Result<(), SnapshotError> {
@@ -233,7 +179,7 @@ impl Part {
 
     fn keep(self, place: &Path) -> Result<(), SnapshotError> {
         self.file.sync_all().map_err(local(&self.path))?;
-        fs::rename(&self.path, place).map_err(local(place))
+        name(&self.path, place)
     }
 
     fn discard(self) -> Result<(), SnapshotError> {
@@ -262,7 +208,15 @@ fn put(place: &Path, bytes: &[u8]) -> Result<(), SnapshotError> {
     part.push(PART);
     let part = PathBuf::from(part);
     let written = File::create(&part).and_then(|mut file| file.write_all(bytes).and_then(|()| file.sync_all()));
-    written.and_then(|()| fs::rename(&part, place)).map_err(local(place))
+    written.map_err(local(place))?;
+    name(&part, place)
+}
+
+/// Gives a whole file its name, and waits until the disk has it: after a power cut nothing that comes later is there without it.
+fn name(part: &Path, place: &Path) -> Result<(), SnapshotError> {
+    let folder = place.parent().unwrap_or(Path::new("."));
+    let named = fs::rename(part, place).and_then(|()| File::open(folder)?.sync_all());
+    named.map_err(local(place))
 }
 
 fn local(path: &Path) -> impl FnOnce(io::Error) -> SnapshotError {

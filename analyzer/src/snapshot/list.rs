@@ -74,8 +74,8 @@ impl Recorded {
     }
 
     /// Where one of its files lies.
-    pub fn location(&self, name: &str) -> StorePath {
-        self.store.location(&self.id.folder()).join(name)
+    pub fn location(&self, name: &FileName) -> StorePath {
+        self.store.location(&self.id.path(name))
     }
 
     /// Its name, with that of its store.

@@ -6,6 +6,7 @@
 mod download;
 mod list;
 mod plain;
+mod proof;
 mod store;
 mod verify;
 

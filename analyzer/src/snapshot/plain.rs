@@ -1,28 +1,28 @@
 //! What is in encrypted files, for whoever has a key: the chain holds it against what was sealed.
 
 use super::SnapshotError;
+use super::proof::{Hashed, Sealed};
 use crate::keys::{Keys, decrypted_name};
-use formats::chain::{Content, Found};
-use formats::hash::Hash256;
-use sha2::{Digest, Sha256};
 use std::io::{self, PipeReader, PipeWriter, Read, Write};
 use std::thread::JoinHandle;
 
 /// Reads along while a file goes by, on a thread of its own.
 pub struct Along {
     pipe: PipeWriter,
-    thread: JoinHandle<io::Result<Found>>,
+    thread: JoinHandle<io::Result<Sealed>>,
     name: String,
 }
 
 impl Along {
     /// Begins with a file of that name; none where it is not encrypted, or there is no key.
     pub fn begin(name: &str, keys: &Keys) -> Result<Option<Self>, SnapshotError> {
-        let Some(plain_name) = decrypted_name(name).filter(|_| !keys.is_empty()) else { return Ok(None) };
-        let (plain_name, keys) = (plain_name.to_owned(), keys.clone());
+        if keys.is_empty() || decrypted_name(name).is_none() {
+            return Ok(None);
+        }
+        let keys = keys.clone();
         let begun = io::pipe().and_then(|(reader, pipe)| {
             let thread = std::thread::Builder::new().name("decrypt".into());
-            Ok((pipe, thread.spawn(move || found(plain_name, reader, &keys))?))
+            Ok((pipe, thread.spawn(move || read(reader, &keys))?))
         });
         let (pipe, thread) = begun.map_err(locked(name))?;
         Ok(Some(Self { pipe, thread, name: name.to_owned() }))
@@ -37,7 +37,7 @@ impl Along {
     ///
     /// # Errors
     /// [`SnapshotError::Locked`], also where none of the keys is for it.
-    pub fn finish(self) -> Result<Found, SnapshotError> {
+    pub fn finish(self) -> Result<Sealed, SnapshotError> {
         drop(self.pipe);
         let read = self.thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
         read.map_err(locked(&self.name))
@@ -45,22 +45,19 @@ impl Along {
 }
 
 /// Takes what comes to its end, also behind an error: whoever writes must not wait for ever.
-fn found(name: String, reader: PipeReader, keys: &Keys) -> io::Result<Found> {
+fn read(reader: PipeReader, keys: &Keys) -> io::Result<Sealed> {
     let rest = reader.try_clone();
     let read = keys.open(reader, &[]).and_then(hash);
     io::copy(&mut rest?, &mut io::sink())?;
-    Ok(Found { name, content: read? })
+    read
 }
 
-fn hash(mut plain: Box<dyn Read + Send>) -> io::Result<Content> {
-    let (mut bytes, mut hasher, mut piece) = (0, Sha256::new(), vec![0; 1 << 18]);
+fn hash(mut plain: Box<dyn Read + Send>) -> io::Result<Sealed> {
+    let (mut hashed, mut piece) = (Hashed::default(), vec![0; 1 << 18]);
     loop {
         match plain.read(&mut piece)? {
-            0 => return Ok(Content::Hashed { bytes, sha256: Hash256(hasher.finalize().into()) }),
-            read => {
-                bytes += read as u64;
-                hasher.update(piece.get(..read).unwrap_or_default());
-            }
+            0 => return Ok(hashed.sum()),
+            read => hashed.add(piece.get(..read).unwrap_or_default()),
         }
     }
 }

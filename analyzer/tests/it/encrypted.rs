@@ -215,12 +215,69 @@ fn a_snapshot_is_proved_without_a_key_and_further_with_one() {
     assert_eq!(verify(&store, &[]).code, 0);
     let said = verify(&store, &["--identity", &right]);
     assert!(
-        said.code == 2 && said.text().contains("000002.pcapng.zst holds what was sealed as 000001.pcapng.zst"),
+        said.code == 2
+            && said.text().contains("000002.pcapng.zst.age decrypted holds what was sealed as 000001.pcapng.zst"),
         "{said:?}"
     );
     let said = remora.run(&["snapshot", "download", &store, "-o", &remora.path("again"), "--identity", &right]);
     assert!(
-        said.code == 2 && said.text().contains("000002.pcapng.zst holds what was sealed as 000001.pcapng.zst"),
+        said.code == 2
+            && said.text().contains("000002.pcapng.zst.age decrypted holds what was sealed as 000001.pcapng.zst"),
         "{said:?}"
     );
+}
+
+#[test]
+fn a_key_hides_nothing_that_is_wrong_without_it() {
+    let remora = Remora::new();
+    let files = encrypted(recording());
+    let (right, another) = (identity(&remora, 1), identity(&remora, 2));
+    let place = |name: &str| format!("{FOLDER}/{name}");
+    let plain = fs::read(capture()).unwrap();
+    type Edit<'a> = &'a dyn Fn(&mut BTreeMap<String, Vec<u8>>);
+    // With the right key, and with another.
+    let cases: [(&str, Edit<'_>, [&str; 2]); 5] = [
+        ("whole", &|_| {}, ["ok ", "000001.pcapng.zst.age is encrypted to 1 keys"]),
+        (
+            "decrypted",
+            &|files| drop(files.insert(place("000002.pcapng.zst"), plain.clone())),
+            ["ok ", "000001.pcapng.zst.age is encrypted to 1 keys"],
+        ),
+        (
+            "forged",
+            &|files| drop(files.insert(place("000002.pcapng.zst"), b"forged".to_vec())),
+            ["node-1/000002.pcapng.zst has 6 bytes"; 2],
+        ),
+        (
+            "changed",
+            &|files| *files.get_mut(&place("000002.pcapng.zst.age")).unwrap().last_mut().unwrap() ^= 1,
+            ["node-1/000002.pcapng.zst.age was changed"; 2],
+        ),
+        (
+            "changed, and a seal less before it",
+            &|files| {
+                files.remove(&place("000001.seal.json"));
+                files.get_mut(&place("000002.pcapng.zst.age")).unwrap()[200] ^= 1;
+            },
+            ["node-1/000001.seal.json is missing"; 2],
+        ),
+    ];
+    for (at, (case, edit, want)) in cases.iter().enumerate() {
+        let mut files = files.clone();
+        edit(&mut files);
+        let store = remora.path(&format!("store-{at}"));
+        write(&files, &store);
+        for (identity, want) in [&right, &another].into_iter().zip(want) {
+            let copy = remora.path(&format!("copy-{at}-{want}").replace('/', " "));
+            for arguments in [&["verify", &store][..], &["download", &store, "-o", &copy]] {
+                let said = remora.run(&[&["snapshot"], arguments, &["--identity", identity]].concat());
+                assert!(said.text().contains(want), "{case} {arguments:?}: {said:?}");
+                assert_eq!(said.code, if *want == "ok " { 0 } else { 2 }, "{case} {arguments:?}: {said:?}");
+            }
+            if *want == "ok " {
+                let there = fs::read_dir(format!("{copy}/{FOLDER}")).unwrap().count();
+                assert_eq!(there, files.len(), "{case}");
+            }
+        }
+    }
 }

@@ -230,6 +230,11 @@ fn the_first_wrong_thing_is_named() {
         ),
         ("a stranger", |files| files.push(("../x".into(), Vec::new())), "../x was sealed by nobody"),
         (
+            "a stranger who speaks to the terminal",
+            |files| files.push(("a\n\x1b[31mok".into(), Vec::new())),
+            "a\\n\\u{1b}[31mok was sealed by nobody",
+        ),
+        (
             "a segment behind the end",
             |files| files.push(("000004.pcapng.zst".into(), Vec::new())),
             "000004.pcapng.zst was sealed by nobody",
@@ -439,4 +444,29 @@ fn what_is_encrypted_is_proved_without_a_key_and_once_it_is_decrypted() {
     let mut changed = files;
     changed[place].1[0] ^= 1;
     assert!(check(&changed).unwrap_err().starts_with("000001.pcapng.zst.age was changed"));
+}
+
+#[test]
+fn what_a_key_opens_is_held_against_the_seal_and_hides_nothing_beside_it() {
+    let plain = FileName::segment(1, PACKETS);
+    let content = |sequence| format!("what is in {} of {}", FileName::segment(sequence, PACKETS), id("node-1"));
+    // The packets are decrypted to `inside`, and `beside` lies there too.
+    let opened = |inside: &str, beside: Option<&str>| {
+        let mut found = found(&encrypted(2));
+        let file = found.iter_mut().find(|file| file.name == plain.encrypted().to_string()).unwrap();
+        let (bytes, sha256) = file.content.stored().unwrap();
+        let (plain_bytes, plain_sha256) = (inside.len() as u64, Hash256::of(inside.as_bytes()));
+        file.content = Content::Opened { bytes, sha256, plain_bytes, plain_sha256 };
+        let beside = beside.map(|text| (plain.to_string(), text.as_bytes().to_vec()));
+        found.extend(self::found(&beside.into_iter().collect()));
+        verify(&id("node-1"), &found).map(drop).map_err(|fault| fault.to_string())
+    };
+    let (own, other) = (content(1), content(2));
+    assert_eq!(opened(&own, None), Ok(()));
+    assert_eq!(opened(&own, Some(&own)), Ok(()));
+    let forged = opened(&own, Some("forged")).unwrap_err();
+    assert!(forged.starts_with("000001.pcapng.zst has 6 bytes"), "{forged}");
+    let swapped = opened(&other, Some(&own)).unwrap_err();
+    let want = "000001.pcapng.zst.age decrypted holds what was sealed as 000002.pcapng.zst: swapped or renamed";
+    assert_eq!(swapped, want);
 }
