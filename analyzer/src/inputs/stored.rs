@@ -48,7 +48,8 @@ pub fn find(url: &str, store: &Store, found: &mut Found) -> anyhow::Result<()> {
             found.datasets.push(Dataset::Stored { root, prefix: prefix.to_string(), objects, tables });
             return Ok(());
         }
-        let mut files = store.first_files(prefix, FILES_MAX).await?;
+        let (mut files, failed) = store.first_files(prefix, FILES_MAX).await?;
+        found.warnings.extend(failed.iter().map(ToString::to_string));
         if files.len() > FILES_MAX {
             bail!("{url}: more than {FILES_MAX} files below it; name a cluster, a window, or a recording");
         }

@@ -1,9 +1,10 @@
 //! What recordings a store holds.
 
+use super::store::Names;
 use super::{SnapshotError, Store};
 use formats::seal::{Close, SEAL_BYTES_MAX};
 use formats::store::{CLOSE, FileName, RecordingId, Start};
-use futures::{StreamExt, TryStreamExt, stream};
+use futures::{StreamExt, stream};
 use jiff::Timestamp;
 use object_store::path::Path as StorePath;
 
@@ -39,12 +40,14 @@ impl Selection {
 }
 
 /// Recordings of a store.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Default)]
 pub struct Listing {
     /// Those that were meant, by time.
     pub recordings: Vec<Recorded>,
-    /// Folders that are none of ours.
+    /// Files that are of no recording, and folders that are none of ours and have files in them; by their paths.
     pub strangers: Vec<String>,
+    /// What could not be listed, or not be opened.
+    pub failed: Vec<SnapshotError>,
 }
 
 /// A recording as it lies in a store.
@@ -84,25 +87,30 @@ impl Recorded {
     }
 }
 
-/// Finds the recordings of a store.
+/// Finds the recordings of a store. A folder that cannot be listed keeps none of the others back.
 ///
 /// # Bounds
 /// One request for each folder the selection admits, one for each recording's files, and one for its
 /// `close.json`; segments are not opened.
-pub async fn list(store: &Store, selection: &Selection) -> Result<Listing, SnapshotError> {
+pub async fn list(store: &Store, selection: &Selection) -> Listing {
     let mut listing = Listing::default();
     let mut folders = vec![String::new()];
     for depth in 0..4 {
         let mut next = Vec::new();
-        let inside = |folder: String| async move { store.folders(&folder).await.map(|names| (folder, names)) };
+        let inside = |folder: String| async move { (store.names(&folder).await, folder) };
         let mut listed = stream::iter(folders).map(inside).buffered(REQUESTS_AT_ONCE);
-        while let Some((folder, names)) = listed.try_next().await? {
-            for name in names {
-                let path = if folder.is_empty() { name.clone() } else { format!("{folder}/{name}") };
+        while let Some((names, folder)) = listed.next().await {
+            let Names { folders, files } = names.unwrap_or_else(|error| {
+                listing.failed.push(error);
+                Names::default()
+            });
+            let path = |name: &String| if folder.is_empty() { name.clone() } else { format!("{folder}/{name}") };
+            listing.strangers.extend(files.iter().map(path));
+            for name in folders {
                 match is_ours(depth, &name) {
-                    false => listing.strangers.push(path),
-                    true if selection.admits(depth, &name) => next.push(path),
-                    true => {}
+                    false if has_files(store, &path(&name)).await => listing.strangers.push(path(&name)),
+                    true if selection.admits(depth, &name) => next.push(path(&name)),
+                    _ => {}
                 }
             }
         }
@@ -110,14 +118,25 @@ pub async fn list(store: &Store, selection: &Selection) -> Result<Listing, Snaps
     }
     let ids = folders.iter().filter_map(|folder| RecordingId::parse_folder(folder).ok());
     let mut opened = stream::iter(ids).map(|id| open(store, id)).buffered(REQUESTS_AT_ONCE);
-    while let Some(recorded) = opened.try_next().await? {
-        let ended = recorded.close.as_ref().map(|close| close.ended);
-        if selection.from.is_none_or(|from| ended.is_none_or(|ended| ended > from)) {
-            listing.recordings.push(recorded);
+    while let Some(recorded) = opened.next().await {
+        match recorded {
+            Err(error) => listing.failed.push(error),
+            Ok(recorded) => {
+                let ended = recorded.close.as_ref().map(|close| close.ended);
+                if selection.from.is_none_or(|from| ended.is_none_or(|ended| ended > from)) {
+                    listing.recordings.push(recorded);
+                }
+            }
         }
     }
     listing.recordings.sort_by(|a, b| (a.id.start, &a.id).cmp(&(b.id.start, &b.id)));
-    Ok(listing)
+    listing
+}
+
+/// Whether there are files below a folder: one that is empty, as every new disk has, is nobody's.
+async fn has_files(store: &Store, path: &str) -> bool {
+    // Of one that cannot be looked into nobody knows.
+    store.is_remote() || !store.files(path).await.is_ok_and(|files| files.is_empty())
 }
 
 fn is_ours(depth: usize, name: &str) -> bool {
@@ -128,17 +147,10 @@ fn is_ours(depth: usize, name: &str) -> bool {
 }
 
 async fn open(store: &Store, id: RecordingId) -> Result<Recorded, SnapshotError> {
-    let folder = store.location(&id.folder());
-    let inside = |location: &StorePath| {
-        let parts: Vec<_> = location.prefix_match(&folder)?.map(|part| part.as_ref().to_owned()).collect();
-        Some(parts.join("/"))
-    };
-    let files = store.files(&folder).await?;
-    let mut files: Vec<_> = files.iter().filter_map(|file| Some((inside(&file.location)?, file.size))).collect();
-    files.sort_unstable();
+    let files = store.files(&id.folder()).await?;
     let mut close = None;
     if files.iter().any(|(name, _)| name == CLOSE) {
-        let bytes = store.head(&folder.clone().join(CLOSE), SEAL_BYTES_MAX as u64 + 1).await?;
+        let bytes = store.head(&store.location(&id.path(&FileName::Close)), SEAL_BYTES_MAX as u64 + 1).await?;
         close = Close::from_bytes(&bytes).ok();
     }
     Ok(Recorded { id, store: store.clone(), files, close })

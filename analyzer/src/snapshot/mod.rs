@@ -11,7 +11,7 @@ mod store;
 mod verify;
 
 pub use download::download;
-pub use list::{Listing, Recorded, Selection, list};
+pub use list::{Recorded, Selection, list};
 pub use store::Store;
 pub use verify::{ProofKeys, verify};
 

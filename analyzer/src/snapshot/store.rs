@@ -1,5 +1,7 @@
 //! A store to read from.
 
+mod local;
+
 use super::SnapshotError;
 use formats::environment::store_options;
 use formats::said::said;
@@ -14,6 +16,15 @@ use url::Url;
 
 /// Bytes read from a local file at a time.
 const READ_BYTES: usize = 1 << 20;
+
+/// What lies directly in a folder.
+#[derive(Debug, Default)]
+pub struct Names {
+    /// Its folders.
+    pub folders: Vec<String>,
+    /// Its files.
+    pub files: Vec<String>,
+}
 
 /// A store that is open.
 #[derive(Debug, Clone)]
@@ -47,6 +58,11 @@ impl Store {
         &self.shown
     }
 
+    /// Whether it is not on this machine: there are no empty folders then.
+    pub fn is_remote(&self) -> bool {
+        self.folder.is_none()
+    }
+
     /// The location of `path` below the store; the store itself for an empty one.
     pub fn location(&self, path: &str) -> StorePath {
         path.split('/').filter(|part| !part.is_empty()).fold(self.prefix.clone(), |location, part| location.join(part))
@@ -62,35 +78,75 @@ impl Store {
         match self.objects.get_opts(location, GetOptions::new().with_head(true)).await {
             Ok(found) => Ok(Some(found.meta)),
             Err(object_store::Error::NotFound { .. }) => Ok(None),
-            Err(source) => Err(self.error(source)),
+            Err(source) => Err(self.error(location, source)),
         }
     }
 
-    /// The files below a folder: all, or one more than `files_max`.
-    pub async fn first_files(&self, folder: &StorePath, files_max: usize) -> Result<Vec<ObjectMeta>, SnapshotError> {
-        let listed = self.objects.list(Some(folder)).take(files_max.saturating_add(1));
-        listed.try_collect().await.map_err(|source| self.error(source))
+    /// The files below a folder: all, or one more than `files_max`. Where they cannot be listed at once, each folder is by
+    /// itself: those that cannot be are told, and the others are there.
+    ///
+    /// # Errors
+    /// The store's, where the folder itself cannot be listed.
+    pub async fn first_files(
+        &self,
+        folder: &StorePath,
+        files_max: usize,
+    ) -> Result<(Vec<ObjectMeta>, Vec<SnapshotError>), SnapshotError> {
+        let at_once = self.objects.list(Some(folder)).take(files_max.saturating_add(1)).try_collect().await;
+        if let Ok(files) = at_once {
+            return Ok((files, Vec::new()));
+        }
+        let ListResult { common_prefixes: mut folders, objects: mut files, .. } = self.children(folder).await?;
+        let mut failed = Vec::new();
+        while let Some(next) = folders.pop().filter(|_| files.len() <= files_max) {
+            match self.children(&next).await {
+                Ok(inside) => {
+                    folders.extend(inside.common_prefixes);
+                    files.extend(inside.objects);
+                }
+                Err(error) => failed.push(error),
+            }
+        }
+        Ok((files, failed))
     }
 
     /// The folders and files directly in a folder.
     pub async fn children(&self, folder: &StorePath) -> Result<ListResult, SnapshotError> {
-        self.objects.list_with_delimiter(Some(folder)).await.map_err(|source| self.error(source))
+        self.objects.list_with_delimiter(Some(folder)).await.map_err(|source| self.error(folder, source))
     }
 
-    /// The names of the folders directly in the folder at `path` below the store. On this machine links that lead nowhere or
-    /// back up are passed by, where object_store would fail.
-    pub async fn folders(&self, path: &str) -> Result<Vec<String>, SnapshotError> {
+    /// The names directly in the folder at `path` below the store.
+    pub async fn names(&self, path: &str) -> Result<Names, SnapshotError> {
         if let Some(folder) = &self.folder {
             let folder = folder.join(path);
-            return folders_in(&folder).map_err(|source| SnapshotError::Local { path: folder, source });
+            return local::names(&folder).map_err(|source| SnapshotError::Local { path: folder, source });
         }
-        let folders = self.children(&self.location(path)).await?.common_prefixes;
-        Ok(folders.iter().filter_map(StorePath::filename).map(str::to_owned).collect())
+        let location = self.location(path);
+        let inside = self.children(&location).await?;
+        // The mark of an empty folder is called as the folder.
+        let files = inside.objects.iter().map(|file| &file.location).filter(|file| **file != location);
+        let name = |path: &StorePath| path.filename().map(str::to_owned);
+        Ok(Names {
+            folders: inside.common_prefixes.iter().filter_map(name).collect(),
+            files: files.filter_map(name).collect(),
+        })
     }
 
-    /// Every file below a folder.
-    pub async fn files(&self, folder: &StorePath) -> Result<Vec<ObjectMeta>, SnapshotError> {
-        self.objects.list(Some(folder)).try_collect().await.map_err(|source| self.error(source))
+    /// Every file below the folder at `path` below the store: its path from there on, and its size.
+    pub async fn files(&self, path: &str) -> Result<Vec<(String, u64)>, SnapshotError> {
+        if let Some(folder) = &self.folder {
+            return local::files(&folder.join(path));
+        }
+        let folder = self.location(path);
+        let listed: Vec<ObjectMeta> =
+            self.objects.list(Some(&folder)).try_collect().await.map_err(|source| self.error(&folder, source))?;
+        let inside = |location: &StorePath| {
+            let parts: Vec<_> = location.prefix_match(&folder)?.map(|part| part.as_ref().to_owned()).collect();
+            Some(parts.join("/")).filter(|path| !path.is_empty())
+        };
+        let mut files: Vec<_> = listed.iter().filter_map(|file| Some((inside(&file.location)?, file.size))).collect();
+        files.sort_unstable();
+        Ok(files)
     }
 
     /// Reads a file from byte `from` to its end, piece by piece.
@@ -105,12 +161,12 @@ impl Store {
     ) -> Result<(), SnapshotError> {
         let range = (from > 0).then_some(GetRange::Offset(from));
         let found = self.objects.get_opts(location, GetOptions { range, ..GetOptions::default() }).await;
-        let found = found.map_err(|source| self.error(source))?;
+        let found = found.map_err(|source| self.error(location, source))?;
         match found.payload {
             // Without the thousands of hops between threads that a stream of a file makes.
             GetResultPayload::File(file, path) => tokio::task::block_in_place(|| read_file(file, path, from, each)),
             GetResultPayload::Stream(mut pieces) => {
-                while let Some(piece) = pieces.try_next().await.map_err(|source| self.error(source))? {
+                while let Some(piece) = pieces.try_next().await.map_err(|source| self.error(location, source))? {
                     each(&piece)?;
                 }
                 Ok(())
@@ -126,7 +182,7 @@ impl Store {
         let (range, if_match) = (Some(GetRange::Bounded(range)), meta.e_tag.clone());
         let options = GetOptions { range, if_match, version: meta.version.clone(), ..GetOptions::default() };
         let found = async { self.objects.get_opts(&meta.location, options).await?.bytes().await };
-        found.await.map(Into::into).map_err(|source| self.error(source))
+        found.await.map(Into::into).map_err(|source| self.error(&meta.location, source))
     }
 
     /// The first bytes of a file, at most `bytes_max`.
@@ -138,13 +194,20 @@ impl Store {
             // A range cannot be had of an empty file.
             Err(source) => match self.objects.get_opts(location, GetOptions::new().with_head(true)).await {
                 Ok(found) if found.meta.size == 0 => Ok(Vec::new()),
-                _ => Err(self.error(source)),
+                _ => Err(self.error(location, source)),
             },
         }
     }
 
-    fn error(&self, source: object_store::Error) -> SnapshotError {
-        SnapshotError::Store { store: self.shown.clone(), said: said(&source) }
+    /// The name of one of its files or folders, with that of the store.
+    pub fn shown_at(&self, of: &StorePath) -> String {
+        let parts = of.prefix_match(&self.prefix).into_iter().flatten();
+        parts.fold(self.shown.clone(), |shown, part| format!("{shown}/{}", part.as_ref()))
+    }
+
+    /// What the store said of one of its files or folders.
+    fn error(&self, of: &StorePath, source: object_store::Error) -> SnapshotError {
+        SnapshotError::Store { store: self.shown_at(of), said: said(&source) }
     }
 }
 
@@ -158,21 +221,6 @@ fn folder_url(folder: &Path) -> Result<Url, SnapshotError> {
         Ok(url) => Ok(url),
         Err(()) => refused("not an absolute path"),
     }
-}
-
-fn folders_in(folder: &Path) -> io::Result<Vec<String>> {
-    let above = folder.canonicalize()?;
-    let mut names = Vec::new();
-    for entry in std::fs::read_dir(folder)? {
-        let entry = entry?;
-        let leads_up =
-            entry.file_type()?.is_symlink() && entry.path().canonicalize().is_ok_and(|to| above.starts_with(to));
-        if entry.path().is_dir() && !leads_up {
-            names.push(entry.file_name().to_string_lossy().into_owned());
-        }
-    }
-    names.sort_unstable();
-    Ok(names)
 }
 
 fn read_file(

@@ -8,6 +8,9 @@ use jiff::SignedDuration;
 use object_store::{ObjectStoreExt, PutPayload};
 use serde_json::Value;
 use std::collections::BTreeMap;
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::{fs, iter};
@@ -224,12 +227,58 @@ fn nothing_and_no_store_are_told_apart() {
     let endpoint = [("AWS_ENDPOINT".to_owned(), "minio:9000".to_owned())];
     let (code, _, error) = remora(&["list", "s3://captures/x"], &endpoint);
     assert!(code == 2 && error.contains("AWS_ENDPOINT is not like http"), "{error}");
-    // Whatever else lies in a store is named, and left alone.
-    let folder = written(
-        &iter::once(("lost+found/x".to_owned(), vec![0])).chain(recording("a/b/20261124T100000Z/c", 1, true)).collect(),
-    );
-    let (code, _, error) = remora(&["verify", shown(&folder)], &[]);
-    assert!(code == 0 && error.contains("lost+found is no recording"), "{error}");
+}
+
+#[test]
+fn what_lies_in_a_store_and_was_sealed_by_nobody_is_named() {
+    let recording = recording("a/b/20261124T100000Z/c", 1, true);
+    for (path, stranger) in [
+        ("x.pcap", "x.pcap"),
+        ("a/x.pcap", "a/x.pcap"),
+        ("a/b/x.pcap", "a/b/x.pcap"),
+        ("a/b/20261124T100000Z/x.pcap", "a/b/20261124T100000Z/x.pcap"),
+        ("lost+found/x", "lost+found"),
+        ("a/b/2026/c/x.pcap", "a/b/2026"),
+    ] {
+        let folder = written(&iter::once((path.to_owned(), vec![0])).chain(recording.clone()).collect());
+        let (code, _, error) = remora(&["list", shown(&folder)], &[]);
+        assert!(code == 0 && error.contains(&format!("/{stranger} is no recording")), "{path}: {error}");
+        let (code, report, error) = remora(&["verify", shown(&folder)], &[]);
+        let want = format!("BROKEN  {}/{stranger} was sealed by nobody\n", shown(&folder));
+        assert!(code == 2 && report.starts_with("ok ") && report.ends_with(&want), "{report}{error}");
+        let (_, report, _) = remora(&["verify", shown(&folder), "--format", "json"], &[]);
+        let report: Value = serde_json::from_str(&report).unwrap();
+        assert_eq!((report[1]["state"].as_str(), report[1]["file"].as_str()), (Some("broken"), Some(stranger)));
+    }
+    // A new disk has an empty folder.
+    let folder = written(&recording);
+    fs::create_dir(folder.path().join("lost+found")).unwrap();
+    assert_eq!(remora(&["verify", shown(&folder)], &[]).0, 0);
+}
+
+#[test]
+fn an_odd_name_is_a_fault_of_its_recording_alone() {
+    let (odd, good) = ("a/b/20261124T100000Z/odd", "a/b/20261124T100000Z/well");
+    type Add = fn(&Path);
+    let cases: [(Add, &str); 4] = [
+        (|place| fs::write(place.join(OsStr::from_bytes(b"\xff.pcap")), "").unwrap(), "\u{fffd}.pcap"),
+        (|place| fs::write(place.join("a\n\x1b[31mok"), "").unwrap(), "a\\n\\u{1b}[31mok"),
+        (|place| symlink(".", place.join("loop")).unwrap(), "loop/"),
+        (
+            |place| {
+                fs::create_dir(place.join("sub")).unwrap();
+                fs::write(place.join("sub/x.pcap"), "").unwrap();
+            },
+            "sub/x.pcap",
+        ),
+    ];
+    for (add, name) in cases {
+        let folder = written(&recording(odd, 1, true).into_iter().chain(recording(good, 1, true)).collect());
+        add(&folder.path().join(odd));
+        let (code, report, error) = remora(&["verify", shown(&folder)], &[]);
+        let want = format!("BROKEN  {}/{odd}/{name} was sealed by nobody\nok ", shown(&folder));
+        assert!(code == 2 && report.starts_with(&want), "{report}{error}");
+    }
 }
 
 #[test]
@@ -340,7 +389,7 @@ async fn from_s3() {
 fn links_that_lead_nowhere_or_back_up_are_passed_by() {
     let folder = written(&store());
     for (link, to) in [("self", "self"), ("gone", "nothing"), ("up", "."), ("prod/back", ".."), ("more", "prod")] {
-        std::os::unix::fs::symlink(to, folder.path().join(link)).unwrap();
+        symlink(to, folder.path().join(link)).unwrap();
     }
     let (code, out, error) = remora(&["list", shown(&folder), "--format", "json"], &[]);
     let recordings: Vec<Value> = serde_json::from_str(&out).unwrap();

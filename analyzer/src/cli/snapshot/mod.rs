@@ -5,7 +5,7 @@ mod report;
 
 use crate::common::{Common, FAILED};
 use crate::say;
-use crate::snapshot::{self, Listing, ProofKeys, Recorded, Selection, Store};
+use crate::snapshot::{self, ProofKeys, Recorded, Selection, Store};
 use anyhow::Context;
 use clap::{Args, Subcommand, ValueEnum};
 use formats::said::once;
@@ -47,7 +47,7 @@ enum Action {
         out: PathBuf,
     },
     /// Prove that recordings are what was sealed: names the first file that is missing, changed, swapped or
-    /// sealed by nobody.
+    /// sealed by nobody, and what lies outside of them.
     Verify {
         #[command(flatten)]
         wanted: Wanted,
@@ -158,21 +158,21 @@ pub fn run(plan: SnapshotPlan, out: &mut impl Write) -> anyhow::Result<ExitCode>
 }
 
 async fn run_async(plan: SnapshotPlan, out: &mut impl Write) -> anyhow::Result<ExitCode> {
-    let mut recordings = Vec::new();
+    let (mut recordings, mut strangers) = (Vec::new(), Vec::new());
     let mut failed = false;
     for store in &plan.stores {
-        // One store that cannot be read does not keep the others back.
-        match snapshot::list(store, &plan.selection).await {
-            Ok(Listing { recordings: found, strangers }) => {
-                recordings.extend(found);
-                for stranger in strangers {
-                    say::warning(format_args!("{}/{stranger} is no recording", store.shown()));
-                }
-            }
-            Err(error) => {
-                failed = true;
-                say::error(once(anyhow::Error::from(error).chain()));
-            }
+        // What cannot be read does not keep the others back.
+        let listing = snapshot::list(store, &plan.selection).await;
+        recordings.extend(listing.recordings);
+        strangers.extend(listing.strangers.into_iter().map(|path| (store.shown(), path)));
+        for error in listing.failed {
+            failed = true;
+            say::error(once(anyhow::Error::from(error).chain()));
+        }
+    }
+    if !matches!(plan.task, Task::Verify) {
+        for (store, path) in &strangers {
+            say::warning(format_args!("{store}/{} is no recording", path.escape_debug()));
         }
     }
     let all_good = match &plan.task {
@@ -197,6 +197,7 @@ async fn run_async(plan: SnapshotPlan, out: &mut impl Write) -> anyhow::Result<E
                 let proof = snapshot::verify(recorded, &plan.keys, &bar).await;
                 bar.suspend(|| report.add(recorded, proof, None))?;
             }
+            strangers.iter().try_for_each(|(store, path)| bar.suspend(|| report.add_stranger(store, path)))?;
             report.finish(&bar)?
         }
     };

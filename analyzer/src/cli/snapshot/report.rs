@@ -3,7 +3,7 @@
 use super::{Format, SnapshotPlan};
 use crate::snapshot::{Recorded, SnapshotError};
 use anyhow::Context;
-use formats::chain::{Fault, Sound};
+use formats::chain::{Fault, Sound, Wrong};
 use formats::seal::{ClockStep, Counts, Volume};
 use indicatif::{HumanBytes, ProgressBar};
 use jiff::{SignedDuration, Unit};
@@ -85,6 +85,21 @@ impl<'a, W: Write> Report<'a, W> {
             value["kept_bytes"] = kept.into();
         }
         self.values.push(value);
+        Ok(())
+    }
+
+    /// Says of what lies at `path` in a store that it is of no recording.
+    ///
+    /// # Errors
+    /// Standard output's.
+    pub fn add_stranger(&mut self, store: &str, path: &str) -> anyhow::Result<()> {
+        self.all_good = false;
+        let fault = Fault { name: path.to_owned(), wrong: Wrong::NotSealed };
+        if self.format == Format::Table {
+            return writeln!(self.out, "BROKEN  {store}/{fault}").context("standard output");
+        }
+        let wrong = fault.wrong.to_string();
+        self.values.push(json!({"store": store, "state": "broken", "file": path, "wrong": wrong}));
         Ok(())
     }
 
