@@ -39,8 +39,8 @@ const QUESTIONS: [(&str, &str); 3] = [
     (
         "Where every packet went, from the kernel to the rows:",
         "select stage, reason, sum(packets) as packets, sum(bytes) as bytes from coverage group by 1, 2 \
-         order by array_position(['kernel', 'ring', 'filter', 'disk', 'upload', 'read', 'decode', 'flow', 'stream', \
-         'protocol'], stage), reason",
+         order by array_position(['kernel', 'ring', 'filter', 'disk', 'upload', 'store', 'read', 'decode', 'flow', \
+         'stream', 'protocol'], stage), reason",
     ),
 ];
 

@@ -39,7 +39,7 @@ pub struct Origin {
 /// was read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NotKept {
-    /// The recorder's stage: 'kernel', 'ring', 'filter', 'disk' or 'upload'.
+    /// The recorder's stage: 'kernel', 'ring', 'filter', 'disk', 'upload' or 'store'.
     pub stage: &'static str,
     /// What became of them: a short phrase in lower case.
     pub reason: &'static str,

@@ -109,11 +109,12 @@ impl Session {
             place::refuse_input(&found, output)?;
         }
         found.warnings.iter().for_each(say::warning);
+        found.failed.iter().for_each(say::error);
         let cache = if found.sources.is_empty() { None } else { Some(Cache::open(common)?) };
         if let Some(cache) = &cache {
             found.sources.iter_mut().try_for_each(|source| source.spool(cache.folder()))?;
         }
-        let mut refused = BTreeSet::new();
+        let mut refused = found.failed.iter().cloned().collect();
         let catalogue = catalogue(&found, cache.as_ref(), &needs, common, &mut refused)?;
         Ok(Self { found, needs, catalogue, cache, common: common.clone(), refused })
     }
@@ -148,7 +149,7 @@ impl Session {
         }
     }
 
-    /// 0 with rows, 1 without; 2 when a capture could not be read, though the others answered.
+    /// 0 with rows, 1 without; 2 when a capture or a folder could not be read, though the others answered.
     pub fn exit(&self, rows: u64) -> ExitCode {
         match rows {
             _ if !self.refused.is_empty() => ExitCode::from(FAILED),

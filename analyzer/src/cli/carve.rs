@@ -133,9 +133,10 @@ fn table(asked: Option<&str>, condition: &str) -> anyhow::Result<&'static str> {
 /// Writes the packets.
 pub fn run(mut plan: CarvePlan, out: &mut impl Write) -> anyhow::Result<ExitCode> {
     plan.found.warnings.iter().for_each(say::warning);
+    plan.found.failed.iter().for_each(say::error);
     let cache = Cache::open(&plan.common)?;
     let mut carver = Carver::new(cache.folder())?;
-    let mut failed = 0;
+    let mut failed = plan.found.failed.len();
     let bar = Bar::new(plan.common.quiet);
     let mut sources = std::mem::take(&mut plan.found.sources);
     let is_only = sources.len() == 1;

@@ -38,6 +38,8 @@ pub struct DissectArgs {
 
 /// What is meant.
 pub struct DissectPlan {
+    /// Inputs that could not be read.
+    failed: usize,
     units: Vec<Unit>,
     plan: Plan,
     quiet: bool,
@@ -63,10 +65,11 @@ impl DissectArgs {
             bail!("{dataset:?} is a dataset already");
         }
         found.warnings.iter().for_each(say::warning);
+        found.failed.iter().for_each(say::error);
         // Only what a store holds needs the folder.
         let spool = cache::folder(common).unwrap_or_else(|_| std::env::temp_dir());
         let units = found.sources.iter().map(|source| source.unit(&spool)).collect();
-        Ok(DissectPlan { units, plan, quiet: common.quiet })
+        Ok(DissectPlan { failed: found.failed.len(), units, plan, quiet: common.quiet })
     }
 }
 
@@ -83,7 +86,7 @@ fn table_name(name: &str) -> anyhow::Result<&'static str> {
 /// Dissects unit by unit.
 pub fn run(plan: DissectPlan, out: &mut impl Write) -> anyhow::Result<ExitCode> {
     let bar = Bar::new(plan.quiet);
-    let (mut refused, mut packets, mut rows) = (0, 0, 0);
+    let (mut refused, mut packets, mut rows) = (plan.failed, 0, 0);
     for unit in plan.units {
         let report = dissect::pipeline::dissect(unit, &plan.plan, &bar)?;
         for error in &report.refused {

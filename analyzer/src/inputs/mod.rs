@@ -17,7 +17,7 @@ use crate::snapshot::{SnapshotError, Store};
 use anyhow::bail;
 use formats::store::{FileName, RecordingId, TLS};
 use query::Dataset;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 /// Endings of captures that are looked for in a folder or store, with digits behind them too, as `tcpdump -C` numbers its files;
@@ -36,6 +36,8 @@ pub struct Found {
     pub datasets: Vec<Dataset>,
     /// What could not be read beside a capture, and does not keep it from being read.
     pub warnings: Vec<String>,
+    /// What could not be read at all; the rest is.
+    pub failed: Vec<String>,
     /// What decrypts captures.
     keys: Keys,
 }
@@ -44,8 +46,9 @@ impl Found {
     /// Packets that recorders lost, as the seals beside the captures say; none where there are no seals.
     pub fn lost_packets(&self) -> Option<u64> {
         let captures = || self.sources.iter().flat_map(|source| &source.captures);
-        let lost =
-            captures().flat_map(|capture| &capture.origin.not_kept).filter(|not_kept| not_kept.stage != "filter");
+        let not_kept = captures().flat_map(|capture| &capture.origin.not_kept);
+        // What is not there was recorded, and what was not wanted is not lost.
+        let lost = not_kept.filter(|not_kept| !["filter", "store"].contains(&not_kept.stage));
         captures()
             .any(|capture| !capture.origin.not_kept.is_empty())
             .then(|| lost.fold(0, |sum, lost| lost.packets.saturating_add(sum)))
@@ -120,7 +123,7 @@ fn is_capture(name: &str) -> bool {
 
 /// Of files below one folder or store, which is `place`, the captures; and `close.json` of recordings that have ended and none
 /// of whose packets are there. A warning tells of those that are passed by, but for what lies beside packets in a recording,
-/// and tables.
+/// and tables, and of captures beside recordings.
 fn to_read<T>(place: &str, files: Vec<T>, path: impl Fn(&T) -> &Path, warnings: &mut Vec<String>) -> Vec<T> {
     let name = |file: &T| path(file).file_name().unwrap_or_default().to_string_lossy().into_owned();
     let folder = |file: &T| path(file).parent().unwrap_or(Path::new("")).to_owned();
@@ -139,7 +142,25 @@ fn to_read<T>(place: &str, files: Vec<T>, path: impl Fn(&T) -> &Path, warnings: 
             strange.len()
         ));
     }
+    let outside: Vec<&Path> = read.iter().map(&path).filter(|path| recorded(path).is_none()).collect();
+    if let (Some(first), true) = (outside.iter().min(), outside.len() < read.len()) {
+        warnings.push(format!(
+            "{place}: captures that are of no recording, so that no seal speaks for them: {}, as {first:?}",
+            outside.len()
+        ));
+    }
     read
+}
+
+/// The recordings that captures are of, by their folders, with the files of each.
+fn recordings<'a>(paths: impl Iterator<Item = &'a Path>) -> BTreeMap<PathBuf, (RecordingId, Vec<FileName>)> {
+    let mut recordings = BTreeMap::new();
+    for path in paths {
+        if let (Some((id, file)), Some(folder)) = (recorded(path), path.parent()) {
+            recordings.entry(folder.to_owned()).or_insert_with(|| (id, Vec::new())).1.push(file);
+        }
+    }
+    recordings
 }
 
 /// What the path of a store says of a segment: `<cluster>/<window>/<start>/<node>/<file>`.
@@ -174,6 +195,9 @@ mod tests {
         let recording = ["000001.pcapng.zst", "000001.tls.pcapng.zst", "000001.seal.json", "close.json", "x.parquet"];
         assert_eq!(said(&recording), (1, String::new()));
         assert_eq!(said(&["nothing"]), (0, String::new()), "an error says it");
+        let node = "../../prod/nightly/20261124T100000Z/node-1/000001.pcapng.zst";
+        let (read, warning) = said(&[node, "../../prod/x.pcap"]);
+        assert!(read == 2 && warning.contains("no recording") && warning.contains("prod/x.pcap"), "{warning}");
     }
 
     #[test]

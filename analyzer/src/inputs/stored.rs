@@ -2,11 +2,11 @@
 
 use super::capture::{Capture, Place};
 use super::object::{Object, folder, runtime};
-use super::{Found, recorded, seals, to_read};
+use super::seals::{self, Ledgers, Recording};
+use super::{Found, recorded, recordings, to_read};
 use crate::keys::{Keys, is_decrypted};
 use crate::snapshot::{FILES_AT_ONCE, Store};
 use anyhow::{Context, bail};
-use dissect::Origin;
 use formats::seal::SEAL_BYTES_MAX;
 use formats::store::FileName;
 use formats::tables::TABLES;
@@ -15,7 +15,7 @@ use object_store::ObjectMeta;
 use object_store::path::Path as StorePath;
 use query::Dataset;
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// Files listed below one URL: a year of segments of ten minutes of one node, or a day of those of a hundred.
@@ -32,14 +32,17 @@ pub fn find(url: &str, store: &Store, found: &mut Found) -> anyhow::Result<()> {
             // Only a recording has something to say beside its segments; what else lies there may have names we cannot read.
             let mut listed = BTreeSet::new();
             if recorded(Path::new(meta.location.as_ref())).is_some() {
-                let beside = store.children(&folder(&meta.location)).await?.objects;
-                listed.extend(beside.into_iter().map(|file| file.location));
+                match store.children(&folder(&meta.location)).await {
+                    Ok(beside) => listed.extend(beside.objects.into_iter().map(|file| file.location)),
+                    Err(error) => found.warnings.push(error.to_string()),
+                }
             }
             let captures = captures(store, vec![meta], &listed, &mut found.warnings).await;
             found.add(captures);
             return Ok(());
         }
-        let folders = store.children(prefix).await?.common_prefixes;
+        // What fails here fails below, where it is told.
+        let folders = store.children(prefix).await.map(|inside| inside.common_prefixes).unwrap_or_default();
         let names: BTreeSet<&str> = folders.iter().filter_map(|folder| folder.filename()).collect();
         let tables: BTreeSet<&str> =
             TABLES.iter().map(|table| table.name).filter(|name| names.contains(name)).collect();
@@ -49,11 +52,14 @@ pub fn find(url: &str, store: &Store, found: &mut Found) -> anyhow::Result<()> {
             return Ok(());
         }
         let (mut files, failed) = store.first_files(prefix, FILES_MAX).await?;
-        found.warnings.extend(failed.iter().map(ToString::to_string));
         if files.len() > FILES_MAX {
             bail!("{url}: more than {FILES_MAX} files below it; name a cluster, a window, or a recording");
         }
         let listed = files.iter().map(|file| file.location.clone()).collect();
+        if let (Some(error), true) = (failed.first(), files.is_empty()) {
+            bail!("{error}");
+        }
+        found.failed.extend(failed.iter().map(ToString::to_string));
         files = to_read(url, files, |file| Path::new(file.location.as_ref()), &mut found.warnings);
         let all: BTreeSet<String> = files.iter().map(|file| file.location.to_string()).collect();
         let is_there = |plain: &Path| plain.to_str().is_some_and(|plain| all.contains(plain));
@@ -77,44 +83,53 @@ fn root(url: &str) -> anyhow::Result<url::Url> {
     Ok(root)
 }
 
-/// Captures with what their seals say.
+/// Captures with what their seals say; `listed` are the files beside them.
 async fn captures(
     store: &Store,
     files: Vec<ObjectMeta>,
     listed: &BTreeSet<StorePath>,
     warnings: &mut Vec<String>,
 ) -> Vec<Capture> {
-    let made: Vec<(Capture, Option<String>)> =
-        stream::iter(files).map(|meta| capture(store, meta, listed)).buffered(4 * FILES_AT_ONCE).collect().await;
-    let (captures, said): (Vec<_>, Vec<_>) = made.into_iter().unzip();
-    warnings.extend(said.into_iter().flatten());
-    captures
+    let path = |location: &StorePath| PathBuf::from(location.as_ref());
+    let read: Vec<PathBuf> = files.iter().map(|file| path(&file.location)).collect();
+    let beside: Vec<PathBuf> = listed.iter().map(path).collect();
+    let mut there = recordings(beside.iter().map(PathBuf::as_path));
+    let recordings = recordings(read.iter().map(PathBuf::as_path)).into_iter().map(|(folder, (id, read))| {
+        let beside = there.remove(&folder).map(|(_, files)| files).unwrap_or_default();
+        let there = beside.into_iter().chain(read.iter().cloned()).collect();
+        (Recording { id, shown: store.shown_at(&place(&folder)), there, read }, folder)
+    });
+    let asked = stream::iter(recordings).map(|(recording, folder)| async move {
+        let ledgers = ledgers(store, &recording, &folder).await;
+        (recording, folder, ledgers)
+    });
+    let mut asked = std::pin::pin!(asked.buffered(FILES_AT_ONCE));
+    let mut told = BTreeMap::new();
+    while let Some((recording, folder, ledgers)) = asked.next().await {
+        let of_files = recording.told(&ledgers, warnings);
+        told.extend(recording.read.iter().map(|file| folder.join(file.to_string())).zip(of_files));
+    }
+    let capture = |(meta, path): (ObjectMeta, PathBuf)| {
+        let name = meta.location.filename().unwrap_or_default().to_owned();
+        let (origin, recipients, is_close) = seals::origin(&path, told.remove(&path));
+        let object = Object { store: store.clone(), meta };
+        let place = if is_close { Place::Nothing } else { Place::Object(Arc::new(object)) };
+        Capture { name, origin, recipients, keys: Keys::default(), place }
+    };
+    files.into_iter().zip(read).map(capture).collect()
 }
 
-async fn capture(store: &Store, meta: ObjectMeta, listed: &BTreeSet<StorePath>) -> (Capture, Option<String>) {
-    let name = meta.location.filename().unwrap_or_default().to_owned();
-    let (mut origin, mut recipients, mut warning) = (Origin::default(), Vec::new(), None);
-    if let Some((id, file)) = recorded(Path::new(meta.location.as_ref())) {
-        origin = seals::origin(&id);
-        let place = |name: &FileName| folder(&meta.location).join(name.to_string());
-        let speakers = seals::speakers(&file, |name| listed.contains(&place(name)));
-        // What ends the recording has something to say of its last segment only.
-        let is_last = !listed.contains(&place(&FileName::seal(speakers.end().saturating_add(1))));
-        let mut ledgers = BTreeMap::new();
-        for name in speakers.clone().map(FileName::seal).chain([FileName::Close]) {
-            let place = place(&name);
-            if listed.contains(&place) && (name != FileName::Close || is_last) {
-                let bytes = store.head(&place, SEAL_BYTES_MAX as u64 + 1).await;
-                ledgers.insert(name, bytes.map(Some));
-            }
-        }
-        match seals::told(&id, &file, speakers, |name| ledgers.remove(&name).unwrap_or(Ok(None))) {
-            Ok(told) => (origin.not_kept, recipients) = (told.not_kept, told.recipients),
-            Err(error) => warning = Some(format!("{}/{}: {error}", store.shown(), meta.location)),
-        }
-    }
-    let is_close = recorded(Path::new(meta.location.as_ref())).is_some_and(|(_, file)| file == FileName::Close);
-    let object = Object { store: store.clone(), meta };
-    let place = if is_close { Place::Nothing } else { Place::Object(Arc::new(object)) };
-    (Capture { name, origin, recipients, keys: Keys::default(), place }, warning)
+async fn ledgers(store: &Store, recording: &Recording, folder: &Path) -> Ledgers {
+    let read = |name: FileName| async move {
+        let place = place(folder).join(name.to_string());
+        let bytes = store.head(&place, SEAL_BYTES_MAX as u64 + 1).await;
+        let ledger = recording.ledger(&name, bytes);
+        (name, ledger)
+    };
+    stream::iter(recording.wanted()).map(read).buffered(FILES_AT_ONCE).collect().await
+}
+
+/// Where a folder lies whose path a store told.
+fn place(folder: &Path) -> StorePath {
+    StorePath::parse(folder.to_string_lossy()).unwrap_or_default()
 }

@@ -12,6 +12,7 @@ use formats::store::{FileName, PACKETS, RecordingId};
 use object_store::{ObjectStoreExt, PutPayload};
 use std::collections::BTreeMap;
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 pub const FOLDER: &str = "prod/nightly/20261124T100000Z/node-1";
@@ -189,6 +190,105 @@ fn a_segment_without_a_sound_seal_is_read_and_said() {
     assert_eq!((said.code, said.text()), (0, "many\ntrue\n"));
     assert!(said.error.contains("000001.seal.json is not there"), "{said:?}");
     assert!(said.error.contains("000002.seal.json was edited"), "{said:?}");
+}
+
+#[test]
+fn what_was_sealed_and_is_not_there_is_said() {
+    const STORE: &str = "select capture, packets, bytes from coverage where stage = 'store' order by 1";
+    let place = |name: &str| format!("{FOLDER}/{name}");
+    type Edit<'a> = &'a dyn Fn(&mut BTreeMap<String, Vec<u8>>);
+    let remora = Remora::new();
+    let cases: [(&str, Edit<'_>, &str, &str); 7] = [
+        ("whole", &|_| {}, "", ""),
+        (
+            "packets",
+            &|files| drop(files.remove(&place("000001.pcapng.zst"))),
+            "000002.pcapng.zst,80,9000\n",
+            "packets of 1 segments were sealed and are not there, the first 000001",
+        ),
+        (
+            "packets that were given up",
+            &|files| {
+                files.remove(&place("000001.pcapng.zst"));
+                let mut close = Close::from_bytes(&files[&place("close.json")]).unwrap();
+                close.forgotten = vec![1];
+                files.insert(place("close.json"), close.to_bytes());
+            },
+            "",
+            "",
+        ),
+        (
+            "the first, with its seal",
+            &|files| files.retain(|path, _| !path.contains("000001")),
+            "000002.pcapng.zst,80,9000\n",
+            "nothing is there of 1 segments, not even their seals, the first 000001",
+        ),
+        (
+            "the last, with its seal",
+            &|files| files.retain(|path, _| !path.contains("000002")),
+            "000001.pcapng.zst,80,9000\n",
+            "nothing is there of 1 segments, not even their seals, the first 000002",
+        ),
+        (
+            "an edited seal",
+            &|files| {
+                let mut seal = Seal::from_bytes(&files[&place("000001.seal.json")]).unwrap();
+                seal.counts.dropped.kernel_packets = 6;
+                files.insert(place("000001.seal.json"), seal.to_bytes());
+            },
+            "",
+            "000002.seal.json does not follow 000001.seal.json",
+        ),
+        (
+            "a seal of another",
+            &|files| {
+                let mut seal = Seal::from_bytes(&files[&place("000002.seal.json")]).unwrap();
+                seal.recording.node = "node-2".parse().unwrap();
+                files.insert(place("000002.seal.json"), seal.to_bytes());
+            },
+            "",
+            "000002.seal.json belongs to prod/nightly/20261124T100000Z/node-2",
+        ),
+    ];
+    for (at, (case, edit, want, warning)) in cases.iter().enumerate() {
+        let mut files = recording();
+        edit(&mut files);
+        let store = remora.path(&format!("store-{at}"));
+        write(&files, &store);
+        let said = remora.run(&["sql", &store, "--format", "csv", STORE]);
+        let rows = said.text().split_once('\n').map_or("", |(_, rows)| rows);
+        assert_eq!(rows, *want, "{case}: {said:?}");
+        assert!(said.error.contains(warning), "{case}: {said:?}");
+        assert_eq!(said.error.contains("warning"), !warning.is_empty(), "{case}: {said:?}");
+    }
+    // Whoever asks for one segment does not ask for the others.
+    let one = format!("{}/{}", remora.path("store-3"), place("000002.pcapng.zst"));
+    let said = remora.run(&["sql", &one, "--format", "csv", STORE]);
+    assert!(said.error.contains("the first 000001"), "there are no others: {said:?}");
+    let one = format!("{}/{}", remora.path("store-1"), place("000002.pcapng.zst"));
+    let said = remora.run(&["sql", &one, "--format", "csv", STORE]);
+    assert!(said.text().contains("000002.pcapng.zst,80,9000"), "{said:?}");
+}
+
+#[test]
+fn a_folder_that_cannot_be_read_keeps_no_other_back() {
+    let remora = Remora::new();
+    let (store, locked) = (remora.path("store"), remora.path("store/locked"));
+    write(&recording(), &store);
+    fs::create_dir(&locked).unwrap();
+    fs::set_permissions(&locked, fs::Permissions::from_mode(0o000)).unwrap();
+    // Root reads everything.
+    if fs::read_dir(&locked).is_ok() {
+        return;
+    }
+    let said = remora.run(&["sql", &store, "--format", "csv", "select count(*) from captures"]);
+    assert!(said.code == 2 && said.text().ends_with("\n2\n") && said.error.contains(&locked), "{said:?}");
+    let said = remora.run(&["dissect", &store, "-o", &remora.path("dataset")]);
+    assert!(said.code == 2 && said.error.contains(&locked), "{said:?}");
+    assert!(remora.run(&["sql", &locked, "select 1"]).error.contains(&locked));
+    let said = remora.run(&["snapshot", "list", &store]);
+    assert!(said.code == 2 && said.text().contains("node-1") && said.error.contains(&locked), "{said:?}");
+    fs::set_permissions(&locked, fs::Permissions::from_mode(0o700)).unwrap();
 }
 
 /// One test, for one server: each start costs seconds.
