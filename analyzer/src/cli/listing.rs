@@ -298,14 +298,22 @@ fn time(us: i64) -> String {
 
 /// Three digits that matter.
 fn duration(ms: f64) -> String {
+    // Bounds are where the next digit would be rounded up to.
     match ms.abs() {
-        short if short < 1.0 => format!("{:.0} µs", ms * 1e3),
-        short if short < 10.0 => format!("{ms:.2} ms"),
-        short if short < 100.0 => format!("{ms:.1} ms"),
-        short if short < 1e3 => format!("{ms:.0} ms"),
-        long if long < 60e3 => format!("{:.2} s", ms / 1e3),
-        long if long < 3600e3 => format!("{:.0}m {:02.0}s", (ms / 60e3).trunc(), (ms / 1e3).trunc() % 60.0),
-        _ => format!("{:.0}h {:02.0}m", (ms / 3600e3).trunc(), (ms / 60e3).trunc() % 60.0),
+        short if short < 0.9995 => format!("{:.0} µs", ms * 1e3),
+        short if short < 9.995 => format!("{ms:.2} ms"),
+        short if short < 99.95 => format!("{ms:.1} ms"),
+        short if short < 999.5 => format!("{ms:.0} ms"),
+        long if long < 9_995.0 => format!("{:.2} s", ms / 1e3),
+        long if long < 59_950.0 => format!("{:.1} s", ms / 1e3),
+        long if long < 3_599_500.0 => {
+            let s = (ms / 1e3).round();
+            format!("{:.0}m {:02.0}s", (s / 60.0).trunc(), s % 60.0)
+        }
+        _ => {
+            let minutes = (ms / 60e3).round();
+            format!("{:.0}h {:02.0}m", (minutes / 60.0).trunc(), minutes % 60.0)
+        }
     }
 }
 
@@ -322,6 +330,11 @@ mod tests {
             (12.34, "12.3 ms"),
             (123.4, "123 ms"),
             (1234.0, "1.23 s"),
+            (12_345.0, "12.3 s"),
+            (0.9996, "1.00 ms"),
+            (99.96, "100 ms"),
+            (999.6, "1.00 s"),
+            (59_970.0, "1m 00s"),
             (125_000.0, "2m 05s"),
             (7_500_000.0, "2h 05m"),
             (-0.02, "-20 µs"),
