@@ -14,6 +14,7 @@ use sha2::{Digest, Sha256};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io;
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
@@ -38,7 +39,7 @@ pub struct Made {
     pub refused: Vec<String>,
 }
 
-/// Where the cache is: as asked, else below the user's cache folder. It is made.
+/// Where the cache is: as asked, else below the user's cache folder. It is made, for its owner alone.
 ///
 /// # Errors
 /// No such place, or one that cannot be made.
@@ -49,7 +50,9 @@ pub fn folder(common: &Common) -> anyhow::Result<PathBuf> {
     let Some(folder) = common.cache.clone().or_else(user) else {
         bail!("no folder for the cache: set --cache, or HOME")
     };
-    fs::create_dir_all(&folder).with_context(|| format!("{}: the cache cannot be made", folder.display()))?;
+    // Tables of what was encrypted lie there in plain.
+    let made = fs::DirBuilder::new().recursive(true).mode(0o700).create(&folder);
+    made.with_context(|| format!("{}: the cache cannot be made", folder.display()))?;
     Ok(folder)
 }
 

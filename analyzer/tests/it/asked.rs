@@ -2,6 +2,7 @@
 
 use crate::run::{Remora, capture};
 use serde_json::Value;
+use std::os::unix::fs::PermissionsExt;
 
 fn input() -> String {
     capture().display().to_string()
@@ -96,6 +97,9 @@ fn a_bad_file_is_reported_and_the_rest_is_read() {
         assert_eq!((said.code, said.text()), (2, "names\n4\n"), "{time}");
         assert!(said.error.contains("bad.pcap begins with"), "{time}: {said:?}");
     }
+    // Tables of what was decrypted are plain.
+    let cache = std::fs::metadata(remora.path("cache")).unwrap();
+    assert_eq!(cache.permissions().mode() & 0o777, 0o700);
 }
 
 #[test]
