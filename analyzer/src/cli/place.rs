@@ -5,7 +5,7 @@ use anyhow::{Context, bail};
 use formats::tables::TABLES;
 use query::Dataset;
 use std::fs::{self, File, Metadata, Permissions};
-use std::io::{BufWriter, Write};
+use std::io::{self, BufWriter, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
@@ -17,7 +17,7 @@ const PART: &str = ".part";
 ///
 /// # Errors
 /// What `fill` says, and the disk.
-pub fn write<T>(path: &Path, fill: impl FnOnce(&mut BufWriter<&File>) -> anyhow::Result<T>) -> anyhow::Result<T> {
+pub fn write<T>(path: &Path, fill: impl FnOnce(&mut BufWriter<Watched<'_>>) -> anyhow::Result<T>) -> anyhow::Result<T> {
     let failed = || failed(path);
     let before = fs::metadata(path).ok();
     let Some(real) = replaced(path, before.as_ref()) else {
@@ -35,12 +35,33 @@ pub fn write<T>(path: &Path, fill: impl FnOnce(&mut BufWriter<&File>) -> anyhow:
 fn filled<T>(
     path: &Path,
     file: &File,
-    fill: impl FnOnce(&mut BufWriter<&File>) -> anyhow::Result<T>,
+    fill: impl FnOnce(&mut BufWriter<Watched<'_>>) -> anyhow::Result<T>,
 ) -> anyhow::Result<T> {
-    let mut out = BufWriter::new(file);
-    let filled = fill(&mut out)?;
-    out.flush().with_context(|| failed(path))?;
-    Ok(filled)
+    let mut out = BufWriter::new(Watched { file, has_failed: false });
+    let filled = fill(&mut out).and_then(|filled| Ok(out.flush().map(|()| filled)?));
+    // What the disk said comes back in many shapes, and none of them names the file.
+    match out.get_ref().has_failed {
+        true => filled.with_context(|| failed(path)),
+        false => filled,
+    }
+}
+
+/// A file that remembers whether it could not be written.
+pub struct Watched<'a> {
+    file: &'a File,
+    has_failed: bool,
+}
+
+impl Write for Watched<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let written = self.file.write(bytes);
+        self.has_failed |= written.as_ref().is_err_and(|error| error.kind() != io::ErrorKind::Interrupted);
+        written
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.file.flush()
+    }
 }
 
 fn failed(path: &Path) -> String {
@@ -118,6 +139,18 @@ mod tests {
         assert_eq!(fs::metadata(at("file")).unwrap().permissions().mode() & 0o777, 0o640);
         assert_eq!(fs::read_to_string(at("later")).unwrap(), "third");
         assert_eq!(names().len(), 4, "nothing is left over: {:?}", names());
+    }
+
+    #[test]
+    fn a_full_disk_is_told_with_the_file() {
+        let full = Path::new("/dev/full");
+        let in_words = |out: &mut BufWriter<Watched<'_>>| {
+            // As arrow does.
+            out.write_all(&[0; 1 << 16]).map_err(|error| anyhow::anyhow!("Csv error: {error}"))
+        };
+        for error in [fill(full, "short").unwrap_err(), write(full, in_words).unwrap_err()] {
+            assert!(format!("{error:#}").starts_with("/dev/full: cannot be written: "), "{error:#}");
+        }
     }
 
     #[test]
