@@ -15,7 +15,7 @@ use query::output::{Format, Printer};
 use query::{Catalogue, Dataset, behind_calls, named};
 use std::collections::BTreeSet;
 use std::io::{IsTerminal, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 /// How an answer is written, and where.
@@ -60,7 +60,7 @@ impl OutputArgs {
     /// The form meant.
     ///
     /// # Errors
-    /// Parquet on a terminal.
+    /// Parquet on a terminal, and an ending that promises what we do not write.
     pub fn form(&self) -> anyhow::Result<Format> {
         let ending = self.output.as_ref().and_then(|path| path.extension()).map(|ending| ending.to_ascii_lowercase());
         let by_ending = match ending.as_ref().and_then(|ending| ending.to_str()) {
@@ -68,7 +68,12 @@ impl OutputArgs {
             Some("json") => Format::Json,
             Some("jsonl" | "ndjson") => Format::Ndjson,
             Some("parquet") => Format::Parquet,
-            _ => Format::Table,
+            None | Some("log" | "out" | "text" | "txt") => Format::Table,
+            Some(_) if self.format.is_some() => Format::Table,
+            Some(_) => bail!(
+                "{}: we write .csv, .json, .ndjson, .parquet and text (.txt); --format says what another ending means",
+                self.output.as_deref().unwrap_or(Path::new("")).display()
+            ),
         };
         let form = self.format.map_or(by_ending, Format::from);
         if form == Format::Parquet && self.output.is_none() && std::io::stdout().is_terminal() {

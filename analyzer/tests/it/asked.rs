@@ -233,10 +233,8 @@ fn an_answer_replaces_no_input_and_no_answer_that_was_whole() {
     let remora = Remora::new();
     let (copy, out, dataset) = (remora.path("copy.pcapng.zst"), remora.path("out.csv"), remora.path("dataset"));
     std::fs::copy(capture(), &copy).unwrap();
-    for arguments in
-        [&["sql", &copy, "select 1 from http", "-o", &copy], &["calls", &copy, "--limit", "1", "-o", &copy][..]]
-    {
-        let said = remora.run(arguments);
+    for arguments in [&["sql", &copy, "select 1 from http"], &["calls", &copy, "--limit", "1"][..]] {
+        let said = remora.run(&[arguments, &["--format", "csv", "-o", &copy]].concat());
         assert!(said.code == 2 && said.error.contains("would be overwritten"), "{said:?}");
     }
     assert_eq!(std::fs::read(&copy).unwrap(), std::fs::read(capture()).unwrap());
@@ -248,6 +246,11 @@ fn an_answer_replaces_no_input_and_no_answer_that_was_whole() {
     assert_eq!(remora.run(&["sql", &copy, "select count(*) as names from dns", "-o", &out]).code, 0);
     assert_eq!(remora.run(&["sql", &copy, "select no from dns", "-o", &out]).code, 2);
     assert_eq!(std::fs::read_to_string(&out).unwrap(), "names\n4\n");
+    // What its name promises we do not write.
+    for name in ["out.csv.gz", "out.xlsx"] {
+        let said = remora.run(&["sql", &copy, "select 1", "-o", &remora.path(name)]);
+        assert!(said.code == 2 && said.error.contains(name) && said.error.contains("--format"), "{said:?}");
+    }
     for format in ["json", "parquet"] {
         let said = remora.run(&["sql", &copy, "select 1; select 2", "--format", format]);
         assert!(said.code == 2 && said.out.is_empty() && said.error.contains("one statement"), "{said:?}");
