@@ -89,7 +89,8 @@ impl Watch {
             self.before = Some(Moment { wall, ..now });
             return None;
         }
-        Some(ClockStep { at: now.wall, by_ns: i64::try_from(by.as_nanos()).unwrap_or(i64::MAX) })
+        let by_ns = by.as_nanos().clamp(i64::MIN.into(), i64::MAX.into());
+        Some(ClockStep { at: now.wall, by_ns: by_ns as i64 })
     }
 }
 
@@ -149,6 +150,14 @@ mod tests {
         .map(|(wall, steady)| watch.look(moment(wall, steady)).map(|step| step.by_ns / 1_000_000))
         .into();
         assert_eq!(steps, [None, None, None, None, Some(-3_600_000), None, Some(10), Some(100_000)]);
+    }
+
+    #[test]
+    fn a_step_that_is_too_large_to_tell_keeps_its_sign() {
+        let mut watch = Watch::default();
+        let walls = [Timestamp::MIN, Timestamp::MAX, Timestamp::MIN];
+        let steps = walls.map(|wall| watch.look(Moment { wall, ..Moment::default() }).map(|step| step.by_ns));
+        assert_eq!(steps, [None, Some(i64::MAX), Some(i64::MIN)]);
     }
 
     #[test]
