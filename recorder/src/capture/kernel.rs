@@ -130,12 +130,12 @@ impl Linux {
         }
         let socket = open_socket()?;
         socket
-            .set(libc::SOL_PACKET, libc::PACKET_VERSION, libc::tpacket_versions::TPACKET_V3 as i32)
+            .set_number(libc::SOL_PACKET, libc::PACKET_VERSION, libc::tpacket_versions::TPACKET_V3 as i32)
             .doing("choose the ring's version")?;
         let block_bytes = limits::block_bytes(options.ring_bytes);
         let blocks = (options.ring_bytes / block_bytes).max(limits::RING_BLOCKS_MIN);
         let request = ring_request(block_bytes, blocks);
-        socket.set(libc::SOL_PACKET, libc::PACKET_RX_RING, request).doing("set up the ring")?;
+        socket.set_ring(request).doing("set up the ring")?;
         let mapping = socket.map_ring(block_bytes, blocks).doing("share the ring's memory")?;
         Ok((Self { socket, refused: None, news, mapping, options, listening_on: Vec::new() }, listening_on))
     }
@@ -279,7 +279,7 @@ fn open_socket() -> Result<Socket, CaptureError> {
 /// A socket whose queue is full from the first packet on: the kernel counts, and copies nothing.
 fn open_counter() -> Result<Socket, CaptureError> {
     let socket = open_socket()?;
-    socket.set(libc::SOL_SOCKET, libc::SO_RCVBUF, 1i32).doing("make the counting queue small")?;
+    socket.set_number(libc::SOL_SOCKET, libc::SO_RCVBUF, 1).doing("make the counting queue small")?;
     Ok(socket)
 }
 

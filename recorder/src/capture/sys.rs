@@ -53,8 +53,18 @@ impl Socket {
         Ok(Self(unsafe { OwnedFd::from_raw_fd(fd) }))
     }
 
-    /// Sets an option to a plain value.
-    pub fn set<T: Copy>(&self, level: i32, option: i32, value: T) -> io::Result<()> {
+    /// Sets an option to a number.
+    pub fn set_number(&self, level: i32, option: i32, number: i32) -> io::Result<()> {
+        self.set(level, option, number)
+    }
+
+    /// Has the kernel make a ring of that shape.
+    pub fn set_ring(&self, ring: libc::tpacket_req3) -> io::Result<()> {
+        self.set(libc::SOL_PACKET, libc::PACKET_RX_RING, ring)
+    }
+
+    /// Sets an option to a plain value. What a pointer in it points to has to be what the option wants: so nobody else may.
+    fn set<T: Copy>(&self, level: i32, option: i32, value: T) -> io::Result<()> {
         let bytes = size_of::<T>() as libc::socklen_t;
         // SAFETY: the kernel reads `bytes` bytes from `value`, which lives until the call returns.
         check(unsafe { libc::setsockopt(self.fd(), level, option, (&raw const value).cast(), bytes) }).map(drop)
@@ -195,7 +205,8 @@ pub struct Mapping {
     blocks: usize,
 }
 
-// SAFETY: the mapping belongs to the process, not to a thread; blocks are reached through `&mut self` only.
+// SAFETY: the mapping belongs to the process, not to a thread. It is not `Sync`: whoever borrows a block does so on the thread
+// that also gives it back.
 unsafe impl Send for Mapping {}
 
 impl Mapping {
