@@ -138,7 +138,7 @@ pub struct Counts {
     /// Packets the filter expression refused, in the kernel, which tells no bytes, and those of the recorder's own
     /// uploads.
     pub filtered: Volume,
-    /// Packets of flows that the rate cap left out.
+    /// Packets of flows that were left out, by the rate cap or for a share of a processor.
     #[serde(default, skip_serializing_if = "Volume::is_nothing")]
     pub sampled: Volume,
     /// Packets lost, by place.

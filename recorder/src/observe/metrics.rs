@@ -41,7 +41,7 @@ const COUNTERS: [Counter; 10] = [
     }),
     (("capture_filtered", "Packets that the window does not want", "packets"), None, |counts| counts.filtered.packets),
     (
-        ("capture_sampled", "Packets left out because there were more than the window's rate", "packets"),
+        ("capture_sampled", "Packets left out: more than the window's rate, or its share of a processor", "packets"),
         None,
         |counts| counts.sampled.packets,
     ),
@@ -137,7 +137,10 @@ impl Report {
             out.counter(name, once(value(&progress)))?;
         }
         let spool = std::iter::once((vec![("stage", "spool")], progress.given_up.packets));
-        out.counter(("upload_dropped", "Packets given up because the spool was full", "packets"), spool)
+        out.counter(
+            ("upload_dropped", "Packets in segments that were given up before they were stored", "packets"),
+            spool,
+        )
     }
 
     fn gauges_of_captures(&self, out: &mut Out<'_>) -> fmt::Result {

@@ -5,7 +5,8 @@
 //! spool is looked at by a thread of its own, which may hang as the disk does, and that is then the answer.
 //!
 //!     GET /metrics   OpenMetrics text, as Prometheus reads it
-//!     GET /healthz   200, or 503 with what is wrong: a capture has stalled, or the spool cannot be written
+//!     GET /healthz   200, or 503 with what is wrong: a capture has stalled, the spool cannot be written, or whoever stores
+//!                    what is in it is gone
 //!     POST /trigger/NAME   with the secret: triggers a window, as the control socket does; only where there is a secret
 //!     GET /readyz    200, or 503 with what is missing: start-up is not over, or a recording that is due has no ring
 

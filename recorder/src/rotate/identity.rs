@@ -25,8 +25,8 @@ struct Slot {
     ambiguous: bool,
 }
 
-/// Packets that are remembered: 64 B each, 512 KiB. At 100,000 packets in a second they cover the moment; where packets
-/// come faster some are not known again, and none is mistaken for another.
+/// Packets that are remembered: 64 B each, 512 KiB. One whose place another takes first is not known again, and none is mistaken
+/// for another: at 100,000 packets in a second that is one of eighty within 1 ms, and nearly half within the moment.
 const SLOTS: usize = 1 << 13;
 
 /// Interfaces of one node that a packet passes: both ends of two cables, a bridge, a tunnel, the network card; and one.

@@ -145,7 +145,8 @@ fn hash_of_one(sources: &[Source]) -> Hash256 {
     Hash256::of(sources.first().map_or(b"", |source| source.text.as_bytes()))
 }
 
-/// As `sha256sum *.yaml | sha256sum` has it, so that anybody can compute it anew.
+/// As `sha256sum FILE… | sha256sum` has it, with all files in the order of the bytes in their names (`LC_ALL=C`), so that anybody
+/// can compute it anew.
 fn hash_of_many(sources: &[Source]) -> Hash256 {
     let mut lines = Vec::new();
     for Source { path, text } in sources {
