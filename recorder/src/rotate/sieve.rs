@@ -4,6 +4,9 @@
 use super::identity::Identities;
 use crate::capture::{Ends, OwnConnections, Packet};
 
+/// What is not IP counts as one flow, the first to be left out: no protocol reads it.
+const WITHOUT_ENDS: u64 = u64::MAX;
+
 /// Why a packet is left out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LeftOut {
@@ -43,14 +46,14 @@ impl Sieve {
 
     /// Why a packet is left out; none if it is kept. `is_here`: it is of the recorder's own network namespace.
     pub fn look(&mut self, packet: &Packet<'_>, is_here: bool) -> Option<LeftOut> {
-        let ends = Ends::of(packet)?;
-        if self.own.has(&ends, packet.time_ns, is_here) {
+        let ends = Ends::of(packet);
+        if ends.as_ref().is_some_and(|ends| self.own.has(ends, packet.time_ns, is_here)) {
             return Some(LeftOut::Own);
         }
         if self.halvings == 0 && self.cap.is_none() {
             return None;
         }
-        let hash = ends.flow_hash();
+        let hash = ends.map_or(WITHOUT_ENDS, |ends| ends.flow_hash());
         let kept = hash.leading_zeros() >= self.halvings;
         let kept = kept && self.cap.as_mut().is_none_or(|cap| cap.keeps(hash, packet.time_ns));
         (!kept).then_some(LeftOut::Sampled)
@@ -61,11 +64,13 @@ impl Sieve {
 /// says, the same on every node. Each halving of what is kept leaves out half of the flows that were kept until then.
 #[derive(Debug)]
 struct RateCap {
-    packets_per_interval: u64,
+    packets_per_second: u64,
     /// Flows are kept whose hash begins with so many zeroes.
     halvings: u32,
     interval: u64,
-    kept: u64,
+    /// Packets that were kept and that no interval has paid for yet [packets of a tenth of a second]: each counts ten, and each
+    /// interval pays for the packets of a second.
+    unpaid: u64,
     /// Intervals in a row in which twice as many would have been few enough.
     quiet: u32,
 }
@@ -85,8 +90,7 @@ const QUIET_INTERVALS_MAX: u32 = QUIET_INTERVALS * HALVINGS_MAX + 1;
 
 impl RateCap {
     fn new(packets_per_second: u64) -> Self {
-        let packets_per_interval = (packets_per_second / INTERVALS_PER_SECOND).max(1);
-        Self { packets_per_interval, halvings: 0, interval: 0, kept: 0, quiet: 0 }
+        Self { packets_per_second, halvings: 0, interval: 0, unpaid: 0, quiet: 0 }
     }
 
     fn keeps(&mut self, flow_hash: u64, time_ns: u64) -> bool {
@@ -97,10 +101,12 @@ impl RateCap {
         if flow_hash.leading_zeros() < self.halvings {
             return false;
         }
-        self.kept += 1;
-        if self.kept > self.packets_per_interval && self.halvings < HALVINGS_MAX {
+        // A packet that is paid for in part is no reason to leave out others; nor is one flow of before that was too much.
+        let over = self.packets_per_second.saturating_add(INTERVALS_PER_SECOND);
+        self.unpaid = self.unpaid.saturating_add(INTERVALS_PER_SECOND).min(over);
+        if self.unpaid == over && self.halvings < HALVINGS_MAX {
             self.halvings += 1;
-            self.kept = 0;
+            self.unpaid = 0;
             self.quiet = 0;
             tracing::info!(halvings = self.halvings, "rate cap: half of the flows are left out");
         }
@@ -108,7 +114,7 @@ impl RateCap {
     }
 
     fn begin(&mut self, interval: u64) {
-        let few = self.kept <= self.packets_per_interval / 4;
+        let few = self.unpaid <= self.packets_per_second / 4;
         // Packets of several processors go back and forth a little; a clock that was set begins anew.
         let passed = interval.saturating_sub(self.interval).min(QUIET_INTERVALS_MAX.into()) as u32;
         // In all intervals without a packet, and in the one before them if it had few.
@@ -119,13 +125,15 @@ impl RateCap {
             self.quiet %= QUIET_INTERVALS;
             tracing::info!(halvings = self.halvings, "rate cap: more flows are kept again");
         }
-        (self.interval, self.kept) = (interval, 0);
+        self.unpaid = self.unpaid.saturating_sub(self.packets_per_second.saturating_mul(passed.into()));
+        self.interval = interval;
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::capture::Link;
     use std::collections::BTreeMap;
 
     /// Packets of `flows` flows, one of each in turn, spread over time; how many of each flow were kept in each second.
@@ -153,6 +161,38 @@ mod tests {
             let seconds = kept(&mut RateCap::new(packets_per_second), 100, 1000, 5);
             assert!(seconds.iter().all(|second| second.values().sum::<u64>() == 1000), "{packets_per_second}");
         }
+    }
+
+    #[test]
+    fn few_packets_are_counted_one_by_one() {
+        for cap in [1, 2, 9, 10, 15, 25, 99] {
+            let sum = |per_second| {
+                let seconds = kept(&mut RateCap::new(cap), 1000, per_second, 100);
+                seconds.iter().flat_map(BTreeMap::values).sum::<u64>()
+            };
+            assert_eq!(sum(cap), 100 * cap, "as many as {cap}");
+            assert!((1..=200 * cap).contains(&sum(10 * cap)), "{} of ten times {cap}", sum(10 * cap));
+        }
+    }
+
+    #[test]
+    fn what_is_not_ip_is_one_flow_that_is_left_out_first() {
+        let link =
+            Link { protocol: 0x0806, interface_index: 1, hardware: 1, direction: 0, address_bytes: 0, address: [0; 8] };
+        let arp = [0; 42];
+        let packet =
+            |time_ns| Packet { time_ns, wire_bytes: 42, frame: &arp, network_at: 14, vlan: None, flags: 0, link };
+        let kept = |sieve: &mut Sieve, packets: u64| {
+            let times = (0..packets).map(|at| at * 1_000_000_000 / packets);
+            times.filter(|time_ns| sieve.look(&packet(*time_ns), true).is_none()).count()
+        };
+        let mut sieve = Sieve::new(Some(1000), false);
+        assert_eq!(kept(&mut sieve, 900), 900);
+        assert!(kept(&mut sieve, 50_000) < 300);
+        let mut sieve = Sieve::new(None, false);
+        assert_eq!(kept(&mut sieve, 50_000), 50_000);
+        sieve.shed(1);
+        assert_eq!(kept(&mut sieve, 50_000), 0);
     }
 
     #[test]
