@@ -81,7 +81,7 @@ pub struct Seal {
     pub clock: Option<Clock>,
     /// Version of the recorder that wrote it.
     pub recorder: String,
-    /// SHA-256 of the configuration it was made with.
+    /// SHA-256 of the configuration it was made with; FORMATS.md says of what bytes.
     pub configuration_sha256: Hash256,
     /// Set when the segment was found open after a crash.
     pub recovered: Option<Recovered>,

@@ -172,7 +172,7 @@ impl RecordArgs {
             recording: Recording {
                 id: RecordingId { cluster: self.cluster, window: self.window, start: now.into(), node },
                 ends: now.checked_add(SignedDuration::try_from(duration)?)?,
-                configuration_sha256: Hash256::of(format!("{window:?}").as_bytes()),
+                configuration_sha256: Hash256::of(settings(&window).as_bytes()),
                 window: Arc::new(window),
             },
             spool: self.spool,
@@ -181,6 +181,34 @@ impl RecordArgs {
             signer: self.sign.resolve()?,
         })
     }
+}
+
+/// What its seals have the hash of: all that the recording was told but when, as one line of JSON.
+fn settings(window: &Window) -> String {
+    fn texts<T: ToString>(values: &[T]) -> Vec<String> {
+        values.iter().map(ToString::to_string).collect()
+    }
+    let Window { targets, exclude, interfaces, segment, budget, store, .. } = window;
+    // In the order of their names, as some do print them and others do not.
+    let settings = serde_json::json!({
+        "bytes_max": budget.bytes.map(|bytes| bytes.0),
+        "duration_ms": window.duration.as_millis() as u64,
+        "encrypt_to": texts(&store.encrypt_to),
+        "exclude": texts(exclude),
+        "filter": window.filter,
+        "interfaces": interfaces.iter().map(Interface::as_str).collect::<Vec<_>>(),
+        "object_lock": store.object_lock.map(|lock| lock.to_string()),
+        "packets_max": budget.packets,
+        "rate_max": window.rate.packets_per_second,
+        "rings": window.rings,
+        "segment_age_ms": segment.age.0.as_millis() as u64,
+        "segment_bytes": segment.bytes.0,
+        "snaplen": window.snap_length,
+        "store": store.url.to_string(),
+        "store_write_only": store.write_only,
+        "targets": texts(targets),
+    });
+    settings.to_string()
 }
 
 /// A key, or a file of keys below the current folder or anywhere.
@@ -195,6 +223,8 @@ fn recipients(text: &str) -> Result<Recipients, String> {
 /// Records, stores, and sums up.
 pub fn run(mut plan: RecordPlan, out: &mut impl Write) -> anyhow::Result<ExitCode> {
     plan.capture.settle(&plan.spool, std::slice::from_ref(&plan.recording.window))?;
+    let (settings, sha256) = (settings(&plan.recording.window), plan.recording.configuration_sha256);
+    tracing::info!(configuration = %settings, configuration_sha256 = %sha256, "recording as it was told");
     let spool = Spool::open(&plan.spool).with_context(|| format!("spool {}", plan.spool.display()))?;
     let spool = spool.signed_by(plan.signer.take());
     spool.starts().take(&mut plan.recording.id);
@@ -278,4 +308,29 @@ fn summarise(close: &Close, out: &mut impl Write) -> anyhow::Result<()> {
     )?;
     writeln!(out, "segments   {}", close.segments)?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::Parser;
+
+    #[derive(Parser)]
+    struct Line {
+        #[command(flatten)]
+        args: RecordArgs,
+    }
+
+    #[test]
+    fn the_hash_of_a_configuration_is_of_all_it_says_but_the_time() {
+        let resolved = |line: &str| Line::parse_from(line.split(' ')).args.resolve().unwrap().recording;
+        let line = "record -i eth0 --store s3://a/b --node n --duration 1m --target netns:x --packets-max 7";
+        let [first, second] = [(); 2].map(|()| resolved(line));
+        assert_eq!(first.configuration_sha256, second.configuration_sha256);
+        let expected = r#"{"bytes_max":null,"duration_ms":60000,"encrypt_to":[],"exclude":[],"filter":null,"interfaces":["eth0"],"object_lock":null,"packets_max":7,"rate_max":null,"rings":1,"segment_age_ms":10000,"segment_bytes":67108864,"snaplen":262144,"store":"s3://a/b","store_write_only":false,"targets":["netns:x"]}"#;
+        assert_eq!(settings(&first.window), expected);
+        assert_eq!(first.configuration_sha256, Hash256::of(expected.as_bytes()));
+        let other = resolved(&format!("{line} --filter ip"));
+        assert_ne!(first.configuration_sha256, other.configuration_sha256);
+    }
 }
