@@ -1,4 +1,4 @@
-//! Objects that nobody may delete for a time: S3 Object Lock, whose headers object_store does not know.
+//! Buckets of S3, and objects in them that nobody may delete for a time: S3 Object Lock, whose headers object_store does not know.
 //!
 //! Requests come by here on their way out, signed. Those that create an object get the headers, and a new signature by
 //! object_store's own signer, for S3 takes no header of its own that is not signed.
@@ -13,34 +13,37 @@ use object_store::client::{
     ReqwestConnector,
 };
 use object_store::path::Path as StorePath;
-use object_store::{HeaderValue, ObjectStore, ObjectStoreScheme};
+use object_store::{HeaderValue, ObjectStore, ObjectStoreScheme, RetryConfig};
 use url::Url;
 
 /// Where S3 is when nothing says it; object_store's own default.
 const REGION_DEFAULT: &str = "us-east-1";
 
-/// Opens a bucket whose objects get that lock, with options named as in the environment.
+/// Opens a bucket whose objects get that lock, if any, with options named as in the environment.
 ///
 /// # Errors
 /// As [`object_store::parse_url_opts`].
 pub fn open(
     url: &Url,
     options: Vec<(String, String)>,
-    lock: ObjectLock,
+    lock: Option<ObjectLock>,
+    retry: RetryConfig,
 ) -> object_store::Result<(Box<dyn ObjectStore>, StorePath)> {
     let (_, prefix) = ObjectStoreScheme::parse(url)?;
-    let builder = options.into_iter().fold(AmazonS3Builder::new().with_url(url.as_str()), |builder, (name, value)| {
-        match name.to_ascii_lowercase().parse() {
+    let builder = AmazonS3Builder::new().with_url(url.as_str()).with_retry(retry);
+    let mut builder =
+        options.into_iter().fold(builder, |builder, (name, value)| match name.to_ascii_lowercase().parse() {
             Ok(key) => builder.with_config(key, value),
             Err(_) => builder,
-        }
-    });
-    let region = builder.get_config_value(&AmazonS3ConfigKey::Region).unwrap_or_else(|| REGION_DEFAULT.to_owned());
-    // Whoever signs shares what the store found its credentials with.
-    let credentials = builder.clone().build()?.credentials().clone();
-    let connector = Connector { lock, credentials: credentials.clone(), region };
-    let store = builder.with_credentials(credentials).with_http_connector(connector).build()?;
-    Ok((Box::new(store), StorePath::parse(prefix)?))
+        });
+    if let Some(lock) = lock {
+        let region = builder.get_config_value(&AmazonS3ConfigKey::Region).unwrap_or_else(|| REGION_DEFAULT.to_owned());
+        // Whoever signs shares what the store found its credentials with.
+        let credentials = builder.clone().build()?.credentials().clone();
+        let connector = Connector { lock, credentials: credentials.clone(), region };
+        builder = builder.with_credentials(credentials).with_http_connector(connector);
+    }
+    Ok((Box::new(builder.build()?), StorePath::parse(prefix)?))
 }
 
 #[derive(Debug, Clone)]

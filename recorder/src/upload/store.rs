@@ -12,7 +12,9 @@ use formats::hash::Hash256;
 use formats::said::said;
 use futures::TryStreamExt;
 use object_store::path::Path as StorePath;
-use object_store::{GetOptions, MultipartUpload, ObjectStore, ObjectStoreExt, PutMode, PutOptions, PutPayload};
+use object_store::{
+    GetOptions, MultipartUpload, ObjectStore, ObjectStoreExt, PutMode, PutOptions, PutPayload, RetryConfig,
+};
 use sha2::{Digest, Sha256};
 use std::error::Error;
 use std::ffi::OsString;
@@ -48,6 +50,8 @@ pub enum Proof {
 #[derive(Debug, Clone)]
 pub struct Store {
     objects: Arc<dyn ObjectStore>,
+    /// The same without a second try: what is there already is then not what the first one brought.
+    once: Arc<dyn ObjectStore>,
     prefix: StorePath,
     shown: String,
     proof: Proof,
@@ -79,13 +83,23 @@ impl Store {
         if target.write_only || target.object_lock.is_some() {
             options.push(("aws_checksum_algorithm".to_owned(), "sha256".to_owned()));
         }
-        let opened = match target.object_lock {
-            Some(lock) => lock::open(target.url.url(), options, lock),
-            None => object_store::parse_url_opts(target.url.url(), options),
+        let (url, lock) = (target.url.url(), target.object_lock);
+        let opened = match lock {
+            Some(_) => lock::open(url, options.clone(), lock, RetryConfig::default()),
+            None => object_store::parse_url_opts(url, options.clone()),
         };
         let (objects, prefix) = opened.map_err(|error| failed(&error))?;
+        let objects: Arc<dyn ObjectStore> = objects.into();
+        let once = match target.write_only {
+            true => {
+                let once = lock::open(url, options, lock, RetryConfig { max_retries: 0, ..RetryConfig::default() });
+                once.map_err(|error| failed(&error))?.0.into()
+            }
+            false => objects.clone(),
+        };
         Ok(Self {
-            objects: objects.into(),
+            objects,
+            once,
             prefix,
             shown,
             proof: if target.write_only { Proof::StoreCompared } else { Proof::ReadBack },
@@ -97,7 +111,7 @@ impl Store {
     /// A store of the caller's making.
     pub fn over(objects: Arc<dyn ObjectStore>, prefix: StorePath) -> Self {
         let (shown, place) = (objects.to_string(), Place::new(Arc::default()));
-        Self { shown, objects, prefix, proof: Proof::ReadBack, local: None, place }
+        Self { shown, once: objects.clone(), objects, prefix, proof: Proof::ReadBack, local: None, place }
     }
 
     /// The same, if its credentials can only write.
@@ -184,7 +198,8 @@ impl Store {
     async fn create(&self, location: &StorePath, content: Bytes, is_first: bool) -> Result<bool, UploadError> {
         let payload = PutPayload::from_bytes(content);
         let only_new = PutOptions::from(PutMode::Create);
-        match self.objects.put_opts(location, payload.clone(), only_new).await {
+        let objects = if is_first { &self.once } else { &self.objects };
+        match objects.put_opts(location, payload.clone(), only_new).await {
             Ok(_) => Ok(true),
             // From before a crash, or the answer to it was lost; and nobody can read what it is. Sent again it is
             // compared again, and a store that keeps versions keeps also what was there.
