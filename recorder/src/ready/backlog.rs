@@ -241,19 +241,20 @@ impl Backlog {
         if count == 0 || self.is_triggered() {
             return Ok(());
         }
-        let removed: Vec<Kept> = self.kept.iter().take(count).cloned().collect();
-        for kept in &removed {
+        // In this order a disk that is full has room for the count, and what a crash leaves is counted once: known with
+        // its number behind the last that was counted, it is still to be; before it, it is only still to be removed.
+        let mut removed = Vec::new();
+        while removed.len() < count
+            && let Some(kept) = self.kept.front()
+        {
+            remove(self.disk(), &self.path(&kept.file.name))?;
             self.expired.segments += 1;
             self.expired.volume += kept.counts.written;
             self.expired.through = kept.file.name.sequence().unwrap_or(0);
         }
-        // In this order a disk that is full has room for the count, and what a crash leaves is counted once: known with
-        // its number behind the last that was counted, it is still to be; before it, it is only still to be removed.
-        removed.iter().try_for_each(|kept| remove(self.disk(), &self.path(&kept.file.name)))?;
+            removed.extend(self.kept.pop_front());
         self.disk().write_durably(&self.folder.join(EXPIRED), &serde_json::to_vec(&self.expired)?)?;
-        removed.iter().try_for_each(|kept| self.remove_kept(kept))?;
-        self.kept.drain(..count);
-        Ok(())
+        removed.iter().try_for_each(|kept| self.remove_kept(kept))
     }
 
     /// Writes durably. On a disk that is full, what is oldest makes room, once.

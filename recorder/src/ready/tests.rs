@@ -177,6 +177,26 @@ fn a_trigger_makes_a_recording_and_a_second_one_extends_it() {
 }
 
 #[test]
+fn what_is_removed_while_the_disk_takes_no_count_is_counted_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let spool = Spool::open(folder.path()).unwrap();
+    let (mut backlog, clock) = kept(&spool);
+    // Where the count is to be written something else is.
+    let in_the_way = backlog.folder().join("expired.json.open");
+    fs::create_dir(&in_the_way).unwrap();
+    backlog.make_room(1).unwrap_err();
+    fs::remove_dir(&in_the_way).unwrap();
+    clock.set(781); // The second of three is too old by now.
+    backlog.expire(u64::MAX).unwrap();
+    let trigger = Trigger { at: at(780), by: "test".to_owned(), ends: at(1000), told: Box::new(|_| {}) };
+    backlog.trigger(trigger, &Orders::default());
+    let promoted = backlog.finish().unwrap().unwrap();
+    let close = promoted.chain.close(EndReason::Duration, at(800)).unwrap();
+    let trigger = close.trigger.unwrap();
+    assert_eq!((trigger.expired, trigger.expired_segments, close.counts), (counts(80).written, 8, counts(10)));
+}
+
+#[test]
 fn room_and_age_bound_what_is_kept() {
     let folder = tempfile::tempdir().unwrap();
     let spool = Spool::open(folder.path()).unwrap();
