@@ -44,9 +44,19 @@ pub trait Disk: fmt::Debug + Send + Sync {
     /// Keeps others from a folder until the lock is dropped; none if somebody else keeps us from it.
     fn lock(&self, folder: &Path) -> io::Result<Option<Lock>>;
 
-    /// Whether there is a file or folder of that name.
-    fn exists(&self, path: &Path) -> bool {
-        self.look(path).is_ok()
+    /// Whether there is a file or folder of that name. Where the disk cannot tell, that is an error: nobody may take it for no.
+    fn exists(&self, path: &Path) -> io::Result<bool> {
+        self.look(path).map(|_| true).or_else(gone(false))
+    }
+
+    /// The first of these that is there.
+    fn first_of(&self, paths: &[PathBuf]) -> io::Result<Option<PathBuf>> {
+        for path in paths {
+            if self.exists(path)? {
+                return Ok(Some(path.clone()));
+            }
+        }
+        Ok(None)
     }
 
     /// All bytes of a file.
@@ -65,6 +75,14 @@ pub trait Disk: fmt::Debug + Send + Sync {
         file.sync()?;
         self.rename(&open, path)?;
         path.parent().map_or(Ok(()), |folder| self.sync_folder(folder))
+    }
+}
+
+/// What is not there, perhaps because somebody else was faster, is no error.
+pub(crate) fn gone<T>(instead: T) -> impl FnOnce(io::Error) -> io::Result<T> {
+    |error| match error.kind() {
+        io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => Ok(instead),
+        _ => Err(error),
     }
 }
 

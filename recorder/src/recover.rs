@@ -6,7 +6,7 @@
 pub(crate) mod scan;
 
 use crate::clock::Moment;
-use crate::disk::{Disk, Entry};
+use crate::disk::{Disk, Entry, gone};
 use crate::rotate::{Compression, Finished, OPEN, OpenSegment, SegmentOptions};
 use crate::seal::{Chain, SealingError};
 use crate::spool::Spool;
@@ -40,43 +40,32 @@ pub struct Found {
 pub fn recover(spool: &Spool, reason: &EndReason, now: Timestamp, but: &[RecordingId]) -> io::Result<Vec<Found>> {
     let mut found = Vec::new();
     for id in spool.recordings()?.into_iter().filter(|id| !but.contains(id)) {
-        let folder = spool.folder(&id);
-        let is_closed = spool.disk().exists(&spool.path(&id, &FileName::Close));
-        if is_closed && spool.is_begun(&id) {
-            continue;
-        }
-        let Some(_lock) = spool.disk().lock(&folder)? else { continue };
-        if !spool.is_begun(&id) {
-            // Killed before anything was recorded, or after all was stored; or just being begun, but at a start.
-            if *reason == EndReason::Crash
-                && let Err(error) = spool.done(&id)
-            {
-                tracing::error!(recording = %id, %error, "what is left of it cannot be removed");
-            }
-            continue;
-        }
         match recover_one(spool, &id, reason.clone(), now) {
-            Ok(seal) => {
-                let packets = seal.as_ref().map_or(0, |seal| seal.counts.written.packets);
-                let lost = seal.as_ref().and_then(|seal| seal.recovered.as_ref());
-                tracing::warn!(recording = %id, packets, ?lost, "recording was left behind: recovered and closed");
-                found.push(Found { id, seal });
-            }
+            Ok(this) => found.extend(this),
             Err(error) => tracing::error!(recording = %id, %error, "recording cannot be recovered"),
         }
     }
     Ok(found)
 }
 
-/// The last of the segments that were open: one being written, and up to two that waited for their seals.
+/// What there is to recover of a recording: a segment that was being written, and up to two that waited for their seals.
 fn recover_one(
     spool: &Spool,
     id: &RecordingId,
     reason: EndReason,
     now: Timestamp,
-) -> Result<Option<Seal>, SealingError> {
+) -> Result<Option<Found>, SealingError> {
     let folder = spool.folder(id);
     let failed = |source| SealingError::Spool { folder: folder.clone(), source };
+    // By now the sender may be done with it.
+    let Some(_lock) = spool.disk().lock(&folder).or_else(gone(None)).map_err(failed)? else { return Ok(None) };
+    if !spool.is_begun(id).map_err(failed)? {
+        // Killed before anything was recorded, or after all was stored; or just being begun, but at a start.
+        return if reason == EndReason::Crash { spool.done(id).map(|()| None).map_err(failed) } else { Ok(None) };
+    }
+    if spool.disk().exists(&spool.path(id, &FileName::Close)).map_err(failed)? {
+        return Ok(None);
+    }
     let mut chain = Chain::resume(spool.clone(), id.clone())?;
     let mut last = None;
     while let Some((open, name, compression)) = left_open(spool, &chain).map_err(failed)? {
@@ -86,7 +75,10 @@ fn recover_one(
     remove_unfinished(spool.disk().as_ref(), &folder).map_err(failed)?;
     chain.seal_untold(spool.take_untold(&folder))?;
     chain.close(reason, now)?;
-    Ok(last)
+    let packets = last.as_ref().map_or(0, |seal| seal.counts.written.packets);
+    let lost = last.as_ref().and_then(|seal| seal.recovered.as_ref());
+    tracing::warn!(recording = %id, packets, ?lost, "recording was left behind: recovered and closed");
+    Ok(Some(Found { id: id.clone(), seal: last }))
 }
 
 /// The segment that the chain has no seal of yet.
@@ -95,10 +87,10 @@ pub(crate) fn left_open(spool: &Spool, chain: &Chain) -> io::Result<Option<(Path
         let name = FileName::segment(chain.next_sequence(), compression.suffix());
         let (whole, open) = (spool.path(chain.id(), &name), chain.folder().join(format!("{name}{OPEN}")));
         // Killed between the renames of the segment and of its seal: it is taken back, and read like any other.
-        if spool.disk().exists(&whole) {
+        if spool.disk().exists(&whole)? {
             spool.disk().rename(&whole, &open)?;
         }
-        if spool.disk().exists(&open) {
+        if spool.disk().exists(&open)? {
             return Ok(Some((open, name, compression)));
         }
     }

@@ -22,8 +22,10 @@
 mod forgotten;
 mod pins;
 mod starts;
+#[cfg(test)]
+mod tests;
 
-use crate::disk::{Disk, Entry, SystemDisk};
+use crate::disk::{Disk, Entry, SystemDisk, gone};
 use crate::rotate::Untold;
 use crate::schedule::{Starts, StoreTarget};
 use crate::sync::lock;
@@ -106,7 +108,7 @@ impl Spool {
     /// [`io::ErrorKind::AlreadyExists`] when that recording has begun before.
     pub fn begin(&self, id: &RecordingId, target: &StoreTarget) -> io::Result<PathBuf> {
         let folder = self.folder(id);
-        if self.is_begun(id) {
+        if self.is_begun(id)? {
             return Err(io::Error::new(io::ErrorKind::AlreadyExists, format!("{} has begun before", folder.display())));
         }
         self.disk.create_folders(&folder)?;
@@ -125,7 +127,7 @@ impl Spool {
         let folder = self.folder(id);
         self.disk.create_folders(&folder)?;
         self.disk.write_durably(&folder.join(TRIGGER), &serde_json::to_vec(trigger)?)?;
-        if self.is_begun(id) { Ok(()) } else { self.begin(id, target).map(drop) }
+        if self.is_begun(id)? { Ok(()) } else { self.begin(id, target).map(drop) }
     }
 
     /// What set a recording off, if that is known.
@@ -250,21 +252,21 @@ impl Spool {
         self.disk.rename(&self.path(id, &name), &self.path(id, &sent)).or_else(gone(()))?;
         self.disk.sync_folder(&self.folder(id)).or_else(gone(()))?;
         self.remove_files(id, seal)?;
-        match self.is_pinned(id) {
+        match self.is_pinned(id)? {
             true => Ok(()),
             false => self.disk.remove(&self.path(id, &name.signature())).or_else(gone(())),
         }
     }
 
     /// Bytes that the files of a segment take here: none once they are stored or given up.
-    pub fn bytes_of(&self, id: &RecordingId, seal: &Seal) -> u64 {
-        let bytes = |file| self.disk.look(&self.path(id, file)).map_or(0, |file| file.bytes);
+    pub fn bytes_of(&self, id: &RecordingId, seal: &Seal) -> io::Result<u64> {
+        let bytes = |file| self.disk.look(&self.path(id, file)).map(|file| file.bytes).or_else(gone(0));
         seal.files.iter().map(|file| bytes(&file.name)).sum()
     }
 
     fn remove_files(&self, id: &RecordingId, seal: &Seal) -> io::Result<()> {
         let _pins = lock(&self.pins);
-        if self.is_pinned(id) {
+        if self.is_pinned(id)? {
             return Ok(());
         }
         seal.files.iter().try_for_each(|file| self.disk.remove(&self.path(id, &file.name)).or_else(gone(())))
@@ -290,14 +292,14 @@ impl Spool {
     }
 
     /// Whether a recording has begun here, and is not done.
-    pub fn is_begun(&self, id: &RecordingId) -> bool {
+    pub fn is_begun(&self, id: &RecordingId) -> io::Result<bool> {
         self.disk.exists(&self.folder(id).join(STORE))
     }
 
     /// A recording is stored, `close.json` and all: nothing of it stays here, unless it is pinned.
     pub fn done(&self, id: &RecordingId) -> io::Result<()> {
         let _pins = lock(&self.pins);
-        if self.is_pinned(id) {
+        if self.is_pinned(id)? {
             return self.disk.write_durably(&self.folder(id).join(STORED), b"{}");
         }
         self.remove(id)
@@ -317,17 +319,17 @@ impl Spool {
         Ok(())
     }
 
-    /// Recordings that are not stored, or not wholly.
+    /// Recordings that are not stored, or not wholly; or of which that is not known: what is stored may be sent again.
     pub fn unsent(&self) -> io::Result<Vec<RecordingId>> {
-        Ok(self.recordings()?.into_iter().filter(|id| !self.is_stored(id)).collect())
+        Ok(self.recordings()?.into_iter().filter(|id| !self.is_stored(id).unwrap_or(false)).collect())
     }
 
     /// After a crash, or when it is no longer pinned: removes what is known to be stored.
     pub fn tidy(&self, id: &RecordingId) -> io::Result<()> {
-        if self.is_pinned(id) {
+        if self.is_pinned(id)? {
             return Ok(());
         }
-        if self.is_stored(id) {
+        if self.is_stored(id)? {
             return self.remove(id);
         }
         let sent = self.numbered(id, SENT)?;
@@ -343,13 +345,5 @@ impl Spool {
             }
         }
         Ok(())
-    }
-}
-
-/// Whoever else empties the spool was faster: no error.
-fn gone<T>(instead: T) -> impl FnOnce(io::Error) -> io::Result<T> {
-    |error| match error.kind() {
-        io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => Ok(instead),
-        _ => Err(error),
     }
 }

@@ -274,7 +274,8 @@ async fn record_and_store(plan: &RecordPlan, spool: &Spool) -> anyhow::Result<(C
     observer.ended(&close.reason);
     let swept = sender.sweep().await;
     // Another recording of the spool may have failed to be sent; this one is what was asked for.
-    let stored = if spool.folder(&plan.recording.id).exists() { swept.map_err(Into::into) } else { Ok(()) };
+    let is_gone = matches!(spool.disk().exists(&spool.folder(&plan.recording.id)), Ok(false));
+    let stored = if is_gone { Ok(()) } else { swept.map_err(Into::into) };
     Ok((close, stored))
 }
 

@@ -329,7 +329,7 @@ fn close_failed(spool: &Spool) {
 
 /// Waits until the spool is empty.
 async fn all_stored(spool: &Spool) {
-    while spool.unsent().is_ok_and(|recordings| !recordings.is_empty()) {
+    while !spool.unsent().is_ok_and(|recordings| recordings.is_empty()) {
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
 }

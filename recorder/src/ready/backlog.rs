@@ -65,8 +65,9 @@ impl Backlog {
         backlog.recording = Some(recording.clone());
         backlog.untold = spool.take_untold(&backlog.folder);
         // Removed before a crash, and not counted yet.
-        let gone = backlog.kept.iter().take_while(|kept| !disk.exists(&backlog.path(&kept.file.name))).count();
-        backlog.remove_oldest(gone)?;
+        let names: Vec<PathBuf> = backlog.kept.iter().map(|kept| backlog.path(&kept.file.name)).collect();
+        let first = disk.first_of(&names)?;
+        backlog.remove_oldest(names.iter().take_while(|name| Some(*name) != first.as_ref()).count())?;
         while let Some((open, name, compression)) = backlog.left_open()? {
             let (segment, recovered) = recover::cut(disk, &open, name, compression)?;
             backlog.keep(segment, Some(recovered))?;
@@ -251,8 +252,8 @@ impl Backlog {
             self.expired.segments += 1;
             self.expired.volume += kept.counts.written;
             self.expired.through = kept.file.name.sequence().unwrap_or(0);
-        }
             removed.extend(self.kept.pop_front());
+        }
         self.disk().write_durably(&self.folder.join(EXPIRED), &serde_json::to_vec(&self.expired)?)?;
         removed.iter().try_for_each(|kept| self.remove_kept(kept))
     }

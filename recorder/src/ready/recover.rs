@@ -2,7 +2,7 @@
 
 use super::backlog::Backlog;
 use super::folder::{self, Remembered};
-use crate::disk::{Entry, Lock};
+use crate::disk::{Entry, gone};
 use crate::recover;
 use crate::seal::SealingError;
 use crate::spool::Spool;
@@ -50,8 +50,7 @@ pub fn recover_all(spool: &Spool, reason: &EndReason, now: Timestamp) -> io::Res
 pub(super) fn recover(spool: &Spool, now: Timestamp) -> io::Result<Vec<Rest>> {
     let mut rests = Vec::new();
     for (window, folder) in folder::folders(spool)? {
-        let Some(lock) = spool.disk().lock(&folder)? else { continue };
-        match recover_one(spool, &folder, lock, now) {
+        match recover_one(spool, &folder, now) {
             Ok(None) => {}
             Ok(Some(ends)) => rests.push(Rest { window, ends }),
             Err(error) => tracing::error!(%window, %error, "what was triggered cannot be recovered"),
@@ -61,9 +60,11 @@ pub(super) fn recover(spool: &Spool, now: Timestamp) -> io::Result<Vec<Rest>> {
 }
 
 /// When it is to end, if it was triggered and did not come to its end.
-fn recover_one(spool: &Spool, folder: &Path, lock: Lock, now: Timestamp) -> Result<Option<Timestamp>, SealingError> {
+fn recover_one(spool: &Spool, folder: &Path, now: Timestamp) -> Result<Option<Timestamp>, SealingError> {
     let failed = |source| SealingError::Spool { folder: folder.to_owned(), source };
     let disk = spool.disk().as_ref();
+    // Kept ready at this moment; or just removed, for its window is gone.
+    let Some(lock) = disk.lock(folder).or_else(gone(None)).map_err(failed)? else { return Ok(None) };
     let Some(mark) = folder::mark(disk, folder).map_err(failed)? else {
         return folder::rest(disk, folder, now).map_err(failed);
     };

@@ -95,7 +95,8 @@ impl Chain {
             let sequence = chain.sequence + 1;
             let sent = FileName::segment(sequence, spool::SENT);
             let paths = [FileName::seal(sequence), sent].map(|name| chain.spool.path(&chain.id, &name));
-            let Some(path) = paths.into_iter().find(|path| chain.spool.disk().exists(path)) else { return Ok(chain) };
+            let path = chain.spool.disk().first_of(&paths).map_err(|source| chain.error(source))?;
+            let Some(path) = path else { return Ok(chain) };
             let bytes = chain.spool.disk().read(&path).map_err(|source| chain.error(source))?;
             let seal = Seal::from_bytes(&bytes).map_err(|source| SealingError::Chain { path, source })?;
             chain.configuration_sha256 = seal.configuration_sha256;
@@ -144,8 +145,9 @@ impl Chain {
         }
         let seal = FileName::seal(self.next_sequence());
         self.put(None, untold.clone(), None).map(drop).inspect_err(|_| {
-            // In place, and only not known to be there to stay: it is told.
-            if !self.spool.disk().exists(&self.spool.path(&self.id, &seal)) {
+            // In place, and only not known to be there to stay: it is told. Where that is not known it may be told twice, better
+            // than not at all.
+            if !self.spool.disk().exists(&self.spool.path(&self.id, &seal)).unwrap_or(false) {
                 self.spool.keep_untold(&self.folder(), untold);
             }
         })

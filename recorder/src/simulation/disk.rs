@@ -26,6 +26,8 @@ pub struct Faults {
     pub sync_fails_one_of: Option<u64>,
     /// One of so many syncs of a segment does nothing, and says that all is well.
     pub sync_lies_one_of: Option<u64>,
+    /// One of so many looks at a file or folder does not tell whether it is there, and as many locks fail.
+    pub look_fails_one_of: Option<u64>,
 }
 
 #[derive(Debug)]
@@ -116,6 +118,11 @@ impl SimDisk {
         let state = self.state();
         let files = state.live.iter().filter(|(_, node)| matches!(node, Node::File(_)));
         files.map(|(path, _)| path.clone()).collect()
+    }
+
+    /// Whether a file is there in truth, whatever the disk says.
+    pub fn exists(&self, path: &Path) -> bool {
+        self.state().live.contains_key(path)
     }
 
     /// The process is dead; another one finds what it left.
@@ -230,6 +237,12 @@ impl State {
         }
     }
 
+    fn read_metadata(&mut self) -> io::Result<()> {
+        let fails_one_of = self.faults.look_fails_one_of;
+        let fails = fails_one_of.is_some_and(|of| self.random.chance(1, of));
+        if fails { Err(io::Error::other("the disk could not read")) } else { Ok(()) }
+    }
+
     fn folder(&self, path: &Path) -> io::Result<()> {
         self.alive()?;
         match self.live.get(path) {
@@ -308,7 +321,8 @@ impl Disk for SimDisk {
     }
 
     fn look(&self, path: &Path) -> io::Result<Look> {
-        let state = self.state();
+        let mut state = self.state();
+        state.read_metadata()?;
         let bytes = match state.live.get(path) {
             Some(Node::Folder) => 0,
             _ => state.file(path).map(|inode| state.inodes[&inode].live.len() as u64)?,
@@ -379,6 +393,7 @@ impl Disk for SimDisk {
     fn lock(&self, folder: &Path) -> io::Result<Option<Lock>> {
         let mut state = self.state();
         state.folder(folder)?;
+        state.read_metadata()?;
         let is_free = state.locked.insert(folder.to_owned());
         Ok(is_free.then(|| Lock::new(Held { disk: self.clone(), folder: folder.to_owned() })))
     }

@@ -1,6 +1,7 @@
 //! What the spool gave up, and what of it no seal has told yet.
 
-use super::{FORGOTTEN, SENT, Spool, gone};
+use super::{FORGOTTEN, SENT, Spool};
+use crate::disk::gone;
 use crate::rotate::Untold;
 use crate::sync::lock;
 use formats::seal::{Close, Seal, Volume};
@@ -18,7 +19,7 @@ impl Spool {
     }
 
     /// Whether the files of a segment were given up and no seal has told it yet.
-    pub fn is_forgotten(&self, id: &RecordingId, sequence: u32) -> bool {
+    pub fn is_forgotten(&self, id: &RecordingId, sequence: u32) -> io::Result<bool> {
         self.disk.exists(&self.path(id, &FileName::segment(sequence, FORGOTTEN)))
     }
 

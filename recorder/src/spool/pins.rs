@@ -11,7 +11,7 @@ impl Spool {
     pub fn pin(&self, id: &RecordingId, now: Timestamp) -> io::Result<bool> {
         let _pins = lock(&self.pins);
         let folder = self.folder(id);
-        if !self.is_begun(id) {
+        if !self.is_begun(id)? {
             return Ok(false);
         }
         self.disk.write_durably(&folder.join(PINNED), &serde_json::to_vec(&serde_json::json!({ "since": now }))?)?;
@@ -22,7 +22,7 @@ impl Spool {
     pub fn unpin(&self, id: &RecordingId) -> io::Result<bool> {
         let _pins = lock(&self.pins);
         let folder = self.folder(id);
-        if !self.is_pinned(id) {
+        if !self.is_pinned(id)? {
             return Ok(false);
         }
         self.disk.remove(&folder.join(PINNED))?;
@@ -32,17 +32,17 @@ impl Spool {
     }
 
     /// Whether somebody wants it kept here.
-    pub fn is_pinned(&self, id: &RecordingId) -> bool {
+    pub fn is_pinned(&self, id: &RecordingId) -> io::Result<bool> {
         self.disk.exists(&self.folder(id).join(PINNED))
     }
 
     /// Whether it is here only because it is pinned, or was when we last looked.
-    pub fn is_stored(&self, id: &RecordingId) -> bool {
+    pub fn is_stored(&self, id: &RecordingId) -> io::Result<bool> {
         self.disk.exists(&self.folder(id).join(STORED))
     }
 
-    /// Recordings that are pinned.
+    /// Recordings that are pinned; and those of which that is not known, for they are kept as if they were.
     pub fn pinned(&self) -> io::Result<Vec<RecordingId>> {
-        Ok(self.recordings()?.into_iter().filter(|id| self.is_pinned(id)).collect())
+        Ok(self.recordings()?.into_iter().filter(|id| self.is_pinned(id).unwrap_or(true)).collect())
     }
 }

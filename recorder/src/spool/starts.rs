@@ -1,7 +1,7 @@
 //! Which starts were taken, kept for the next start of the recorder: `.starts/<window>`.
 
-use super::{Spool, gone};
-use crate::disk::{Disk, Entry};
+use super::Spool;
+use crate::disk::{Disk, Entry, gone};
 use crate::schedule::Starts;
 use formats::store::{Name, RecordingId, Start};
 use jiff::Timestamp;
@@ -32,7 +32,8 @@ pub(super) fn read(disk: &dyn Disk, root: &Path) -> io::Result<Starts> {
     let (starts, folder) = (Starts::default(), root.join(STARTS));
     for Entry { name, .. } in disk.list(&folder).or_else(gone(Vec::new()))? {
         let Some(window) = name.to_str().and_then(|name| name.parse::<Name>().ok()) else { continue };
-        match serde_json::from_slice::<Vec<Start>>(&disk.read(&folder.join(&name))?) {
+        let read = disk.read(&folder.join(&name)).and_then(|bytes| Ok(serde_json::from_slice::<Vec<Start>>(&bytes)?));
+        match read {
             Ok(taken) => drop(starts.add(&window, taken.into_iter().map(Timestamp::from))),
             Err(error) => tracing::warn!(%window, %error, "it is not known which starts its recordings had"),
         }

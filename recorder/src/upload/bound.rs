@@ -114,18 +114,18 @@ impl Bound {
     /// are not so many to give up.
     fn drop_oldest(&self, mut excess_bytes: u64, of: Option<&Name>) -> io::Result<bool> {
         for id in self.spool.recordings()?.into_iter().filter(|id| of.is_none_or(|window| id.window == *window)) {
-            if self.spool.is_pinned(&id) {
+            if self.spool.is_pinned(&id)? {
                 continue;
             }
             for sequence in self.spool.waiting(&id)? {
                 // Held while the files go: the sender waits, and then finds them gone.
                 let in_transit = lock(&self.in_transit.0);
                 let busy = in_transit.iter().any(|(sent, number)| *sent == id && *number == sequence);
-                if busy || self.spool.is_forgotten(&id, sequence) {
+                if busy || self.spool.is_forgotten(&id, sequence)? {
                     continue;
                 }
                 let Ok(Ok(seal)) = self.spool.seal(&id, sequence) else { continue };
-                let bytes = self.spool.bytes_of(&id, &seal);
+                let bytes = self.spool.bytes_of(&id, &seal)?;
                 if bytes == 0 {
                     continue; // Given up before, and told by a seal since.
                 }
@@ -161,15 +161,15 @@ pub(super) fn give_up_older(
     age_max: Duration,
     now: SystemTime,
 ) -> io::Result<()> {
-    for id in recordings.iter().filter(|id| !spool.is_pinned(id)) {
+    for id in recordings.iter().filter(|id| spool.is_pinned(id).is_ok_and(|is_pinned| !is_pinned)) {
         for sequence in spool.waiting(id)? {
             let sealed = spool.disk().look(&spool.path(id, &FileName::seal(sequence))).ok();
             let age = sealed.and_then(|seal| now.duration_since(seal.changed?).ok());
-            if age.is_none_or(|age| age <= age_max) || spool.is_forgotten(id, sequence) {
+            if age.is_none_or(|age| age <= age_max) || spool.is_forgotten(id, sequence)? {
                 continue;
             }
             let Ok(Ok(seal)) = spool.seal(id, sequence) else { continue };
-            if spool.bytes_of(id, &seal) == 0 {
+            if spool.bytes_of(id, &seal)? == 0 {
                 continue; // Given up before, and told by a seal since.
             }
             give_up(spool, progress, id, &seal)?;

@@ -75,7 +75,7 @@ impl Errand {
         let folder = self.spool.folder(id);
         let in_spool = |source| spool_error(&folder, source);
         // Looked for first: behind a close no segment follows, so what waits now is all there will be.
-        let is_closed = self.spool.disk().exists(&self.spool.path(id, &FileName::Close));
+        let is_closed = self.spool.disk().exists(&self.spool.path(id, &FileName::Close)).map_err(in_spool)?;
         let waiting = self.spool.waiting(id).map_err(in_spool)?;
         if is_closed || !waiting.is_empty() {
             // Renamed into place is not there to stay: a power cut must not take back what the store has seen, for
@@ -102,10 +102,10 @@ impl Errand {
 
     /// Whether the ledger says, or will say, that a file is not stored.
     fn is_given_up(&self, id: &RecordingId, seal: &Seal, path: &Path) -> std::io::Result<bool> {
-        if self.spool.is_forgotten(id, seal.sequence) {
+        if self.spool.is_forgotten(id, seal.sequence)? {
             return Ok(true);
         }
-        if self.spool.disk().exists(path) {
+        if self.spool.disk().exists(path)? {
             return Ok(false);
         }
         if !self.spool.told_of(id)?.contains(&seal.sequence) {

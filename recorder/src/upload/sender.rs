@@ -142,8 +142,9 @@ impl Sender {
 
     /// Takes up what a crash left.
     fn resume(&self) {
-        let recordings = self.errand.spool.recordings().unwrap_or_default();
-        for id in recordings {
+        let recordings = self.errand.spool.recordings();
+        let recordings = recordings.inspect_err(|error| tracing::warn!(%error, "spool could not be tidied"));
+        for id in recordings.unwrap_or_default() {
             if let Err(error) = self.errand.spool.tidy(&id) {
                 tracing::warn!(recording = %id, %error, "spool could not be tidied");
             }

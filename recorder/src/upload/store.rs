@@ -300,7 +300,7 @@ fn mark(disk: &dyn Disk, file: &Path, from: &str, to: &str) -> Result<(), Upload
 /// Whether nothing of the recording of this file was sent before; it counts as sent from here on. What has no mark may have
 /// been.
 fn try_first(disk: &dyn Disk, file: &Path) -> Result<bool, UploadError> {
-    let is_first = disk.exists(&file.with_file_name(UNSENT));
+    let is_first = disk.exists(&file.with_file_name(UNSENT)).map_err(|source| spool_error(file, source))?;
     if is_first {
         mark(disk, file, UNSENT, TRIED)?;
     }

@@ -9,10 +9,10 @@ use recorder::disk::SystemDisk;
 use recorder::schedule::{SpoolFull, StoreTarget};
 use recorder::spool::Spool;
 use recorder::upload::{Progress, Proof, Room, Sender, Store, UploadError};
-use std::sync::Arc;
 use std::collections::HashSet;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpListener;
+use std::sync::Arc;
 
 fn target(url: &str) -> StoreTarget {
     StoreTarget { url: url.parse().unwrap(), write_only: false, encrypt_to: Vec::new(), object_lock: None }

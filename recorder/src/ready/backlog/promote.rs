@@ -60,7 +60,7 @@ impl Backlog {
         let Some(recording) = self.recording.clone() else { return Err(self.error(io::ErrorKind::NotFound.into())) };
         let mut start = self.kept.front().map_or(self.open_since, |kept| kept.since);
         let mut id = RecordingId { start: start.into(), ..recording.id };
-        while self.disk().exists(&self.spool.folder(&id)) {
+        while self.disk().exists(&self.spool.folder(&id)).map_err(|source| self.error(source))? {
             start = start.checked_add(SignedDuration::from_millis(1)).unwrap_or(at);
             id.start = start.into();
         }
@@ -106,7 +106,8 @@ impl Backlog {
         let moved = chain.folder().join(FileName::segment(chain.next_sequence(), &suffix).to_string());
         let own = self.folder.join(kept.file.name.to_string());
         // Moved: a crash came before it was sealed. Neither: one came after that, and before it was forgotten here.
-        if let Some(path) = [own, moved].into_iter().find(|path| self.spool.disk().exists(path)) {
+        let there = self.spool.disk().first_of(&[own, moved]);
+        if let Some(path) = there.map_err(|source| SealingError::Spool { folder: self.folder.clone(), source })? {
             chain.made_with(kept.configuration_sha256, Some(Arc::new(Remembered(kept.clock.clone()))));
             let segment = Finished {
                 path,

@@ -1,0 +1,76 @@
+//! What the disk cannot tell, and what is not ours, costs nothing.
+
+use super::Spool;
+use crate::clock::SystemClock;
+use crate::ready::recover_all;
+use crate::rotate::{OpenSegment, SegmentOptions};
+use crate::schedule::{Config, StoreTarget};
+use crate::seal::Chain;
+use crate::simulation::disk::{Faults, SimDisk};
+use crate::simulation::random::Random;
+use formats::hash::Hash256;
+use formats::seal::EndReason;
+use formats::store::{FileName, RecordingId};
+use jiff::Timestamp;
+use std::path::Path;
+use std::sync::Arc;
+
+fn target() -> StoreTarget {
+    let config = "{cluster: c, store: /s, windows: [{name: w, always: true, interfaces: [any]}]}";
+    Config::from_yaml(config).unwrap().windows[0].store.clone()
+}
+
+fn id(window: &str) -> RecordingId {
+    RecordingId::parse_folder(&format!("c/{window}/20261124T100000Z/n")).unwrap()
+}
+
+/// A recording with two segments: one is sealed, and one was left open.
+fn record(spool: &Spool, window: &str) -> RecordingId {
+    let id = id(window);
+    let folder = spool.begin(&id, &target()).unwrap();
+    let mut chain = Chain::new(spool.clone(), id.clone(), Hash256::of(b""), Arc::new(SystemClock));
+    let options = SegmentOptions { folder, ..SegmentOptions::default() };
+    let segment =
+        |sequence| OpenSegment::begin(spool.disk().as_ref(), sequence, 0, Default::default(), &options).unwrap();
+    chain.seal(segment(1).finish().unwrap(), None).unwrap();
+    drop(segment(2));
+    id
+}
+
+#[test]
+fn what_the_disk_cannot_tell_is_neither_removed_nor_given_up() {
+    let disk = SimDisk::new(Random::new(1));
+    let spool = Spool::open_on(Arc::new(disk.clone()), Path::new("/spool")).unwrap();
+    let id = record(&spool, "w");
+    let segment = spool.seal(&id, 1).unwrap().unwrap();
+    let before = disk.files();
+    disk.set(Faults { look_fails_one_of: Some(1), ..Faults::default() });
+    recover_all(&spool, &EndReason::Crash, Timestamp::UNIX_EPOCH).unwrap();
+    assert!(spool.done(&id).is_err() && spool.tidy(&id).is_err() && spool.bytes_of(&id, &segment).is_err());
+    assert!(spool.begin(&id, &target()).is_err() && Chain::resume(spool.clone(), id.clone()).is_err());
+    assert_eq!(disk.files(), before);
+    disk.set(Faults::default());
+    recover_all(&spool, &EndReason::Crash, Timestamp::UNIX_EPOCH).unwrap();
+    assert_eq!(spool.close(&id).unwrap().unwrap().unwrap().segments, 2);
+}
+
+#[test]
+fn a_recording_that_cannot_be_recovered_keeps_back_no_other() {
+    let disk = SimDisk::new(Random::new(1));
+    let spool = Spool::open_on(Arc::new(disk.clone()), Path::new("/spool")).unwrap();
+    let ids: Vec<RecordingId> = ["a", "b", "c", "d", "e", "f"].map(|window| record(&spool, window)).into();
+    disk.set(Faults { look_fails_one_of: Some(12), ..Faults::default() });
+    let closed = |id: &&RecordingId| disk.exists(&spool.path(id, &FileName::Close));
+    let closed = [(); 3].map(|()| {
+        recover_all(&spool, &EndReason::Crash, Timestamp::UNIX_EPOCH).unwrap();
+        ids.iter().filter(closed).count()
+    });
+    assert!(0 < closed[0] && closed[0] < closed[1] && closed[1] <= closed[2], "{closed:?}");
+}
+
+#[test]
+fn starts_that_cannot_be_read_keep_nobody_from_recording() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::create_dir_all(folder.path().join(".starts/w")).unwrap();
+    Spool::open(folder.path()).unwrap();
+}
