@@ -251,24 +251,15 @@ impl Spool {
         let name = FileName::seal(seal.sequence);
         self.disk.rename(&self.path(id, &name), &self.path(id, &sent)).or_else(gone(()))?;
         self.disk.sync_folder(&self.folder(id)).or_else(gone(()))?;
-        self.remove_files(id, seal)?;
-        match self.is_pinned(id)? {
-            true => Ok(()),
-            false => self.disk.remove(&self.path(id, &name.signature())).or_else(gone(())),
-        }
-    }
-
-    /// Bytes that the files of a segment take here: none once they are stored or given up.
-    pub fn bytes_of(&self, id: &RecordingId, seal: &Seal) -> io::Result<u64> {
-        let bytes = |file| self.disk.look(&self.path(id, file)).map(|file| file.bytes).or_else(gone(0));
-        seal.files.iter().map(|file| bytes(&file.name)).sum()
-    }
-
-    fn remove_files(&self, id: &RecordingId, seal: &Seal) -> io::Result<()> {
         let _pins = lock(&self.pins);
         if self.is_pinned(id)? {
             return Ok(());
         }
+        self.remove_files(id, seal)?;
+        self.disk.remove(&self.path(id, &name.signature())).or_else(gone(()))
+    }
+
+    fn remove_files(&self, id: &RecordingId, seal: &Seal) -> io::Result<()> {
         seal.files.iter().try_for_each(|file| self.disk.remove(&self.path(id, &file.name)).or_else(gone(())))
     }
 

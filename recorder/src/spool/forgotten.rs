@@ -11,11 +11,34 @@ use std::io;
 use std::path::Path;
 
 impl Spool {
-    /// Gives up the files of a segment that waits, and marks it for the next seal to tell.
-    pub fn forget(&self, id: &RecordingId, seal: &Seal) -> io::Result<()> {
+    /// Gives up the files of a segment that waits, which are whole, unless somebody wants them kept here. How many bytes that
+    /// makes free; none where it was given up before.
+    pub fn give_up(&self, id: &RecordingId, seal: &Seal) -> io::Result<u64> {
+        let _pins = lock(&self.pins);
+        if self.is_pinned(id)? {
+            return Ok(0);
+        }
+        let look = |file| self.disk.look(&self.path(id, file)).map(|file| file.bytes).or_else(gone(0));
+        let bytes = seal.files.iter().map(|file| look(&file.name)).sum::<io::Result<u64>>()?;
+        if bytes > 0 {
+            self.mark_forgotten(id, seal)?;
+            self.remove_files(id, seal)?;
+        }
+        Ok(bytes)
+    }
+
+    /// Gives up the files of a segment that are not what was sealed, or not there. Those of a recording that somebody wants kept
+    /// stay as they are.
+    pub fn give_up_damaged(&self, id: &RecordingId, seal: &Seal) -> io::Result<()> {
+        let _pins = lock(&self.pins);
+        self.mark_forgotten(id, seal)?;
+        if self.is_pinned(id)? { Ok(()) } else { self.remove_files(id, seal) }
+    }
+
+    /// Has the next seal, or `close.json`, tell of it.
+    fn mark_forgotten(&self, id: &RecordingId, seal: &Seal) -> io::Result<()> {
         let mark = FileName::segment(seal.sequence, FORGOTTEN);
-        self.disk.write_durably(&self.path(id, &mark), &serde_json::to_vec(&seal.counts.written)?)?;
-        self.remove_files(id, seal)
+        self.disk.write_durably(&self.path(id, &mark), &serde_json::to_vec(&seal.counts.written)?)
     }
 
     /// Whether the files of a segment were given up and no seal has told it yet.

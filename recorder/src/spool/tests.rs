@@ -46,7 +46,7 @@ fn what_the_disk_cannot_tell_is_neither_removed_nor_given_up() {
     let before = disk.files();
     disk.set(Faults { look_fails_one_of: Some(1), ..Faults::default() });
     recover_all(&spool, &EndReason::Crash, Timestamp::UNIX_EPOCH).unwrap();
-    assert!(spool.done(&id).is_err() && spool.tidy(&id).is_err() && spool.bytes_of(&id, &segment).is_err());
+    assert!(spool.done(&id).is_err() && spool.tidy(&id).is_err() && spool.give_up(&id, &segment).is_err());
     assert!(spool.begin(&id, &target()).is_err() && Chain::resume(spool.clone(), id.clone()).is_err());
     assert_eq!(disk.files(), before);
     disk.set(Faults::default());
@@ -73,4 +73,18 @@ fn starts_that_cannot_be_read_keep_nobody_from_recording() {
     let folder = tempfile::tempdir().unwrap();
     std::fs::create_dir_all(folder.path().join(".starts/w")).unwrap();
     Spool::open(folder.path()).unwrap();
+}
+
+#[test]
+fn what_was_given_up_is_not_given_up_again_nor_what_is_pinned() {
+    let folder = tempfile::tempdir().unwrap();
+    let spool = Spool::open(folder.path()).unwrap();
+    let ids = ["pinned", "w"].map(|window| record(&spool, window));
+    assert!(spool.pin(&ids[0], Timestamp::UNIX_EPOCH).unwrap());
+    let given_up = ids.each_ref().map(|id| {
+        let seal = spool.seal(id, 1).unwrap().unwrap();
+        [(); 2].map(|()| spool.give_up(id, &seal).unwrap() > 0)
+    });
+    assert_eq!(given_up, [[false, false], [true, false]]);
+    assert_eq!(ids.map(|id| spool.untold(&id).unwrap().0), [vec![], vec![1]]);
 }

@@ -6,7 +6,6 @@ use super::store::spool_error;
 use crate::schedule::{SpoolFull, Window};
 use crate::spool::Spool;
 use crate::sync::lock;
-use formats::seal::Seal;
 use formats::store::{FileName, Name, RecordingId};
 use std::io;
 use std::sync::{Arc, Mutex};
@@ -113,24 +112,19 @@ impl Bound {
     /// Gives up the oldest segments, all or those of one window, until that many bytes are gone; false when there
     /// are not so many to give up.
     fn drop_oldest(&self, mut excess_bytes: u64, of: Option<&Name>) -> io::Result<bool> {
-        for id in self.spool.recordings()?.into_iter().filter(|id| of.is_none_or(|window| id.window == *window)) {
-            if self.spool.is_pinned(&id)? {
+        let Self { spool, in_transit, progress, .. } = self;
+        for id in spool.recordings()?.into_iter().filter(|id| of.is_none_or(|window| id.window == *window)) {
+            if spool.is_pinned(&id).unwrap_or(true) {
                 continue;
             }
-            for sequence in self.spool.waiting(&id)? {
-                // Held while the files go: the sender waits, and then finds them gone.
-                let in_transit = lock(&self.in_transit.0);
-                let busy = in_transit.iter().any(|(sent, number)| *sent == id && *number == sequence);
-                if busy || self.spool.is_forgotten(&id, sequence)? {
-                    continue;
-                }
-                let Ok(Ok(seal)) = self.spool.seal(&id, sequence) else { continue };
-                let bytes = self.spool.bytes_of(&id, &seal)?;
-                if bytes == 0 {
-                    continue; // Given up before, and told by a seal since.
-                }
-                give_up(&self.spool, &self.progress, &id, &seal)?;
-                tracing::warn!(recording = %id, sequence, bytes, packets = seal.counts.written.packets, "spool is full: segment given up");
+            for sequence in spool.waiting(&id)? {
+                let bytes = match give_up(spool, in_transit, progress, (&id, sequence), "spool is full") {
+                    Ok(bytes) => bytes,
+                    Err(error) => {
+                        tracing::error!(recording = %id, sequence, %error, "cannot be given up");
+                        break; // Others make room.
+                    }
+                };
                 excess_bytes = excess_bytes.saturating_sub(bytes);
                 if excess_bytes == 0 {
                     return Ok(true);
@@ -141,39 +135,46 @@ impl Bound {
     }
 }
 
-/// Removes the files of a segment that will not be stored; the ledger will say so, and whoever watches is told.
+/// Removes the files of a segment that waits, unless it is being sent or pinned; the ledger will say so, and whoever watches is
+/// told. How many bytes that makes free.
 pub(super) fn give_up(
     spool: &Spool,
+    in_transit: &InTransit,
     progress: &watch::Sender<Progress>,
-    id: &RecordingId,
-    seal: &Seal,
-) -> io::Result<()> {
-    spool.forget(id, seal)?;
-    progress.send_modify(|progress| progress.given_up += seal.counts.written);
-    Ok(())
+    (id, sequence): (&RecordingId, u32),
+    why: &str,
+) -> io::Result<u64> {
+    // Held while the files go: the sender waits, and then finds them gone.
+    let in_transit = lock(&in_transit.0);
+    if in_transit.iter().any(|(sent, number)| sent == id && *number == sequence) {
+        return Ok(0);
+    }
+    let Ok(Ok(seal)) = spool.seal(id, sequence) else { return Ok(0) };
+    let bytes = spool.give_up(id, &seal)?;
+    if bytes > 0 {
+        let packets = seal.counts.written.packets;
+        tracing::warn!(recording = %id, sequence, bytes, packets, "{why}: segment given up");
+        progress.send_modify(|progress| progress.given_up += seal.counts.written);
+    }
+    Ok(bytes)
 }
 
 /// Gives up what has waited in these recordings for longer than `age_max` and is not pinned, whatever room there is.
 pub(super) fn give_up_older(
     spool: &Spool,
+    in_transit: &InTransit,
     progress: &watch::Sender<Progress>,
     recordings: &[RecordingId],
     age_max: Duration,
     now: SystemTime,
 ) -> io::Result<()> {
-    for id in recordings.iter().filter(|id| spool.is_pinned(id).is_ok_and(|is_pinned| !is_pinned)) {
+    for id in recordings {
         for sequence in spool.waiting(id)? {
             let sealed = spool.disk().look(&spool.path(id, &FileName::seal(sequence))).ok();
             let age = sealed.and_then(|seal| now.duration_since(seal.changed?).ok());
-            if age.is_none_or(|age| age <= age_max) || spool.is_forgotten(id, sequence)? {
-                continue;
+            if age.is_some_and(|age| age > age_max) {
+                give_up(spool, in_transit, progress, (id, sequence), "waited too long for its store")?;
             }
-            let Ok(Ok(seal)) = spool.seal(id, sequence) else { continue };
-            if spool.bytes_of(id, &seal)? == 0 {
-                continue; // Given up before, and told by a seal since.
-            }
-            give_up(spool, progress, id, &seal)?;
-            tracing::warn!(recording = %id, sequence, packets = seal.counts.written.packets, "waited too long for its store: segment given up");
         }
     }
     Ok(())

@@ -1,7 +1,7 @@
 //! What waits for one store: sent in order, and given up where that has to be.
 
 use super::UploadError;
-use super::bound::{InTransit, give_up, give_up_older};
+use super::bound::{InTransit, give_up_older};
 use super::sender::{Failing, Progress};
 use super::store::{Receipt, Store, spool_error};
 use crate::schedule::StoreTarget;
@@ -53,7 +53,8 @@ impl Errand {
             self.progress.send_if_modified(|progress| !matches!(progress.stores.insert(target, None), Some(None)));
         }
         if let Some(age_max) = self.age_max {
-            let given_up = give_up_older(&self.spool, &self.progress, &recordings, age_max, SystemTime::now());
+            let (spool, now) = (&self.spool, SystemTime::now());
+            let given_up = give_up_older(spool, &self.in_transit, &self.progress, &recordings, age_max, now);
             given_up.map_err(|source| spool_error(Path::new("spool"), source))?;
         }
         sent
@@ -110,9 +111,15 @@ impl Errand {
         }
         if !self.spool.told_of(id)?.contains(&seal.sequence) {
             tracing::error!(recording = %id, file = %path.display(), "somebody removed it from the spool: given up");
-            give_up(&self.spool, &self.progress, id, seal)?;
+            self.give_up_damaged(id, seal)?;
         }
         Ok(true)
+    }
+
+    fn give_up_damaged(&self, id: &RecordingId, seal: &Seal) -> std::io::Result<()> {
+        self.spool.give_up_damaged(id, seal)?;
+        self.progress.send_modify(|progress| progress.given_up += seal.counts.written);
+        Ok(())
     }
 
     /// Sends the signature of a seal or close, if it has one: the same key and bytes give the same signature, so that
@@ -146,7 +153,7 @@ impl Errand {
                 Err(UploadError::Damaged { path }) => {
                     // It will never again be what was sealed; the rest of the recording must not wait for it.
                     tracing::error!(recording = %id, file = %path.display(), "damaged in the spool: given up");
-                    give_up(&self.spool, &self.progress, id, &seal).map_err(|source| spool_error(&path, source))?;
+                    self.give_up_damaged(id, &seal).map_err(|source| spool_error(&path, source))?;
                 }
                 Err(error) => return Err(error),
             }
