@@ -123,7 +123,7 @@ async fn record_until_stopped(
     let mut stopped = super::stop::on_signal(|| {})?;
     listen(&plan, asks)?;
     let age_max = plan.config.spool.age_max.map(|period| period.0);
-    let sender = Sender::new(spool.clone()).with_age_max(age_max);
+    let sender = Sender::new(spool.clone()).with_age_max(age_max, Arc::new(SystemClock));
     plan.capture.settings.observer.follow(sender.progress());
     let bound = sender.bound(plan.config.spool.bytes_max.0, plan.config.spool.full);
     let (_stop_sending, stop_sender) = watch::channel(false);

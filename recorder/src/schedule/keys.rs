@@ -85,7 +85,8 @@ pub(super) const KEYS: [Key; 56] = [
         TIME,
         Words("they wait as long as it takes"),
         "7d",
-        "Segments that wait longer for their store are given up; their seals stay, and the ledger tells.",
+        "Segments that wait longer for their store are given up; their seals stay, and the ledger tells. Counted while the \
+         recorder runs: after its start all of them wait anew, for the clock may have been set meanwhile.",
     ),
     key(
         "spool.full",

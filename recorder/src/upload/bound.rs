@@ -6,10 +6,9 @@ use super::store::spool_error;
 use crate::schedule::{SpoolFull, Window};
 use crate::spool::Spool;
 use crate::sync::lock;
-use formats::store::{FileName, Name, RecordingId};
+use formats::store::{Name, RecordingId};
 use std::io;
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, SystemTime};
 use tokio::sync::watch;
 
 /// Keeps a spool below its bound.
@@ -157,25 +156,4 @@ pub(super) fn give_up(
         progress.send_modify(|progress| progress.given_up += seal.counts.written);
     }
     Ok(bytes)
-}
-
-/// Gives up what has waited in these recordings for longer than `age_max` and is not pinned, whatever room there is.
-pub(super) fn give_up_older(
-    spool: &Spool,
-    in_transit: &InTransit,
-    progress: &watch::Sender<Progress>,
-    recordings: &[RecordingId],
-    age_max: Duration,
-    now: SystemTime,
-) -> io::Result<()> {
-    for id in recordings {
-        for sequence in spool.waiting(id)? {
-            let sealed = spool.disk().look(&spool.path(id, &FileName::seal(sequence))).ok();
-            let age = sealed.and_then(|seal| now.duration_since(seal.changed?).ok());
-            if age.is_some_and(|age| age > age_max) {
-                give_up(spool, in_transit, progress, (id, sequence), "waited too long for its store")?;
-            }
-        }
-    }
-    Ok(())
 }

@@ -1,7 +1,8 @@
 //! What waits for one store: sent in order, and given up where that has to be.
 
 use super::UploadError;
-use super::bound::{InTransit, give_up_older};
+use super::ages::Ages;
+use super::bound::{InTransit, give_up};
 use super::sender::{Failing, Progress};
 use super::store::{Receipt, Store, spool_error};
 use crate::schedule::StoreTarget;
@@ -13,7 +14,6 @@ use futures::FutureExt;
 use jiff::Timestamp;
 use std::panic::AssertUnwindSafe;
 use std::path::Path;
-use std::time::{Duration, SystemTime};
 use tokio::sync::watch;
 
 /// What all stores are sent from, and where it is told.
@@ -21,7 +21,8 @@ use tokio::sync::watch;
 pub(super) struct Errand {
     pub spool: Spool,
     pub in_transit: InTransit,
-    pub age_max: Option<Duration>,
+    /// What may wait for how long; none for as long as it takes.
+    pub ages: Option<Ages>,
     pub progress: watch::Sender<Progress>,
 }
 
@@ -52,12 +53,18 @@ impl Errand {
         if sent.is_ok() {
             self.progress.send_if_modified(|progress| !matches!(progress.stores.insert(target, None), Some(None)));
         }
-        if let Some(age_max) = self.age_max {
-            let (spool, now) = (&self.spool, SystemTime::now());
-            let given_up = give_up_older(spool, &self.in_transit, &self.progress, &recordings, age_max, now);
-            given_up.map_err(|source| spool_error(Path::new("spool"), source))?;
-        }
+        self.give_up_older(&recordings).map_err(|source| spool_error(Path::new("spool"), source))?;
         sent
+    }
+
+    /// Gives up what has waited for too long, whatever room there is.
+    fn give_up_older(&self, recordings: &[RecordingId]) -> std::io::Result<()> {
+        let Some(ages) = &self.ages else { return Ok(()) };
+        for (id, sequence) in ages.over(&self.spool, recordings)? {
+            let segment = (&id, sequence);
+            give_up(&self.spool, &self.in_transit, &self.progress, segment, "waited too long for its store")?;
+        }
+        Ok(())
     }
 
     fn told(&self, target: &Option<StoreTarget>, sent: Result<(), UploadError>) -> Result<(), UploadError> {

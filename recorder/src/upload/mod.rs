@@ -8,6 +8,7 @@
 //! ([`Bound`]); a restart goes on with what lies in the spool. Each store is sent to by itself, so that none waits for another;
 //! what of files is in memory meanwhile has its bound over all of them.
 
+mod ages;
 mod bound;
 mod errand;
 mod lock;

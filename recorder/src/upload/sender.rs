@@ -1,10 +1,12 @@
 //! Empties the spool into the stores, oldest first, for as long as it takes.
 
 use super::UploadError;
+use super::ages::Ages;
 use super::bound::{Bound, InTransit};
 use super::errand::Errand;
 use super::store::{Store, spool_error};
 use super::turns::Turns;
+use crate::clock::Clock;
 use crate::schedule::{SpoolFull, StoreTarget};
 use crate::spool::Spool;
 use formats::seal::Volume;
@@ -89,7 +91,7 @@ impl Sender {
     /// A sender for `spool`.
     pub fn new(spool: Spool) -> Self {
         let (in_transit, progress) = (InTransit::default(), watch::Sender::default());
-        let errand = Errand { spool, in_transit, age_max: None, progress };
+        let errand = Errand { spool, in_transit, ages: None, progress };
         Self { errand, stores: HashMap::new(), turns: Arc::default() }
     }
 
@@ -99,9 +101,10 @@ impl Sender {
         self
     }
 
-    /// Gives up segments that have waited for longer than `age_max`, once a try to send them has failed.
-    pub fn with_age_max(mut self, age_max: Option<Duration>) -> Self {
-        self.errand.age_max = age_max;
+    /// Gives up segments that have waited for longer than `age_max` by that clock since this process first saw them: what
+    /// still waits after a try to send it.
+    pub fn with_age_max(mut self, age_max: Option<Duration>, clock: Arc<dyn Clock>) -> Self {
+        self.errand.ages = age_max.map(|age_max| Ages::new(age_max, clock));
         self
     }
 
@@ -165,6 +168,7 @@ impl Sender {
     /// What waits, by store.
     fn waiting(&self) -> Result<Vec<Waiting>, UploadError> {
         let recordings = self.errand.spool.unsent().map_err(|source| spool_error(Path::new("spool"), source))?;
+        self.errand.ages.iter().for_each(|ages| ages.retain(&recordings));
         let mut waiting: Vec<Waiting> = Vec::new();
         let mut places = HashMap::new();
         for id in recordings {

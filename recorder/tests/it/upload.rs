@@ -5,6 +5,7 @@ use object_store::memory::InMemory;
 use object_store::path::Path;
 use object_store::throttle::{ThrottleConfig, ThrottledStore};
 use object_store::{ObjectStore, ObjectStoreExt, PutPayload};
+use recorder::clock::{Clock, Moment};
 use recorder::disk::SystemDisk;
 use recorder::schedule::{SpoolFull, StoreTarget};
 use recorder::spool::Spool;
@@ -13,6 +14,7 @@ use std::collections::HashSet;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpListener;
 use std::sync::Arc;
+use std::time::Duration;
 
 fn target(url: &str) -> StoreTarget {
     StoreTarget { url: url.parse().unwrap(), write_only: false, encrypt_to: Vec::new(), object_lock: None }
@@ -41,6 +43,20 @@ impl Place {
 
     fn left_in_spool(&self) -> Vec<String> {
         self.spool().recordings().unwrap().iter().map(ToString::to_string).collect()
+    }
+}
+
+/// A clock that only goes on when it is told to.
+#[derive(Debug, Default)]
+struct Steady(std::sync::Mutex<Duration>);
+
+impl Clock for Steady {
+    fn now(&self) -> Moment {
+        Moment { steady: *self.0.lock().unwrap(), ..Moment::default() }
+    }
+
+    fn state(&self) -> Option<formats::seal::Clock> {
+        None
     }
 }
 
@@ -198,13 +214,20 @@ async fn what_waited_too_long_is_given_up_and_the_ledger_says_so() {
     std::fs::write(&store, b"").unwrap();
     let mut recording = Recording::begin(&spool, "nightly", &target(store.to_str().unwrap()));
     recording.segment(10);
+    // Sealed while the clock of the node stood wrong.
     let old = std::fs::File::open(spool.path(&recording.id, &"000001.seal.json".parse().unwrap())).unwrap();
-    old.set_modified(std::time::SystemTime::now() - std::time::Duration::from_secs(7200)).unwrap();
-    recording.segment(10);
+    old.set_modified(std::time::UNIX_EPOCH).unwrap();
+    let (minute, clock) = (Duration::from_secs(60), Arc::new(Steady::default()));
+    let mut sender = Sender::new(spool.clone()).with_age_max(Some(60 * minute), clock.clone());
+    for (minutes, given_up) in [(7, 0), (59, 0), (60, 0), (67, 0), (69, 10)] {
+        *clock.0.lock().unwrap() = minutes * minute;
+        sender.sweep().await.unwrap_err();
+        assert_eq!(sender.progress().borrow().given_up.packets, given_up, "after {minutes} min");
+        if minutes == 59 {
+            recording.segment(10);
+        }
+    }
     recording.close();
-    let hour = std::time::Duration::from_secs(3600);
-    let mut sender = Sender::new(spool.clone()).with_age_max(Some(hour));
-    sender.sweep().await.unwrap_err();
     assert_eq!(sender.progress().borrow().given_up.packets, 10);
     std::fs::remove_file(&store).unwrap();
     sender.sweep().await.unwrap();
