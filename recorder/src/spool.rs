@@ -31,11 +31,12 @@ use crate::schedule::{Starts, StoreTarget};
 use crate::sync::lock;
 use formats::seal::{Close, Seal, SealError, Trigger};
 use formats::signature::SecretKey;
-use formats::store::{FileName, Name, RecordingId};
-use starts::STARTS;
+use formats::store::{FileName, Name, RecordingId, Start};
 use std::collections::{BTreeSet, HashMap};
+use std::ffi::OsStr;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::str::FromStr;
 use std::sync::{Arc, Mutex};
 
 /// Suffix of a seal that is stored.
@@ -66,6 +67,8 @@ pub struct Spool {
     pins: Arc<Mutex<()>>,
     /// What failed recordings have lost and could not write down, by their folder: told once they are recovered.
     untold: Arc<Mutex<HashMap<PathBuf, Untold>>>,
+    /// What cannot be read, of which that was told.
+    passed_over: Arc<Mutex<BTreeSet<PathBuf>>>,
 }
 
 impl Spool {
@@ -79,7 +82,8 @@ impl Spool {
         disk.create_folders(root)?;
         let starts = starts::read(disk.as_ref(), root)?;
         let root = root.to_owned();
-        Ok(Self { root, disk, signer: None, starts, pins: Arc::default(), untold: Arc::default() })
+        let (pins, untold, passed_over) = Default::default();
+        Ok(Self { root, disk, signer: None, starts, pins, untold, passed_over })
     }
 
     /// Where it lies.
@@ -170,12 +174,24 @@ impl Spool {
         }
         let entries = self.disk.list(folder).or_else(gone(Vec::new()))?;
         for Entry { name, .. } in entries.into_iter().filter(|entry| entry.is_folder) {
-            self.descend(&folder.join(name), depth + 1, found)?;
+            // What is not ours to name may not be ours to read either: each new volume has its lost+found.
+            let is_ours = if depth == 2 { is_a::<Start>(&name) } else { is_a::<Name>(&name) };
+            let below = folder.join(name);
+            if is_ours && let Err(error) = self.descend(&below, depth + 1, found) {
+                self.pass_over(&below, &error);
+            }
         }
         Ok(())
     }
 
-    /// Bytes of all files in it, but of what outlives recordings.
+    /// Tells, once, that something cannot be read: what can must not wait for it.
+    fn pass_over(&self, path: &Path, error: &io::Error) {
+        if lock(&self.passed_over).insert(path.to_owned()) {
+            tracing::warn!(path = %path.display(), %error, "cannot be read: passed over until it can");
+        }
+    }
+
+    /// Bytes of all files in it, but of what outlives recordings, and of what nobody lets us see.
     pub fn used_bytes(&self) -> io::Result<u64> {
         self.bytes_below(&self.root)
     }
@@ -183,8 +199,9 @@ impl Spool {
     /// Bytes of all files of a window's recordings.
     pub fn used_bytes_of(&self, window: &Name) -> io::Result<u64> {
         let mut bytes = 0;
-        for Entry { name, .. } in self.disk.list(&self.root)? {
-            bytes += self.bytes_below(&self.root.join(name).join(window.as_str())).or_else(gone(0))?;
+        for Entry { name, .. } in self.disk.list(&self.root)?.into_iter().filter(|entry| is_a::<Name>(&entry.name)) {
+            let folder = self.root.join(name).join(window.as_str());
+            bytes += self.if_allowed(&folder, self.bytes_below(&folder))?;
         }
         Ok(bytes)
     }
@@ -192,16 +209,28 @@ impl Spool {
     fn bytes_below(&self, folder: &Path) -> io::Result<u64> {
         let mut bytes = 0;
         for Entry { name, is_folder } in self.disk.list(folder)? {
-            let path = folder.join(name);
-            if path.ends_with(STARTS) {
+            if is_folder && folder == self.root && name != READY && !is_a::<Name>(&name) {
                 continue;
             }
-            bytes += match is_folder {
-                true => self.bytes_below(&path).or_else(gone(0))?,
-                false => self.disk.look(&path).map(|file| file.bytes).or_else(gone(0))?,
+            let path = folder.join(name);
+            let below = match is_folder {
+                true => self.bytes_below(&path),
+                false => self.disk.look(&path).map(|file| file.bytes),
             };
+            bytes += self.if_allowed(&path, below)?;
         }
         Ok(bytes)
+    }
+
+    /// Nothing where it is gone, or where we are not let in.
+    fn if_allowed(&self, path: &Path, bytes: io::Result<u64>) -> io::Result<u64> {
+        match bytes {
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+                self.pass_over(path, &error);
+                Ok(0)
+            }
+            bytes => bytes.or_else(gone(0)),
+        }
     }
 
     /// Numbers of the segments of a recording that are sealed and not stored, in order.
@@ -337,4 +366,9 @@ impl Spool {
         }
         Ok(())
     }
+}
+
+/// Whether it can be the name of such a thing.
+fn is_a<T: FromStr>(name: &OsStr) -> bool {
+    name.to_str().is_some_and(|name| name.parse::<T>().is_ok())
 }

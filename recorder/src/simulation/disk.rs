@@ -42,6 +42,8 @@ struct State {
     live: BTreeMap<PathBuf, Node>,
     durable: BTreeMap<PathBuf, Node>,
     locked: BTreeSet<PathBuf>,
+    /// Folders of somebody else, who lets nobody in.
+    guarded: BTreeSet<PathBuf>,
     /// What was done in folders and not synced: the folder, and what stands under which names since.
     pending: Vec<(PathBuf, Names)>,
 }
@@ -83,6 +85,7 @@ impl SimDisk {
             live: BTreeMap::new(),
             durable: BTreeMap::new(),
             locked: BTreeSet::new(),
+            guarded: BTreeSet::new(),
             pending: Vec::new(),
         };
         Self(Arc::new(Mutex::new(state)))
@@ -123,6 +126,11 @@ impl SimDisk {
     /// Whether a file is there in truth, whatever the disk says.
     pub fn exists(&self, path: &Path) -> bool {
         self.state().live.contains_key(path)
+    }
+
+    /// Lets nobody into a folder any more.
+    pub fn guard(&self, folder: &Path) {
+        self.state().guarded.insert(folder.to_owned());
     }
 
     /// The process is dead; another one finds what it left.
@@ -333,6 +341,9 @@ impl Disk for SimDisk {
     fn list(&self, folder: &Path) -> io::Result<Vec<Entry>> {
         let state = self.state();
         state.folder(folder)?;
+        if state.guarded.contains(folder) {
+            return Err(ErrorKind::PermissionDenied.into());
+        }
         // What is in a folder stands behind it.
         let below = state.live.range(folder.to_owned()..).take_while(|(path, _)| path.starts_with(folder));
         let inside = below.filter(|(path, _)| path.parent() == Some(folder));

@@ -9,7 +9,7 @@ use std::io;
 use std::path::Path;
 
 /// Starts that were taken, a file for each window: no recording, for no cluster has a name like that.
-pub(super) const STARTS: &str = ".starts";
+const STARTS: &str = ".starts";
 
 impl Spool {
     /// The starts that recordings of before have had, for those that begin to take others.

@@ -2,17 +2,19 @@
 
 use super::Spool;
 use crate::clock::SystemClock;
+use crate::disk::Disk;
 use crate::ready::recover_all;
 use crate::rotate::{OpenSegment, SegmentOptions};
 use crate::schedule::{Config, StoreTarget};
 use crate::seal::Chain;
 use crate::simulation::disk::{Faults, SimDisk};
 use crate::simulation::random::Random;
+use crate::sync::lock;
 use formats::hash::Hash256;
 use formats::seal::EndReason;
 use formats::store::{FileName, RecordingId};
 use jiff::Timestamp;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 fn target() -> StoreTarget {
@@ -87,4 +89,23 @@ fn what_was_given_up_is_not_given_up_again_nor_what_is_pinned() {
     });
     assert_eq!(given_up, [[false, false], [true, false]]);
     assert_eq!(ids.map(|id| spool.untold(&id).unwrap().0), [vec![], vec![1]]);
+}
+
+#[test]
+fn what_is_not_ours_to_read_is_passed_over() {
+    let disk = SimDisk::new(Random::new(1));
+    let spool = Spool::open_on(Arc::new(disk.clone()), Path::new("/spool")).unwrap();
+    let id = record(&spool, "w");
+    let used_bytes = spool.used_bytes().unwrap();
+    for folder in ["lost+found", "c/lost+found", "c/w/lost+found", "c/guarded", "guarded", ".guarded"] {
+        let folder = Path::new("/spool").join(folder);
+        disk.create_folders(&folder).unwrap();
+        disk.create(&folder.join("file")).unwrap().write_all(b"bytes").unwrap();
+        disk.guard(&folder);
+    }
+    assert_eq!(spool.recordings().unwrap(), std::slice::from_ref(&id));
+    let used = [spool.used_bytes().unwrap(), spool.used_bytes_of(&id.window).unwrap()];
+    assert_eq!(used, [used_bytes; 2]);
+    let told: Vec<PathBuf> = lock(&spool.passed_over).iter().cloned().collect();
+    assert!(told.contains(&"/spool/c/guarded".into()) && !told.contains(&"/spool/lost+found".into()), "{told:?}");
 }
