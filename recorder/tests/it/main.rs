@@ -21,3 +21,4 @@ mod seccomp;
 mod signed;
 mod targets;
 mod upload;
+mod write_only;
