@@ -1,6 +1,7 @@
 //! JSON from the wire into [`Value`]: order and repeats of names are kept, and numbers as they were written.
 
 use super::value::Value;
+use json_event_parser::{JsonEvent, SliceJsonParser};
 use std::borrow::Cow;
 
 /// Lists and objects one within the other.
@@ -13,9 +14,37 @@ const NESTED_MAX: usize = 128;
 /// # Source
 /// RFC 8259.
 pub fn parse(text: &[u8]) -> Option<Value<'_>> {
-    let mut input = Input { rest: std::str::from_utf8(text).ok()? };
-    let value = input.value(NESTED_MAX)?;
-    input.next().is_none().then_some(value)
+    let mut events = SliceJsonParser::new(text);
+    // Lists and objects that did not end, and names whose values did not.
+    let (mut open, mut names): (Vec<Value<'_>>, Vec<Cow<'_, str>>) = Default::default();
+    loop {
+        let value = match events.parse_next().ok()? {
+            JsonEvent::StartArray | JsonEvent::StartObject if open.len() >= NESTED_MAX => return None,
+            JsonEvent::StartArray => {
+                open.push(Value::List(Vec::new()));
+                continue;
+            }
+            JsonEvent::StartObject => {
+                open.push(Value::Map(Vec::new()));
+                continue;
+            }
+            JsonEvent::ObjectKey(name) => {
+                names.push(name);
+                continue;
+            }
+            JsonEvent::EndArray | JsonEvent::EndObject => open.pop()?,
+            JsonEvent::Boolean(value) => Value::Bool(value),
+            JsonEvent::Null => Value::Null,
+            JsonEvent::Number(number) => Value::Number(number),
+            JsonEvent::String(text) => Value::Text(text),
+            JsonEvent::Eof => return None,
+        };
+        match open.last_mut() {
+            Some(Value::List(values)) => values.push(value),
+            Some(Value::Map(entries)) => entries.push((names.pop()?, value)),
+            _ => return matches!(events.parse_next(), Ok(JsonEvent::Eof)).then_some(value),
+        }
+    }
 }
 
 impl<'a> Value<'a> {
@@ -28,124 +57,6 @@ impl<'a> Value<'a> {
     /// The text it is.
     pub fn text(&self) -> Option<&str> {
         if let Value::Text(text) = self { Some(text) } else { None }
-    }
-}
-
-/// What is not read yet.
-struct Input<'a> {
-    rest: &'a str,
-}
-
-impl<'a> Input<'a> {
-    /// Steps over space; the byte that is next then.
-    fn next(&mut self) -> Option<u8> {
-        self.rest = self.rest.trim_start_matches([' ', '\t', '\n', '\r']);
-        self.rest.as_bytes().first().copied()
-    }
-
-    /// Steps over `wanted`, if it is next.
-    fn takes(&mut self, wanted: u8) -> bool {
-        let is_next = self.next() == Some(wanted);
-        if is_next {
-            self.take(1);
-        }
-        is_next
-    }
-
-    fn take(&mut self, bytes: usize) -> Option<&'a str> {
-        let (front, rest) = self.rest.split_at_checked(bytes)?;
-        self.rest = rest;
-        Some(front)
-    }
-
-    fn value(&mut self, nested_max: usize) -> Option<Value<'a>> {
-        match self.next()? {
-            b'"' => self.text().map(Value::Text),
-            b'-' | b'0'..=b'9' => self.number().map(Value::Number),
-            b'[' => {
-                let mut values = Vec::new();
-                self.list(b']', nested_max, |input, nested_max| {
-                    values.push(input.value(nested_max)?);
-                    Some(())
-                })?;
-                Some(Value::List(values))
-            }
-            b'{' => {
-                let mut entries = Vec::new();
-                self.list(b'}', nested_max, |input, nested_max| {
-                    let name = if input.next() == Some(b'"') { input.text()? } else { return None };
-                    let value = if input.takes(b':') { input.value(nested_max)? } else { return None };
-                    entries.push((name, value));
-                    Some(())
-                })?;
-                Some(Value::Map(entries))
-            }
-            _ => {
-                let words = [("null", Value::Null), ("true", Value::Bool(true)), ("false", Value::Bool(false))];
-                let (word, value) = words.into_iter().find(|(word, _)| self.rest.starts_with(word))?;
-                self.take(word.len()).map(|_| value)
-            }
-        }
-    }
-
-    /// What stands between a bracket and its counterpart, with commas between.
-    fn list(&mut self, end: u8, nested_max: usize, mut item: impl FnMut(&mut Self, usize) -> Option<()>) -> Option<()> {
-        let nested_max = nested_max.checked_sub(1)?;
-        self.take(1)?;
-        if self.takes(end) {
-            return Some(());
-        }
-        loop {
-            item(self, nested_max)?;
-            if !self.takes(b',') {
-                return self.takes(end).then_some(());
-            }
-        }
-    }
-
-    /// A text, borrowed where it has no escapes.
-    fn text(&mut self) -> Option<Cow<'a, str>> {
-        let bytes = self.rest.as_bytes();
-        let (mut at, mut escapes) = (1, false);
-        loop {
-            at += memchr::memchr2(b'"', b'\\', bytes.get(at..)?)?;
-            if bytes.get(at) == Some(&b'"') {
-                break;
-            }
-            (at, escapes) = (at + 2, true);
-        }
-        let quoted = self.take(at + 1)?;
-        let inside = quoted.get(1..at)?;
-        match escapes {
-            true => serde_json::from_str(quoted).ok().map(Cow::Owned),
-            // §7. Nearly none has such: all are looked at, which the processor does for many of them at once.
-            false => {
-                let controls = inside.bytes().fold(false, |found, byte| found | (byte < b' '));
-                (!controls).then_some(Cow::Borrowed(inside))
-            }
-        }
-    }
-
-    /// §6.
-    fn number(&mut self) -> Option<&'a str> {
-        let bytes = self.rest.as_bytes();
-        let digits = |from: usize| {
-            let count = bytes.get(from..)?.iter().take_while(|byte| byte.is_ascii_digit()).count();
-            (count > 0).then_some(from + count)
-        };
-        let first = usize::from(self.rest.starts_with('-'));
-        let mut end = digits(first)?;
-        if bytes.get(first) == Some(&b'0') && end > first + 1 {
-            return None;
-        }
-        if bytes.get(end) == Some(&b'.') {
-            end = digits(end + 1)?;
-        }
-        if let Some(b'e' | b'E') = bytes.get(end) {
-            let signed = matches!(bytes.get(end + 1), Some(b'+' | b'-'));
-            end = digits(end + 1 + usize::from(signed))?;
-        }
-        self.take(end)
     }
 }
 

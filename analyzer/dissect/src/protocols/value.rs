@@ -18,7 +18,7 @@ pub enum Value<'a> {
     /// A floating-point number; JSON has no NaN nor infinity, they become texts.
     Float(f64),
     /// A number as JSON had it, of any size and precision.
-    Number(&'a str),
+    Number(Cow<'a, str>),
     /// A text.
     Text(Cow<'a, str>),
     /// Bytes: a text where they are UTF-8, else `{"$binary":"<base64>"}`.

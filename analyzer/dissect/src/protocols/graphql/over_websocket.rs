@@ -209,8 +209,7 @@ impl Open {
 /// Ids are texts; some clients count.
 fn id(message: &Value<'_>) -> Option<String> {
     match message.get("id")? {
-        Value::Text(id) => Some(id.clone().into_owned()),
-        Value::Number(id) => Some((*id).to_owned()),
+        Value::Text(id) | Value::Number(id) => Some(id.clone().into_owned()),
         _ => None,
     }
     .filter(|id| id.len() <= ID_BYTES_MAX)
