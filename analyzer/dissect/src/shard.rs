@@ -1,6 +1,7 @@
 //! The conversations of one shard: from packet to row, on one thread.
 
 mod conversation;
+mod seen;
 
 use crate::decode::{FlowKey, Packet, Transport};
 use crate::flow::{Flow, FlowTable, Place, Queue, flow_id};

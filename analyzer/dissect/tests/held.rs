@@ -75,6 +75,7 @@ fn flow(port: u16) -> Flow {
         piece_of: None,
         file_offset: 0,
         interface: 0,
+        device: 0,
         heard: Default::default(),
         captured_bytes: 0,
         wire_bytes: 0,

@@ -101,7 +101,7 @@ impl Fragments {
         let sighting = Sighting {
             bytes: payload.len() as u32,
             digest: self.datagrams.hasher().hash_one(payload),
-            interface: frame.interface,
+            point: (frame.interface, around.device),
             ts_ns: frame.ts_ns,
         };
         if let Some(sent) = self.lately.seen_again(&key, fragment.offset, sighting) {

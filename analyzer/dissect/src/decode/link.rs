@@ -3,6 +3,7 @@
 use super::walk::{Layer, Turn, Walk, u16_at, u32_at};
 use super::wifi;
 use crate::read::LinkType;
+use std::ops::Range;
 
 const CUT: Turn = Turn::Refused("cut in a link header");
 
@@ -61,8 +62,10 @@ pub fn link(walk: &mut Walk<'_>, link: LinkType) -> Turn {
         105 => wifi::frame(walk, false),
         119 | 163 => wifi::of_driver(walk),
         127 => wifi::radiotap(walk),
-        113 => cooked(walk, 14, 16),
-        276 => cooked(walk, 0, 20),
+        // Of `any` the kind of packet and its sender's address tell interfaces apart, for their index is not there.
+        113 => cooked(walk, 14, 16, 0..12),
+        // The index of the interface, its kind and that of the packet.
+        276 => cooked(walk, 0, 20, 4..11),
         192 => ppi(walk),
         219 => Turn::Next(Layer::Mpls),
         239 => nflog(walk),
@@ -283,9 +286,14 @@ fn after(walk: &mut Walk<'_>, bytes: usize) -> Turn {
     }
 }
 
-fn cooked(walk: &mut Walk<'_>, kind_at: usize, header_bytes: usize) -> Turn {
-    match (u16_at(walk.rest(), kind_at), walk.rest().len() >= header_bytes) {
-        (Some(kind), true) => {
+/// Of Linux, in place of a link header: an EtherType, and `device`, where the frame was seen.
+fn cooked(walk: &mut Walk<'_>, kind_at: usize, header_bytes: usize, device: Range<usize>) -> Turn {
+    let rest = walk.rest();
+    match (u16_at(rest, kind_at), rest.get(device), rest.len() >= header_bytes) {
+        (Some(kind), Some(device), true) => {
+            // FNV-1a.
+            let mixed = |mixed: u32, byte: &u8| (mixed ^ u32::from(*byte)).wrapping_mul(0x0100_0193);
+            walk.around.device = device.iter().fold(0x811c_9dc5, mixed);
             walk.skip(header_bytes);
             Turn::Next(Layer::EtherType(kind))
         }

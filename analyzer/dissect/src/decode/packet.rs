@@ -174,6 +174,8 @@ pub struct Packet {
     pub file_offset: u64,
     /// Interface of its frame.
     pub interface: u32,
+    /// Where within that it was seen: what stands for the interface that a cooked header tells, else 0.
+    pub device: u32,
     /// Whether that sent or received it.
     pub heard: Heard,
     /// Captured bytes of its frame.

@@ -59,6 +59,7 @@ impl Piece {
             began_ns: ts_ns,
             file_offset,
             interface,
+            device: 0,
             heard,
             captured_bytes,
             wire_bytes,
@@ -136,8 +137,8 @@ pub struct Sighting {
     pub bytes: u32,
     /// A digest of it.
     pub digest: u64,
-    /// The interface.
-    pub interface: u32,
+    /// The interface, and where within that.
+    pub point: (u32, u32),
     /// When [ns].
     pub ts_ns: i64,
 }
@@ -149,7 +150,7 @@ pub type Sightings = BTreeMap<u32, Sighting>;
 pub fn seen_again(sightings: &mut Sightings, offset: u32, new: Sighting) -> bool {
     let Some(known) = sightings.get_mut(&offset) else { return false };
     let again = (known.bytes, known.digest) == (new.bytes, new.digest)
-        && known.interface != new.interface
+        && known.point != new.point
         && known.ts_ns.abs_diff(new.ts_ns) < limits::SEEN_TWICE_NS as u64;
     if again {
         *known = new;

@@ -165,6 +165,7 @@ fn packet(
         began_ns: unit.began_ns,
         file_offset: unit.frame.file_offset,
         interface: unit.frame.interface,
+        device: walk.around.device,
         heard: unit.frame.heard,
         captured_bytes: unit.frame.captured_bytes,
         wire_bytes: unit.frame.wire_bytes,

@@ -71,6 +71,8 @@ pub struct Around {
     pub ip_version: u8,
     /// Identification of the innermost IPv4 header.
     pub ip_id: u16,
+    /// Where a header in front says that it was seen, as one number: an interface captures all others; 0 where none does.
+    pub device: u32,
 }
 
 /// Where one is in a frame.
@@ -91,8 +93,8 @@ pub struct Walk<'a> {
 impl<'a> Walk<'a> {
     /// At the front of a frame.
     pub fn new(data: &'a [u8], cut_bytes: u32) -> Self {
-        let around =
-            Around { vlan: 0, tunnel: Tunnel::None, source: [0; 16], destination: [0; 16], ip_version: 0, ip_id: 0 };
+        let (source, destination) = ([0; 16], [0; 16]);
+        let around = Around { vlan: 0, tunnel: Tunnel::None, source, destination, ip_version: 0, ip_id: 0, device: 0 };
         Self::within(around, data, cut_bytes)
     }
 

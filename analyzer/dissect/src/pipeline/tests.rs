@@ -1,3 +1,5 @@
+mod points;
+
 use super::*;
 use crate::plan::{NotKept, Origin};
 use arrow::array::{Array, AsArray};

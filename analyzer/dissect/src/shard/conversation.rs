@@ -1,6 +1,7 @@
 //! One conversation: its flow, and what it needs once it carries payload.
 
 use super::Desk;
+use super::seen::Seen;
 use crate::decode::{Packet, Transport, Tunnel, flags};
 use crate::flow::{Flow, Opening, Queue, Way};
 use crate::limits;
@@ -8,14 +9,6 @@ use crate::protocols::{Connection, Context, End};
 use crate::read::Stretch;
 use crate::stream::{Chunk, Outcome, Segment, StreamPair, reason};
 use crate::tally::Stage;
-
-/// A packet seen lately.
-#[derive(Debug, Clone, Copy)]
-struct Seen {
-    likeness: u64,
-    interface: u32,
-    ts_ns: i64,
-}
 
 /// What a conversation needs once it carries payload.
 struct Streams {
@@ -32,9 +25,7 @@ pub struct Conversation {
     /// Whether both sides ended and their streams were let go.
     over: bool,
     held_bytes: usize,
-    /// The latest packets, to know them again; the next one goes to `seen_at`.
-    seen: [Option<Seen>; 4],
-    seen_at: u8,
+    seen: Seen,
     /// The network one of its sides is seen on, where it differs from the other's.
     other_network: Option<(Way, u16, Tunnel)>,
 }
@@ -47,7 +38,7 @@ fn context<'a>(desk: &'a mut Desk<'_>, flow: &'a mut Flow) -> Context<'a> {
 impl Conversation {
     /// Of a flow that begins.
     pub fn new(flow: Flow) -> Self {
-        Self { flow, streams: None, over: false, held_bytes: 0, seen: [None; 4], seen_at: 0, other_network: None }
+        Self { flow, streams: None, over: false, held_bytes: 0, seen: Seen::default(), other_network: None }
     }
 
     /// How long it is kept.
@@ -97,7 +88,7 @@ impl Conversation {
         self.flow.whose.learn(packet, &stretch.points);
         let from = packet.payload_at as usize;
         let bytes = stretch.bytes.get(from..from + packet.payload_bytes as usize).unwrap_or_default();
-        if self.seen_before(packet, bytes) {
+        if self.seen.before(packet, bytes) {
             let bytes = packet.overhead_bytes + if packet.carrier { 0 } else { packet.payload_bytes };
             desk.tally.add(Stage::Flow, "seen at another capture point", packet.counted.into(), bytes.into());
             return;
@@ -240,25 +231,6 @@ impl Conversation {
             desk.rows.anomaly_of("protocols", flow, ts_ns, "further_anomalies", &detail, None);
         }
     }
-
-    /// Whether this packet was seen a moment ago at another capture point: a retransmission has another
-    /// identification, or at least another timestamp.
-    fn seen_before(&mut self, packet: &Packet, payload: &[u8]) -> bool {
-        let likeness = likeness(packet, payload);
-        let told_apart = match packet.transport {
-            Transport::Tcp(header) => packet.ip_id != 0 || header.timestamps.is_some(),
-            _ => false,
-        };
-        let twice = self.seen.iter().flatten().any(|seen| {
-            seen.likeness == likeness
-                && packet.ts_ns.abs_diff(seen.ts_ns) < limits::SEEN_TWICE_NS as u64
-                && (seen.interface != packet.interface || (told_apart && packet.payload_wire_bytes > 0))
-        });
-        self.seen_at = (self.seen_at + 1) % self.seen.len() as u8;
-        self.seen[usize::from(self.seen_at)] =
-            Some(Seen { likeness, interface: packet.interface, ts_ns: packet.ts_ns });
-        twice
-    }
 }
 
 fn hand_on(connection: &mut Connection, way: Way, chunk: Chunk<'_>, cx: &mut Context<'_>) {
@@ -294,40 +266,4 @@ impl Streams {
     fn waiting_bytes(&self) -> usize {
         self.pair.as_ref().map_or(0, |pair| pair.held_bytes()) + self.connection.held_bytes()
     }
-}
-
-/// The first bytes of a payload, mixed to one number.
-fn front(payload: &[u8]) -> u64 {
-    const BYTES: usize = 64;
-    let words = payload.get(..BYTES).unwrap_or(payload).chunks(8).map(|word| {
-        let mut bytes = [0; 8];
-        bytes.iter_mut().zip(word).for_each(|(to, from)| *to = *from);
-        u64::from_le_bytes(bytes)
-    });
-    words.fold(0, |mixed, word| (mixed.rotate_left(23) ^ word).wrapping_mul(ODD))
-}
-
-/// Spreads the bits of a word over all of them: the golden ratio.
-const ODD: u64 = 0x9e37_79b9_7f4a_7c15;
-
-/// What makes two packets of a flow the same packet, mixed to one number: packets seen before are kept for every flow.
-///
-/// Datagrams often have no identification (RFC 6864 §4.1), so of all but TCP the front of the payload counts: two questions
-/// sent one after the other have the same length.
-fn likeness(packet: &Packet, payload: &[u8]) -> u64 {
-    let pair = |high: u32, low: u32| u64::from(high) << 32 | u64::from(low);
-    let header = match packet.transport {
-        Transport::Tcp(header) => {
-            let (value, echo) = header.timestamps.unwrap_or_default();
-            let scale = header.window_scale.map_or(0, |scale| 0x100 | u32::from(scale));
-            let rest = pair(u32::from(header.flags) << 16 | scale, header.window.into());
-            [pair(header.seq, header.ack), rest, pair(value, echo)]
-        }
-        // Behind the checksum: identifier and sequence of an echo, and what it holds.
-        Transport::Icmp { kind, code } => [pair(kind.into(), code.into()), front(payload), 1],
-        Transport::Udp => [front(payload), 0, 2],
-        Transport::Other => [front(payload), 0, 3],
-    };
-    let ip = pair(u32::from(packet.ip_id) << 1 | u32::from(packet.from_low), packet.payload_wire_bytes);
-    header.into_iter().fold(ip, |mixed, word| (mixed.rotate_left(23) ^ word).wrapping_mul(ODD))
 }

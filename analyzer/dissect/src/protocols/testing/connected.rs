@@ -40,6 +40,7 @@ fn flow(from_start: bool) -> Flow {
         began_ns: 0,
         file_offset: 0,
         interface: 0,
+        device: 0,
         heard: Default::default(),
         captured_bytes: 0,
         wire_bytes: 0,

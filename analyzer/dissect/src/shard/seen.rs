@@ -1,0 +1,85 @@
+//! What was seen of a conversation lately, and where: what several capture points show counts once.
+
+use crate::decode::{Packet, Transport};
+use crate::limits;
+
+/// Packets remembered.
+const PACKETS: usize = 4;
+
+/// A packet, and the point that showed it.
+#[derive(Debug, Clone, Copy)]
+struct Sighting {
+    likeness: u64,
+    point: u32,
+    ts_ns: i64,
+}
+
+/// The latest packets of a conversation, to know them again.
+#[derive(Debug, Default)]
+pub struct Seen {
+    latest: [Option<Sighting>; PACKETS],
+    /// Where the latest of them is.
+    at: u8,
+}
+
+impl Seen {
+    /// Whether this packet was seen a moment ago at another capture point: a retransmission has another
+    /// identification, or at least another timestamp.
+    pub fn before(&mut self, packet: &Packet, payload: &[u8]) -> bool {
+        let new = Sighting { likeness: likeness(packet, payload), point: point(packet), ts_ns: packet.ts_ns };
+        let told_apart = match packet.transport {
+            Transport::Tcp(header) => packet.ip_id != 0 || header.timestamps.is_some(),
+            _ => false,
+        };
+        let twice = self.latest.iter().flatten().any(|seen| {
+            seen.likeness == new.likeness
+                && new.ts_ns.abs_diff(seen.ts_ns) < limits::SEEN_TWICE_NS as u64
+                && (seen.point != new.point || (told_apart && packet.payload_wire_bytes > 0))
+        });
+        self.at = (self.at + 1) % PACKETS as u8;
+        self.latest[usize::from(self.at)] = Some(new);
+        twice
+    }
+}
+
+/// Where a packet was seen, mixed to one number.
+fn point(packet: &Packet) -> u32 {
+    let place = u64::from(packet.interface) << 32 | u64::from(packet.device);
+    (place.wrapping_mul(ODD) >> 32) as u32
+}
+
+/// The first bytes of a payload, mixed to one number.
+fn front(payload: &[u8]) -> u64 {
+    const BYTES: usize = 64;
+    let words = payload.get(..BYTES).unwrap_or(payload).chunks(8).map(|word| {
+        let mut bytes = [0; 8];
+        bytes.iter_mut().zip(word).for_each(|(to, from)| *to = *from);
+        u64::from_le_bytes(bytes)
+    });
+    words.fold(0, |mixed, word| (mixed.rotate_left(23) ^ word).wrapping_mul(ODD))
+}
+
+/// Spreads the bits of a word over all of them: the golden ratio.
+const ODD: u64 = 0x9e37_79b9_7f4a_7c15;
+
+/// What makes two packets of a flow the same packet, mixed to one number: packets seen before are kept for every flow.
+///
+/// Datagrams often have no identification (RFC 6864 §4.1), so of all but TCP the front of the payload counts: two questions
+/// sent one after the other have the same length.
+fn likeness(packet: &Packet, payload: &[u8]) -> u64 {
+    let pair = |high: u32, low: u32| u64::from(high) << 32 | u64::from(low);
+    let header = match packet.transport {
+        Transport::Tcp(header) => {
+            let (value, echo) = header.timestamps.unwrap_or_default();
+            let scale = header.window_scale.map_or(0, |scale| 0x100 | u32::from(scale));
+            let rest = pair(u32::from(header.flags) << 16 | scale, header.window.into());
+            [pair(header.seq, header.ack), rest, pair(value, echo)]
+        }
+        // Behind the checksum: identifier and sequence of an echo, and what it holds.
+        Transport::Icmp { kind, code } => [pair(kind.into(), code.into()), front(payload), 1],
+        Transport::Udp => [front(payload), 0, 2],
+        Transport::Other => [front(payload), 0, 3],
+    };
+    let ip = pair(u32::from(packet.ip_id) << 1 | u32::from(packet.from_low), packet.payload_wire_bytes);
+    header.into_iter().fold(ip, |mixed, word| (mixed.rotate_left(23) ^ word).wrapping_mul(ODD))
+}
