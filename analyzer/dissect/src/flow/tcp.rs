@@ -19,6 +19,12 @@ fn is_near(a: u32, b: u32) -> bool {
     (a.wrapping_sub(b) as i32).unsigned_abs() < NEAR_BYTES
 }
 
+/// The number behind a segment: SYN and FIN take one each (RFC 9293 §3.4).
+fn end(header: &TcpHeader, payload_bytes: u32) -> u32 {
+    let flag = |flag| u32::from(header.flags & flag != 0);
+    header.seq.wrapping_add(payload_bytes).wrapping_add(flag(flags::SYN) + flag(flags::FIN))
+}
+
 /// What one end did.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct TcpSide {
@@ -75,8 +81,9 @@ pub struct Tcp {
 }
 
 impl Tcp {
-    /// Whether a segment opens another connection on the same ports, before it is counted.
-    pub fn opening(&self, way: Way, header: &TcpHeader) -> Opening {
+    /// Whether a segment opens another connection on the same ports, before it is counted. `late` says that it was sent
+    /// before the latest that was: another capture point may show it only now.
+    pub fn opening(&self, way: Way, header: &TcpHeader, late: bool) -> Opening {
         if header.flags & flags::SYN == 0 || header.flags & flags::RST != 0 || self.segments == 0 {
             return Opening::Same;
         }
@@ -86,14 +93,25 @@ impl Tcp {
             // An answer belongs to the SYN it acknowledges, even when the server chose anew.
             _ if answers && other.initial_seq.is_some_and(|initial| header.ack == initial.wrapping_add(1)) => true,
             // A SYN again is a repeat, until a side closed.
-            (Some(initial), _) => initial == header.seq && !(mine.fin || other.fin),
+            (Some(initial), _) => initial == header.seq && (late || !(mine.fin || other.fin)),
             _ if answers => !self.is_closed(),
             // Joined in the middle: a SYN that came late stands right before what was seen.
-            (None, Some(furthest)) => !self.is_closed() && furthest.wrapping_sub(header.seq) < LATE_SYN_BYTES,
+            (None, Some(furthest)) => (late || !self.is_closed()) && furthest.wrapping_sub(header.seq) < LATE_SYN_BYTES,
             // Nothing from this side yet: a simultaneous open, if the other side opened too.
             (None, None) => other.initial_seq.is_some(),
         };
         if same { Opening::Same } else { Opening::Another }
+    }
+
+    /// Whether a segment, by its header, says nothing that its side did not say before.
+    pub fn repeats(&self, way: Way, header: &TcpHeader, payload_bytes: u32) -> bool {
+        let mine = &self.sides[way];
+        let has = |flag| header.flags & flag != 0;
+        let end = end(header, payload_bytes);
+        mine.furthest.is_some_and(|furthest| !after(end, furthest))
+            && (!has(flags::ACK) || mine.acked.is_some_and(|acked| !after(header.ack, acked)))
+            && (!has(flags::SYN) || mine.initial_seq == Some(header.seq))
+            && (!has(flags::RST) || self.resets > 0)
     }
 
     /// Whether a segment acknowledges about what the other side sent last.
@@ -119,17 +137,17 @@ impl Tcp {
         }
         self.handshake(way, header, ts_ns);
         let (mine, other) = self.sides.both_mut(way);
-        let flags_length = u32::from(header.flags & flags::SYN != 0) + u32::from(header.flags & flags::FIN != 0);
-        let end = header.seq.wrapping_add(payload_bytes).wrapping_add(flags_length);
+        let end = end(header, payload_bytes);
+        let length = end.wrapping_sub(header.seq);
         let reset = header.flags & flags::RST != 0;
         if !reset {
             let new = mine.furthest.is_none_or(|furthest| after(end, furthest));
             if new {
                 mine.furthest = Some(end);
-                if payload_bytes + flags_length > 0 && mine.timed.is_none() {
+                if length > 0 && mine.timed.is_none() {
                     mine.timed = Some((end, ts_ns));
                 }
-            } else if payload_bytes + flags_length > 0 {
+            } else if length > 0 {
                 mine.timed = None;
             }
             if header.flags & flags::SYN == 0 {

@@ -327,6 +327,12 @@ type Sighting = (Vec<u8>, [(u32, u32); 4]);
 
 /// A recording of frames seen in two pods, and by the host between them.
 fn recording(frames: &[Sighting]) -> Vec<u8> {
+    let seen = frames.iter().flat_map(|(frame, seen)| seen.iter().map(move |&at| (frame.as_slice(), at)));
+    recording_at(seen.zip(1..).map(|((frame, seen), n)| (frame, seen, n * 10)))
+}
+
+/// The same of frames with interface and `epb_flags`, at so many microseconds.
+fn recording_at<'a>(frames: impl Iterator<Item = (&'a [u8], (u32, u32), u64)>) -> Vec<u8> {
     use formats::pcapng::{Point, Target};
     use pcap_file::pcapng::PcapNgWriter;
     use pcap_file::pcapng::blocks::enhanced_packet::{EnhancedPacketBlock, EnhancedPacketOption};
@@ -347,19 +353,15 @@ fn recording(frames: &[Sighting]) -> Vec<u8> {
         };
         writer.write_pcapng_block(block).unwrap();
     }
-    let mut time_us = 1_700_000_000_000_000;
-    for (frame, seen) in frames {
-        for &(interface_id, flags) in seen {
-            time_us += 10;
-            let block = EnhancedPacketBlock {
-                interface_id,
-                timestamp: std::time::Duration::from_micros(time_us),
-                original_len: frame.len() as u32,
-                data: frame.into(),
-                options: vec![EnhancedPacketOption::Flags(flags)],
-            };
-            writer.write_pcapng_block(block).unwrap();
-        }
+    for (frame, (interface_id, flags), us) in frames {
+        let block = EnhancedPacketBlock {
+            interface_id,
+            timestamp: std::time::Duration::from_micros(1_700_000_000_000_000 + us),
+            original_len: frame.len() as u32,
+            data: frame.into(),
+            options: vec![EnhancedPacketOption::Flags(flags)],
+        };
+        writer.write_pcapng_block(block).unwrap();
     }
     writer.into_inner()
 }

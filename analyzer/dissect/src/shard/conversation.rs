@@ -58,7 +58,10 @@ impl Conversation {
     /// Whether a packet begins something else on the same ends.
     pub fn is_followed_by(&self, packet: &Packet) -> bool {
         match (&self.flow.tcp, &packet.transport) {
-            (Some(tcp), Transport::Tcp(header)) => tcp.opening(Way::of(packet.from_low), header) == Opening::Another,
+            (Some(tcp), Transport::Tcp(header)) => {
+                let late = packet.ts_ns <= self.flow.end_ns;
+                tcp.opening(Way::of(packet.from_low), header, late) == Opening::Another
+            }
             _ => packet.ts_ns.saturating_sub(self.flow.end_ns) > limits::DATAGRAM_IDLE_NS,
         }
     }
@@ -88,12 +91,13 @@ impl Conversation {
         self.flow.whose.learn(packet, &stretch.points);
         let from = packet.payload_at as usize;
         let bytes = stretch.bytes.get(from..from + packet.payload_bytes as usize).unwrap_or_default();
-        if self.seen.before(packet, bytes) {
+        if self.seen.before(packet, bytes) || (self.seen.follows(packet) && self.repeats(packet, bytes)) {
             let bytes = packet.overhead_bytes + if packet.carrier { 0 } else { packet.payload_bytes };
             desk.tally.add(Stage::Flow, "seen at another capture point", packet.counted.into(), bytes.into());
             return;
         }
         desk.tally.add(Stage::Flow, "headers", packet.counted.into(), packet.overhead_bytes.into());
+        self.seen.count(packet);
         self.count(packet, desk);
         if packet.carrier {
             return self.flow.spoken("tunnel", None);
@@ -107,6 +111,18 @@ impl Conversation {
             }
         }
         self.held_bytes = self.streams.as_deref().map_or(0, |streams| streams.held_bytes() + streams.waiting_bytes());
+    }
+
+    /// Whether a packet is a segment that says and holds what others did.
+    fn repeats(&self, packet: &Packet, bytes: &[u8]) -> bool {
+        let (Some(tcp), Transport::Tcp(header)) = (&self.flow.tcp, &packet.transport) else { return false };
+        let way = Way::of(packet.from_low);
+        tcp.repeats(way, header, packet.payload_wire_bytes)
+            && (bytes.is_empty()
+                || match self.streams.as_deref().and_then(|streams| streams.pair.as_deref()) {
+                    Some(pair) => pair.has(way, header.seq, bytes),
+                    None => self.over,
+                })
     }
 
     /// Whether more than its rest is lost when it is given up now: a stream that may go on, or calls that wait.

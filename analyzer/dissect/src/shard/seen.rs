@@ -1,6 +1,7 @@
 //! What was seen of a conversation lately, and where: what several capture points show counts once.
 
 use crate::decode::{Packet, Transport};
+use crate::flow::{PerWay, Way};
 use crate::limits;
 
 /// Packets remembered.
@@ -14,12 +15,15 @@ struct Sighting {
     ts_ns: i64,
 }
 
-/// The latest packets of a conversation, to know them again.
+/// What was seen of a conversation lately.
 #[derive(Debug, Default)]
 pub struct Seen {
+    /// The latest packets, to know them again.
     latest: [Option<Sighting>; PACKETS],
     /// Where the latest of them is.
     at: u8,
+    /// The point that shows a side first, and the time of the latest packet that counted [ns].
+    lead: PerWay<Option<(u32, i64)>>,
 }
 
 impl Seen {
@@ -39,6 +43,20 @@ impl Seen {
         self.at = (self.at + 1) % PACKETS as u8;
         self.latest[usize::from(self.at)] = Some(new);
         twice
+    }
+
+    /// A packet counts.
+    pub fn count(&mut self, packet: &Packet) {
+        let lead = &mut self.lead[Way::of(packet.from_low)];
+        *lead = Some((point(packet), lead.map_or(packet.ts_ns, |(_, ts_ns)| ts_ns.max(packet.ts_ns))));
+    }
+
+    /// Whether another point leads: of TCP, what brings nothing new is what that one showed before, and no retransmission,
+    /// however many packets stand between. Where each interface is written in batches the others go back in time.
+    pub fn follows(&self, packet: &Packet) -> bool {
+        self.lead[Way::of(packet.from_low)].is_some_and(|(lead, ts_ns)| {
+            lead != point(packet) && packet.ts_ns.saturating_sub(ts_ns) < limits::SEEN_TWICE_NS
+        })
     }
 }
 

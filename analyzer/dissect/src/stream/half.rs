@@ -111,6 +111,16 @@ impl Half {
         self.given.is_some_and(|given| (given.from..given.to).contains(&place))
     }
 
+    /// Whether bytes at `place` were handed on, or wait.
+    pub fn has(&self, place: u64, bytes: &[u8]) -> bool {
+        let end = place + bytes.len() as u64;
+        if end <= self.next {
+            return !self.is_before_start(place) && !self.was_given_up(place) && !self.was_given_up(end - 1);
+        }
+        let before = self.held.range(..=place).next_back();
+        before.is_some_and(|(&at, held)| slice(&held.bytes, place - at, end - at) == bytes)
+    }
+
     /// Whether nothing was seen before `place`.
     pub fn is_before_start(&self, place: u64) -> bool {
         place < self.begin

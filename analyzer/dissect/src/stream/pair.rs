@@ -108,6 +108,13 @@ impl StreamPair {
         Way::BOTH.iter().all(|&way| self.halves[way].ended)
     }
 
+    /// Whether these bytes of a side were seen, as far as that is known.
+    pub fn has(&self, way: Way, seq: u32, bytes: &[u8]) -> bool {
+        let half = &self.halves[way];
+        let place = half.place(seq).filter(|_| half.started());
+        place.is_some_and(|place| half.has(place, bytes) && !self.recent[way].differs(place, bytes))
+    }
+
     /// Takes a segment in and hands on what can be.
     ///
     /// # Bounds

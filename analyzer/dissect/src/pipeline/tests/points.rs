@@ -14,6 +14,8 @@ fn cooked(link: u32, headers: &[&[u8]]) -> Vec<u8> {
 fn packets(bytes: Vec<u8>) -> [Vec<i64>; 4] {
     let out = tempfile::tempdir().unwrap();
     let report = dissect_bytes(bytes, out.path(), 1);
+    let rows: BTreeMap<_, _> = report.rows.iter().copied().collect();
+    assert_eq!(rows["http"], rows["flows"]);
     ["client_packets", "server_packets", "client_retransmits", "server_retransmits"]
         .map(|column| numbers(&report, "flows", column))
 }
@@ -31,4 +33,52 @@ fn interfaces_of_any_are_capture_points() {
         // What one of them shows twice is there twice.
         assert_eq!(packets(cooked(link, &headers[..1].repeat(2))), [[6], [4], [2], [2]]);
     }
+}
+
+/// A frame with interface, `epb_flags` and time [µs].
+type Shown = (Vec<u8>, (u32, u32), u64);
+
+#[test]
+fn interfaces_that_are_written_in_batches_show_one_connection() {
+    let (asks, answers) = ((CLIENT, SERVER), (SERVER, CLIENT));
+    let (request, answer) = (b"GET / HTTP/1.1\r\n\r\n", b"HTTP/1.1 204 No Content\r\n\r\n");
+    let (asked, answered) = (11 + request.len() as u32, 51 + answer.len() as u32);
+    let connection = |pieces: &[&[u8]]| {
+        let mut frames = vec![
+            (0, segment(asks, true, (10, 0), 'S', b"")),
+            (1, segment(answers, false, (50, 11), 'S', b"")),
+            (2, segment(asks, true, (11, 51), ' ', b"")),
+        ];
+        for piece in pieces {
+            let at = 11 + (piece.as_ptr() as usize - request.as_ptr() as usize) as u32;
+            frames.push((3, segment(asks, true, (at, 51), ' ', piece)));
+        }
+        frames.extend([
+            (300, segment(asks, true, (11, 51), ' ', request)),
+            (301, segment(answers, false, (51, asked), ' ', answer)),
+            (302, segment(answers, false, (answered, asked), 'F', b"")),
+            (303, segment(asks, true, (asked, answered + 1), 'F', b"")),
+            (304, segment(answers, false, (answered + 1, asked + 1), ' ', b"")),
+        ]);
+        frames
+    };
+    // As it was sent, and as the next interface has it: in smaller pieces.
+    let (whole, pieces) = (connection(&[request]), connection(&[&request[..5], &request[5..]]));
+    let batch = |interface: u32, frames: &[(u64, Vec<u8>)], from_ms: u64| {
+        let shown = |(ms, frame): &(u64, Vec<u8>)| (frame.clone(), (interface, 0), (from_ms + ms) * 1000);
+        frames.iter().map(shown).map(|(frame, seen, us)| (frame, seen, us + u64::from(interface))).collect::<Vec<_>>()
+    };
+    let recorded = |batches: &[Vec<Shown>]| {
+        packets(recording_at(batches.iter().flatten().map(|(frame, seen, us)| (frame.as_slice(), *seen, *us))))
+    };
+    let batches = [batch(1, &whole, 0), batch(2, &pieces, 0), batch(0, &whole, 0)];
+    assert_eq!(recorded(&batches[..1]), [[5], [4], [1], [0]]);
+    assert_eq!(recorded(&batches), [[5], [4], [1], [0]]);
+    // The first batch ends inside of the connection, and what it lacks is in the others.
+    let [first, second, third] = &batches;
+    let parts = [first[..4].to_vec(), second.clone(), first[4..].to_vec(), third.clone()];
+    assert_eq!(recorded(&parts), [[5], [4], [1], [0]]);
+    // The same numbers once more, later: another connection.
+    let again = [&batches[..], &[batch(1, &whole, 400)]].concat();
+    assert_eq!(recorded(&again), [[5, 5], [4, 4], [1, 1], [0, 0]]);
 }
