@@ -11,7 +11,7 @@ use crate::protocols::{self, Options, Protocol};
 use crate::read::{Frame, Stretch};
 use crate::table::{PacketRow, Rows, first_rank};
 use crate::tally::Tally;
-use conversation::Conversation;
+use conversation::{Conversation, payload};
 use std::collections::HashSet;
 
 /// What the conversations of a shard share.
@@ -154,7 +154,7 @@ impl Shard {
         if let Some(capture) = packet.piece_of {
             return self.piece(stretch, packet, capture, rows);
         }
-        let at = self.place(packet, rows);
+        let at = self.place(packet, payload(stretch, packet), rows);
         let Some(conversation) = self.conversations.touch(at, packet.ts_ns) else { return };
         let (held_bytes, queue) = (conversation.held_bytes(), conversation.queue());
         conversation.packet(stretch, packet, desk!(self, rows));
@@ -185,8 +185,8 @@ impl Shard {
     }
 
     /// Where the conversation of a packet stands; a new one where it begins one.
-    fn place(&mut self, packet: &Packet, rows: &mut Rows) -> Place {
-        let known = self.conversations.find(&packet.key).or_else(|| self.in_another_network(packet));
+    fn place(&mut self, packet: &Packet, payload: &[u8], rows: &mut Rows) -> Place {
+        let known = self.conversations.find(&packet.key).or_else(|| self.in_another_network(packet, payload));
         let mut begins_anew = false;
         if let Some(at) = known {
             begins_anew = self.conversations.get(at).is_some_and(|there| there.is_followed_by(packet));
@@ -208,10 +208,10 @@ impl Shard {
         self.conversations.insert(packet.key, queue, packet.ts_ns, conversation)
     }
 
-    /// The conversation whose other side a packet is, though it is of another VLAN or tunnel.
-    fn in_another_network(&mut self, packet: &Packet) -> Option<Place> {
+    /// The conversation a packet is of, though it is of another VLAN or tunnel.
+    fn in_another_network(&mut self, packet: &Packet, payload: &[u8]) -> Option<Place> {
         let at = self.conversations.find_anywhere(&packet.key)?;
-        self.conversations.get_mut(at)?.goes_on_in(packet).then_some(at)
+        self.conversations.get_mut(at)?.goes_on_in(packet, payload).then_some(at)
     }
 
     fn close(&mut self, at: Place, rows: &mut Rows) {

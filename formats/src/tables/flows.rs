@@ -22,8 +22,10 @@ const COLUMNS: &[Column] = &[
         .source("Community ID flow hashing 1.0")
         .looked_up(),
     column("ip_version", Int, "4 or 6.").source("RFC 791 §3.1, RFC 8200 §3"),
-    column("vlan_id", Int, "Innermost VLAN.").null("untagged").source("IEEE 802.1Q §9.6"),
-    column("tunnel", Text, "Innermost tunnel around it with its id, such as 'vxlan:42'.")
+    column("vlan_id", Int, "Innermost VLAN, as its first capture point shows it.")
+        .null("untagged")
+        .source("IEEE 802.1Q §9.6"),
+    column("tunnel", Text, "Innermost tunnel and its id, such as 'vxlan:42', as its first capture point shows it.")
         .null("none")
         .source("decode room"),
     column("client_packets", BigInt, "Packets of the client.").source("flow room"),

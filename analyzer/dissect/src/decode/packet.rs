@@ -70,6 +70,26 @@ pub enum Tunnel {
     Vxlan(u32),
 }
 
+impl Tunnel {
+    /// Its kind and identifier, which ids of flows are made of: a kind keeps its number.
+    pub fn numbers(self) -> (u8, u32) {
+        match self {
+            Self::None => (0, 0),
+            Self::Erspan => (1, 0),
+            Self::Geneve(vni) => (2, vni),
+            Self::Gre => (3, 0),
+            Self::Gtp => (4, 0),
+            Self::IpIp => (5, 0),
+            Self::Vxlan(vni) => (6, vni),
+            Self::L2tp => (7, 0),
+            Self::Teredo => (8, 0),
+            Self::Ayiya => (9, 0),
+            Self::Mpls => (10, 0),
+            Self::Tzsp => (11, 0),
+        }
+    }
+}
+
 /// Which conversation a packet belongs to: both directions have the same key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct FlowKey {

@@ -79,6 +79,11 @@ impl Flow {
         }
     }
 
+    /// Whether it began with this segment.
+    pub fn began_with(&self, packet: &Packet) -> bool {
+        self.tcp.is_some() && (self.first_way, self.first) == (Way::of(packet.from_low), packet.transport)
+    }
+
     /// Counts a packet and takes in what its header says.
     pub fn packet(&mut self, packet: &Packet) {
         let way = Way::of(packet.from_low);

@@ -1,7 +1,7 @@
 //! Ids that come from what was on the wire, so that two runs, or a run over a part, agree.
 
 use super::Way;
-use crate::decode::{FlowKey, Tunnel};
+use crate::decode::FlowKey;
 use sha2::{Digest, Sha256};
 
 const DAY_NS: i64 = 86_400_000_000_000;
@@ -12,20 +12,7 @@ const DAY_NS: i64 = 86_400_000_000_000;
 /// ports were used before in the same input, 0 otherwise. A part of a capture therefore gives a flow the id
 /// the whole gives it, unless it leaves out an earlier connection on the same ports.
 pub fn flow_id(key: &FlowKey, start_ns: i64, reuse: u64) -> i64 {
-    let (tunnel, tunnel_id) = match key.tunnel {
-        Tunnel::None => (0u8, 0u32),
-        Tunnel::Erspan => (1, 0),
-        Tunnel::Geneve(vni) => (2, vni),
-        Tunnel::Gre => (3, 0),
-        Tunnel::Gtp => (4, 0),
-        Tunnel::IpIp => (5, 0),
-        Tunnel::Vxlan(vni) => (6, vni),
-        Tunnel::L2tp => (7, 0),
-        Tunnel::Teredo => (8, 0),
-        Tunnel::Ayiya => (9, 0),
-        Tunnel::Mpls => (10, 0),
-        Tunnel::Tzsp => (11, 0),
-    };
+    let (tunnel, tunnel_id) = key.tunnel.numbers();
     let mut hash = Sha256::new();
     for end in [&key.low, &key.high] {
         hash.update(end.ip);

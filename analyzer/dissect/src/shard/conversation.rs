@@ -1,7 +1,7 @@
 //! One conversation: its flow, and what it needs once it carries payload.
 
 use super::Desk;
-use super::seen::Seen;
+use super::seen::{Seen, is_unlike_others};
 use crate::decode::{Packet, Transport, Tunnel, flags};
 use crate::flow::{Flow, Opening, Queue, Way};
 use crate::limits;
@@ -26,8 +26,25 @@ pub struct Conversation {
     over: bool,
     held_bytes: usize,
     seen: Seen,
-    /// The network one of its sides is seen on, where it differs from the other's.
-    other_network: Option<(Way, u16, Tunnel)>,
+    /// The networks it is seen in besides that of its key.
+    networks: Vec<Network>,
+}
+
+/// A VLAN or tunnel.
+struct Network {
+    vlan: u16,
+    tunnel: Tunnel,
+    /// Which of the sides alone is seen there; none of them where it is another capture point.
+    side: Option<Way>,
+}
+
+/// Networks that a conversation is seen in: plain, tagged and in a tunnel or two, on one host.
+const NETWORKS_MAX: usize = 4;
+
+/// The payload of a packet.
+pub fn payload<'a>(stretch: &'a Stretch, packet: &Packet) -> &'a [u8] {
+    let from = packet.payload_at as usize;
+    stretch.bytes.get(from..from + packet.payload_bytes as usize).unwrap_or_default()
 }
 
 /// What a room hands to the next for one packet.
@@ -38,7 +55,7 @@ fn context<'a>(desk: &'a mut Desk<'_>, flow: &'a mut Flow) -> Context<'a> {
 impl Conversation {
     /// Of a flow that begins.
     pub fn new(flow: Flow) -> Self {
-        Self { flow, streams: None, over: false, held_bytes: 0, seen: Seen::default(), other_network: None }
+        Self { flow, streams: None, over: false, held_bytes: 0, seen: Seen::default(), networks: Vec::new() }
     }
 
     /// How long it is kept.
@@ -66,31 +83,53 @@ impl Conversation {
         }
     }
 
-    /// Whether a packet between the same ends, but of another VLAN or tunnel, is its other side: some switches tag
-    /// one direction alone, and where tunnels' ends route, each direction has an id of its own. Then each network
-    /// carries one side. Where a network carries both, it is a connection of its own.
-    pub fn goes_on_in(&mut self, packet: &Packet) -> bool {
-        let way = Way::of(packet.from_low);
-        let network = (way, packet.key.vlan, packet.key.tunnel);
-        if let Some(other) = self.other_network {
-            return other == network;
+    /// Whether a packet between the same ends, but of another VLAN or tunnel, belongs to it: that network shows again what
+    /// was seen, as where a host both wraps and tags, or it shows the other side. For some switches tag one direction alone,
+    /// and where tunnels' ends route, each direction has an id of its own. Where a network carries both, and others, it is a
+    /// connection of its own.
+    pub fn goes_on_in(&mut self, packet: &Packet, payload: &[u8]) -> bool {
+        let (way, vlan, tunnel) = (Way::of(packet.from_low), packet.key.vlan, packet.key.tunnel);
+        let is_there = |network: &Network| (network.vlan, network.tunnel) == (vlan, tunnel);
+        let mut known = self.networks.iter().filter(|network| is_there(network));
+        if known.any(|network| network.side.is_none_or(|side| side == way)) {
+            return true;
         }
+        let side = if self.showed(packet, payload) {
+            None
+        } else if self.networks.iter().all(|network| network.side.is_none()) && self.is_answered_by(packet) {
+            Some(way)
+        } else {
+            return false;
+        };
+        self.networks.retain(|network| !is_there(network));
+        let has_room = self.networks.len() < NETWORKS_MAX;
+        if has_room {
+            self.networks.push(Network { vlan, tunnel, side });
+        }
+        has_room
+    }
+
+    /// Whether a packet of another network was seen, a moment ago or as the first, and is like no other.
+    fn showed(&self, packet: &Packet, payload: &[u8]) -> bool {
+        let since_start_ns = packet.ts_ns.saturating_sub(self.flow.start_ns);
+        let is_within = since_start_ns > -limits::SEEN_TWICE_NS && packet.ts_ns <= self.flow.end_ns;
+        is_unlike_others(packet) && (self.seen.has(packet, payload) || (is_within && self.flow.began_with(packet)))
+    }
+
+    /// Whether a packet is the first of a side that answers the other.
+    fn is_answered_by(&self, packet: &Packet) -> bool {
+        let way = Way::of(packet.from_low);
         let answers = match (&self.flow.tcp, &packet.transport) {
             (Some(tcp), Transport::Tcp(header)) => tcp.acknowledges(way, header),
             _ => packet.ts_ns.saturating_sub(self.flow.end_ns) < limits::ANSWER_NS,
         };
-        let goes_on = answers && self.flow.counters[way].packets == 0;
-        if goes_on {
-            self.other_network = Some(network);
-        }
-        goes_on
+        answers && self.flow.counters[way].packets == 0
     }
 
     /// Takes a packet in.
     pub fn packet(&mut self, stretch: &Stretch, packet: &Packet, desk: &mut Desk<'_>) {
         self.flow.whose.learn(packet, &stretch.points);
-        let from = packet.payload_at as usize;
-        let bytes = stretch.bytes.get(from..from + packet.payload_bytes as usize).unwrap_or_default();
+        let bytes = payload(stretch, packet);
         if self.seen.before(packet, bytes) || (self.seen.follows(packet) && self.repeats(packet, bytes)) {
             let bytes = packet.overhead_bytes + if packet.carrier { 0 } else { packet.payload_bytes };
             desk.tally.add(Stage::Flow, "seen at another capture point", packet.counted.into(), bytes.into());

@@ -30,19 +30,23 @@ impl Seen {
     /// Whether this packet was seen a moment ago at another capture point: a retransmission has another
     /// identification, or at least another timestamp.
     pub fn before(&mut self, packet: &Packet, payload: &[u8]) -> bool {
-        let new = Sighting { likeness: likeness(packet, payload), point: point(packet), ts_ns: packet.ts_ns };
-        let told_apart = match packet.transport {
-            Transport::Tcp(header) => packet.ip_id != 0 || header.timestamps.is_some(),
-            _ => false,
-        };
-        let twice = self.latest.iter().flatten().any(|seen| {
-            seen.likeness == new.likeness
-                && new.ts_ns.abs_diff(seen.ts_ns) < limits::SEEN_TWICE_NS as u64
-                && (seen.point != new.point || (told_apart && packet.payload_wire_bytes > 0))
-        });
+        let (likeness, point) = (likeness(packet, payload), point(packet));
+        let has_payload = packet.payload_wire_bytes > 0;
+        let told_apart = matches!(packet.transport, Transport::Tcp(_)) && has_payload && is_unlike_others(packet);
+        let twice = self.latest_like(packet, likeness).any(|seen| seen.point != point || told_apart);
         self.at = (self.at + 1) % PACKETS as u8;
-        self.latest[usize::from(self.at)] = Some(new);
+        self.latest[usize::from(self.at)] = Some(Sighting { likeness, point, ts_ns: packet.ts_ns });
         twice
+    }
+
+    /// Whether a packet like it was seen a moment ago.
+    pub fn has(&self, packet: &Packet, payload: &[u8]) -> bool {
+        self.latest_like(packet, likeness(packet, payload)).next().is_some()
+    }
+
+    fn latest_like(&self, packet: &Packet, likeness: u64) -> impl Iterator<Item = &Sighting> {
+        let is_near = move |ts_ns: i64| packet.ts_ns.abs_diff(ts_ns) < limits::SEEN_TWICE_NS as u64;
+        self.latest.iter().flatten().filter(move |seen| seen.likeness == likeness && is_near(seen.ts_ns))
     }
 
     /// A packet counts.
@@ -60,10 +64,24 @@ impl Seen {
     }
 }
 
-/// Where a packet was seen, mixed to one number.
+/// Whether a packet has what makes it unlike those of other networks, where addresses may be the same and the ends are not:
+/// an identification, a timestamp, or a port that its sender was given. What has well-known ports alone looks the same
+/// everywhere.
+pub fn is_unlike_others(packet: &Packet) -> bool {
+    packet.ip_id != 0
+        || match packet.transport {
+            Transport::Tcp(header) => header.timestamps.is_some(),
+            Transport::Udp => packet.key.low.port != packet.key.high.port && packet.payload_wire_bytes > 0,
+            Transport::Icmp { .. } | Transport::Other => false,
+        }
+}
+
+/// Where a packet was seen, and in which network, mixed to one number.
 fn point(packet: &Packet) -> u32 {
+    let (kind, id) = packet.key.tunnel.numbers();
+    let network = u64::from(kind) << 48 | u64::from(packet.key.vlan) << 32 | u64::from(id);
     let place = u64::from(packet.interface) << 32 | u64::from(packet.device);
-    (place.wrapping_mul(ODD) >> 32) as u32
+    ((network.wrapping_mul(ODD).rotate_left(23) ^ place).wrapping_mul(ODD) >> 32) as u32
 }
 
 /// The first bytes of a payload, mixed to one number.

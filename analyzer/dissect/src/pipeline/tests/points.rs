@@ -82,3 +82,38 @@ fn interfaces_that_are_written_in_batches_show_one_connection() {
     let again = [&batches[..], &[batch(1, &whole, 400)]].concat();
     assert_eq!(recorded(&again), [[5, 5], [4, 4], [1, 1], [0, 0]]);
 }
+
+#[test]
+fn a_network_that_shows_the_very_packets_is_a_capture_point() {
+    // Each with an identification of its own, or none has one, as though they were of two pairs of ends.
+    let marked = |vlan: Option<u16>, ip_at: usize, ids: bool| {
+        let mut frames = exchange(vlan, vlan);
+        frames.iter_mut().zip(1..).for_each(|(frame, id)| frame[ip_at + 5] = if ids { id } else { 0 });
+        frames
+    };
+    let in_tunnel = |frame: Vec<u8>| {
+        let mut bytes = Vec::new();
+        let ends = PacketBuilder::ethernet2([3; 6], [4; 6]).ipv4([10, 9, 0, 1], [10, 9, 0, 2], 9).udp(5000, 4789);
+        ends.write(&mut bytes, &[&[8, 0, 0, 0, 0, 0, 42, 0], &frame[..]].concat()).unwrap();
+        bytes
+    };
+    for ids in [true, false] {
+        let plain = marked(None, 14, ids);
+        let tagged = marked(Some(7), 18, ids);
+        let wrapped: Vec<_> = plain.iter().cloned().map(in_tunnel).collect();
+        for (one, other) in [(&plain, &tagged), (&tagged, &plain), (&plain, &wrapped), (&wrapped, &plain)] {
+            let both: Vec<_> = one.iter().zip(other).zip(0..).collect();
+            let in_turn = both.iter().flat_map(|((one, other), ms)| [(*one, 0, ms * 1000), (*other, 0, ms * 1000 + 9)]);
+            let of_one = both.iter().map(|((one, _), ms)| (*one, 0, ms * 1000));
+            let of_other = both.iter().map(|((_, other), ms)| (*other, 1, ms * 1000 + 9));
+            let (in_turn, in_batches) = (in_turn.collect::<Vec<_>>(), of_one.chain(of_other).collect::<Vec<_>>());
+            for seen in [in_turn, in_batches] {
+                let frames = seen.iter().map(|&(frame, interface, us)| (frame.as_slice(), (interface, 0), us));
+                let out = tempfile::tempdir().unwrap();
+                let rows: BTreeMap<_, _> =
+                    dissect_bytes(recording_at(frames), out.path(), 1).rows.into_iter().collect();
+                assert_eq!(rows["http"], if ids { 1 } else { 2 });
+            }
+        }
+    }
+}
