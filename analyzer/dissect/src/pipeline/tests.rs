@@ -534,6 +534,14 @@ fn a_reset_far_out_of_the_window_ends_nothing() {
 }
 
 #[test]
+fn what_is_out_of_any_window_is_no_retransmission() {
+    let stray = segment((CLIENT, SERVER), true, (0x8000_0000, 51), ' ', b"x");
+    let out = tempfile::tempdir().unwrap();
+    let report = dissect_bytes(capture(&[exchange(None, None), vec![stray]].concat()), out.path(), 1);
+    assert_eq!(numbers(&report, "flows", "client_retransmits"), [0]);
+}
+
+#[test]
 fn what_cannot_be_read_stands_with_what_its_seal_says() {
     let out = tempfile::tempdir().unwrap();
     let lost = NotKept { stage: "ring", reason: "writing too slow", target: None, packets: 3, bytes: Some(9) };

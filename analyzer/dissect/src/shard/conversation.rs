@@ -252,7 +252,7 @@ impl Conversation {
         let mut repeated = false;
         for (why, bytes) in outcome.refused.into_iter().flatten() {
             desk.tally.add(Stage::Stream, why, 0, bytes);
-            repeated |= why != reason::KEEP_ALIVE;
+            repeated |= why == reason::RETRANSMITTED;
         }
         if let Some(tcp) = &mut self.flow.tcp {
             tcp.sides[way].retransmits += u64::from(repeated && outcome.new_bytes == 0);

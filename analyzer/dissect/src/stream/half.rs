@@ -1,13 +1,18 @@
 //! One direction of a connection: a place in the stream, and what waits beyond it.
 
+use super::jump::Jump;
 use crate::limits;
 use std::collections::BTreeMap;
 
 /// Where a stream begins: not at 0, so that bytes before the first one seen have a place too.
 const START: u64 = 1 << 32;
 
-/// The furthest a segment may plausibly be from the place expected: a scaled window (RFC 7323 §2.3).
-const WINDOW_MAX: u64 = 1 << 30;
+/// The furthest a segment may plausibly be behind the place expected: a scaled window (RFC 7323 §2.3).
+const WINDOW_MAX: i64 = 1 << 30;
+
+/// The furthest it may be before it: what is sent again was not acknowledged yet, and no path holds more. The rest of the
+/// numbers are of what comes behind a hole.
+const SENT_AGAIN_MAX: i64 = 64 << 20;
 
 /// What a segment that waits costs besides its bytes: its place in the tree, whose nodes may be half empty, and the least
 /// that bytes of their own take.
@@ -63,6 +68,8 @@ pub struct Half {
     held_bytes: usize,
     /// The latest gap.
     given: Option<Given>,
+    /// What was seen out of its window.
+    pub jump: Jump,
 }
 
 impl Half {
@@ -86,7 +93,12 @@ impl Half {
     pub fn place(&self, seq: u32) -> Option<u64> {
         let distance = i64::from(seq.wrapping_sub(self.next_seq) as i32);
         let place = self.next.checked_add_signed(distance)?;
-        (distance.unsigned_abs() <= WINDOW_MAX).then_some(place)
+        (-SENT_AGAIN_MAX..=WINDOW_MAX).contains(&distance).then_some(place)
+    }
+
+    /// The fewest bytes that lie before a sequence number, out of any window.
+    pub fn bytes_until(&self, seq: u32) -> u64 {
+        seq.wrapping_sub(self.next_seq).into()
     }
 
     /// The sequence number of a place.

@@ -7,12 +7,15 @@
 #[doc(hidden)]
 pub mod fuzz;
 mod half;
+mod jump;
 mod pair;
 mod recent;
+mod segment;
 #[cfg(test)]
 mod tests;
 
-pub use pair::{Chunk, Outcome, Segment, StreamPair};
+pub use pair::StreamPair;
+pub use segment::{Chunk, Outcome, Segment};
 
 /// What became of payload that is not handed on.
 pub mod reason {

@@ -3,81 +3,9 @@
 use super::half::{Half, Held};
 use super::reason;
 use super::recent::Recent;
+use super::segment::{Chunk, Outcome, Segment};
 use crate::flow::{PerWay, Way};
 use crate::limits;
-
-/// A TCP segment of a connection.
-#[derive(Debug, Clone, Copy)]
-pub struct Segment<'a> {
-    /// Who sent it.
-    pub way: Way,
-    /// Its sequence number.
-    pub seq: u32,
-    /// What it acknowledges.
-    pub ack: Option<u32>,
-    /// Whether it opens the stream.
-    pub syn: bool,
-    /// Whether it ends the stream.
-    pub fin: bool,
-    /// Payload that was captured.
-    pub bytes: &'a [u8],
-    /// Payload cut off by the snap length.
-    pub cut_bytes: u32,
-    /// Time of its packet [ns].
-    pub ts_ns: i64,
-    /// The same of the first frame of it, where it came in fragments.
-    pub began_ns: i64,
-    /// Number of its packet in the capture.
-    pub packet: u64,
-}
-
-/// What is handed on for one direction.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Chunk<'a> {
-    /// The next bytes.
-    Bytes {
-        /// The bytes.
-        bytes: &'a [u8],
-        /// Sequence number of the first of them.
-        seq: u32,
-        /// Time of their packet [ns].
-        ts_ns: i64,
-        /// The same of the first frame of it, where it came in fragments.
-        began_ns: i64,
-        /// Number of their packet in the capture.
-        packet: u64,
-    },
-    /// Bytes that are not in the capture.
-    Gap {
-        /// How many.
-        lost_bytes: u64,
-    },
-    /// The stream was closed by its sender.
-    End,
-}
-
-/// What a segment brought.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Outcome {
-    /// Payload not seen before; handed on now or later.
-    pub new_bytes: u64,
-    /// Payload that is not handed on, and why.
-    pub refused: [Option<(&'static str, u64)>; 2],
-    /// Whether it filled a hole left before.
-    pub filled_hole: bool,
-    /// Whether it repeats bytes with other values.
-    pub differs: bool,
-}
-
-impl Outcome {
-    fn refuse(&mut self, why: &'static str, bytes: u64) {
-        if bytes > 0
-            && let Some(free) = self.refused.iter_mut().find(|slot| slot.is_none())
-        {
-            *free = Some((why, bytes));
-        }
-    }
-}
 
 /// Both directions of a connection.
 #[derive(Debug, Default)]
@@ -128,10 +56,14 @@ impl StreamPair {
             self.halves[segment.way].settling = Some((self.arrived, segment.ts_ns));
         }
         self.settle(segment.ts_ns);
+        if self.halves[segment.way].place(first_seq).is_none() {
+            self.jump(segment, first_seq, out);
+        }
         let Some(place) = self.halves[segment.way].place(first_seq) else {
             outcome.refuse(reason::IMPLAUSIBLE, segment.bytes.len() as u64);
             return outcome;
         };
+        self.halves[segment.way].jump.refute();
         self.payload(segment, place, needs, &mut outcome, out);
         if segment.fin {
             let end = place + segment.bytes.len() as u64 + u64::from(segment.cut_bytes);
@@ -203,10 +135,33 @@ impl StreamPair {
             }
             return 0;
         }
-        let Some(place) = other.place(ack) else { return 0 };
+        let place = other.place(ack);
+        other.jump.acknowledged(place.is_none().then_some(ack));
+        let Some(place) = place else { return 0 };
         let place = other.fin.map_or(place, |fin| place.min(fin));
         other.acked = other.acked.max(place);
         place
+    }
+
+    /// Where a side goes on out of any window, what was before it is handed on with the gap.
+    fn jump(&mut self, segment: &Segment<'_>, first_seq: u32, out: &mut impl FnMut(Way, Chunk<'_>)) {
+        let way = segment.way;
+        let other_is_seen = self.halves[way.back()].started();
+        let half = &mut self.halves[way];
+        let bytes = segment.bytes.len() as u32 + segment.cut_bytes;
+        if half.fin.is_some() || !half.jump.segment(first_seq, bytes, other_is_seen) {
+            return;
+        }
+        half.settling = None;
+        while !self.halves[way].held.is_empty() {
+            self.unblock(way, out);
+            self.drain(out);
+        }
+        let half = &mut self.halves[way];
+        let lost_bytes = half.bytes_until(first_seq);
+        half.give_up(lost_bytes);
+        self.furthest[way] = half.next;
+        out(way, Chunk::Gap { lost_bytes });
     }
 
     /// Says whether the side begins here, and by no better evidence than this segment.

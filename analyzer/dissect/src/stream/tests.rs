@@ -24,11 +24,11 @@ impl Play {
         Self { pair: StreamPair::default(), lines: Vec::new(), packet: 0 }
     }
 
-    fn segment(&mut self, way: Way, seq: u32, ack: Option<u32>, bytes: &[u8]) -> pair::Outcome {
+    fn segment(&mut self, way: Way, seq: u32, ack: Option<u32>, bytes: &[u8]) -> Outcome {
         self.cut_segment(way, seq, ack, bytes, 0)
     }
 
-    fn cut_segment(&mut self, way: Way, seq: u32, ack: Option<u32>, bytes: &[u8], cut_bytes: u32) -> pair::Outcome {
+    fn cut_segment(&mut self, way: Way, seq: u32, ack: Option<u32>, bytes: &[u8], cut_bytes: u32) -> Outcome {
         self.packet += 1;
         let segment = Segment {
             way,
@@ -96,6 +96,64 @@ fn cases() {
             "far out of any window",
             &[(A, 10, None, "ab"), (A, 0x8000_0000, None, "zz"), (A, 12, None, "cd")],
             "a:ab a:cd",
+        ),
+        (
+            "goes on out of any window, as the other side acknowledges",
+            &[
+                (A, 10, Some(50), "ab"),
+                (B, 50, Some(12), "r"),
+                (B, 51, Some(0x8000_0000), "s"),
+                (A, 0x8000_0000, Some(52), "c"),
+                (A, 0x8000_0001, Some(52), "d"),
+            ],
+            "a:ab b:r b:s a~2147483636~ a:c a:d",
+        ),
+        (
+            "the same with something that waits, and nearly all numbers further",
+            &[
+                (A, 0xf000_0000, Some(50), "ab"),
+                (B, 50, Some(0xf000_0002), "r"),
+                (A, 0xf000_0004, Some(51), "ef"),
+                (B, 51, Some(0xe000_0000), "s"),
+                (A, 0xe000_0000, Some(52), "c"),
+            ],
+            "a:ab b:r b:s a~2~ a:ef a~4026531834~ a:c",
+        ),
+        (
+            "out of any window in a row, the other side not seen",
+            &[
+                (A, 10, None, "ab"),
+                (A, 0x8000_0000, None, "c"),
+                (A, 0x8000_0001, None, "d"),
+                (A, 0x8000_0002, None, "e"),
+                (A, 0x8000_0003, None, "f"),
+                (A, 0x8000_0004, None, "g"),
+            ],
+            "a:ab a~2147483639~ a:f a:g",
+        ),
+        (
+            "the same, and no such acknowledgement",
+            &[
+                (A, 10, Some(50), "ab"),
+                (B, 50, Some(12), "r"),
+                (A, 0x8000_0000, Some(51), "c"),
+                (A, 0x8000_0001, Some(51), "d"),
+                (A, 0x8000_0002, Some(51), "e"),
+                (A, 0x8000_0003, Some(51), "f"),
+                (A, 12, Some(51), "cd"),
+            ],
+            "a:ab b:r a:cd",
+        ),
+        (
+            "a stray segment, and one that acknowledges as it likes",
+            &[
+                (A, 10, Some(50), "ab"),
+                (B, 50, Some(12), "r"),
+                (A, 0x8000_0000, Some(0x9000_0000), "zz"),
+                (B, 51, Some(12), "s"),
+                (A, 12, Some(52), "cd"),
+            ],
+            "a:ab b:r b:s a:cd",
         ),
     ];
     for (name, segments, want) in cases {
