@@ -1,3 +1,4 @@
+mod connections;
 mod points;
 
 use super::*;
@@ -531,14 +532,6 @@ fn a_reset_far_out_of_the_window_ends_nothing() {
     // Of a connection of which nothing else was seen, any counts.
     let out = tempfile::tempdir().unwrap();
     assert_eq!(numbers(&dissect_bytes(capture(&[reset(7)]), out.path(), 1), "flows", "resets"), [1]);
-}
-
-#[test]
-fn what_is_out_of_any_window_is_no_retransmission() {
-    let stray = segment((CLIENT, SERVER), true, (0x8000_0000, 51), ' ', b"x");
-    let out = tempfile::tempdir().unwrap();
-    let report = dissect_bytes(capture(&[exchange(None, None), vec![stray]].concat()), out.path(), 1);
-    assert_eq!(numbers(&report, "flows", "client_retransmits"), [0]);
 }
 
 #[test]

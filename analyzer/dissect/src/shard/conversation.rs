@@ -74,12 +74,14 @@ impl Conversation {
 
     /// Whether a packet begins something else on the same ends.
     pub fn is_followed_by(&self, packet: &Packet) -> bool {
+        let idle_ns = packet.ts_ns.saturating_sub(self.flow.end_ns);
         match (&self.flow.tcp, &packet.transport) {
+            // Who closes it keeps its ports for so long (RFC 9293 §3.6.1); the SYN of the next one need not be seen.
+            (Some(tcp), Transport::Tcp(_)) if tcp.is_closed() && idle_ns > limits::CLOSED_IDLE_NS => true,
             (Some(tcp), Transport::Tcp(header)) => {
-                let late = packet.ts_ns <= self.flow.end_ns;
-                tcp.opening(Way::of(packet.from_low), header, late) == Opening::Another
+                tcp.opening(Way::of(packet.from_low), header, idle_ns <= 0) == Opening::Another
             }
-            _ => packet.ts_ns.saturating_sub(self.flow.end_ns) > limits::DATAGRAM_IDLE_NS,
+            _ => idle_ns > limits::DATAGRAM_IDLE_NS,
         }
     }
 

@@ -1,0 +1,35 @@
+//! How connections begin, end, and go on.
+
+use super::*;
+use std::collections::BTreeSet;
+
+#[test]
+fn ports_are_used_again_though_no_syn_was_captured() {
+    let ends = |seq: u32, ack: u32| {
+        let (asked, answered) = (seq + 18, ack + 27);
+        [
+            segment((CLIENT, SERVER), true, (asked, answered), 'F', b""),
+            segment((SERVER, CLIENT), false, (answered, asked + 1), 'F', b""),
+        ]
+    };
+    let opened = [exchange(None, None), ends(11, 51).to_vec()].concat();
+    let later = exchange(None, None).split_off(2);
+    for (idle_s, flows) in [(61, 2), (59, 1)] {
+        let frames = [&opened[..], &later].concat();
+        let ms = |at: usize| at as u32 + if at < opened.len() { 0 } else { idle_s * 1000 };
+        let out = tempfile::tempdir().unwrap();
+        let report = dissect_bytes(capture_at(&frames, ms), out.path(), 1);
+        let rows: BTreeMap<_, _> = report.rows.iter().copied().collect();
+        assert_eq!((rows["flows"], rows["http"]), (flows, flows));
+        let ids: BTreeSet<_> = numbers(&report, "flows", "flow_id").into_iter().collect();
+        assert_eq!(ids.len() as u64, flows);
+    }
+}
+
+#[test]
+fn what_is_out_of_any_window_is_no_retransmission() {
+    let stray = segment((CLIENT, SERVER), true, (0x8000_0000, 51), ' ', b"x");
+    let out = tempfile::tempdir().unwrap();
+    let report = dissect_bytes(capture(&[exchange(None, None), vec![stray]].concat()), out.path(), 1);
+    assert_eq!(numbers(&report, "flows", "client_retransmits"), [0]);
+}
