@@ -103,6 +103,13 @@ impl Tcp {
         if same { Opening::Same } else { Opening::Another }
     }
 
+    /// Whether a segment is a SYN, or an answer to one, that its side sent before.
+    pub fn opened_with(&self, way: Way, header: &TcpHeader) -> bool {
+        // Where both open at once each answers with the number of its own SYN (RFC 9293 §3.5).
+        let answers_first = header.flags & flags::ACK != 0 && self.sides[way.back()].syn_acked.is_none();
+        header.flags & flags::SYN != 0 && self.sides[way].initial_seq == Some(header.seq) && !answers_first
+    }
+
     /// Whether a segment, by its header, says nothing that its side did not say before.
     pub fn repeats(&self, way: Way, header: &TcpHeader, payload_bytes: u32) -> bool {
         let mine = &self.sides[way];

@@ -188,9 +188,8 @@ impl Conversation {
                 desk.rows.anomaly_of("flow", flow, ts_ns, "reset_out_of_window", &detail, None);
                 return self.flow.packet(packet);
             }
-            let side = &mut tcp.sides[way];
-            let again = header.flags & flags::SYN != 0 && side.initial_seq == Some(header.seq);
-            side.retransmits += u64::from(again);
+            let repeated = tcp.opened_with(way, header);
+            tcp.sides[way].retransmits += u64::from(repeated);
         }
         self.flow.packet(packet);
     }

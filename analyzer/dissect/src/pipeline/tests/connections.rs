@@ -33,3 +33,21 @@ fn what_is_out_of_any_window_is_no_retransmission() {
     let report = dissect_bytes(capture(&[exchange(None, None), vec![stray]].concat()), out.path(), 1);
     assert_eq!(numbers(&report, "flows", "client_retransmits"), [0]);
 }
+
+#[test]
+fn two_that_open_at_once_repeat_nothing() {
+    let (asks, answers) = ((CLIENT, SERVER), (SERVER, CLIENT));
+    let frames = [
+        segment(asks, true, (10, 0), 'S', b""),
+        segment(answers, false, (50, 0), 'S', b""),
+        segment(asks, true, (10, 51), 'S', b""),
+        segment(answers, false, (50, 11), 'S', b""),
+        segment(answers, false, (50, 11), 'S', b""),
+    ];
+    for (count, repeated) in [(4, [0, 0]), (5, [0, 1])] {
+        let out = tempfile::tempdir().unwrap();
+        let report = dissect_bytes(capture(&frames[..count]), out.path(), 1);
+        let counted = ["client_retransmits", "server_retransmits"].map(|column| numbers(&report, "flows", column));
+        assert_eq!(counted, repeated.map(|repeats| vec![repeats]));
+    }
+}
