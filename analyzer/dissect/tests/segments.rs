@@ -9,7 +9,7 @@ use case::{Row, Tables, blocks, cases, dissected};
 use etherparse::{NetSlice, SlicedPacket, TransportSlice};
 use formats::pcapng::read::{Block, EnhancedPacket, Order};
 use formats::pcapng::write::{PacketHead, enhanced_packet};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::fs::File;
 
@@ -90,13 +90,18 @@ fn pieces(frame: &[u8], size: usize) -> Vec<Vec<u8>> {
     pieces
 }
 
-/// How often there is each row, by its columns.
-fn counted(table: &str, rows: &[Row]) -> BTreeMap<Vec<(String, String)>, i64> {
+/// How often there is each row, by its columns. Of flows in which bytes came again with other values, whether that was before
+/// a call was over depends on the segments.
+fn counted(table: &str, rows: &[Row], differing: &BTreeSet<&String>) -> BTreeMap<Vec<(String, String)>, i64> {
     let mut counted = BTreeMap::new();
     // What differs when it is sent again is told for each segment.
     let of_segments = |row: &&Row| row.columns.get("kind").is_some_and(|kind| kind == "overlap_differs");
     for row in rows.iter().filter(|row| !of_segments(row)) {
-        let columns = row.columns.iter().filter(|(name, _)| table != "flows" || !OF_PACKETS.contains(&name.as_str()));
+        let differs = row.columns.get("flow_id").is_some_and(|flow| differing.contains(flow));
+        let columns = row.columns.iter().filter(|(name, _)| match table {
+            "flows" => !OF_PACKETS.contains(&name.as_str()),
+            _ => !differs || *name != "damaged",
+        });
         let columns = columns.map(|(name, held)| (name.clone(), held.clone())).collect();
         *counted.entry(columns).or_default() += 1;
     }
@@ -106,8 +111,12 @@ fn counted(table: &str, rows: &[Row]) -> BTreeMap<Vec<(String, String)>, i64> {
 /// Rows that only one of both has.
 fn differences(whole: &Tables, cut: &Tables) -> String {
     let mut told = String::new();
+    let anomalies = whole.get("anomalies").into_iter().flatten();
+    let differing = anomalies.filter(|row| row.columns.get("kind").is_some_and(|kind| kind == "overlap_differs"));
+    let differing = differing.filter_map(|row| row.columns.get("flow_id")).collect();
     for table in whole.keys().chain(cut.keys().filter(|table| !whole.contains_key(*table))) {
-        let [mut left, right] = [whole, cut].map(|tables| counted(table, tables.get(table).map_or(&[], Vec::as_slice)));
+        let rows = |tables: &Tables| counted(table, tables.get(table).map_or(&[], Vec::as_slice), &differing);
+        let [mut left, right] = [whole, cut].map(rows);
         right.into_iter().for_each(|(row, count)| *left.entry(row).or_default() -= count);
         for (row, count) in left.into_iter().filter(|(_, count)| *count != 0) {
             let side = if count > 0 { "only whole" } else { "only in pieces" };

@@ -69,5 +69,6 @@ pub(super) const CALL_STATE: &[Column] = &[
         "'complete', 'request_only', 'response_only', or 'cut': the input began or ended inside the call.",
     )
     .source("protocols room"),
-    column("damaged", Boolean, "Whether a gap in the capture touched it.").source("stream room"),
+    column("damaged", Boolean, "Whether a gap in the capture touched it, or bytes of it came again with other values.")
+        .source("stream room"),
 ];

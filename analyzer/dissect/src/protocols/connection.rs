@@ -5,9 +5,11 @@
 //! While looking, each segment's begin may be the begin of a message: that is how a connection joined in the
 //! middle is found. What is not recognised is counted and let go.
 
+mod doubt;
 mod looking;
 mod spot;
 
+use self::doubt::Doubts;
 use self::looking::Found;
 use self::spot::Spot;
 use super::unread::{Mark, Unread};
@@ -67,12 +69,20 @@ pub struct Connection {
     carried: Option<Box<http::Exchange>>,
     /// Anomalies found.
     anomalies: u32,
+    doubts: Doubts,
 }
 
 impl Connection {
     /// A connection of which nothing was handed on yet.
     pub fn new(from_start: bool) -> Self {
-        Self { state: State::Looking, unread: PerWay::default(), from_start, carried: None, anomalies: 0 }
+        Self {
+            state: State::Looking,
+            unread: PerWay::default(),
+            from_start,
+            carried: None,
+            anomalies: 0,
+            doubts: Doubts::default(),
+        }
     }
 
     /// Takes in what the stream room hands on.
@@ -82,6 +92,7 @@ impl Connection {
                 let mark = Mark { place: seq.into(), in_stream: true, ts_ns, began_ns, packet, ..Mark::default() };
                 self.bytes(way, bytes, mark, cx);
             }
+            Chunk::Doubt { seq, bytes, ts_ns } => self.doubts.push(way, seq, bytes, ts_ns),
             Chunk::Gap { lost_bytes } => self.gap(way, lost_bytes, cx),
             Chunk::End => self.end_side(way, End::Closed, cx),
         }
@@ -146,7 +157,8 @@ impl Connection {
             State::Looking => self.carried.as_ref().map_or(0, |request| request.held_bytes()),
             State::Speaking { dissector, .. } => dissector.held_bytes(),
         };
-        Way::BOTH.iter().map(|&way| self.unread[way].held_bytes()).sum::<usize>() + dissector
+        let unread = Way::BOTH.iter().map(|&way| self.unread[way].held_bytes()).sum::<usize>();
+        unread + dissector + self.doubts.held_bytes()
     }
 
     fn bytes(&mut self, way: Way, bytes: &[u8], mark: Mark, cx: &mut Context<'_>) {
@@ -311,6 +323,7 @@ impl Connection {
             flow: cx.flow,
             out: cx.out,
             anomalies: &mut self.anomalies,
+            doubts: &self.doubts,
         };
         Some(call(dissector.as_mut(), side, &mut spot))
     }

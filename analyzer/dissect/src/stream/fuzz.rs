@@ -15,9 +15,10 @@ pub fn fuzz_stream(data: &[u8]) {
     let (mut new, mut ended): (PerWay<u64>, PerWay<bool>) = (PerWay::default(), PerWay::default());
     let mut handed: PerWay<u64> = PerWay::default();
     let mut take = |way: Way, chunk: Chunk<'_>| {
-        assert!(!ended[way], "nothing follows an end");
+        assert!(!ended[way] || matches!(chunk, Chunk::Doubt { .. }), "nothing follows an end");
         match chunk {
             Chunk::Bytes { bytes, .. } => handed[way] += bytes.len() as u64,
+            Chunk::Doubt { bytes, .. } => assert!(bytes > 0, "a doubt has a size"),
             Chunk::Gap { lost_bytes } => assert!(lost_bytes > 0, "a gap has a size"),
             Chunk::End => ended[way] = true,
         }

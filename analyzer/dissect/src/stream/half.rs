@@ -10,9 +10,9 @@ const START: u64 = 1 << 32;
 /// The furthest a segment may plausibly be behind the place expected: a scaled window (RFC 7323 §2.3).
 const WINDOW_MAX: i64 = 1 << 30;
 
-/// The furthest it may be before it: what is sent again was not acknowledged yet, and no path holds more. The rest of the
-/// numbers are of what comes behind a hole.
-const SENT_AGAIN_MAX: i64 = 64 << 20;
+/// The furthest it may be before it: what is sent again was under way, 200 ms at 10 Gbit/s. The rest of the numbers are of
+/// what comes behind a hole.
+const SENT_AGAIN_MAX: i64 = 256 << 20;
 
 /// What a segment that waits costs besides its bytes: its place in the tree, whose nodes may be half empty, and the least
 /// that bytes of their own take.

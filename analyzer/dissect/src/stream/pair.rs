@@ -218,6 +218,9 @@ impl StreamPair {
             if why != reason::KEEP_ALIVE {
                 outcome.differs = self.recent[segment.way].differs(place, bytes);
             }
+            if outcome.differs {
+                out(segment.way, Chunk::Doubt { seq: half.seq(place), bytes: stale as u32, ts_ns: segment.ts_ns });
+            }
             bytes = bytes.get(stale as usize..).unwrap_or_default();
             place += stale;
             if place < half.next {
@@ -259,6 +262,10 @@ impl StreamPair {
         let (new_bytes, repeat_differs) = half.hold(place, held);
         outcome.new_bytes = new_bytes as u64;
         outcome.differs |= repeat_differs;
+        if repeat_differs {
+            let bytes = bytes.len() as u32;
+            out(segment.way, Chunk::Doubt { seq: half.seq(place), bytes, ts_ns: segment.ts_ns });
+        }
         outcome.refuse(reason::RETRANSMITTED, (bytes.len() - new_bytes) as u64);
     }
 

@@ -43,6 +43,15 @@ pub enum Chunk<'a> {
         /// Number of their packet in the capture.
         packet: u64,
     },
+    /// Bytes handed on or waiting that came again with other values.
+    Doubt {
+        /// Sequence number of the first of them.
+        seq: u32,
+        /// How many.
+        bytes: u32,
+        /// Time of the packet that says otherwise [ns].
+        ts_ns: i64,
+    },
     /// Bytes that are not in the capture.
     Gap {
         /// How many.

@@ -51,3 +51,23 @@ fn two_that_open_at_once_repeat_nothing() {
         assert_eq!(counted, repeated.map(|repeats| vec![repeats]));
     }
 }
+
+#[test]
+fn a_call_of_which_bytes_came_again_with_other_values_is_damaged() {
+    let [syn, answered, request, response, end] = exchange(None, None).try_into().unwrap();
+    let mut corrupt = request.clone();
+    corrupt[54 + 13] ^= 1; // HTTP/1.0.
+    for (frames, damaged) in [
+        (vec![&syn, &answered, &request, &request, &response, &end], false),
+        (vec![&syn, &answered, &corrupt, &request, &response, &end], true),
+        // Both before the SYN, so that they wait.
+        (vec![&corrupt, &request, &syn, &answered, &response, &end], true),
+    ] {
+        let out = tempfile::tempdir().unwrap();
+        let frames: Vec<_> = frames.into_iter().cloned().collect();
+        let report = dissect_bytes(capture(&frames), out.path(), 1);
+        assert_eq!(booleans(&report, "http", "damaged"), [damaged]);
+        let is_told = texts(&report, "anomalies", "kind").contains(&Some("overlap_differs".to_owned()));
+        assert_eq!(is_told, damaged);
+    }
+}

@@ -1,6 +1,7 @@
 //! What a dissector hands on, with what the connection knows of it: stamps, the flow, who asks.
 
 use super::Output;
+use super::doubt::Doubts;
 use crate::flow::{Flow, Way};
 use crate::limits;
 use crate::protocols::unread::Unread;
@@ -19,6 +20,7 @@ pub(super) struct Spot<'a> {
     pub flow: &'a mut Flow,
     pub out: &'a mut dyn Output,
     pub anomalies: &'a mut u32,
+    pub doubts: &'a Doubts,
 }
 
 impl Sink for Spot<'_> {
@@ -32,14 +34,19 @@ impl Sink for Spot<'_> {
             facts.sni = facts.sni.take().or_else(|| handshake.sni.clone());
             facts.alpn = facts.alpn.take().or_else(|| handshake.alpn.clone());
         }
-        if !*self.reversed {
+        if !*self.reversed && self.doubts.is_empty() {
             return self.out.row(self.flow, self.client, call, row);
         }
         let mut call = *call;
         for stamp in [&mut call.request, &mut call.response].into_iter().flatten() {
-            stamp.side = stamp.side.other();
+            let way = if stamp.side == Side::Client { self.client } else { self.client.back() };
+            stamp.damaged |= self.doubts.touch(way, stamp);
+            if *self.reversed {
+                stamp.side = stamp.side.other();
+            }
         }
-        self.out.row(self.flow, self.client.back(), &call, row);
+        let client = if *self.reversed { self.client.back() } else { self.client };
+        self.out.row(self.flow, client, &call, row);
     }
 
     fn anomaly(&mut self, span: Range<usize>, anomaly: Anomaly) {

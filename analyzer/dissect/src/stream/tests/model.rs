@@ -98,7 +98,7 @@ impl Side {
                 self.at = self.at.map(|at| at + lost_bytes as u32);
                 self.lost += lost_bytes;
             }
-            Chunk::End => {}
+            Chunk::Doubt { .. } | Chunk::End => {}
         }
     }
 }

@@ -183,7 +183,7 @@ fn play(frames: &[Vec<u8>]) -> (PerWay<u32>, PerWay<u64>, bool) {
             handed[way] += bytes.len() as u32;
         }
         Chunk::Gap { lost_bytes } => lost[way] += lost_bytes,
-        Chunk::End => {}
+        Chunk::Doubt { .. } | Chunk::End => {}
     };
     for packet in &packets {
         let Transport::Tcp(header) = packet.transport else { continue };
