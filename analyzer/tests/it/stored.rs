@@ -4,6 +4,8 @@ use crate::encrypted;
 use crate::run::{Remora, capture};
 use crate::seaweed::Seaweed;
 use formats::hash::Hash256;
+use formats::pcapng::kind;
+use formats::pcapng::read::{Block, Order};
 use formats::seal::{
     Close, Counts, Dropped, DropsByTarget, EndReason, Recovered, Seal, SealedFile, TargetDrops, TlsCounts, VERSION,
     Volume,
@@ -20,10 +22,26 @@ pub const FOLDER: &str = "prod/nightly/20261124T100000Z/node-1";
 /// Packets in the capture that stands for every segment.
 const SEGMENT_PACKETS: u64 = 80;
 
+/// The same packets, sent again: at the same time they would be the same ones.
+fn an_hour_later(packed: &[u8]) -> Vec<u8> {
+    let (mut capture, mut at) = (zstd::decode_all(packed).unwrap(), 0);
+    while let Ok(block) = Block::read(&capture[at..], Order::Little) {
+        let (is_packet, end) = (block.kind == kind::ENHANCED_PACKET, at + block.bytes.len());
+        if is_packet {
+            let word = |from: usize| u64::from(u32::from_le_bytes(capture[from..from + 4].try_into().unwrap()));
+            let ns = (word(at + 12) << 32 | word(at + 16)) + 3_600_000_000_000;
+            capture[at + 12..at + 16].copy_from_slice(&((ns >> 32) as u32).to_le_bytes());
+            capture[at + 16..at + 20].copy_from_slice(&(ns as u32).to_le_bytes());
+        }
+        at = end;
+    }
+    zstd::encode_all(&capture[..], 1).unwrap()
+}
+
 /// A recording of two segments: the first lost packets everywhere, the second was recovered after a crash.
 pub fn recording() -> BTreeMap<String, Vec<u8>> {
     let id = RecordingId::parse_folder(FOLDER).unwrap();
-    let packets = fs::read(capture()).unwrap();
+    let captured = fs::read(capture()).unwrap();
     let volume = |packets, bytes| Volume { packets, bytes };
     let written = volume(SEGMENT_PACKETS, 9000);
     let mut files = BTreeMap::new();
@@ -31,6 +49,7 @@ pub fn recording() -> BTreeMap<String, Vec<u8>> {
     let mut total = Counts::default();
     for sequence in [1, 2] {
         let name = FileName::segment(sequence, PACKETS);
+        let packets = if sequence == 1 { captured.clone() } else { an_hour_later(&captured) };
         files.insert(id.path(&name), packets.clone());
         let first = Counts {
             seen: volume(SEGMENT_PACKETS + 50, 0),
