@@ -14,7 +14,7 @@ pub use fault::{Fault, Wrong};
 
 use crate::age::Recipient;
 use crate::hash::Hash256;
-use crate::seal::{Clock, Close, Counts, Seal, SealedFile, TlsCounts, Volume};
+use crate::seal::{Clock, Close, Counts, Pause, Seal, SealedFile, TlsCounts, Volume, note_pause};
 use crate::signature::{self, PublicKey, SignatureError};
 use crate::store::{FileName, RecordingId};
 use jiff::Timestamp;
@@ -102,6 +102,8 @@ pub struct Sound {
     pub recovered: Vec<u32>,
     /// The clock the packets were timed with, and how it was set.
     pub clock: Option<Clock>,
+    /// When no ring was open.
+    pub pauses: Vec<Pause>,
     /// Signatures that are there, proved or not.
     pub signatures: u32,
 }
@@ -166,6 +168,7 @@ impl Sound {
         self.recipients
             .extend(seal.files.iter().filter_map(|file| file.encrypted.as_ref()).flat_map(|file| &file.recipients));
         Clock::follow(&mut self.clock, seal.clock.as_ref());
+        seal.pause.into_iter().for_each(|pause| note_pause(&mut self.pauses, pause));
         if seal.recovered.is_some() {
             self.recovered.push(seal.sequence);
         }
@@ -182,6 +185,7 @@ fn check_close(close: &Close, sound: &Sound, last_seal_sha256: Option<Hash256>) 
             mismatch("other times")
         }
         () if close.clock != sound.clock => mismatch("another clock"),
+        () if close.pauses != sound.pauses => mismatch("other pauses"),
         () => Ok(()),
     }
 }

@@ -5,6 +5,7 @@
 //! Seals are hashed as stored, never re-written: members a later version adds survive and are ignored.
 
 mod by_target;
+mod pause;
 
 use crate::age::Recipient;
 use crate::hash::Hash256;
@@ -14,6 +15,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 pub use by_target::{DropsByTarget, TARGETS_MAX, TargetDrops};
+pub use pause::{PAUSES_MAX, Pause, note_pause};
 
 /// The version written here. It changes only when an older reader would misunderstand, not for new members.
 pub const VERSION: u32 = 1;
@@ -85,6 +87,9 @@ pub struct Seal {
     pub configuration_sha256: Hash256,
     /// Set when the segment was found open after a crash.
     pub recovered: Option<Recovered>,
+    /// The time between the segment before and this one, where no ring was open meanwhile; not there where there always was one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pause: Option<Pause>,
     /// SHA-256 of the bytes of the seal before; null for the first.
     pub previous_sha256: Option<Hash256>,
 }
@@ -265,6 +270,9 @@ pub struct Close {
     /// The clock as the last seal that knows of it says, with the steps of all seals.
     #[serde(default)]
     pub clock: Option<Clock>,
+    /// The pauses of all seals, as [`note_pause`] adds them up; not there where there were none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub pauses: Vec<Pause>,
     /// Version of the recorder that wrote it.
     pub recorder: String,
     /// SHA-256 of the bytes of the last seal; null without segments.
@@ -359,6 +367,9 @@ impl Seal {
             || !is_within(told.disk, all.disk)
         {
             return impossible("its targets lost more than was lost");
+        }
+        if seal.sequence == 1 && seal.pause.is_some() {
+            return impossible("it pauses before the recording begins");
         }
         if seal.forgotten.iter().any(|&forgotten| forgotten == 0 || forgotten >= seal.sequence) {
             return impossible("it forgets a segment that is not before it");

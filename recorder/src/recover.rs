@@ -115,14 +115,16 @@ pub(crate) fn cut(
             .or_else(|| look.changed.and_then(|time| Timestamp::try_from(time).ok())),
     };
     if bytes == 0 {
-        return Ok((begun_anew(disk, open, &name, compression)?, recovered));
+        let until = recovered.nothing_after;
+        return Ok((Finished { until, ..begun_anew(disk, open, &name, compression)? }, recovered));
     }
     file.set_len(bytes)?;
     file.sync()?;
     let file = SealedFile { name, bytes, sha256: Hash256(sha256), encrypted: None };
     // The file has sums alone.
     let (targets, steps) = (DropsByTarget::default(), Vec::new());
-    Ok((Finished { path: open.to_owned(), file, counts, targets, first_packet, last_packet, steps }, recovered))
+    let (path, until, pause) = (open.to_owned(), recovered.nothing_after, None);
+    Ok((Finished { path, file, counts, targets, first_packet, last_packet, until, steps, pause }, recovered))
 }
 
 /// A segment with nothing in it, in place of one of which not even the header is whole: a capture all the same.

@@ -45,8 +45,8 @@ pub struct NotKept {
     pub reason: &'static str,
     /// The target they were of, where that is known.
     pub target: Option<String>,
-    /// How many.
-    pub packets: u64,
+    /// How many, where they were counted.
+    pub packets: Option<u64>,
     /// Their bytes, where they were counted.
     pub bytes: Option<u64>,
 }

@@ -3,7 +3,7 @@
 use crate::errors::QueryError;
 use crate::exact::Exact;
 use crate::types::arrow_schema;
-use crate::{Dataset, functions, loss, named, views};
+use crate::{Dataset, Lost, functions, loss, named, views};
 use arrow::datatypes::SchemaRef;
 use arrow::record_batch::RecordBatch;
 use datafusion::datasource::MemTable;
@@ -199,7 +199,7 @@ impl Catalogue {
 
     /// What is missing in the tables a statement asks, in words; none where nothing is. `recorders_lost` is what
     /// the seals beside the captures say, where there are any.
-    pub fn loss(&self, sql: &str, recorders_lost: Option<u64>) -> Option<String> {
+    pub fn loss(&self, sql: &str, recorders_lost: Option<Lost>) -> Option<String> {
         loss::of(self, sql, recorders_lost)
     }
 

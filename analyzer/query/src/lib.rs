@@ -19,6 +19,7 @@ mod views;
 pub use catalogue::{Catalogue, STACK_BYTES};
 pub use dataset::{Dataset, is_dataset};
 pub use errors::QueryError;
+pub use loss::Lost;
 pub use named::named;
 pub use statements::{is_finished, statements};
 pub use types::arrow_schema;

@@ -5,8 +5,17 @@ use arrow::array::{Array, AsArray};
 use arrow::datatypes::Int64Type;
 use formats::tables::TABLES;
 
+/// What recorders could not keep.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Lost {
+    /// Packets that were counted.
+    pub packets: u64,
+    /// How often no ring was open: nobody counted what came then.
+    pub pauses: u64,
+}
+
 /// Damaged rows of the tables a statement asks, drops and damage of the captures behind them.
-pub fn of(catalogue: &Catalogue, sql: &str, recorders_lost: Option<u64>) -> Option<String> {
+pub fn of(catalogue: &Catalogue, sql: &str, recorders_lost: Option<Lost>) -> Option<String> {
     let mut unknown: Option<QueryError> = None;
     let mut number = |sql: &str| {
         number(catalogue, sql).unwrap_or_else(|error| {
@@ -26,14 +35,21 @@ pub fn of(catalogue: &Catalogue, sql: &str, recorders_lost: Option<u64>) -> Opti
             said.push(format!("{damaged} rows of {table} were touched by a gap (column damaged)"));
         }
     }
-    let by_recorders = match recorders_lost {
-        Some(lost) => i64::try_from(lost).unwrap_or(i64::MAX),
-        None => number("select sum(packets) from coverage where stage in ('kernel', 'ring', 'disk', 'upload')"),
+    let whole = |count: u64| i64::try_from(count).unwrap_or(i64::MAX);
+    let (by_recorders, pauses) = match recorders_lost {
+        Some(Lost { packets, pauses }) => (whole(packets), whole(pauses)),
+        None => (
+            number("select sum(packets) from coverage where stage in ('kernel', 'ring', 'disk', 'upload')"),
+            number("select count(*) from coverage where packets is null"),
+        ),
     };
     // Kernel drops stand in the segments as well: said once.
     let dropped = if by_recorders > 0 { 0 } else { number("select sum(dropped) from captures") };
     if by_recorders > 0 {
         said.push(format!("the recorders lost {by_recorders} packets (coverage, stages before 'read')"));
+    }
+    if pauses > 0 {
+        said.push(format!("the recorders had no ring open {pauses} times (coverage, packets is null)"));
     }
     if dropped > 0 {
         said.push(format!("the capturing systems lost {dropped} packets (captures.dropped)"));

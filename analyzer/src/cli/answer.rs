@@ -149,7 +149,7 @@ impl Session {
             return;
         }
         lacking(sql, &self.found.datasets).iter().for_each(say::note);
-        if let Some(lost) = self.catalogue.loss(sql, self.found.lost_packets()) {
+        if let Some(lost) = self.catalogue.loss(sql, self.found.lost()) {
             say::note(lost);
         }
     }

@@ -16,7 +16,7 @@ use crate::keys::{Keys, decrypted_name};
 use crate::snapshot::{SnapshotError, Store};
 use anyhow::bail;
 use formats::store::{FileName, RecordingId, TLS};
-use query::Dataset;
+use query::{Dataset, Lost};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
@@ -43,15 +43,18 @@ pub struct Found {
 }
 
 impl Found {
-    /// Packets that recorders lost, as the seals beside the captures say; none where there are no seals.
-    pub fn lost_packets(&self) -> Option<u64> {
+    /// What recorders lost, as the seals beside the captures say; none where there are no seals.
+    pub fn lost(&self) -> Option<Lost> {
         let captures = || self.sources.iter().flat_map(|source| &source.captures);
         let not_kept = captures().flat_map(|capture| &capture.origin.not_kept);
         // What is not there was recorded, and what was not wanted is not lost.
         let lost = not_kept.filter(|not_kept| !["filter", "store"].contains(&not_kept.stage));
-        captures()
-            .any(|capture| !capture.origin.not_kept.is_empty())
-            .then(|| lost.fold(0, |sum, lost| lost.packets.saturating_add(sum)))
+        captures().any(|capture| !capture.origin.not_kept.is_empty()).then(|| {
+            lost.fold(Lost::default(), |lost, not_kept| Lost {
+                packets: lost.packets.saturating_add(not_kept.packets.unwrap_or(0)),
+                pauses: lost.pauses + u64::from(not_kept.packets.is_none()),
+            })
+        })
     }
 
     /// Puts captures in the order they follow each other, the segments of a recording into one source.

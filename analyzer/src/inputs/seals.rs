@@ -11,7 +11,7 @@ use formats::chain::{Fault, Wrong};
 use formats::hash::Hash256;
 use formats::seal::{Close, Counts, DropsByTarget, Seal, Volume};
 use formats::store::{FileName, PACKETS, RecordingId};
-use rows::{of_counts, volume};
+use rows::{PAUSE, of_counts, volume};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Display;
 use std::ops::RangeInclusive;
@@ -174,7 +174,7 @@ impl Recording {
     /// What the seals say of a segment that is read, and of those before it that are not.
     fn of_file(&self, file: &FileName, ledgers: &Ledgers, absent: &BTreeMap<u32, Volume>) -> Result<Told, String> {
         let (mut counts, mut targets) = (Counts::default(), DropsByTarget::default());
-        let (mut cut_bytes, mut recipients, mut gone) = (0u64, Vec::new(), Volume::default());
+        let (mut cut_bytes, mut recipients, mut gone, mut pauses) = (0u64, Vec::new(), Volume::default(), 0);
         for sequence in self.speakers(file) {
             let name = FileName::seal(sequence);
             let seal = match ledgers.get(&name) {
@@ -186,10 +186,12 @@ impl Recording {
             targets += seal.targets.clone();
             let own = seal.files.iter().filter(|sealed| sealed.name == *file);
             recipients.extend(own.filter_map(|sealed| sealed.encrypted.clone()).flat_map(|plain| plain.recipients));
+            pauses += usize::from(seal.pause.is_some());
             cut_bytes = cut_bytes.saturating_add(seal.recovered.as_ref().map_or(0, |recovered| recovered.cut_bytes));
             gone += absent.get(&sequence).copied().unwrap_or_default();
         }
         let mut not_kept = of_counts(counts, targets);
+        not_kept.extend(std::iter::repeat_n(PAUSE, pauses));
         if cut_bytes > 0 {
             let cut = Volume { packets: 0, bytes: cut_bytes };
             not_kept.push(volume("disk", "end of a segment cut off after a crash, in bytes of the file", cut));

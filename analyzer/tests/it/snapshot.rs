@@ -2,7 +2,7 @@
 
 use crate::seaweed::Seaweed;
 use formats::hash::Hash256;
-use formats::seal::{Close, Counts, DropsByTarget, EndReason, Seal, SealedFile, TlsCounts, VERSION, Volume};
+use formats::seal::{Close, Counts, DropsByTarget, EndReason, Pause, Seal, SealedFile, TlsCounts, VERSION, Volume};
 use formats::store::{FileName, INVENTORY, PACKETS, RecordingId};
 use jiff::SignedDuration;
 use object_store::{ObjectStoreExt, PutPayload};
@@ -31,6 +31,7 @@ fn recording(folder: &str, segments: u32, is_closed: bool) -> Files {
     let mut files = Files::new();
     let mut previous_sha256 = None;
     let mut counts = Counts::default();
+    let pause = Pause { from: id.start.time(), until: id.start.time() + SignedDuration::from_secs(5) };
     for sequence in 1..=segments {
         let packets: Vec<u8> = format!("packets {sequence} of {folder} ").into_bytes().repeat(1000);
         let contents = [(PACKETS, packets), (INVENTORY, format!("inventory {sequence} of {folder}").into_bytes())];
@@ -64,6 +65,7 @@ fn recording(folder: &str, segments: u32, is_closed: bool) -> Files {
             recorder: "test".into(),
             configuration_sha256: Hash256::of(b""),
             recovered: None,
+            pause: (sequence == 2).then_some(pause),
             previous_sha256,
         };
         previous_sha256 = Some(Hash256::of(&seal.to_bytes()));
@@ -84,6 +86,7 @@ fn recording(folder: &str, segments: u32, is_closed: bool) -> Files {
             forgotten_volume: Volume::default(),
             trigger: None,
             clock: None,
+            pauses: (segments > 1).then_some(pause).into_iter().collect(),
             recorder: "test".into(),
             last_seal_sha256: previous_sha256,
         };
@@ -143,7 +146,7 @@ fn list_shows_what_is_there() {
     assert_eq!((code, rows.len()), (0, 4), "{table}");
     let want = "2026-11-24T10:00:00Z prod nightly node-1 2026-11-24T10:10:00Z duration 3";
     assert_eq!(rows[1][..7].join(" "), want);
-    assert_eq!(rows[1][9..].join(" "), "21 3", "{table}");
+    assert_eq!(rows[1][9..].join(" "), "21 3 + 5s", "{table}");
     assert_eq!(rows[3][3..7].join(" "), "node-1 - - 1", "not ended: {table}");
     let (_, json, _) = remora(&["list", shown(&folder), "--format", "json"], &[]);
     let json: Value = serde_json::from_str(&json).unwrap();
@@ -180,7 +183,9 @@ fn verify_names_the_first_broken_thing() {
     let (code, report, _) = remora(&["verify", shown(&sound), "--window", "nightly"], &[]);
     assert_eq!((code, report.lines().count()), (0, 2), "{report}");
     assert!(
-        report.lines().all(|line| line.starts_with("ok ") && line.contains("packets lost while recording")),
+        report.lines().all(|line| {
+            line.starts_with("ok ") && line.contains("packets lost while recording, no ring open 1 times (5s)")
+        }),
         "{report}"
     );
 

@@ -7,10 +7,11 @@ use formats::hash::Hash256;
 use formats::pcapng::kind;
 use formats::pcapng::read::{Block, Order};
 use formats::seal::{
-    Close, Counts, Dropped, DropsByTarget, EndReason, Recovered, Seal, SealedFile, TargetDrops, TlsCounts, VERSION,
-    Volume,
+    Close, Counts, Dropped, DropsByTarget, EndReason, Pause, Recovered, Seal, SealedFile, TargetDrops, TlsCounts,
+    VERSION, Volume,
 };
 use formats::store::{FileName, PACKETS, RecordingId};
+use jiff::SignedDuration;
 use object_store::{ObjectStoreExt, PutPayload};
 use std::collections::BTreeMap;
 use std::fs;
@@ -47,6 +48,7 @@ pub fn recording() -> BTreeMap<String, Vec<u8>> {
     let mut files = BTreeMap::new();
     let mut previous_sha256 = None;
     let mut total = Counts::default();
+    let pause = Pause { from: id.start.time(), until: id.start.time() + SignedDuration::from_secs(5) };
     for sequence in [1, 2] {
         let name = FileName::segment(sequence, PACKETS);
         let packets = if sequence == 1 { captured.clone() } else { an_hour_later(&captured) };
@@ -81,6 +83,7 @@ pub fn recording() -> BTreeMap<String, Vec<u8>> {
             recorder: "test".into(),
             configuration_sha256: Hash256::of(b""),
             recovered: (sequence == 2).then_some(Recovered { cut_bytes: 123, nothing_after: None }),
+            pause: (sequence == 2).then_some(pause),
             previous_sha256,
         };
         previous_sha256 = Some(Hash256::of(&seal.to_bytes()));
@@ -100,6 +103,7 @@ pub fn recording() -> BTreeMap<String, Vec<u8>> {
         forgotten_volume: volume(7, 700),
         trigger: None,
         clock: None,
+        pauses: vec![pause],
         recorder: "test".into(),
         last_seal_sha256: previous_sha256,
     };
@@ -130,6 +134,8 @@ const LOST: &str = "select capture, stage, reason, sum(packets) as packets, sum(
     where stage in ('kernel', 'ring', 'filter', 'disk', 'upload') \
     group by 1, 2, 3 having sum(packets) > 0 or sum(bytes) > 0 order by 1, 2, 3";
 
+const NOT_COUNTED: &str = "select capture, stage, reason from coverage where packets is null";
+
 const BY_TARGET: &str = "select stage, target, packets, bytes from coverage \
     where stage in ('kernel', 'disk') and capture like '000001%' order by 1, 2";
 
@@ -159,6 +165,9 @@ fn the_seals_say_what_the_recorder_lost() {
         let said = remora.run(&["sql", input, "--format", "csv", LOST]);
         assert_eq!(said.text(), WANT, "{input}: {}", said.error);
         assert!(said.error.contains("the recorders lost 37 packets"), "{input}: {}", said.error);
+        assert!(said.error.contains("the recorders had no ring open 1 times"), "{input}: {}", said.error);
+        let said = remora.run(&["sql", input, "--format", "csv", NOT_COUNTED]);
+        assert_eq!(said.text(), "capture,stage,reason\n000002.pcapng.zst,ring,no ring was open\n", "{input}");
         let said = remora.run(&["sql", input, "--format", "csv", BY_TARGET]);
         let want = "stage,target,packets,bytes\ndisk,host,6,600\ndisk,shop/web-1,3,300\ndisk,,0,0\n\
             kernel,host,2,\nkernel,shop/web-1,4,\nkernel,,5,\n";

@@ -9,6 +9,8 @@ fn id(node: &str) -> RecordingId {
     RecordingId::parse_folder(&format!("prod/nightly/20261123T020000Z/{node}")).unwrap()
 }
 
+const PAUSE: Pause = Pause { from: Timestamp::UNIX_EPOCH, until: Timestamp::MAX };
+
 /// A recording as the recorder leaves it: name and bytes of every file, in order.
 type Files = Vec<(String, Vec<u8>)>;
 
@@ -51,6 +53,7 @@ fn recording_with(id: &RecordingId, segments: u32, change: impl Fn(&mut Seal)) -
             recorder: "0.1.0".into(),
             configuration_sha256: Hash256::of(b"configuration"),
             recovered: None,
+            pause: None,
             previous_sha256,
         };
         change(&mut seal);
@@ -73,6 +76,7 @@ fn recording_with(id: &RecordingId, segments: u32, change: impl Fn(&mut Seal)) -
         forgotten_volume: Volume::default(),
         trigger: None,
         clock: sound.clock.clone(),
+        pauses: sound.pauses.clone(),
         recorder: "0.1.0".into(),
         last_seal_sha256: previous_sha256,
     };
@@ -216,6 +220,11 @@ fn the_first_wrong_thing_is_named() {
             |files| reclose(files, |close| close.last_packet = None),
             "close.json does not match the seals: other times",
         ),
+        (
+            "other pauses",
+            |files| reclose(files, |close| close.pauses = vec![PAUSE]),
+            "close.json does not match the seals: other pauses",
+        ),
         ("fewer segments", |files| reclose(files, |close| close.segments = 2), "close.json does not match the seals"),
         ("more segments", |files| reclose(files, |close| close.segments = u32::MAX), "000004.seal.json is missing"),
         (
@@ -253,12 +262,13 @@ fn the_first_wrong_thing_is_named() {
 fn what_the_ledger_tells_is_no_fault() {
     let mut files = recording_with(&id("node-1"), 3, |seal| match seal.sequence {
         2 => seal.recovered = Some(Recovered { cut_bytes: 7, nothing_after: seal.last_packet }),
-        3 => seal.forgotten = vec![1],
+        3 => (seal.forgotten, seal.pause) = (vec![1], Some(PAUSE)),
         _ => {}
     });
     files.retain(|(name, _)| !name.starts_with("000001.") || name.ends_with("seal.json"));
     let sound = check(&files).unwrap();
     assert_eq!((sound.forgotten, sound.recovered, sound.files), ([1].into(), vec![2], 6));
+    assert_eq!(sound.pauses, [PAUSE]);
 }
 
 #[test]

@@ -2,7 +2,9 @@
 
 mod promote;
 
-use super::folder::{EXPIRED, Expired, KEPT, Kept, Mark, mark, parts, read, read_kept, remove, steadily};
+use super::folder::{
+    EXPIRED, Expired, KEPT, Kept, Mark, PAUSED, Paused, mark, parts, read, read_kept, remove, steadily,
+};
 use crate::clock::Clock;
 use crate::disk::{Disk, Entry, Lock};
 use crate::limits;
@@ -13,7 +15,7 @@ use crate::schedule::{Percent, Recording, Window};
 use crate::seal::{Chain, SealingError};
 use crate::spool::Spool;
 use formats::hash::Hash256;
-use formats::seal::{Recovered, Volume};
+use formats::seal::{Pause, Recovered, Volume};
 use formats::store::FileName;
 use jiff::{SignedDuration, Timestamp};
 use std::collections::{BTreeSet, VecDeque};
@@ -34,6 +36,8 @@ pub(crate) struct Backlog {
     /// When the segment began that is being written.
     open_since: Timestamp,
     last_sequence: u32,
+    /// What the next segment is to tell: no ring was open before it.
+    paused: Option<Paused>,
     promoted: Option<(Promoted, Mark)>,
     /// What happened while nothing could be kept: the next segment tells.
     untold: Untold,
@@ -63,6 +67,7 @@ impl Backlog {
         }
         let mut backlog = Self::load(spool, folder, lock, recording.configuration_sha256, clock)?;
         backlog.recording = Some(recording.clone());
+        let opened = backlog.open_since;
         backlog.untold = spool.take_untold(&backlog.folder);
         // Removed before a crash, and not counted yet.
         let names: Vec<PathBuf> = backlog.kept.iter().map(|kept| backlog.path(&kept.file.name)).collect();
@@ -72,7 +77,26 @@ impl Backlog {
             let (segment, recovered) = recover::cut(disk, &open, name, compression)?;
             backlog.keep(segment, Some(recovered))?;
         }
+        // The rings are open, and what comes waits in them.
+        backlog.open_since = opened;
+        backlog.pause()?;
         Ok(backlog)
+    }
+
+    /// Notes that no ring was open since the newest segment that is kept, durably: the next one may be left open.
+    fn pause(&mut self) -> io::Result<()> {
+        let Some(from) = self.kept.back().map(|kept| kept.until) else { return self.forget_pause() };
+        let pause = Pause { from, until: self.open_since };
+        let paused = Paused { sequence: self.last_sequence + 1, pause };
+        self.write_with_room(&self.folder.join(PAUSED), &serde_json::to_vec(&paused)?)?;
+        self.paused = Some(paused);
+        Ok(())
+    }
+
+    /// A segment that is kept tells of it, or nothing is kept that came before it.
+    fn forget_pause(&mut self) -> io::Result<()> {
+        self.paused = None;
+        remove(self.disk(), &self.folder.join(PAUSED))
     }
 
     /// What is kept in a folder that we have locked, but for segments that were open.
@@ -84,16 +108,20 @@ impl Backlog {
         clock: Arc<dyn Clock>,
     ) -> io::Result<Self> {
         let now = clock.now();
+        let expired: Option<Expired> = read(spool.disk().as_ref(), &folder.join(EXPIRED))?;
+        let has_expired = expired.is_some();
         let nothing = Expired { since: now.wall, through: 0, segments: 0, volume: Volume::default() };
+        let paused = read(spool.disk().as_ref(), &folder.join(PAUSED))?;
         let mut backlog = Self {
             spool: spool.clone(),
             configuration_sha256,
             recording: None,
             clock,
             kept: VecDeque::new(),
-            expired: read(spool.disk().as_ref(), &folder.join(EXPIRED))?.unwrap_or(nothing),
+            expired: expired.unwrap_or(nothing),
             open_since: now.wall,
             last_sequence: 0,
+            paused,
             promoted: None,
             untold: Untold::default(),
             _lock: lock,
@@ -110,6 +138,13 @@ impl Backlog {
             backlog.last_sequence = sequence;
         }
         backlog.last_sequence = backlog.last_sequence.max(backlog.expired.through);
+        if let Some(oldest) = backlog.kept.front().filter(|_| !has_expired) {
+            backlog.expired.since = oldest.since;
+        }
+        let newest = backlog.kept.back().and_then(|kept| kept.file.name.sequence());
+        if backlog.paused.is_some_and(|paused| newest >= Some(paused.sequence)) {
+            backlog.forget_pause()?;
+        }
         Ok(backlog)
     }
 
@@ -171,7 +206,7 @@ impl Backlog {
         segment.targets += targets;
         segment.steps.splice(0..0, steps);
         match &mut self.promoted {
-            Some((Promoted { chain, .. }, _)) if self.kept.is_empty() => {
+            Some((Promoted { chain, .. }, _)) if self.kept.is_empty() && self.paused.is_none() => {
                 chain.made_with(self.configuration_sha256, Some(self.clock.clone()));
                 self.seal(segment, None)
             }
@@ -179,14 +214,15 @@ impl Backlog {
         }
     }
 
-    fn keep(&mut self, segment: Finished, recovered: Option<Recovered>) -> io::Result<()> {
+    /// Keeps a finished segment, behind those that are; one that was left open may be of a recording that was triggered.
+    pub fn keep(&mut self, segment: Finished, recovered: Option<Recovered>) -> io::Result<()> {
         let Some(sequence) = segment.file.name.sequence() else { return Ok(()) };
         let now = self.clock.now();
         let known_until = recovered.as_ref().and_then(|recovered| recovered.nothing_after);
-        let until = known_until.unwrap_or(now.wall);
+        let tells = self.paused.filter(|paused| paused.sequence <= sequence);
         let kept = Kept {
-            since: segment.first_packet.unwrap_or(self.open_since).min(self.open_since),
-            until,
+            since: segment.first_packet.or(known_until).unwrap_or(self.open_since).min(self.open_since),
+            until: segment.until.unwrap_or(now.wall),
             file: segment.file,
             counts: segment.counts,
             targets: segment.targets,
@@ -196,7 +232,12 @@ impl Backlog {
             recovered,
             configuration_sha256: self.configuration_sha256,
             steps: segment.steps,
-            finished: steadily(now, until),
+            // There were rings a moment before this was known.
+            pause: tells.map(|Paused { pause, .. }| Pause {
+                until: segment.first_packet.unwrap_or(pause.until).min(pause.until),
+                ..pause
+            }),
+            finished: steadily(now, known_until.unwrap_or(now.wall)),
         };
         self.disk().rename(&segment.path, &self.path(&kept.file.name))?;
         // Syncs the folder too, and with it the rename above.
@@ -205,7 +246,7 @@ impl Backlog {
         self.kept.push_back(kept);
         self.last_sequence = self.last_sequence.max(sequence);
         self.open_since = now.wall;
-        Ok(())
+        if tells.is_some() { self.forget_pause() } else { Ok(()) }
     }
 
     /// Removes what is older than wanted, and what takes more room than `bytes_max`.

@@ -5,7 +5,7 @@ use crate::disk::{Disk, Entry};
 use crate::schedule::StoreTarget;
 use crate::spool::Spool;
 use formats::hash::Hash256;
-use formats::seal::{self, ClockStep, Counts, DropsByTarget, Recovered, SealedFile, Volume};
+use formats::seal::{self, ClockStep, Counts, DropsByTarget, Pause, Recovered, SealedFile, Volume};
 use formats::store::{FileName, Name, RecordingId};
 use jiff::{SignedDuration, Timestamp};
 use serde::de::DeserializeOwned;
@@ -17,6 +17,8 @@ use std::path::{Path, PathBuf};
 pub(super) const KEPT: &str = "kept.json";
 /// What was removed so far.
 pub(super) const EXPIRED: &str = "expired.json";
+/// When no ring was open before those of now.
+pub(super) const PAUSED: &str = "paused.json";
 /// What was triggered.
 pub(super) const MARK: &str = "trigger.json";
 /// Until when a recording was to go on that a crash ended.
@@ -28,7 +30,7 @@ pub(super) struct Kept {
     pub file: SealedFile,
     /// When it began.
     pub since: Timestamp,
-    /// When it was finished.
+    /// Until when it is known what came.
     pub until: Timestamp,
     pub counts: Counts,
     #[serde(default)]
@@ -40,6 +42,8 @@ pub(super) struct Kept {
     /// What was known of the clock when it was finished, and how it had been set meanwhile.
     pub clock: Option<seal::Clock>,
     pub steps: Vec<ClockStep>,
+    #[serde(default)]
+    pub pause: Option<Pause>,
     /// When it was finished, by the clock that only goes on; below zero before the machine was started.
     #[serde(skip)]
     pub finished: SignedDuration,
@@ -54,6 +58,14 @@ pub(super) struct Expired {
     pub through: u32,
     pub segments: u64,
     pub volume: Volume,
+}
+
+/// No ring was open since the newest segment that is kept, until the rings were opened that there are now.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+pub(super) struct Paused {
+    /// The first segment that can tell.
+    pub sequence: u32,
+    pub pause: Pause,
 }
 
 /// Written when it is triggered: from then on everything here belongs to a recording.

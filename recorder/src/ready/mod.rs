@@ -12,6 +12,7 @@
 //!         000730.pcapng.zst         is finished,
 //!         000730.kept.json          with what its seal will say; renamed into place after it
 //!         expired.json              what was removed so far
+//!         paused.json               no ring was open before those of now; until a segment that is kept tells
 //!         trigger.json              it was triggered: all that is kept belongs to that recording
 //!         rest.json                 a crash ended that recording before its time, and it is to go on
 //!

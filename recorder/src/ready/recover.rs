@@ -84,7 +84,8 @@ fn recover_one(spool: &Spool, folder: &Path, now: Timestamp) -> Result<Option<Ti
     }
     while let Some((open, name, compression)) = backlog.left_open().map_err(failed)? {
         let (segment, recovered) = recover::cut(disk, &open, name, compression).map_err(failed)?;
-        backlog.seal_recovered(segment, recovered)?;
+        backlog.keep(segment, Some(recovered)).map_err(failed)?;
+        backlog.promote_oldest()?;
     }
     // Before the mark goes: the next start may be killed too.
     folder::note_rest(disk, folder, ends).map_err(failed)?;

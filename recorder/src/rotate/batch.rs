@@ -24,7 +24,7 @@ pub struct Batch {
     pub interfaces: Arc<Vec<Interface>>,
     /// Which list of interfaces that is.
     pub list: u32,
-    /// When it was handed over: until then nothing else was seen.
+    /// When it was handed over, or the rings were shut before: until then nothing else was seen.
     pub until: Timestamp,
 }
 

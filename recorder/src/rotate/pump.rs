@@ -13,6 +13,7 @@ use crate::clock::Clock;
 use crate::limits;
 use crate::targets::Change;
 use formats::seal::Volume;
+use jiff::Timestamp;
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::sync::Arc;
@@ -39,6 +40,8 @@ pub struct Pump {
     /// When a batch was last handed over, on the steady clock; none before the first, which is empty: it begins the
     /// first segment.
     flushed: Option<Duration>,
+    /// When no more packets were let in.
+    shut: Option<Timestamp>,
     news: Vec<RingNews>,
 }
 
@@ -68,6 +71,7 @@ impl Pump {
             batches,
             buffers,
             flushed: None,
+            shut: None,
             news: Vec::new(),
         };
         while let Ok(change) = pump.changes.try_recv() {
@@ -252,6 +256,7 @@ impl Pump {
         while let Ok(change) = self.changes.try_recv() {
             self.follow(change)?;
         }
+        self.shut = Some(self.clock.now().wall);
         for station in &mut self.stations {
             station.ring.shut()?;
         }
@@ -358,7 +363,7 @@ impl Pump {
         let Ok(buffer) = self.buffers.recv() else { return false };
         self.handed_over += self.filling.counts().written;
         let now = self.clock.now();
-        let batch = self.filling.hand_over(&self.interfaces, now.wall, buffer);
+        let batch = self.filling.hand_over(&self.interfaces, self.shut.unwrap_or(now.wall), buffer);
         if self.interfaces.is_full() {
             self.interfaces.begin_list();
         }

@@ -9,7 +9,7 @@ use crate::clock::{self, Moment};
 use crate::disk::{Disk, DiskFile};
 use crate::limits;
 use formats::hash::Hash256;
-use formats::seal::{ClockStep, Counts, DropsByTarget, SealedFile};
+use formats::seal::{ClockStep, Counts, DropsByTarget, Pause, SealedFile};
 use formats::store::{self, FileName};
 use jiff::Timestamp;
 use sha2::{Digest, Sha256};
@@ -80,6 +80,7 @@ pub struct OpenSegment {
     counts: Counts,
     targets: DropsByTarget,
     times_ns: Option<(u64, u64)>,
+    until: Option<Timestamp>,
     steps: Vec<ClockStep>,
     /// The disk did not take a batch: what is written is sealed while there is room for a seal.
     failed: bool,
@@ -102,8 +103,12 @@ pub struct Finished {
     pub first_packet: Option<Timestamp>,
     /// Latest packet.
     pub last_packet: Option<Timestamp>,
+    /// Until when it is known what came; none where nothing was written.
+    pub until: Option<Timestamp>,
     /// How the clock was set meanwhile.
     pub steps: Vec<ClockStep>,
+    /// The time right before it, where no ring was open.
+    pub pause: Option<Pause>,
 }
 
 impl OpenSegment {
@@ -131,6 +136,7 @@ impl OpenSegment {
             counts: Counts::default(),
             targets: DropsByTarget::default(),
             times_ns: None,
+            until: None,
             steps: Vec::new(),
             failed: false,
             compressor: match options.compression {
@@ -174,6 +180,7 @@ impl OpenSegment {
                 self.targets += targets;
                 self.targets += batch.targets.clone();
                 let times = [self.times_ns, batch.times_ns];
+                self.until = Some(batch.until);
                 self.times_ns = times.into_iter().flatten().reduce(|a, b| (a.0.min(b.0), a.1.max(b.1)));
                 batch.counts
             }
@@ -261,7 +268,9 @@ impl OpenSegment {
             targets: self.targets,
             first_packet: self.times_ns.and_then(|(first, _)| time(first)),
             last_packet: self.times_ns.and_then(|(_, last)| time(last)),
+            until: self.until,
             steps: self.steps,
+            pause: None,
         })
     }
 

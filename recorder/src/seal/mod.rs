@@ -14,7 +14,7 @@ use crate::rotate::{Finished, OPEN, Untold};
 use crate::spool::{self, Spool};
 use formats::hash::Hash256;
 use formats::seal::{
-    self, Close, Counts, Encrypted, EndReason, Recovered, Seal, SealError, SealedFile, TlsCounts, VERSION,
+    self, Close, Counts, Encrypted, EndReason, Pause, Recovered, Seal, SealError, SealedFile, TlsCounts, VERSION,
 };
 use formats::store::{FileName, RecordingId};
 use jiff::Timestamp;
@@ -57,6 +57,7 @@ pub struct Chain {
     last_packet: Option<Timestamp>,
     /// What seals said of the clock so far.
     said_of_clock: Option<seal::Clock>,
+    pauses: Vec<Pause>,
     /// What to ask now; none for what was recorded before.
     clock: Option<Arc<dyn Clock>>,
 }
@@ -81,6 +82,7 @@ impl Chain {
             first_packet: None,
             last_packet: None,
             said_of_clock: None,
+            pauses: Vec::new(),
             clock: None,
         }
     }
@@ -183,6 +185,8 @@ impl Chain {
             recorder: RECORDER.to_owned(),
             configuration_sha256: self.configuration_sha256,
             recovered,
+            // Before the first it is no part of the recording.
+            pause: segment.as_ref().and_then(|segment| segment.pause).filter(|_| self.sequence > 0),
             previous_sha256: self.previous_sha256,
         };
         let bytes = seal.to_bytes();
@@ -241,6 +245,7 @@ impl Chain {
             forgotten_volume: Default::default(),
             trigger: self.spool.trigger(&self.id).map_err(|source| self.error(source))?,
             clock: self.said_of_clock.clone(),
+            pauses: self.pauses.clone(),
             recorder: RECORDER.to_owned(),
             last_seal_sha256: self.previous_sha256,
         };
@@ -256,6 +261,7 @@ impl Chain {
         self.first_packet = [self.first_packet, seal.first_packet].into_iter().flatten().min();
         self.last_packet = self.last_packet.max(seal.last_packet);
         seal::Clock::follow(&mut self.said_of_clock, seal.clock.as_ref());
+        seal.pause.into_iter().for_each(|pause| seal::note_pause(&mut self.pauses, pause));
     }
 
     fn error(&self, source: io::Error) -> SealingError {

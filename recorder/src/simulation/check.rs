@@ -56,7 +56,11 @@ fn recording(id: &RecordingId, truth: &Truth, files: &BTreeMap<String, Vec<u8>>,
         .collect();
 
     let mut numbers = Vec::new();
+    // A pause is told where other rings go on, and nowhere else.
+    let (mut front, mut is_paused) = (None, false);
     for seal in &seals {
+        let before = numbers.len();
+        is_paused |= seal.pause.is_some();
         let counts = &seal.counts;
         balances(id, seal.sequence, counts);
         let (told, lost) = (seal.targets.sum(), counts.dropped);
@@ -78,6 +82,12 @@ fn recording(id: &RecordingId, truth: &Truth, files: &BTreeMap<String, Vec<u8>>,
             }
             // Given up, and sealed by a later life, or by one that died before it knew: how many is all there is.
             (None, None) => {}
+        }
+        if let Some(of_front) = numbers.get(before).map(|number| number >> 48) {
+            let follows = front.replace(of_front);
+            let is_told = follows.is_none_or(|follows: u64| is_paused == (follows != of_front));
+            assert!(is_told || is_disk_bad, "{id} {}: rings {follows:x?}, then {of_front:x}", seal.sequence);
+            is_paused = false;
         }
     }
     in_order(id, &numbers);

@@ -68,6 +68,7 @@ impl<'a> Recording<'a> {
             recorder: "test".into(),
             configuration_sha256: Hash256::of(b""),
             recovered: None,
+            pause: None,
             previous_sha256: self.previous_sha256,
         };
         self.previous_sha256 = Some(Hash256::of(&seal.to_bytes()));
@@ -93,6 +94,7 @@ impl<'a> Recording<'a> {
             forgotten_volume: Volume::default(),
             trigger: None,
             clock: None,
+            pauses: Vec::new(),
             recorder: "test".into(),
             last_seal_sha256: self.previous_sha256,
         };

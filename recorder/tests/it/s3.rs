@@ -84,7 +84,17 @@ async fn encrypted(server: &Seaweed, target: &StoreTarget, spool: &Spool, object
         std::fs::write(&path, content).unwrap();
         let file = SealedFile { name, bytes: content.len() as u64, sha256: Hash256::of(content), encrypted: None };
         let (counts, targets, steps) = (Counts::default(), DropsByTarget::default(), Vec::new());
-        let segment = Finished { path, file, counts, targets, first_packet: None, last_packet: None, steps };
+        let segment = Finished {
+            path,
+            file,
+            counts,
+            targets,
+            first_packet: None,
+            last_packet: None,
+            until: None,
+            steps,
+            pause: None,
+        };
         chain.seal(segment, None).unwrap();
     }
     chain.close(EndReason::Duration, Timestamp::UNIX_EPOCH).unwrap();

@@ -95,7 +95,7 @@ pub fn coverage(tallies: &[(&CaptureFacts, Tally)]) -> Result<Lot, TableError> {
     for (facts, tally) in tallies {
         let recorder = facts.origin.not_kept.iter().map(|not_kept| {
             let count = |count: u64| i64::try_from(count).unwrap_or(i64::MAX);
-            let counts = (count(not_kept.packets), not_kept.bytes.map(count));
+            let counts = (not_kept.packets.map(count), not_kept.bytes.map(count));
             (not_kept.stage, not_kept.reason, counts, not_kept.target.as_deref())
         });
         // A capture without packets has its row too: nothing, and all of it accounted for.
@@ -105,14 +105,14 @@ pub fn coverage(tallies: &[(&CaptureFacts, Tally)]) -> Result<Lot, TableError> {
             .ordered()
             .into_iter()
             .chain(nothing)
-            .map(|(stage, reason, count)| (stage.name(), reason, (count.packets, Some(count.bytes)), None));
+            .map(|(stage, reason, count)| (stage.name(), reason, (Some(count.packets), Some(count.bytes)), None));
         for (stage, reason, (packets, bytes), target) in recorder.chain(analyzer) {
             to.capture.append_value(&facts.name);
             to.node.append_option(facts.origin.node.as_deref());
             to.recording.append_option(facts.origin.recording.as_deref());
             to.stage.append_value(stage);
             to.reason.append_value(reason);
-            to.packets.append_value(packets);
+            to.packets.append_option(packets);
             to.bytes.append_option(bytes);
             to.target.append_option(target);
             order.push(facts.summary.first_ns.unwrap_or_default());

@@ -1,9 +1,9 @@
 //! The recordings of stores as a list.
 
 use super::Format;
-use super::report::{identity, lost_packets};
+use super::report::{identity, lost_packets, not_recorded};
 use crate::snapshot::Recorded;
-use formats::seal::EndReason;
+use formats::seal::{Close, EndReason};
 use indicatif::HumanBytes;
 use serde_json::{Value, json};
 use std::io::Write;
@@ -42,7 +42,7 @@ pub fn show(recordings: &[Recorded], format: Format, out: &mut impl Write) -> an
             recorded.segments().to_string(),
             HumanBytes(recorded.bytes()).to_string(),
             or_dash(close.map(|close| close.counts.written.packets.to_string())),
-            or_dash(close.map(|close| lost_packets(&close.counts, close.forgotten_volume).to_string())),
+            or_dash(close.map(lost)),
         ]);
     }
     if recordings.is_empty() {
@@ -55,6 +55,12 @@ pub fn show(recordings: &[Recorded], format: Format, out: &mut impl Write) -> an
         writeln!(out, "{}", cells.join("  ").trim_end())?;
     }
     Ok(())
+}
+
+/// How many packets were lost; and for how long nobody could know.
+fn lost(close: &Close) -> String {
+    let packets = lost_packets(&close.counts, close.forgotten_volume).to_string();
+    if close.pauses.is_empty() { packets } else { format!("{packets} + {}", not_recorded(&close.pauses)) }
 }
 
 /// The word a close has for why it ended.

@@ -4,7 +4,7 @@ use super::{Format, SnapshotPlan};
 use crate::snapshot::{Recorded, SnapshotError};
 use anyhow::Context;
 use formats::chain::{Fault, Sound, Wrong};
-use formats::seal::{ClockStep, Counts, Volume};
+use formats::seal::{ClockStep, Counts, Pause, Volume};
 use indicatif::{HumanBytes, ProgressBar};
 use jiff::{SignedDuration, Unit};
 use serde_json::{Value, json};
@@ -69,6 +69,7 @@ impl<'a, W: Write> Report<'a, W> {
                 value["counts"] = json!(sound.counts);
                 value["recovered"] = json!(sound.recovered);
                 value["forgotten"] = json!(sound.forgotten);
+                value["pauses"] = json!(sound.pauses);
                 value["clock"] = json!(sound.clock);
                 value["recipients"] = json!(sound.recipients);
                 value["signatures"] = sound.signatures.into();
@@ -127,6 +128,9 @@ fn describe(sound: &Sound, signed: bool) -> String {
     if lost > 0 {
         words.push(format!("{lost} packets lost while recording"));
     }
+    if !sound.pauses.is_empty() {
+        words.push(format!("no ring open {} times ({})", sound.pauses.len(), not_recorded(&sound.pauses)));
+    }
     if !sound.recovered.is_empty() {
         words.push(format!("recovered after a crash: segment {}", numbers(sound.recovered.iter())));
     }
@@ -146,6 +150,12 @@ fn describe(sound: &Sound, signed: bool) -> String {
         _ => words.push("signatures not proved: give --public-key".to_owned()),
     }
     words.join(", ")
+}
+
+/// How long all pauses were together; one that ended by a clock that was set back before it began adds nothing.
+pub fn not_recorded(pauses: &[Pause]) -> String {
+    let ns = pauses.iter().map(|pause| pause.until.duration_since(pause.from).as_nanos().max(0)).sum::<i128>();
+    rounded(i64::try_from(ns).unwrap_or(i64::MAX))
 }
 
 /// How often the clock was set, and by how much each way: opposite steps do not hide each other.

@@ -3,6 +3,10 @@
 use dissect::NotKept;
 use formats::seal::{Counts, Dropped, DropsByTarget, TargetDrops, Volume};
 
+/// What was on the wire while no ring was open: nobody knows how much.
+pub const PAUSE: NotKept =
+    NotKept { stage: "ring", reason: "no ring was open", target: None, packets: None, bytes: None };
+
 /// A row for each stage, also where it lost nothing: zero is an answer, no row is none. What is known to be of a target has
 /// rows of its own.
 pub fn of_counts(counts: Counts, targets: DropsByTarget) -> Vec<NotKept> {
@@ -37,7 +41,7 @@ pub fn of_counts(counts: Counts, targets: DropsByTarget) -> Vec<NotKept> {
         rows.push(NotKept { bytes, ..volume("filter", "beyond the snap length", Volume::default()) });
     }
     for TargetDrops { target, dropped, .. } in targets.0 {
-        let lost = of_drops(&dropped).into_iter().filter(|row| row.packets > 0);
+        let lost = of_drops(&dropped).into_iter().filter(|row| row.packets > Some(0));
         rows.extend(lost.map(|row| NotKept { target: Some(target.clone()), ..row }));
     }
     rows
@@ -55,5 +59,5 @@ fn of_drops(dropped: &Dropped) -> [NotKept; 3] {
 
 /// A row of one stage, of all targets.
 pub fn volume(stage: &'static str, reason: &'static str, volume: Volume) -> NotKept {
-    NotKept { stage, reason, target: None, packets: volume.packets, bytes: Some(volume.bytes) }
+    NotKept { stage, reason, target: None, packets: Some(volume.packets), bytes: Some(volume.bytes) }
 }

@@ -1,13 +1,13 @@
 //! How a trigger makes a recording of what is kept: marked, moved, sealed, one segment after the other.
 
-use super::super::folder::{EXPIRED, Expired, MARK, Mark, REST, Remembered, parts, remove};
+use super::super::folder::{EXPIRED, Expired, MARK, Mark, PAUSED, REST, Remembered, parts, remove};
 use super::{Backlog, Promoted, is_full};
 use crate::limits;
 use crate::orders::{Orders, Trigger};
 use crate::recover;
 use crate::rotate::{Compression, Finished};
 use crate::seal::{Chain, SealingError};
-use formats::seal::{self, Recovered};
+use formats::seal::{self, Pause, Recovered};
 use formats::store::{FileName, RecordingId};
 use jiff::{SignedDuration, Timestamp};
 use std::io;
@@ -58,7 +58,8 @@ impl Backlog {
     /// What is to be known of a recording of all that is kept now.
     fn new_mark(&self, at: Timestamp, by: String, ends: Timestamp) -> Result<Mark, SealingError> {
         let Some(recording) = self.recording.clone() else { return Err(self.error(io::ErrorKind::NotFound.into())) };
-        let mut start = self.kept.front().map_or(self.open_since, |kept| kept.since);
+        let begun = self.kept.front().map_or(self.open_since, |kept| kept.since);
+        let mut start = begun;
         let mut id = RecordingId { start: start.into(), ..recording.id };
         while self.disk().exists(&self.spool.folder(&id)).map_err(|source| self.error(source))? {
             start = start.checked_add(SignedDuration::from_millis(1)).unwrap_or(at);
@@ -66,7 +67,7 @@ impl Backlog {
         }
         self.spool.starts().take(&mut id);
         let Expired { since: ready_since, segments: expired_segments, volume: expired, .. } = self.expired;
-        let trigger = seal::Trigger { at, by, ready_since, expired, expired_segments };
+        let trigger = seal::Trigger { at, by, ready_since: ready_since.min(begun), expired, expired_segments };
         let (store, configuration_sha256) = (recording.window.store.clone(), self.configuration_sha256);
         Ok(Mark { recording: id, store, configuration_sha256, ends, trigger })
     }
@@ -116,12 +117,14 @@ impl Backlog {
                 targets: kept.targets.clone(),
                 first_packet: kept.first_packet,
                 last_packet: kept.last_packet,
+                until: Some(kept.until),
                 steps: kept.steps.clone(),
+                pause: kept.pause,
             };
             match (self.seal(segment, kept.recovered.clone()), Compression::of(&suffix)) {
                 (Err(SealingError::Spool { source, .. }), Some(compression)) if is_damage(&source) => {
                     tracing::error!(folder = %self.folder.display(), error = %source, "damaged: what is whole of it is sealed");
-                    self.seal_anew(compression)?;
+                    self.seal_anew(compression, kept.pause)?;
                 }
                 (sealed, _) => sealed?,
             }
@@ -135,16 +138,16 @@ impl Backlog {
 
     /// Seals what is whole of a segment that was moved, and is not what it was when it was finished: the disk lost what it had
     /// promised to keep.
-    fn seal_anew(&mut self, compression: Compression) -> Result<(), SealingError> {
+    fn seal_anew(&mut self, compression: Compression, pause: Option<Pause>) -> Result<(), SealingError> {
         let Some((Promoted { chain, .. }, _)) = &self.promoted else { return Ok(()) };
         let name = FileName::segment(chain.next_sequence(), compression.suffix());
         let moved = chain.folder().join(name.to_string());
         let cut = recover::cut(self.disk(), &moved, name, compression);
         let (segment, recovered) = cut.map_err(|source| self.error(source))?;
-        self.seal(segment, Some(recovered))
+        self.seal(Finished { pause, ..segment }, Some(recovered))
     }
 
-    /// Seals a segment that was found open, behind everything that was kept.
+    /// Seals a segment that was moved and not sealed, behind everything that was kept.
     pub fn seal_recovered(&mut self, segment: Finished, recovered: Recovered) -> Result<(), SealingError> {
         if let Some((Promoted { chain, .. }, _)) = &mut self.promoted {
             chain.made_with(self.configuration_sha256, Some(self.clock.clone()));
@@ -184,7 +187,7 @@ impl Backlog {
         let Some((promoted, _)) = self.promoted else { return Ok(None) };
         let failed = |source| SealingError::Spool { folder: self.folder.clone(), source };
         let disk = self.spool.disk().as_ref();
-        for name in [EXPIRED, MARK] {
+        for name in [EXPIRED, PAUSED, MARK] {
             remove(disk, &self.folder.join(name)).map_err(failed)?;
         }
         disk.sync_folder(&self.folder).map_err(failed)?;
