@@ -124,6 +124,9 @@ pub const FRAME_BYTES_MAX: usize = BATCH_BYTES + (SNAP_BYTES_MAX as usize) + (1 
 /// does not come back.
 pub const BEGIN_PATIENCE: Duration = Duration::from_secs(5);
 
+/// How often recordings that could not be closed are tried again: a disk that was full has room, and what they lost is told.
+pub const CLOSE_AGAIN: Duration = Duration::from_secs(10);
+
 /// Starts of recordings that are remembered of each window: 17 hours of one that is recorded each minute may come twice by a
 /// clock that is set back. 24 bytes each on the disk, written as a recording begins.
 pub const STARTS_MAX: usize = 1024;

@@ -26,8 +26,8 @@ pub use scan::fuzz;
 pub struct Found {
     /// The recording.
     pub id: RecordingId,
-    /// The last segment that was open; none if the crash came between two.
-    pub seal: Option<Seal>,
+    /// The last segment that was open; none if the crash came between two. An error where it could not be closed.
+    pub seal: Result<Option<Seal>, SealingError>,
 }
 
 /// Seals and closes every recording of the spool that nobody works on any more, but those in `but`, with that `reason`:
@@ -40,28 +40,34 @@ pub struct Found {
 pub fn recover(spool: &Spool, reason: &EndReason, now: Timestamp, but: &[RecordingId]) -> io::Result<Vec<Found>> {
     let mut found = Vec::new();
     for id in spool.recordings()?.into_iter().filter(|id| !but.contains(id)) {
-        match recover_one(spool, &id, reason.clone(), now) {
-            Ok(this) => found.extend(this),
-            Err(error) => tracing::error!(recording = %id, %error, "recording cannot be recovered"),
+        let Some(seal) = recover_one(spool, &id, reason.clone(), now).transpose() else { continue };
+        if let Err(error) = &seal {
+            tracing::error!(recording = %id, %error, "recording cannot be recovered");
         }
+        found.push(Found { id, seal });
     }
     Ok(found)
 }
 
-/// What there is to recover of a recording: a segment that was being written, and up to two that waited for their seals.
+/// Recovers what there is of a recording: a segment that was being written, and up to two that waited for their seals. The seal
+/// of the last of them; nothing where there is nothing to close.
 fn recover_one(
     spool: &Spool,
     id: &RecordingId,
     reason: EndReason,
     now: Timestamp,
-) -> Result<Option<Found>, SealingError> {
+) -> Result<Option<Option<Seal>>, SealingError> {
     let folder = spool.folder(id);
     let failed = |source| SealingError::Spool { folder: folder.clone(), source };
+    // Just being begun, but at a start: whoever does that finds it locked by nobody.
+    if reason != EndReason::Crash && !spool.is_begun(id).map_err(failed)? {
+        return Ok(None);
+    }
     // By now the sender may be done with it.
     let Some(_lock) = spool.disk().lock(&folder).or_else(gone(None)).map_err(failed)? else { return Ok(None) };
     if !spool.is_begun(id).map_err(failed)? {
-        // Killed before anything was recorded, or after all was stored; or just being begun, but at a start.
-        return if reason == EndReason::Crash { spool.done(id).map(|()| None).map_err(failed) } else { Ok(None) };
+        // Killed before anything was recorded, or after all was stored.
+        return spool.done(id).map(|()| None).map_err(failed);
     }
     if spool.disk().exists(&spool.path(id, &FileName::Close)).map_err(failed)? {
         return Ok(None);
@@ -78,7 +84,7 @@ fn recover_one(
     let packets = last.as_ref().map_or(0, |seal| seal.counts.written.packets);
     let lost = last.as_ref().and_then(|seal| seal.recovered.as_ref());
     tracing::warn!(recording = %id, packets, ?lost, "recording was left behind: recovered and closed");
-    Ok(Some(Found { id: id.clone(), seal: last }))
+    Ok(Some(last))
 }
 
 /// The segment that the chain has no seal of yet.

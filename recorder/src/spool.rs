@@ -8,6 +8,7 @@
 //!         000003.seal.json                           renamed into place after them: now it may be uploaded
 //!         000002.sent.json                           a seal that is stored, its files with it; kept until the
 //!                                                    recording is, to continue the chain after a crash
+//!         1.room …              room for what ends it, on a disk that is full by then
 //!         unsent                nothing of it was sent yet to a store that nobody can read; `tried` from then on
 //!         000001.forgotten                           its files were given up; the next seal, or close.json, says so
 //!         close.json.minisig, close.json             renamed into place last
@@ -55,6 +56,10 @@ const READY: &str = ".ready";
 const STORE: &str = "store.json";
 /// Nothing of a recording was sent yet. Made when it begins: a disk that is full by then lets it still be renamed.
 pub(crate) const UNSENT: &str = "unsent";
+
+/// Files that make room for a seal of the last segment, one of what no segment tells, and the close, each with its signature,
+/// on a disk that is full by then: what was lost on it would else be lost to the ledger too.
+const ROOM: [&str; 6] = ["1.room", "2.room", "3.room", "4.room", "5.room", "6.room"];
 
 /// A spool folder.
 #[derive(Debug, Clone)]
@@ -120,6 +125,8 @@ impl Spool {
         let mark = || if target.write_only { self.disk.write_durably(&folder.join(UNSENT), b"") } else { Ok(()) };
         let begun = self.remember_start(id).and_then(|()| mark());
         let begun = begun.and_then(|()| self.disk.write_durably(&folder.join(STORE), &described));
+        // Better without than not at all.
+        ROOM.iter().try_for_each(|name| self.disk.create(&folder.join(name))?.write_all(b"\n")).ok();
         if begun.is_err() {
             self.remove(id).ok(); // What is left then is removed at the next start.
         }
@@ -265,11 +272,18 @@ impl Spool {
     pub fn put_ledger(&self, id: &RecordingId, name: &FileName, bytes: &[u8]) -> io::Result<()> {
         let signature = self.path(id, &name.signature());
         match &self.signer {
-            Some(signer) => self.disk.write_durably(&signature, &signer.sign(bytes, &id.path(name)))?,
+            Some(signer) => self.write_with_room(id, &signature, &signer.sign(bytes, &id.path(name)))?,
             // Left by an attempt that had a key, and of other bytes.
             None => self.disk.remove(&signature).or_else(gone(()))?,
         }
-        self.disk.write_durably(&self.path(id, name), bytes)
+        self.write_with_room(id, &self.path(id, name), bytes)
+    }
+
+    fn write_with_room(&self, id: &RecordingId, path: &Path, bytes: &[u8]) -> io::Result<()> {
+        let written = self.disk.write_durably(path, bytes);
+        let is_full = written.as_ref().is_err_and(is_full);
+        let room = || ROOM.iter().find(|name| self.disk.remove(&self.folder(id).join(name)).is_ok());
+        if is_full && room().is_some() { self.write_with_room(id, path, bytes) } else { written }
     }
 
     /// A segment and its seal are stored: forgets the files, keeps the seal under another name.
@@ -366,6 +380,11 @@ impl Spool {
         }
         Ok(())
     }
+}
+
+/// Whether a disk is full.
+pub(crate) fn is_full(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
 }
 
 /// Whether it can be the name of such a thing.

@@ -10,7 +10,7 @@ use formats::signature::SecretKey;
 use formats::store::{Name, RecordingId};
 use jiff::{SignedDuration, Timestamp};
 use recorder::orders::Orders;
-use recorder::pipeline;
+use recorder::pipeline::{self, RecordError};
 use recorder::ready;
 use recorder::schedule::{
     Budget, ByteSize, EncryptTo, Interface, Missed, ObjectLock, Observe, Overlap, Period, Rate, Recipients, Recording,
@@ -233,8 +233,14 @@ pub fn run(mut plan: RecordPlan, out: &mut impl Write) -> anyhow::Result<ExitCod
     let _observing = plan.capture.observe(asked, None)?;
     ready::recover_all(&spool, &EndReason::Crash, Timestamp::now())
         .with_context(|| format!("spool {}", plan.spool.display()))?;
-    let (close, stored) = super::runtime()?.block_on(record_and_store(&plan, &spool))?;
-    summarise(&close, out)?;
+    let Recorded { close, failed, orders, stored } = super::runtime()?.block_on(record_and_store(&plan, &spool))?;
+    match &close {
+        Some(close) => summarise(close, out)?,
+        None => summarise_unclosed(&orders, out)?,
+    }
+    if let Some(error) = failed {
+        return Err(error.into());
+    }
     stored.with_context(|| {
         format!("not stored yet, and left in {} for the next start", spool.folder(&plan.recording.id).display())
     })?;
@@ -243,10 +249,20 @@ pub fn run(mut plan: RecordPlan, out: &mut impl Write) -> anyhow::Result<ExitCod
     Ok(ExitCode::SUCCESS)
 }
 
-async fn record_and_store(plan: &RecordPlan, spool: &Spool) -> anyhow::Result<(Close, anyhow::Result<()>)> {
+/// What became of it.
+struct Recorded {
+    /// None where it could not be closed.
+    close: Option<Close>,
+    /// Why it ended before its time.
+    failed: Option<RecordError>,
+    orders: Arc<Orders>,
+    stored: anyhow::Result<()>,
+}
+
+async fn record_and_store(plan: &RecordPlan, spool: &Spool) -> anyhow::Result<Recorded> {
     let orders = Arc::new(Orders::default());
-    let its_orders = orders.clone();
-    super::stop::on_signal(move || orders.end(EndReason::Stopped))?;
+    let (its_orders, to_end) = (orders.clone(), orders.clone());
+    super::stop::on_signal(move || to_end.end(EndReason::Stopped))?;
     let mut sender = Sender::new(spool.clone());
     let observer = &plan.capture.settings.observer;
     observer.follow(sender.progress());
@@ -270,13 +286,36 @@ async fn record_and_store(plan: &RecordPlan, spool: &Spool) -> anyhow::Result<(C
             tracing::warn!(%error, "upload failed; it is tried again");
         }
     }
-    let close = thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
-    observer.ended(&close.reason);
+    let (close, failed) = match thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)) {
+        Ok(close) => (Some(close), None),
+        // It had not begun: nothing is left of it.
+        Err(error) if matches!(spool.is_begun(&plan.recording.id), Ok(false)) => return Err(error.into()),
+        Err(error) => (close_failed(spool, &plan.recording.id), Some(error)),
+    };
+    observer.ended(close.as_ref().map_or(&EndReason::Failure, |close| &close.reason));
     let swept = sender.sweep().await;
     // Another recording of the spool may have failed to be sent; this one is what was asked for.
     let is_gone = matches!(spool.disk().exists(&spool.folder(&plan.recording.id)), Ok(false));
     let stored = if is_gone { Ok(()) } else { swept.map_err(Into::into) };
-    Ok((close, stored))
+    Ok(Recorded { close, failed, orders, stored })
+}
+
+/// What could not be sealed may be now: a disk that is full has room again, or what is smaller has.
+fn close_failed(spool: &Spool, id: &RecordingId) -> Option<Close> {
+    if let Err(error) = ready::recover_all(spool, &EndReason::Failure, Timestamp::now()) {
+        tracing::error!(%error, "spool cannot be read");
+    }
+    spool.close(id).ok().flatten()?.ok()
+}
+
+/// What is known of a recording whose ledger could not be written to its end.
+fn summarise_unclosed(orders: &Orders, out: &mut impl Write) -> anyhow::Result<()> {
+    let written = orders.written();
+    writeln!(out, "recorded   until it failed, and could not be closed: the next start recovers what is in the spool")?;
+    writeln!(out, "packets    {} written", written.packets)?;
+    writeln!(out, "bytes      {} written", written.bytes)?;
+    writeln!(out, "lost       {} packets, which nothing in the spool tells", orders.lost_packets())?;
+    Ok(())
 }
 
 fn summarise(close: &Close, out: &mut impl Write) -> anyhow::Result<()> {

@@ -9,6 +9,7 @@ use formats::store::{Name, RecordingId};
 use jiff::Timestamp;
 use recorder::clock::{Clock, SystemClock};
 use recorder::control::{Ask, Begin, Chore, Desk, Ending, Listener, SOCKET, Seen};
+use recorder::limits;
 use recorder::observe::{Door, Token};
 use recorder::orders::Orders;
 use recorder::pipeline::{self, Settings};
@@ -19,10 +20,11 @@ use recorder::upload::{Bound, Room, Sender};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{mpsc, watch};
+use tokio::time::MissedTickBehavior;
 
 /// Record the windows of a configuration, until stopped.
 ///
@@ -106,10 +108,10 @@ pub fn run(mut plan: RunPlan) -> anyhow::Result<ExitCode> {
         bail!("there is a secret for triggers over HTTP, and nobody listens for them: give --listen");
     }
     let _observing = plan.capture.observe(Some((&spool, bytes_max.0)), door)?;
-    let rests = ready::recover_all(&spool, &EndReason::Crash, Timestamp::now())
+    let left = ready::recover_all(&spool, &EndReason::Crash, Timestamp::now())
         .with_context(|| format!("spool {}", folder.display()))?;
     let runtime = super::runtime()?;
-    let ended = runtime.block_on(record_until_stopped(plan, spool, rests, (asks, asked)));
+    let ended = runtime.block_on(record_until_stopped(plan, spool, left, (asks, asked)));
     runtime.shutdown_timeout(FAREWELL);
     ended
 }
@@ -117,7 +119,7 @@ pub fn run(mut plan: RunPlan) -> anyhow::Result<ExitCode> {
 async fn record_until_stopped(
     plan: RunPlan,
     spool: Spool,
-    rests: Vec<ready::Rest>,
+    ready::Left { rests, unclosed }: ready::Left,
     (asks, asked): (mpsc::Sender<Ask>, mpsc::Receiver<Ask>),
 ) -> anyhow::Result<ExitCode> {
     let mut stopped = super::stop::on_signal(|| {})?;
@@ -128,7 +130,8 @@ async fn record_until_stopped(
     let bound = sender.bound(plan.config.spool.bytes_max.0, plan.config.spool.full);
     let (_stop_sending, stop_sender) = watch::channel(false);
     tokio::spawn(sender.run(stop_sender));
-    let recorder = Recorder { spool: spool.clone(), bound, settings: plan.capture.settings };
+    let is_unclosed = Mutex::new(unclosed > 0);
+    let recorder = Recorder { spool: spool.clone(), bound, settings: plan.capture.settings, is_unclosed };
     let desk = Desk::new(&plan.config, plan.node, spool.clone(), rests, SystemClock.now());
     let recorded = follow(desk, recorder, &plan.config_path, asked, stopped.clone());
     let out_of_time = async {
@@ -169,11 +172,29 @@ struct Recorder {
     spool: Spool,
     bound: Bound,
     settings: Settings,
+    /// Whether a recording is over and could not be closed; held while that is tried.
+    is_unclosed: Mutex<bool>,
 }
 
 impl Recorder {
     fn expect(&self, recording: &Recording) {
         self.settings.observer.expect(recording.window.name.as_str(), recording.left(Timestamp::now()));
+    }
+}
+
+impl Recorder {
+    /// What failed recordings left open is sealed and closed now, not at the next start; or, while the disk does not take
+    /// even that, within [`limits::CLOSE_AGAIN`], before the next one begins, or at the stop.
+    fn close_failed(&self) {
+        let mut is_unclosed = self.is_unclosed.lock().unwrap_or_else(PoisonError::into_inner);
+        let left = ready::recover_all(&self.spool, &EndReason::Failure, Timestamp::now());
+        let left = left.inspect_err(|error| tracing::error!(%error, "spool cannot be read"));
+        *is_unclosed = left.map_or(true, |left| left.unclosed > 0);
+    }
+
+    /// Whether there is something to close, and nobody is about it.
+    fn has_unclosed(&self) -> bool {
+        self.is_unclosed.try_lock().is_ok_and(|is_unclosed| *is_unclosed)
     }
 }
 
@@ -198,6 +219,8 @@ async fn follow(
     let (ended, mut endings) = mpsc::unbounded_channel();
     let (mut hangup, mut trigger) = (signal(SignalKind::hangup())?, signal(SignalKind::user_defined1())?);
     let mut at_stop = Ended::Well;
+    let mut close_again = tokio::time::interval(limits::CLOSE_AGAIN);
+    close_again.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let (chores, (read, mut read_anew)) = (do_chores()?, mpsc::unbounded_channel());
     loop {
         // What cannot be handed on any more is not done, and whoever asked for it is told so.
@@ -206,7 +229,8 @@ async fn follow(
         if stopping {
             desk.end_all();
             if desk.is_idle() {
-                return Ok(at_stop);
+                close_failed(&recorder).await;
+                return Ok(if recorder.has_unclosed() { Ended::Badly } else { at_stop });
             }
         } else {
             for run in desk.begin_due(SystemClock.now()) {
@@ -238,6 +262,7 @@ async fn follow(
             }
             Some(config) = read_anew.recv(), if !stopping => desk.reload(config, SystemClock.now()),
             _ = stopped.wait_for(|stopped| *stopped), if !stopping => {}
+            _ = close_again.tick(), if !stopping && recorder.has_unclosed() => drop(tokio::spawn(close_failed(&recorder))),
             () = tokio::time::sleep(next), if !stopping => {}
         }
     }
@@ -275,9 +300,9 @@ fn begin(run: Begin, recorder: Arc<Recorder>, ended: mpsc::UnboundedSender<(Reco
 }
 
 fn record(recording: &Recording, orders: &Orders, recorder: &Recorder) -> Ending {
-    let Recorder { spool, bound, settings } = recorder;
+    let Recorder { spool, bound, settings, .. } = recorder;
     let id = &recording.id;
-    close_failed(spool);
+    recorder.close_failed();
     // Each try would add a segment to a spool that is full.
     let makes_room_itself = recording.window.pre_trigger.is_some();
     if !makes_room_itself && !matches!(bound.enforce_for(&recording.window), Ok(Room::Left) | Err(_)) {
@@ -313,17 +338,19 @@ fn record(recording: &Recording, orders: &Orders, recorder: &Recorder) -> Ending
         Err(error) => {
             settings.observer.ended(&EndReason::Failure);
             tracing::error!(recording = %id, %error, "recording failed");
-            close_failed(spool);
+            recorder.close_failed();
             Ending::Failed
         }
     }
 }
 
-/// What failed recordings left open is sealed and closed now, not at the next start; or, while the disk does not take
-/// even that, when the next recording begins.
-fn close_failed(spool: &Spool) {
-    if let Err(error) = ready::recover_all(spool, &EndReason::Failure, Timestamp::now()) {
-        tracing::error!(%error, "spool cannot be read");
+/// Closes what is unclosed, on a thread that may wait for the disk.
+fn close_failed(recorder: &Arc<Recorder>) -> impl Future<Output = ()> + use<> {
+    let recorder = recorder.clone();
+    async move {
+        if recorder.has_unclosed() {
+            tokio::task::spawn_blocking(move || recorder.close_failed()).await.ok();
+        }
     }
 }
 

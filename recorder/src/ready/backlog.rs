@@ -13,7 +13,7 @@ use crate::recover;
 use crate::rotate::{Compression, Finished, OPEN, Untold};
 use crate::schedule::{Percent, Recording, Window};
 use crate::seal::{Chain, SealingError};
-use crate::spool::Spool;
+use crate::spool::{Spool, is_full};
 use formats::hash::Hash256;
 use formats::seal::{Pause, Recovered, Volume};
 use formats::store::FileName;
@@ -346,8 +346,4 @@ impl Backlog {
     fn error(&self, source: io::Error) -> SealingError {
         SealingError::Spool { folder: self.folder.clone(), source }
     }
-}
-
-fn is_full(error: &io::Error) -> bool {
-    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
 }

@@ -27,7 +27,7 @@ mod recover;
 #[cfg(test)]
 mod tests;
 
-pub use recover::{Rest, recover_all, remove_others};
+pub use recover::{Left, Rest, recover_all, remove_others};
 
 use crate::budget::ThreadClock;
 use crate::clock::{Clock, SystemClock};

@@ -22,13 +22,22 @@ pub struct Rest {
     pub ends: Timestamp,
 }
 
+/// What is left to do behind a recovery.
+#[derive(Debug, Default)]
+pub struct Left {
+    /// Recordings that a crash ended before their time.
+    pub rests: Vec<Rest>,
+    /// How many recordings could not be closed.
+    pub unclosed: usize,
+}
+
 /// Seals and closes every recording of the spool that nobody works on any more, with that `reason`; first those that were
 /// triggered, with what is still kept of them. What was not triggered stays.
 ///
 /// # Errors
 /// When the spool itself cannot be read.
-pub fn recover_all(spool: &Spool, reason: &EndReason, now: Timestamp) -> io::Result<Vec<Rest>> {
-    let rests = recover(spool, now)?;
+pub fn recover_all(spool: &Spool, reason: &EndReason, now: Timestamp) -> io::Result<Left> {
+    let mut left = recover(spool, now)?;
     // What could not be recovered with what is kept must not be closed without it.
     let mut marked = Vec::new();
     for (window, folder) in folder::folders(spool)? {
@@ -37,8 +46,9 @@ pub fn recover_all(spool: &Spool, reason: &EndReason, now: Timestamp) -> io::Res
             Err(error) => tracing::error!(%window, %error, "it is not known whether it was triggered"),
         }
     }
-    recover::recover(spool, reason, now, &marked)?;
-    Ok(rests)
+    let found = recover::recover(spool, reason, now, &marked)?;
+    left.unclosed += found.iter().filter(|found| found.seal.is_err()).count();
+    Ok(left)
 }
 
 /// Those that were triggered.
@@ -47,16 +57,19 @@ pub fn recover_all(spool: &Spool, reason: &EndReason, now: Timestamp) -> io::Res
 ///
 /// # Errors
 /// When the spool itself cannot be read.
-pub(super) fn recover(spool: &Spool, now: Timestamp) -> io::Result<Vec<Rest>> {
-    let mut rests = Vec::new();
+pub(super) fn recover(spool: &Spool, now: Timestamp) -> io::Result<Left> {
+    let mut left = Left::default();
     for (window, folder) in folder::folders(spool)? {
         match recover_one(spool, &folder, now) {
             Ok(None) => {}
-            Ok(Some(ends)) => rests.push(Rest { window, ends }),
-            Err(error) => tracing::error!(%window, %error, "what was triggered cannot be recovered"),
+            Ok(Some(ends)) => left.rests.push(Rest { window, ends }),
+            Err(error) => {
+                tracing::error!(%window, %error, "what was triggered cannot be recovered");
+                left.unclosed += 1;
+            }
         }
     }
-    Ok(rests)
+    Ok(left)
 }
 
 /// When it is to end, if it was triggered and did not come to its end.

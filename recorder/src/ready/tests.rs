@@ -251,7 +251,7 @@ fn crashes_before_the_trigger() {
         let folder = tempfile::tempdir().unwrap();
         let spool = Spool::open(folder.path()).unwrap();
         crash(kept(&spool).0.folder());
-        assert!(recover(&spool, at(700)).unwrap().is_empty(), "{case}");
+        assert!(recover(&spool, at(700)).unwrap().rests.is_empty(), "{case}");
         let mut backlog = Backlog::open(&spool, &recording(), hand(661)).unwrap();
         let trigger = Trigger { at: at(661), by: String::new(), ends: at(1000), told: Box::new(|_| {}) };
         backlog.trigger(trigger, &Orders::default());
@@ -365,16 +365,20 @@ fn crashes_behind_the_trigger() {
         assert!(Backlog::open(&spool, &recording(), hand(661)).is_err(), "{case}: not before it is recovered");
         remove_others(&spool, &[]).unwrap();
 
-        let rests = recover(&spool, now).unwrap();
+        let rests = recover(&spool, now).unwrap().rests;
         assert_eq!(rests.iter().map(|rest| rest.ends).collect::<Vec<_>>(), [mark.ends], "{case}");
         let (sound, close) = verify(&spool);
         assert_eq!((sound.segments, sound.counts), (segments, counts(30)), "{case}");
         assert_eq!(sound.recovered.to_vec(), recovered, "{case}");
         assert_eq!((close.reason, close.trigger), (EndReason::Crash, Some(mark.trigger)), "{case}");
         // Once more changes nothing: what is left of it is still to be recorded, until its time is over.
-        assert_eq!((recover(&spool, now).unwrap(), files(&ring)), (rests, vec!["rest.json".to_owned()]), "{case}");
+        assert_eq!(
+            (recover(&spool, now).unwrap().rests, files(&ring)),
+            (rests, vec!["rest.json".to_owned()]),
+            "{case}"
+        );
         assert!(crate::recover::recover(&spool, &EndReason::Crash, now, &[]).unwrap().is_empty());
-        assert!(recover(&spool, mark.ends).unwrap().is_empty() && files(&ring).is_empty(), "{case}");
+        assert!(recover(&spool, mark.ends).unwrap().rests.is_empty() && files(&ring).is_empty(), "{case}");
     }
 }
 

@@ -233,6 +233,7 @@ impl World {
             (109, _) => self.store.set(fails_one_of, self.random.chance(1, 2)),
             (110, Some(at)) => self.end(life, at, EndReason::Duration),
             (111..114, Some(at)) => self.trigger(&mut life.running[at]),
+            (114, _) => self.close_failed(&life.spool),
             _ if life.running.len() < 2 && self.truth.len() < RECORDINGS_MAX => match self.random.chance(1, 3) {
                 true => self.begin_ready(life),
                 false => self.begin(life),

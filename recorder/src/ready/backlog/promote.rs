@@ -1,12 +1,13 @@
 //! How a trigger makes a recording of what is kept: marked, moved, sealed, one segment after the other.
 
 use super::super::folder::{EXPIRED, Expired, MARK, Mark, PAUSED, REST, Remembered, parts, remove};
-use super::{Backlog, Promoted, is_full};
+use super::{Backlog, Promoted};
 use crate::limits;
 use crate::orders::{Orders, Trigger};
 use crate::recover;
 use crate::rotate::{Compression, Finished};
 use crate::seal::{Chain, SealingError};
+use crate::spool::is_full;
 use formats::seal::{self, Pause, Recovered};
 use formats::store::{FileName, RecordingId};
 use jiff::{SignedDuration, Timestamp};
