@@ -75,6 +75,13 @@ pub const LOOK_MAX: Duration = Duration::from_secs(5);
 /// Selectors a window may have, and so globs that each target is held against at each look.
 pub const SELECTORS_MAX: usize = 256;
 
+/// Runs of a window with `overlap: allow` that go on at once, unless it says otherwise: each takes some 50 MiB with the ring
+/// there is by default.
+pub const RUNS_DEFAULT: usize = 4;
+
+/// Most that it can say.
+pub const RUNS_MAX: usize = 64;
+
 /// Interfaces that can be named: each is two instructions of the kernel's filter, of 4096.
 pub const INTERFACES_NAMED_MAX: usize = 64;
 

@@ -18,7 +18,7 @@ use recorder::limits;
 use recorder::observe::{self, Door, Observer, Observing};
 use recorder::pipeline::Settings;
 use recorder::rotate::Compression;
-use recorder::schedule::{ByteSize, Observe, Period, Place, Selector, When, Window};
+use recorder::schedule::{ByteSize, Observe, Period, Place, Selector, Window};
 use recorder::spool::Spool;
 use std::io::{IsTerminal, Write};
 use std::net::SocketAddr;
@@ -149,8 +149,9 @@ struct CapturePlan {
 }
 
 impl CapturePlan {
-    /// Takes the rights that this needs, says how much memory, and lets other rights go. Before any thread is begun.
-    fn settle(&self, spool: &std::path::Path, windows: &[Arc<Window>]) -> anyhow::Result<()> {
+    /// Takes the rights that this needs, says how much memory for so many recordings at once, and lets other rights go. Before
+    /// any thread is begun.
+    fn settle(&self, spool: &std::path::Path, windows: &[Arc<Window>], recordings: usize) -> anyhow::Result<()> {
         let folders = windows.iter().filter_map(|window| window.store.url.url().to_file_path().ok());
         let places = || windows.iter().flat_map(|window| window.targets.iter().chain(&window.exclude));
         rights::settle(&rights::Tasks {
@@ -160,13 +161,8 @@ impl CapturePlan {
             low_port: self.listen.is_some_and(|address| (1..1024).contains(&address.port())),
             writes: std::iter::once(spool.to_owned()).chain(folders).collect(),
         })?;
-        let recordings = windows.len();
         let kept_ready = windows.iter().filter(|window| window.pre_trigger.is_some()).count();
-        // For a moment there are two of a window whose next run takes the place of the last.
-        let hand_overs =
-            windows.iter().filter(|window| matches!(window.when, When::Always | When::Cron { .. })).count();
-        let at_once = recordings + hand_overs;
-        let memory_max_mib = limits::memory_bytes_max(at_once, kept_ready, self.settings.ring_bytes) >> 20;
+        let memory_max_mib = limits::memory_bytes_max(recordings, kept_ready, self.settings.ring_bytes) >> 20;
         tracing::info!(recordings, memory_max_mib, "memory is bounded");
         Ok(())
     }

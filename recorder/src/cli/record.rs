@@ -161,7 +161,8 @@ impl RecordArgs {
             budget: Budget { bytes: self.bytes_max, packets: self.packets_max, ..Budget::default() },
             rate: Rate { packets_per_second: self.rate_max },
             store,
-            overlap: Overlap::Allow,
+            overlap: Overlap::Skip,
+            runs_max: 1,
             missed: Missed::Rest,
             missed_deadline: None,
             jitter: Duration::ZERO,
@@ -222,7 +223,7 @@ fn recipients(text: &str) -> Result<Recipients, String> {
 
 /// Records, stores, and sums up.
 pub fn run(mut plan: RecordPlan, out: &mut impl Write) -> anyhow::Result<ExitCode> {
-    plan.capture.settle(&plan.spool, std::slice::from_ref(&plan.recording.window))?;
+    plan.capture.settle(&plan.spool, std::slice::from_ref(&plan.recording.window), 1)?;
     let (settings, sha256) = (settings(&plan.recording.window), plan.recording.configuration_sha256);
     tracing::info!(configuration = %settings, configuration_sha256 = %sha256, "recording as it was told");
     let spool = Spool::open(&plan.spool).with_context(|| format!("spool {}", plan.spool.display()))?;

@@ -99,7 +99,8 @@ impl RunArgs {
 /// Runs until stopped.
 pub fn run(mut plan: RunPlan) -> anyhow::Result<ExitCode> {
     let Spooling { folder, bytes_max, .. } = &plan.config.spool;
-    plan.capture.settle(folder, &plan.config.windows)?;
+    let recordings = plan.config.windows.iter().map(|window| window.runs_at_once_max()).sum();
+    plan.capture.settle(folder, &plan.config.windows, recordings)?;
     let spool =
         Spool::open(folder).with_context(|| format!("spool {}", folder.display()))?.signed_by(plan.signer.take());
     let (asks, asked) = mpsc::channel(1);

@@ -44,8 +44,10 @@ pub enum Decision {
 pub enum SkipReason {
     /// Its begin was missed, and its window wants whole runs, it is over, or it is past its deadline.
     Missed,
-    /// The run before is still going on, or the one after takes its place at once.
+    /// As many runs as there may be are still going on, or the one after takes its place at once.
     Overlap,
+    /// Runs before it go on past their end; what is left of it is begun later.
+    Unended,
 }
 
 /// Why nothing begins that somebody asked for.
@@ -65,6 +67,14 @@ pub enum StartError {
     Overlap {
         /// What was asked for.
         window: Name,
+    },
+    /// As many of its runs as may be there at once have not ended.
+    #[error("{window} has {runs} runs that have not ended, and no more may go on at once: see runs_max and overlap")]
+    RunsMax {
+        /// What was asked for.
+        window: Name,
+        /// How many there are.
+        runs: usize,
     },
 }
 
@@ -182,9 +192,14 @@ impl Agenda {
                 // Replaced before it has begun.
                 let replaced = entry.window.overlap == Overlap::Replace && entry.next.is_some_and(|next| next <= now);
                 let decided = if replaced { Err(SkipReason::Overlap) } else { entry.decide(start, late, now) };
+                let skip = |entry: &Entry, reason| Decision::Skip { window: entry.window.name.clone(), start, reason };
                 match decided {
-                    Err(reason) => {
-                        decisions.push(Decision::Skip { window: entry.window.name.clone(), start, reason });
+                    Err(reason) => decisions.push(skip(entry, reason)),
+                    Ok(ends) if !entry.has_room() => {
+                        decisions.push(skip(entry, SkipReason::Unended));
+                        // Its rest has in it what is left of those before.
+                        entry.again.retain(|(_, other)| *other > ends);
+                        entry.begin_again(ends, now);
                     }
                     Ok(ends) => {
                         let begins = if late { now } else { start.checked_sub(entry.delay).unwrap_or(start) };
@@ -194,8 +209,10 @@ impl Agenda {
             }
             while let Some(due) = entry.again.iter().position(|(due, _)| *due <= now) {
                 let (_, ends) = entry.again.swap_remove(due);
-                if ends > now && !entry.overlaps(now) {
-                    self.identity.begin(entry, now, ends, &mut decisions);
+                match ends > now && !entry.overlaps(now) {
+                    true if entry.has_room() => self.identity.begin(entry, now, ends, &mut decisions),
+                    true => entry.begin_again(ends, now),
+                    false => {}
                 }
             }
             if entry.is_to_be_armed() {
@@ -212,8 +229,12 @@ impl Agenda {
             let present = if present.is_empty() { "none".to_owned() } else { present.join(", ") };
             return Err(StartError::NoWindow { window: window.clone(), present });
         };
-        if entry.overlaps(now) {
-            return Err(StartError::Overlap { window: window.clone() });
+        if entry.overlaps(now) || !entry.has_room() {
+            let (window, runs) = (window.clone(), entry.running.len());
+            return Err(match entry.window.overlap {
+                Overlap::Skip => StartError::Overlap { window },
+                Overlap::Allow | Overlap::Replace => StartError::RunsMax { window, runs },
+            });
         }
         let mut decisions = Vec::new();
         let ends = now.checked_add(entry.window.duration).unwrap_or(Timestamp::MAX);
@@ -239,10 +260,8 @@ impl Agenda {
     /// unless its window wants whole runs. Interfaces come late, and stores come back.
     pub fn failed(&mut self, id: &RecordingId, now: Timestamp) {
         for entry in &mut self.entries {
-            let wanted = entry.window.missed == Missed::Rest || entry.window.pre_trigger.is_some();
-            let run = entry.running.iter().find(|(running, _)| running == id);
-            if let Some(&(_, ends)) = run.filter(|_| wanted) {
-                entry.again.extend(now.checked_add(AGAIN_AFTER).map(|due| (due, ends)));
+            if let Some(&(_, ends)) = entry.running.iter().find(|(running, _)| running == id) {
+                entry.begin_again(ends, now);
             }
         }
         self.ended(id);
@@ -318,10 +337,23 @@ impl Entry {
         if self.overlaps(now) { Err(SkipReason::Overlap) } else { Ok(ends) }
     }
 
-    /// Whether a run is going on that its window wants alone. By the time it is meant to end: one that ends as
-    /// another begins does not overlap it.
+    /// Whether as many runs are going on as its window wants beside each other. By the time they are meant to end: one that
+    /// ends as another begins does not overlap it.
     fn overlaps(&self, now: Timestamp) -> bool {
-        self.window.overlap == Overlap::Skip && self.running.iter().any(|(_, ends)| *ends > now)
+        let going_on = self.running.iter().filter(|(_, ends)| *ends > now).count();
+        self.window.overlap != Overlap::Replace && going_on >= self.window.runs_max
+    }
+
+    /// Whether one more run keeps to [`Window::runs_at_once_max`], whatever keeps others from ending.
+    fn has_room(&self) -> bool {
+        self.running.len() < self.window.runs_at_once_max()
+    }
+
+    /// What is left of a run that ends then is begun a little later, unless its window wants whole runs.
+    fn begin_again(&mut self, ends: Timestamp, now: Timestamp) {
+        if self.window.missed == Missed::Rest || self.window.pre_trigger.is_some() {
+            self.again.extend(now.checked_add(AGAIN_AFTER).map(|due| (due, ends)));
+        }
     }
 
     /// Whether its past is to be kept ready, and nobody does.

@@ -184,6 +184,8 @@ observe: {listen: '[::1]:9477', stall: 30s, trigger_token: /etc/remora/trigger.t
         let [nightly, once, black_box, incident, spread] = &config.windows[..] else { panic!("five windows") };
         assert_eq!((nightly.overlap, nightly.missed, nightly.snap_length), (Overlap::Allow, Missed::Skip, 256));
         assert_eq!((nightly.rings, once.rings), (4, 1));
+        assert_eq!((nightly.runs_max, once.runs_max, spread.runs_max), (4, 1, 1));
+        assert_eq!((nightly.runs_at_once_max(), spread.runs_at_once_max(), incident.runs_at_once_max()), (5, 2, 1));
         assert_eq!((nightly.budget.packets, nightly.segment.age.0.as_secs()), (NonZero::new(1_000_000), 30));
         assert_eq!((nightly.store.url.to_string(), nightly.store.write_only), ("s3://captures/prod".into(), false));
         assert_eq!((once.when.to_string(), once.overlap), ("once, at 2026-11-24T09:00:00Z".into(), Overlap::Skip));
@@ -203,6 +205,8 @@ observe: {listen: '[::1]:9477', stall: 30s, trigger_token: /etc/remora/trigger.t
     fn what_is_wrong_is_named_with_its_place() {
         for (case, from, to, line, column, what) in [
             ("misspelt", "overlap: allow", "overlaps: allow", 17, 5, "unknown field `overlaps`"),
+            ("many runs", "overlap: allow", "overlap: allow\n    runs_max: 65", 18, 15, "1 to 64 runs"),
+            ("two runs of one", "overlap: allow", "runs_max: 2", 17, 15, "overlap: allow"),
             ("unknown word", "overlap: allow", "overlap: perhaps", 17, 14, "unknown variant `perhaps`"),
             ("cron", "'0 2 * * *'", "'0 25 * * *'", 8, 11, "is no cron expression"),
             ("zone", "Europe/Berlin", "Europe/Atlantis", 9, 16, "Europe/Atlantis"),

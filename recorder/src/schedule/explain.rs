@@ -130,9 +130,9 @@ fn describe_begin(window: &Window, out: &mut String) -> std::fmt::Result {
         return Ok(());
     }
     let overlap = match window.overlap {
-        Overlap::Allow => "recorded too",
-        Overlap::Replace => "recorded in its place",
-        Overlap::Skip => "left out",
+        Overlap::Allow => format!("recorded too, up to {} at once", window.runs_max),
+        Overlap::Replace => "recorded in its place".to_owned(),
+        Overlap::Skip => "left out".to_owned(),
     };
     let missed = match (window.missed, window.missed_deadline) {
         (Missed::Rest, None) => "recorded from then on".to_owned(),

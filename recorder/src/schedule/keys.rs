@@ -45,7 +45,7 @@ const WORD: &str = "word";
 const PATTERN: &str = "pattern";
 const ANY: &str = "any";
 
-pub(super) const KEYS: [Key; 56] = [
+pub(super) const KEYS: [Key; 57] = [
     key("cluster", NAME, Required, "prod", "The cluster this node is in; a folder of the store."),
     key("node", NAME, Words("the host's name"), "node-1", "This node; a folder of the store. --node comes before it."),
     key(
@@ -311,6 +311,13 @@ pub(super) const KEYS: [Key; 56] = [
         "allow",
         "What to do when a run begins before the last has ended. skip: leave the new one out. allow: record both. \
          replace: end the old one.",
+    ),
+    key(
+        "windows[].runs_max",
+        "1 to 64",
+        Words("4 with overlap: allow"),
+        "10",
+        "With overlap: allow, most runs that go on at once; one more is left out. Each takes the memory of a recording.",
     ),
     key(
         "windows[].missed",

@@ -53,6 +53,8 @@ pub struct Window {
     pub store: StoreTarget,
     /// What to do when a run begins before the last has ended.
     pub overlap: Overlap,
+    /// How many of its runs may go on at once.
+    pub runs_max: usize,
     /// What to do with a run whose begin was missed.
     pub missed: Missed,
     /// A run that could not begin for that long is left out; none: as long as something is left of it.
@@ -74,6 +76,12 @@ impl Window {
         let most_ms = u64::try_from(self.jitter.as_millis()).unwrap_or(u64::MAX);
         let delay_ms = number.checked_rem(most_ms).unwrap_or(0); // No jitter, no delay.
         SignedDuration::from_millis(i64::try_from(delay_ms).unwrap_or(0))
+    }
+
+    /// Most of its runs that are there at once: one more than may go on, for the moment in which one takes the place of
+    /// another. What is kept ready is there once.
+    pub fn runs_at_once_max(&self) -> usize {
+        self.runs_max + usize::from(self.pre_trigger.is_none())
     }
 }
 
@@ -211,6 +219,7 @@ pub(super) struct WindowFile {
     object_lock: Option<LockWord>,
     #[serde(default)]
     overlap: Overlap,
+    runs_max: Option<Spanned<usize>>,
     #[serde(default)]
     missed: Missed,
     missed_deadline: Option<Spanned<Period>>,
@@ -261,6 +270,7 @@ impl WindowFile {
             rate: self.rate,
             store: self.store(defaults)?,
             overlap: self.overlap,
+            runs_max: self.runs_max()?,
             missed: self.missed,
             missed_deadline: self.missed_deadline.as_ref().map(|deadline| deadline.value.0),
             jitter: self.jitter.as_ref().map_or(Duration::ZERO, |jitter| jitter.value.0),
@@ -303,6 +313,16 @@ impl WindowFile {
             None => Ok(1),
             Some(rings) if (1..=limits::RINGS_MAX).contains(&rings.value) => Ok(rings.value),
             Some(rings) => invalid(rings, format!("a target has 1 to {} rings", limits::RINGS_MAX)),
+        }
+    }
+
+    fn runs_max(&self) -> Result<usize, ConfigError> {
+        match (&self.runs_max, self.overlap) {
+            (None, Overlap::Allow) => Ok(limits::RUNS_DEFAULT),
+            (None, _) => Ok(1),
+            (Some(runs), Overlap::Allow) if (1..=limits::RUNS_MAX).contains(&runs.value) => Ok(runs.value),
+            (Some(runs), Overlap::Allow) => invalid(runs, format!("1 to {} runs go on at once", limits::RUNS_MAX)),
+            (Some(runs), _) => invalid(runs, "only a window with overlap: allow has more runs than one at once"),
         }
     }
 

@@ -108,19 +108,25 @@ fn a_clock_that_is_set_right_silences_no_window() {
          {name: day, cron: '0 6 * * *', duration: 1h, interfaces: [any]}, \
          {name: fails, always: true, duration: 1h, interfaces: [any]}",
     );
-    let begun = |desk: &mut Desk, second, behind| {
+    const HOUR: u64 = 3600;
+    let mut running = Vec::new();
+    let mut begun = |desk: &mut Desk, second, behind| {
         let moment = Moment { wall: at(second - behind).wall, ..at(second) };
+        for (id, _) in running.extract_if(.., |(_, ends)| *ends < second) {
+            desk.ended(&id, Ending::Over, moment);
+        }
         let begun = desk.begin_due(moment);
         let shown = |begin: &Begin| format!("{} {}", begin.recording.id.window, begin.recording.ends);
         let shown: Vec<String> = begun.iter().map(shown).collect();
         for Begin { recording, .. } in begun {
-            let ending = if recording.id.window.as_str() == "fails" { Ending::Failed } else { continue };
-            desk.ended(&recording.id, ending, moment);
+            match recording.id.window.as_str() {
+                "fails" => desk.ended(&recording.id, Ending::Failed, moment),
+                _ => running.push((recording.id, second + HOUR)),
+            }
         }
         shown
     };
     assert_eq!(begun(&mut desk, 0, 0), ["all 1970-01-01T01:00:00Z", "fails 1970-01-01T01:00:00Z"]);
-    const HOUR: u64 = 3600;
     assert_eq!(begun(&mut desk, 6 * HOUR, 0).len(), 3);
     // Five hours too late, and set right.
     let behind = 5 * HOUR;

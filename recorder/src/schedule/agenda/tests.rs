@@ -69,11 +69,23 @@ fn decisions() {
             "10:06:00 10:12:00",
             "+10:06:00-10:10:00 +10:06:00.001-10:16:00 +10:12:00-10:22:00",
         ),
+        (
+            "as many as may be",
+            "cron: '* * * * *', overlap: allow, runs_max: 2",
+            "10:00:30 10:01:00 10:02:00 !10:03:00",
+            "+10:00:30-10:10:00 +10:01:00-10:11:00 -10:02:00:Overlap +10:03:00-10:13:00",
+        ),
+        (
+            "others do not end",
+            "cron: '*/10 * * * *'",
+            "10:00:30 10:10:00 10:20:00 10:20:30 !10:21:00",
+            "+10:00:30-10:10:00 +10:10:00-10:20:00 -10:20:00:Unended +10:21:00-10:30:00",
+        ),
         ("no overlap once ended", "cron: '*/6 * * * *'", "10:00:30 !10:06:00", "+10:00:30-10:10:00 +10:06:00-10:16:00"),
         (
             "end to end is no overlap",
             "cron: '*/10 * * * *'",
-            "10:00:30 10:10:00 10:20:00",
+            "10:00:30 10:10:00 !10:20:00",
             "+10:00:30-10:10:00 +10:10:00-10:20:00 +10:20:00-10:30:00",
         ),
         (
@@ -118,7 +130,7 @@ fn decisions() {
         (
             "always",
             "always: true",
-            "10:00:30 10:10:30 10:20:30",
+            "10:00:30 10:10:30 !10:20:30",
             "+10:00:30-10:10:30 +10:10:30-10:20:30 +10:20:30-10:30:30",
         ),
     ] {
@@ -170,6 +182,16 @@ fn somebody_starts_a_run() {
     let error = start("x", "10:03:00").unwrap_err();
     assert_eq!(error.to_string(), "there is no window x; there are: w");
     assert_eq!(start("w", "10:12:00"), Ok(vec!["+10:12:00-10:22:00".to_owned()]));
+}
+
+#[test]
+fn nobody_starts_more_runs_than_there_may_be() {
+    for (overlap, want) in [("allow, runs_max: 3", 3), ("replace", 2), ("skip", 1)] {
+        let mut agenda = agenda(&format!("on_demand: true, overlap: {overlap}"));
+        let (w, now) = ("w".parse().unwrap(), BEGIN.parse().unwrap());
+        let begun = (0..40).filter(|_| agenda.start(&w, now).is_ok()).count();
+        assert_eq!(begun, want, "{overlap}");
+    }
 }
 
 #[test]
