@@ -11,7 +11,8 @@
 mod ages;
 mod bound;
 mod errand;
-mod lock;
+mod probe;
+mod s3;
 mod sender;
 mod store;
 mod turns;
@@ -67,6 +68,15 @@ pub enum UploadError {
     Taken {
         /// The path in the store.
         path: String,
+    },
+    /// Nobody can read what was stored, and the store did not compare it.
+    #[error(
+        "store {store}: it keeps what has another SHA-256 than was sent along with it, so that nothing proves an upload by \
+         credentials that can only write: let them read, and leave out store_write_only"
+    )]
+    Uncompared {
+        /// Which store.
+        store: String,
     },
     /// The store did not do what was asked.
     #[error("store {store}: {said}")]

@@ -1,7 +1,8 @@
 //! A store to send to: created, never overwritten, and proved.
 
+use super::probe::Probe;
 use super::turns::{Place, Turns};
-use super::{UploadError, lock};
+use super::{UploadError, s3};
 use crate::disk::{Disk, SystemDisk};
 use crate::limits;
 use crate::schedule::StoreTarget;
@@ -21,6 +22,7 @@ use std::ffi::OsString;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use tokio::sync::OnceCell;
 use url::Url;
 
 /// A file is in the store.
@@ -41,8 +43,8 @@ pub struct Receipt {
 pub enum Proof {
     /// It was read back: same size, same SHA-256.
     ReadBack,
-    /// The credentials cannot read. S3 compared every part with the SHA-256 we sent along before it said
-    /// yes (`x-amz-checksum-sha256`).
+    /// The credentials cannot read. The store compared every part with the SHA-256 we sent along before it said
+    /// yes (`x-amz-checksum-sha256`), for it refuses what has another.
     StoreCompared,
 }
 
@@ -58,6 +60,8 @@ pub struct Store {
     /// The folder, if it is one of this machine: it must be synced before we rely on it.
     local: Option<PathBuf>,
     place: Arc<Place>,
+    /// Said once the store was seen to compare, where that is the proof.
+    compares: Arc<OnceCell<()>>,
 }
 
 /// What is said of a store that had its part for too long.
@@ -84,15 +88,15 @@ impl Store {
             options.push(("aws_checksum_algorithm".to_owned(), "sha256".to_owned()));
         }
         let (url, lock) = (target.url.url(), target.object_lock);
-        let opened = match lock {
-            Some(_) => lock::open(url, options.clone(), lock, RetryConfig::default()),
-            None => object_store::parse_url_opts(url, options.clone()),
+        let opened = match (lock, target.write_only) {
+            (None, false) => object_store::parse_url_opts(url, options.clone()),
+            (lock, _) => s3::open(url, options.clone(), lock, RetryConfig::default()),
         };
         let (objects, prefix) = opened.map_err(|error| failed(&error))?;
         let objects: Arc<dyn ObjectStore> = objects.into();
         let once = match target.write_only {
             true => {
-                let once = lock::open(url, options, lock, RetryConfig { max_retries: 0, ..RetryConfig::default() });
+                let once = s3::open(url, options, lock, RetryConfig { max_retries: 0, ..RetryConfig::default() });
                 once.map_err(|error| failed(&error))?.0.into()
             }
             false => objects.clone(),
@@ -105,13 +109,23 @@ impl Store {
             proof: if target.write_only { Proof::StoreCompared } else { Proof::ReadBack },
             local: target.url.url().to_file_path().ok(),
             place: Place::new(Arc::default()),
+            compares: Arc::default(),
         })
     }
 
-    /// A store of the caller's making.
+    /// A store of the caller's making, who knows what it compares.
     pub fn over(objects: Arc<dyn ObjectStore>, prefix: StorePath) -> Self {
         let (shown, place) = (objects.to_string(), Place::new(Arc::default()));
-        Self { shown, once: objects.clone(), objects, prefix, proof: Proof::ReadBack, local: None, place }
+        Self {
+            shown,
+            once: objects.clone(),
+            objects,
+            prefix,
+            proof: Proof::ReadBack,
+            local: None,
+            place,
+            compares: Arc::new(OnceCell::from(())),
+        }
     }
 
     /// The same, if its credentials can only write.
@@ -134,7 +148,7 @@ impl Store {
     /// A part of [`limits::PART_BYTES`] in memory, in its turn.
     /// # Errors
     /// [`UploadError::Conflict`] when something else is there, [`UploadError::Taken`] when nobody can tell, [`UploadError::Damaged`] when the file is no longer
-    /// what `sealed` says; the store's and the spool's own errors.
+    /// what `sealed` says, [`UploadError::Uncompared`] when nothing would prove it; the store's and the spool's own errors.
     pub async fn send(
         &self,
         disk: &dyn Disk,
@@ -142,8 +156,11 @@ impl Store {
         file: &Path,
         sealed: Hash256,
     ) -> Result<Receipt, UploadError> {
-        let location = path.split('/').fold(self.prefix.clone(), |location, part| location.join(part));
+        let location = self.location(path);
         let mut source = Source::open(disk, file)?;
+        if self.proof == Proof::StoreCompared {
+            self.compares.get_or_try_init(|| self.ask_whether_it_compares(path)).await?;
+        }
         let size = disk.look(file).map_err(|source| spool_error(file, source))?.bytes;
         let is_first = self.proof == Proof::StoreCompared && try_first(disk, file)?;
         let is_small = size < limits::PART_BYTES as u64;
@@ -171,6 +188,19 @@ impl Store {
             true => Ok(receipt(bytes, found, Proof::ReadBack)),
             false => Err(UploadError::Conflict { path: path.to_owned(), found, sealed }),
         }
+    }
+
+    async fn ask_whether_it_compares(&self, path: &str) -> Result<(), UploadError> {
+        let location = self.location(&format!("{path}.probe"));
+        match Probe::ask(self.objects.as_ref(), &location).await {
+            Ok(true) => Ok(()),
+            Ok(false) => Err(UploadError::Uncompared { store: self.shown.clone() }),
+            Err(source) => Err(self.error(source)),
+        }
+    }
+
+    fn location(&self, path: &str) -> StorePath {
+        path.split('/').fold(self.prefix.clone(), |location, part| location.join(part))
     }
 
     /// What holds a part in memory, when it is this store's turn.

@@ -16,8 +16,9 @@ use recorder::schedule::StoreTarget;
 use recorder::seal::Chain;
 use recorder::spool::Spool;
 use recorder::upload::{Proof, Sender, Store, UploadError};
-use std::io::Read;
-use std::sync::Arc;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpListener;
+use std::sync::{Arc, Mutex};
 
 /// One test, for one server: each start costs seconds.
 #[tokio::test(flavor = "multi_thread")]
@@ -167,4 +168,54 @@ async fn write_only(
         std::fs::rename(folder.join("unsent"), folder.join("tried")).unwrap();
         store.send(&SystemDisk, name, &file, other).await.unwrap();
     }
+}
+
+#[tokio::test]
+async fn a_store_that_compares_nothing_proves_nothing() {
+    for compares in [true, false] {
+        let (address, kept) = server(compares);
+        let target = StoreTarget {
+            url: "s3://captures".parse().unwrap(),
+            write_only: true,
+            encrypt_to: Vec::new(),
+            object_lock: None,
+        };
+        let options = [("AWS_ENDPOINT", &*address), ("AWS_ALLOW_HTTP", "true"), ("AWS_ACCESS_KEY_ID", "key")];
+        let store =
+            Store::open_with(&target, options.into_iter().chain([("AWS_SECRET_ACCESS_KEY", "secret")])).unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let (file, content) = (folder.path().join("file"), b"evidence");
+        std::fs::write(&file, content).unwrap();
+        for _ in 0..2 {
+            let sent = store.send(&SystemDisk, "file", &file, Hash256::of(content)).await;
+            match compares {
+                true => assert_eq!(sent.unwrap().proof, Proof::StoreCompared),
+                false => assert!(matches!(sent, Err(UploadError::Uncompared { .. })), "{sent:?}"),
+            }
+        }
+        assert_eq!(kept.lock().unwrap().contains(&content.to_vec()), compares);
+    }
+}
+
+/// A server that says yes to whatever comes, perhaps only where it has the hash that was signed; and what it kept.
+fn server(compares: bool) -> (String, Arc<Mutex<Vec<Vec<u8>>>>) {
+    let (listener, kept) = (TcpListener::bind("127.0.0.1:0").unwrap(), Arc::new(Mutex::new(Vec::new())));
+    let (address, its_kept) = (format!("http://{}", listener.local_addr().unwrap()), kept.clone());
+    std::thread::spawn(move || {
+        for mut client in listener.incoming().flatten() {
+            let mut read = BufReader::new(client.try_clone().unwrap());
+            let head: Vec<String> =
+                read.by_ref().lines().map_while(Result::ok).take_while(|line| !line.is_empty()).collect();
+            let header = |name: &str| head.iter().find_map(|line| line.strip_prefix(name)).unwrap_or_default();
+            let mut body = vec![0; header("content-length: ").parse().unwrap_or(0)];
+            read.read_exact(&mut body).ok();
+            let is_refused = compares && header("x-amz-content-sha256: ") != Hash256::of(&body).to_string();
+            let status = if is_refused { "400 Bad Request" } else { "200 OK" };
+            write!(client, "HTTP/1.1 {status}\r\netag: \"1\"\r\ncontent-length: 0\r\nconnection: close\r\n\r\n").ok();
+            if !is_refused {
+                its_kept.lock().unwrap().push(body);
+            }
+        }
+    });
+    (address, kept)
 }

@@ -1,8 +1,10 @@
-//! Buckets of S3, and objects in them that nobody may delete for a time: S3 Object Lock, whose headers object_store does not know.
+//! What of S3 object_store does not know: Object Lock, so that nobody may delete an object for a time, and whether a store
+//! compares what it gets.
 //!
-//! Requests come by here on their way out, signed. Those that create an object get the headers, and a new signature by
-//! object_store's own signer, for S3 takes no header of its own that is not signed.
+//! Requests come by here on their way out, signed. Where there is a lock those that create an object get its headers, and a new
+//! signature by object_store's own signer, for S3 takes no header of its own that is not signed.
 
+use super::probe::Probe;
 use crate::schedule::{LockMode, ObjectLock};
 use async_trait::async_trait;
 use formats::hash::Hash256;
@@ -31,24 +33,22 @@ pub fn open(
 ) -> object_store::Result<(Box<dyn ObjectStore>, StorePath)> {
     let (_, prefix) = ObjectStoreScheme::parse(url)?;
     let builder = AmazonS3Builder::new().with_url(url.as_str()).with_retry(retry);
-    let mut builder =
+    let builder =
         options.into_iter().fold(builder, |builder, (name, value)| match name.to_ascii_lowercase().parse() {
             Ok(key) => builder.with_config(key, value),
             Err(_) => builder,
         });
-    if let Some(lock) = lock {
-        let region = builder.get_config_value(&AmazonS3ConfigKey::Region).unwrap_or_else(|| REGION_DEFAULT.to_owned());
-        // Whoever signs shares what the store found its credentials with.
-        let credentials = builder.clone().build()?.credentials().clone();
-        let connector = Connector { lock, credentials: credentials.clone(), region };
-        builder = builder.with_credentials(credentials).with_http_connector(connector);
-    }
-    Ok((Box::new(builder.build()?), StorePath::parse(prefix)?))
+    let region = builder.get_config_value(&AmazonS3ConfigKey::Region).unwrap_or_else(|| REGION_DEFAULT.to_owned());
+    // Whoever signs shares what the store found its credentials with.
+    let credentials = builder.clone().build()?.credentials().clone();
+    let connector = Connector { lock, credentials: credentials.clone(), region };
+    let store = builder.with_credentials(credentials).with_http_connector(connector).build()?;
+    Ok((Box::new(store), StorePath::parse(prefix)?))
 }
 
 #[derive(Debug, Clone)]
 struct Connector {
-    lock: ObjectLock,
+    lock: Option<ObjectLock>,
     credentials: AwsCredentialProvider,
     region: String,
 }
@@ -56,23 +56,30 @@ struct Connector {
 impl HttpConnector for Connector {
     fn connect(&self, options: &ClientOptions) -> object_store::Result<HttpClient> {
         let inner = ReqwestConnector::default().connect(options)?;
-        Ok(HttpClient::new(Locking { inner, how: self.clone() }))
+        Ok(HttpClient::new(Service { inner, how: self.clone() }))
     }
 }
 
 #[derive(Debug)]
-struct Locking {
+struct Service {
     inner: HttpClient,
     how: Connector,
 }
 
 #[async_trait]
-impl HttpService for Locking {
+impl HttpService for Service {
     async fn call(&self, mut request: HttpRequest) -> Result<HttpResponse, HttpError> {
-        if creates_an_object(&request) {
-            self.how.lock(&mut request).await?;
+        let probe = Probe::forge(&mut request);
+        if let Some(lock) = &self.how.lock
+            && creates_an_object(&request)
+        {
+            self.how.lock(lock, &mut request).await?;
         }
-        self.inner.execute(request).await
+        let answer = self.inner.execute(request).await?;
+        if let Some(probe) = probe {
+            probe.see(&answer);
+        }
+        Ok(answer)
     }
 }
 
@@ -92,14 +99,14 @@ fn creates_an_object(request: &HttpRequest) -> bool {
 
 impl Connector {
     /// Puts the headers in (S3 API reference, PutObject) and signs anew.
-    async fn lock(&self, request: &mut HttpRequest) -> Result<(), HttpError> {
+    async fn lock(&self, lock: &ObjectLock, request: &mut HttpRequest) -> Result<(), HttpError> {
         let refused = |error| HttpError::new(HttpErrorKind::Unknown, error);
         let credential = self.credentials.get_credential().await.map_err(refused)?;
-        let mode = match self.lock.mode {
+        let mode = match lock.mode {
             LockMode::Compliance => "COMPLIANCE",
             LockMode::Governance => "GOVERNANCE",
         };
-        let until = self.lock.until(Timestamp::now());
+        let until = lock.until(Timestamp::now());
         // Whole seconds are what every server reads.
         let until = until.round(Unit::Second).unwrap_or(until).to_string();
         let until = HeaderValue::from_str(&until).map_err(|error| HttpError::new(HttpErrorKind::Unknown, error))?;
