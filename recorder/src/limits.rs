@@ -113,8 +113,9 @@ pub const SPOOL_LOOK: Duration = Duration::from_secs(5);
 /// How long counts of a target that is gone are still told: several times what lies between scrapes.
 pub const SERIES_KEPT: Duration = Duration::from_secs(600);
 
-/// Connections that are answered at once: a scraper and two probes, and as many again that hang.
-pub const OBSERVERS: usize = 8;
+/// Connections that are answered at once: a scraper, two probes, and many that hang. Beyond them the oldest that asks for nothing is
+/// closed. 8 KiB each.
+pub const OBSERVERS: usize = 32;
 
 /// How long a request may take to arrive, and its answer to leave.
 pub const REQUEST: Duration = Duration::from_secs(5);
@@ -122,6 +123,12 @@ pub const REQUEST: Duration = Duration::from_secs(5);
 /// Files go to a store in one request up to this size [bytes]; larger ones in parts of it, one after the other, so that
 /// memory does not depend on the size of a segment. S3 wants parts of 5 MiB or more, and takes ten thousand of them.
 pub const PART_BYTES: usize = 5 << 20;
+
+/// Slowest line to a store that is worth it [bytes/s]: 256 kbit/s, over which 64 MiB take half an hour.
+pub const LINE_BYTES_PER_S: usize = 32 << 10;
+
+/// How long a request to a store may take: as long as a part does over the slowest line.
+pub const STORE_REQUEST: Duration = Duration::from_secs((PART_BYTES / LINE_BYTES_PER_S) as u64);
 
 /// Largest zstd frame that recovery accepts [bytes, decompressed]: a batch, its last block and the counts
 /// behind it.

@@ -11,6 +11,7 @@
 mod ages;
 mod bound;
 mod errand;
+mod options;
 mod probe;
 mod s3;
 mod sender;

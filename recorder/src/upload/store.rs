@@ -1,5 +1,6 @@
 //! A store to send to: created, never overwritten, and proved.
 
+use super::options::options;
 use super::probe::Probe;
 use super::turns::{Place, Turns};
 use super::{UploadError, s3};
@@ -8,13 +9,12 @@ use crate::limits;
 use crate::schedule::StoreTarget;
 use crate::spool::UNSENT;
 use bytes::Bytes;
-use formats::environment::store_options;
 use formats::hash::Hash256;
 use formats::said::said;
 use futures::TryStreamExt;
 use object_store::path::Path as StorePath;
 use object_store::{
-    GetOptions, MultipartUpload, ObjectStore, ObjectStoreExt, PutMode, PutOptions, PutPayload, RetryConfig,
+    GetOptions, GetRange, MultipartUpload, ObjectStore, ObjectStoreExt, PutMode, PutOptions, PutPayload, RetryConfig,
 };
 use sha2::{Digest, Sha256};
 use std::error::Error;
@@ -23,7 +23,6 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use tokio::sync::OnceCell;
-use url::Url;
 
 /// A file is in the store.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -80,13 +79,7 @@ impl Store {
     ) -> Result<Self, UploadError> {
         let shown = target.url.to_string();
         let failed = |error: &(dyn Error + 'static)| UploadError::Store { store: shown.clone(), said: said(error) };
-        let scheme = target.url.url().scheme();
-        let options = store_options(scheme, environment, |url| Url::parse(url).is_ok());
-        let mut options = options.map_err(|error| failed(&error))?;
-        // A bucket with object lock takes nothing without a checksum.
-        if target.write_only || target.object_lock.is_some() {
-            options.push(("aws_checksum_algorithm".to_owned(), "sha256".to_owned()));
-        }
+        let options = options(target, environment).map_err(|error| failed(&error))?;
         let (url, lock) = (target.url.url(), target.object_lock);
         let opened = match (lock, target.write_only) {
             (None, false) => object_store::parse_url_opts(url, options.clone()),
@@ -183,7 +176,7 @@ impl Store {
         if let Some(folder) = &self.local {
             sync(&folder.join(path))?;
         }
-        let (bytes, found) = self.read_back(&location).await?;
+        let (bytes, found) = self.read_back(&location, size).await?;
         match found == sealed {
             true => Ok(receipt(bytes, found, Proof::ReadBack)),
             false => Err(UploadError::Conflict { path: path.to_owned(), found, sealed }),
@@ -301,15 +294,25 @@ impl Store {
         }
     }
 
-    async fn read_back(&self, location: &StorePath) -> Result<(u64, Hash256), UploadError> {
-        let found = self.objects.get_opts(location, GetOptions::default()).await;
-        let mut stream = found.map_err(|source| self.error(source))?.into_stream();
+    /// Size and SHA-256 of what is there. Of what was sent in parts each is asked for by itself: no request takes longer.
+    async fn read_back(&self, location: &StorePath, sent_bytes: u64) -> Result<(u64, Hash256), UploadError> {
+        let part_bytes = limits::PART_BYTES as u64;
         let (mut bytes, mut hasher) = (0, Sha256::new());
-        while let Some(chunk) = stream.try_next().await.map_err(|source| self.error(source))? {
-            bytes += chunk.len() as u64;
-            hasher.update(&chunk);
+        loop {
+            let part = (sent_bytes > part_bytes).then(|| GetRange::Bounded(bytes..bytes + part_bytes));
+            let asked = GetOptions { range: part, ..GetOptions::default() };
+            let found = self.objects.get_opts(location, asked).await.map_err(|source| self.error(source))?;
+            let (end, all_bytes) = (found.range.end, found.meta.size);
+            let mut stream = found.into_stream();
+            while let Some(chunk) = stream.try_next().await.map_err(|source| self.error(source))? {
+                bytes += chunk.len() as u64;
+                hasher.update(&chunk);
+            }
+            // Whatever came less than was said is missed by its hash.
+            if end >= all_bytes || bytes < end {
+                return Ok((bytes, Hash256(hasher.finalize().into())));
+            }
         }
-        Ok((bytes, Hash256(hasher.finalize().into())))
     }
 
     fn error(&self, source: object_store::Error) -> UploadError {
