@@ -117,6 +117,9 @@ pub const SERIES_KEPT: Duration = Duration::from_secs(600);
 /// closed. 8 KiB each.
 pub const OBSERVERS: usize = 32;
 
+/// So long nobody is closed for others: requests of many who come at once are still on their way.
+pub const OBSERVER_GRACE: Duration = Duration::from_millis(250);
+
 /// How long a request may take to arrive, and its answer to leave.
 pub const REQUEST: Duration = Duration::from_secs(5);
 

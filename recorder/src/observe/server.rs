@@ -14,12 +14,16 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
+use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
+use std::pin::pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 use tokio::sync::{Semaphore, oneshot};
+use tokio::task::AbortHandle;
 
 /// Tells and watches until it is dropped.
 #[derive(Debug)]
@@ -83,14 +87,39 @@ async fn watch(state: &State) {
     }
 }
 
-/// Answers one request of each connection; a connection that takes its time is closed.
+/// A connection that is served.
+struct Served {
+    since: tokio::time::Instant,
+    asked: Arc<AtomicBool>,
+    task: AbortHandle,
+}
+
+impl Served {
+    /// Whether it only keeps its place.
+    fn is_silent(&self) -> bool {
+        !self.asked.load(Ordering::Relaxed) && !self.task.is_finished()
+    }
+
+    /// Closes the oldest of them, once it is old enough.
+    async fn close_oldest(silent: &mut VecDeque<Self>) {
+        while let Some(oldest) = silent.front() {
+            tokio::time::sleep_until(oldest.since + limits::OBSERVER_GRACE).await;
+            if let Some(oldest) = silent.pop_front().filter(Self::is_silent) {
+                return oldest.task.abort();
+            }
+        }
+        std::future::pending().await
+    }
+}
+
+/// Answers one request of each connection; a connection that takes its time is closed, and where all places are taken, the
+/// oldest that has not asked for anything.
 async fn serve(listener: Option<TcpListener>, state: &Arc<State>, door: Option<Arc<Door>>) -> io::Result<Infallible> {
     let Some(listener) = listener else { return std::future::pending().await };
     let listener = tokio::net::TcpListener::from_std(listener)?;
     let room = Arc::new(Semaphore::new(limits::OBSERVERS));
+    let mut silent = VecDeque::new();
     loop {
-        // Closed by nobody.
-        let Ok(permit) = room.clone().acquire_owned().await else { return std::future::pending().await };
         let connection = match listener.accept().await {
             Ok((connection, _)) => connection,
             // Who hung up again, or too many open files: the next may be luckier.
@@ -100,9 +129,20 @@ async fn serve(listener: Option<TcpListener>, state: &Arc<State>, door: Option<A
                 continue;
             }
         };
-        let (state, door) = (state.clone(), door.clone());
-        tokio::spawn(async move {
+        silent.retain(Served::is_silent);
+        let mut place = pin!(room.clone().acquire_owned());
+        let permit = tokio::select! {
+            biased;
+            permit = &mut place => permit,
+            () = Served::close_oldest(&mut silent) => place.await,
+        };
+        // Closed by nobody.
+        let Ok(permit) = permit else { return std::future::pending().await };
+        let (state, door, asked) = (state.clone(), door.clone(), Arc::new(AtomicBool::new(false)));
+        let its_asked = asked.clone();
+        let task = tokio::spawn(async move {
             let service = service_fn(|request| {
+                its_asked.store(true, Ordering::Relaxed);
                 let (state, door) = (state.clone(), door.clone());
                 async move { Ok::<_, Infallible>(answer(&state, door.as_deref(), &request).await) }
             });
@@ -114,6 +154,7 @@ async fn serve(listener: Option<TcpListener>, state: &Arc<State>, door: Option<A
             }
             drop(permit);
         });
+        silent.push_back(Served { since: tokio::time::Instant::now(), asked, task: task.abort_handle() });
     }
 }
 

@@ -2,15 +2,19 @@
 
 use super::look::{Found, look};
 use super::metrics::render;
+use super::server;
 use super::state::{Observer, Peak};
 use crate::capture::Tally;
 use crate::clock::{Clock, SystemClock};
+use crate::limits;
 use crate::schedule::StoreTarget;
 use crate::spool::Spool;
 use crate::sync::lock;
 use crate::upload::{Failing, Progress, Sender};
 use formats::seal::{Counts, Dropped, EndReason, Volume};
 use jiff::Timestamp;
+use std::io::{Read, Write};
+use std::net::TcpStream;
 use std::time::{Duration, Instant, SystemTime};
 use tokio::sync::watch;
 
@@ -177,4 +181,19 @@ fn a_peak_is_remembered_for_a_while() {
     assert_eq!([14_999, 15_000, 29_999, 30_000].map(|now_ms| peak.get(now_ms)), [0.9, 0.9, 0.9, 0.0]);
     peak.add(0.2, 30_000);
     assert_eq!(peak.get(300_000), 0.0);
+}
+
+#[test]
+fn who_asks_for_nothing_keeps_nobody_from_being_answered() {
+    let observing = server::start(&Observer::new(STALL), "127.0.0.1:0".parse().ok(), None, None).unwrap();
+    let connect = || TcpStream::connect(observing.address().unwrap()).unwrap();
+    let mut silent: Vec<_> = (0..3 * limits::OBSERVERS).map(|_| connect()).collect();
+    let (mut asks, mut answer) = (connect(), String::new());
+    asks.write_all(b"GET /healthz HTTP/1.1\r\nhost: x\r\n\r\n").unwrap();
+    asks.read_to_string(&mut answer).unwrap();
+    assert!(answer.starts_with("HTTP/1.1 200 OK"), "{answer}");
+    assert_eq!(silent[0].read(&mut [0]).unwrap(), 0, "the oldest is closed");
+    let newest = silent.last_mut().unwrap();
+    newest.set_nonblocking(true).unwrap();
+    newest.read(&mut [0]).expect_err("it still has its time");
 }
