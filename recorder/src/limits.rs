@@ -82,6 +82,9 @@ pub const RUNS_DEFAULT: usize = 4;
 /// Most that it can say.
 pub const RUNS_MAX: usize = 64;
 
+/// Descriptors that rings leave to the rest of the recorder: segments, stores, who asks. Some twenty are open at once.
+pub const DESCRIPTORS_KEPT: u64 = 64;
+
 /// Interfaces that can be named: each is two instructions of the kernel's filter, of 4096.
 pub const INTERFACES_NAMED_MAX: usize = 64;
 

@@ -83,7 +83,7 @@ pub fn record(
     orders: &Orders,
 ) -> Result<Close, RecordError> {
     let window = &recording.window;
-    let tap = Tap::open(recording, settings)?;
+    let tap = Tap::open(recording, settings, orders)?;
     orders.relieve();
     let folder = spool.folder(&recording.id);
     spool.disk().create_folders(&folder)?;

@@ -13,6 +13,7 @@ use super::sys::{Mapping, Ready, Socket, Wait};
 use super::{CaptureError, Doing};
 use crate::filter::{self, Expression, Scope};
 use crate::limits;
+use rustix::process::Resource;
 use std::fmt;
 use std::io;
 use tracing::{debug, info, warn};
@@ -129,6 +130,8 @@ impl Linux {
             return Err(CaptureError::NoInterface { wanted: names.join(" or "), present: present.join(", ") });
         }
         let socket = open_socket()?;
+        // A new descriptor is the lowest that is free: all below it are taken.
+        leaves_enough(socket.number(), rustix::process::getrlimit(Resource::Nofile).current)?;
         socket
             .set_number(libc::SOL_PACKET, libc::PACKET_VERSION, libc::tpacket_versions::TPACKET_V3 as i32)
             .doing("choose the ring's version")?;
@@ -276,6 +279,14 @@ fn open_socket() -> Result<Socket, CaptureError> {
     })
 }
 
+/// Whether there are descriptors for the rest of the recorder above that one, of so many that there may be.
+fn leaves_enough(descriptor: u64, max: Option<u64>) -> Result<(), CaptureError> {
+    match max {
+        Some(max) if descriptor + limits::DESCRIPTORS_KEPT >= max => Err(CaptureError::NoDescriptors { max }),
+        _ => Ok(()),
+    }
+}
+
 /// A socket whose queue is full from the first packet on: the kernel counts, and copies nothing.
 fn open_counter() -> Result<Socket, CaptureError> {
     let socket = open_socket()?;
@@ -298,5 +309,19 @@ fn ring_request(block_bytes: usize, blocks: usize) -> libc::tpacket_req3 {
         tp_retire_blk_tov: limits::BLOCK_RETIRE.as_millis() as u32,
         tp_sizeof_priv: 0,
         tp_feature_req_word: 0,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rings_leave_descriptors_to_others() {
+        for (descriptor, max, want) in
+            [(959, Some(1024), true), (960, Some(1024), false), (5, Some(16), false), (9999, None, true)]
+        {
+            assert_eq!(leaves_enough(descriptor, max).is_ok(), want, "{descriptor} of {max:?}");
+        }
     }
 }

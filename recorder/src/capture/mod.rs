@@ -22,6 +22,7 @@ pub use own::OwnConnections;
 pub use ring::{Ring, Tally};
 pub use sys::{Poll, Ready, Urgency, Wait, enter_network, hurry, thread_work};
 
+use crate::limits;
 use std::io;
 
 /// Why there is no capture.
@@ -48,6 +49,16 @@ pub enum CaptureError {
          run it as root, or grant it in the container's security context"
     )]
     NotAllowedInside(#[source] io::Error),
+    /// Others have all the descriptors for rings.
+    #[error(
+        "no descriptors are left for another ring: this process may have {max}, and keeps {} for other work; let it have more \
+         (LimitNOFILE, ulimit -Hn), or choose fewer targets",
+        limits::DESCRIPTORS_KEPT
+    )]
+    NoDescriptors {
+        /// How many this process may have.
+        max: u64,
+    },
     /// Others have all the memory for rings.
     #[error(
         "no memory is left for another ring: {rings} have the {bytes} bytes there are; make --ring larger, or choose \

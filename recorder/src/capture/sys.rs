@@ -29,6 +29,11 @@ pub struct Ready {
 }
 
 impl Socket {
+    /// The number of its descriptor.
+    pub fn number(&self) -> u64 {
+        u64::try_from(self.0.as_raw_fd()).unwrap_or(0)
+    }
+
     /// A packet socket that is bound to nothing, and therefore receives nothing yet.
     pub fn packet() -> io::Result<Self> {
         // Protocol 0: nothing arrives before `bind_packet`, so no packet slips past the filter (packet(7)).

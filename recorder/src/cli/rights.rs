@@ -3,6 +3,7 @@
 
 use anyhow::{Context, bail};
 use rustix::fs::{Access, AtFlags, CWD};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use rustix::thread::{CapabilitySet, CapabilitySets};
 use std::path::{Path, PathBuf};
 
@@ -82,8 +83,18 @@ pub fn settle(tasks: &Tasks) -> anyhow::Result<()> {
         }
     }
     take(kept, kept)?;
+    take_descriptors();
     // Nothing is executed; should that ever change by somebody else's doing, no right comes with it.
     rustix::thread::set_no_new_privs(true).context("give up new privileges")
+}
+
+/// Takes as many descriptors as this process may have: each ring is up to three, and the soft limit is there for programs that
+/// use select(2), as we do not.
+fn take_descriptors() {
+    let allowed = getrlimit(Resource::Nofile);
+    if let Err(error) = setrlimit(Resource::Nofile, Rlimit { current: allowed.maximum, ..allowed }) {
+        tracing::debug!(%error, "no right to more descriptors");
+    }
 }
 
 fn take(effective: CapabilitySet, permitted: CapabilitySet) -> anyhow::Result<()> {

@@ -146,7 +146,8 @@ async fn record_until_stopped(
     let at_stop = tokio::select! {
         recorded = recorded => recorded?,
         () = &mut out_of_time => bail!(
-            "a recording had not ended {} s after the stop: its disk does not answer; the next start recovers it",
+            "a recording had not ended {} s after the stop: its disk does not answer, or it has very many rings; the next start \
+             recovers it",
             plan.grace.as_secs()
         ),
     };

@@ -6,6 +6,7 @@ use crate::clock::SystemClock;
 use crate::filter::Expression;
 use crate::limits;
 use crate::observe::Pulse;
+use crate::orders::Orders;
 use crate::rotate::{Batch, Pump, Sieve};
 use crate::schedule::Recording;
 use crate::targets::{Change, Scout};
@@ -25,8 +26,8 @@ pub(crate) struct Tap {
 }
 
 impl Tap {
-    /// Opens the rings of the targets there are.
-    pub(crate) fn open(recording: &Recording, settings: &Settings) -> Result<Self, RecordError> {
+    /// Opens the rings of the targets there are, unless it is told to end before.
+    pub(crate) fn open(recording: &Recording, settings: &Settings, orders: &Orders) -> Result<Self, RecordError> {
         let window = &recording.window;
         let names: Vec<String> = window.interfaces.iter().map(|name| name.as_str().to_owned()).collect();
         let filter = window.filter.as_deref().map(str::parse::<Expression>).transpose()?;
@@ -44,7 +45,7 @@ impl Tap {
             },
         );
         let (tell, changes) = channel();
-        scout.begin(&tell)?;
+        scout.begin(&tell, || orders.to_end().is_some())?;
         let pulse = settings.observer.open(window.name.as_str());
         let (tell_closed, closed) = channel();
         let (buffers, to_fill) = sync_channel(limits::BATCHES);

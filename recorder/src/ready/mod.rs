@@ -61,7 +61,7 @@ pub fn keep_ready(
     orders: &Orders,
 ) -> Result<(EndReason, Option<Close>), RecordError> {
     let window = &recording.window;
-    let tap = pipeline::Tap::open(recording, settings)?;
+    let tap = pipeline::Tap::open(recording, settings, orders)?;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let backlog = Backlog::open(spool, recording, clock.clone())?;
     let options = pipeline::segment_options(window, settings, backlog.folder().to_owned(), backlog.last_sequence());

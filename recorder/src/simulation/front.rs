@@ -132,7 +132,7 @@ impl Front {
         let mut scout = Scout::over(vec![Box::new(places.clone())], Box::new(places.clone()), (&all, &[]), options);
         let (tell, changes) = channel();
         let (tell_closed, closed) = channel();
-        scout.begin(&tell).expect("our own namespace is none of them");
+        scout.begin(&tell, || false).expect("our own namespace is none of them");
         let (buffers, to_fill) = sync_channel(limits::BATCHES);
         let (to_write, batches) = sync_channel(limits::BATCHES);
         (0..limits::BATCHES).for_each(|_| buffers.send(Vec::new()).expect("there is room"));

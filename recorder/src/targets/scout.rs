@@ -93,14 +93,14 @@ impl Scout {
         self.chosen.iter().any(|selector| selector.place() != Place::Host)
     }
 
-    /// Looks for the first time: opens rings inside the targets there are.
+    /// Looks for the first time: opens rings inside the targets there are, until `is_over`. Of many that takes seconds.
     ///
     /// # Errors
     /// Of our own namespace, when it is chosen: that one is there, and will not be better later.
-    pub fn begin(&mut self, tell: &Sender<Change>) -> Result<(), CaptureError> {
+    pub fn begin(&mut self, tell: &Sender<Change>, is_over: impl Fn() -> bool) -> Result<(), CaptureError> {
         let chosen = self.look();
         let share_bytes = self.memory.divide(chosen.len(), self.follows());
-        for (sighting, interfaces) in chosen {
+        for (sighting, interfaces) in chosen.into_iter().take_while(|_| !is_over()) {
             let host = sighting.target.host;
             if let Err(error) = self.open(sighting, interfaces, tell)
                 && host

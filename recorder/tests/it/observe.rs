@@ -215,7 +215,7 @@ fn stopped_with_a_disk_that_does_not_answer_it_ends_after_its_grace() {
         disk.thaw();
         ended.join().unwrap()
     });
-    assert!(thaw.contains("its disk does not answer; the next start recovers it"), "{thaw}");
+    assert!(thaw.contains("its disk does not answer, or it has very many rings"), "{thaw}");
 }
 
 #[test]
