@@ -1,7 +1,8 @@
 //! What the environment says of a store: looked at before object_store has it, which panics over an endpoint that is no URL
-//! and over a line break in a secret.
+//! and over a line break in a secret, or in a file with one.
 
 use std::ffi::OsString;
+use std::io;
 
 /// Which variables are meant for a store: object_store itself would also take `REGION`, `TOKEN` and the like.
 const PREFIXES: [&str; 3] = ["AWS_", "AZURE_", "GOOGLE_"];
@@ -20,6 +21,9 @@ const ENDPOINTS: [&str; 10] = [
     "GOOGLE_BASE_URL",
 ];
 
+/// Those of them that name a file whose content becomes a header: there object_store panics over what cannot be in one.
+const HEADER_FILES: [&str; 1] = ["AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE"];
+
 /// Why a store cannot be opened with this environment. No value is told: it may be a secret in the wrong place.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
@@ -27,6 +31,14 @@ pub enum EnvironmentError {
     /// A line break, mostly, that came along from a file.
     #[error("{name} has a line break in it, or another control character")]
     Control {
+        /// The variable.
+        name: String,
+    },
+    /// The same in a file that a variable names.
+    #[error(
+        "the file that {name} names has a line break in it, or another control character: write it without (printf, not echo)"
+    )]
+    ControlInFile {
         /// The variable.
         name: String,
     },
@@ -40,7 +52,7 @@ pub enum EnvironmentError {
 
 /// The options of a store whose URL has that scheme. A variable that is empty says nothing, as with every other tool.
 ///
-/// `is_url` tells whether whoever connects can read a URL.
+/// `is_url` tells whether whoever connects can read a URL; `read` reads a file.
 ///
 /// # Errors
 /// [`EnvironmentError`], for what a store of that scheme would look at.
@@ -48,6 +60,7 @@ pub fn store_options(
     scheme: &str,
     environment: impl IntoIterator<Item = (impl Into<OsString>, impl Into<OsString>)>,
     is_url: impl Fn(&str) -> bool,
+    read: impl Fn(&str) -> io::Result<String>,
 ) -> Result<Vec<(String, String)>, EnvironmentError> {
     let mut options = Vec::new();
     for (name, value) in environment {
@@ -61,6 +74,10 @@ pub fn store_options(
         }
         if ENDPOINTS.contains(&name.as_str()) && !(is_endpoint(&value) && is_url(&value)) {
             return Err(EnvironmentError::Endpoint { name });
+        }
+        // One that cannot be read is told by who needs it.
+        if HEADER_FILES.contains(&name.as_str()) && read(&value).is_ok_and(|text| text.contains(char::is_control)) {
+            return Err(EnvironmentError::ControlInFile { name });
         }
         options.push((name, value));
     }
@@ -96,7 +113,11 @@ mod tests {
     use super::*;
 
     fn options(scheme: &str, name: &str, value: &str) -> Result<usize, EnvironmentError> {
-        store_options(scheme, [(name, value)], |url| !url.contains("256.")).map(|options| options.len())
+        let read = |path: &str| match path {
+            "/missing" => Err(io::ErrorKind::NotFound.into()),
+            path => Ok(path.replace("/line", "token\n")),
+        };
+        store_options(scheme, [(name, value)], |url| !url.contains("256."), read).map(|options| options.len())
     }
 
     #[test]
@@ -135,6 +156,10 @@ mod tests {
             ("s3", "AWS_USE_FIPS_ENDPOINT", "true", Ok(1)),
             ("s3", "REGION", "x", Ok(0)),
             ("s3", "AWS_SESSION_TOKEN", "secret\n", Err(())),
+            ("s3", "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE", "/line", Err(())),
+            ("s3", "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE", "/token", Ok(1)),
+            ("s3", "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE", "/missing", Ok(1)),
+            ("s3", "AWS_WEB_IDENTITY_TOKEN_FILE", "/line", Ok(1)),
             ("az", "AZURE_STORAGE_TOKEN", "secret\n", Err(())),
             ("gs", "GOOGLE_SERVICE_ACCOUNT_KEY", "{\n}", Ok(1)),
             ("http", "AWS_REGION", "x", Ok(1)),

@@ -45,7 +45,9 @@ impl Store {
             Ok(url) => folder_url(&url.to_file_path().map_err(|()| refused("no path of this machine".into()))?)?,
             Err(_) => folder_url(Path::new(store))?,
         };
-        let options = store_options(url.scheme(), std::env::vars_os(), |url| Url::parse(url).is_ok());
+        let is_url = |text: &str| Url::parse(text).is_ok();
+        let read = |path: &str| std::fs::read_to_string(path);
+        let options = store_options(url.scheme(), std::env::vars_os(), is_url, read);
         let options = options.map_err(|error| refused(error.to_string()))?;
         let (objects, prefix) =
             object_store::parse_url_opts(&url, options).map_err(|error| refused(error.to_string()))?;

@@ -11,7 +11,9 @@ pub(super) fn options(
     target: &StoreTarget,
     environment: impl IntoIterator<Item = (impl Into<OsString>, impl Into<OsString>)>,
 ) -> Result<Vec<(String, String)>, EnvironmentError> {
-    let said = store_options(target.url.url().scheme(), environment, |url| Url::parse(url).is_ok())?;
+    let is_url = |url: &str| Url::parse(url).is_ok();
+    let read = |path: &str| std::fs::read_to_string(path);
+    let said = store_options(target.url.url().scheme(), environment, is_url, read)?;
     let timeout = ("timeout".to_owned(), format!("{} s", limits::STORE_REQUEST.as_secs()));
     // A bucket with object lock takes nothing without a checksum.
     let wants_checksum = target.write_only || target.object_lock.is_some();
