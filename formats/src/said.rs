@@ -6,7 +6,10 @@ use std::error::Error;
 /// Longest line [characters].
 const SAID_MAX: usize = 300;
 
-/// What is at the bottom of an error, and what was tried.
+/// Where clouds tell a machine its credentials: asked when none are set.
+const METADATA: [&str; 2] = ["169.254.169.254", "metadata.google.internal"];
+
+/// What is at the bottom of an error, and what was tried, with whom.
 pub fn said(error: &(dyn Error + 'static)) -> String {
     let mut bottom = error;
     while let Some(below) = bottom.source() {
@@ -14,7 +17,9 @@ pub fn said(error: &(dyn Error + 'static)) -> String {
     }
     let (all, text) = (error.to_string(), bottom.to_string());
     let behind = |text: &str, mark: &str| text.split_once(mark).map(|(_, rest)| rest.to_owned());
-    let verb = behind(&all, "Error performing ").and_then(|rest| rest.split(' ').next().map(str::to_owned));
+    let tried = behind(&all, "Error performing ").unwrap_or_default();
+    let mut tried = tried.split(' ');
+    let (verb, host) = (tried.next().unwrap_or_default(), tried.next().and_then(host).unwrap_or_default());
     // Where the bottom repeats it too, what matters stands behind the dash.
     let text = if text.contains("Error performing ") { behind(&text, " - ").unwrap_or(text) } else { text };
     let retries =
@@ -26,7 +31,14 @@ pub fn said(error: &(dyn Error + 'static)) -> String {
     };
     let words = text.get(..text.len() - body.len()).unwrap_or(&text);
     let words = words.lines().map(str::trim).filter(|line| !line.is_empty()).collect::<Vec<_>>().join(" ");
-    let mut line = verb.map(|verb| format!("{verb}: ")).unwrap_or_default();
+    let mut line = String::new();
+    if METADATA.contains(&host) {
+        line.push_str("no credentials are set, and this machine has none of its own: ");
+    }
+    let tried = format!("{verb} {host}");
+    if !verb.is_empty() {
+        line.push_str(&format!("{}: ", tried.trim_end()));
+    }
     line.push_str(words.trim_end_matches([' ', ':']));
     for part in ["Code", "Message"].iter().filter_map(|name| element(name)) {
         line.push_str(", ");
@@ -36,6 +48,12 @@ pub fn said(error: &(dyn Error + 'static)) -> String {
         line.push_str(&format!(", after {retries} retries"));
     }
     line.chars().filter(|letter| !letter.is_control()).take(SAID_MAX).collect()
+}
+
+/// Server and port of an address: neither a login before it nor what is asked for behind.
+fn host(url: &str) -> Option<&str> {
+    let (_, rest) = url.split_once("://")?;
+    rest.split(['/', '?']).next()?.rsplit('@').next()
 }
 
 /// An error and those below it. What an error says of the one below is not said again.
@@ -100,10 +118,22 @@ mod tests {
                       403 Forbidden: <?xml version=\"1.0\"?>\n<Error><Code>AccessDenied</Code><Message>Access Denied.\
                       </Message><Resource>/captures/x</Resource></Error>";
         for (source, want) in [
-            (refused, "PUT: tcp connect error: Connection refused (os error 111), after 10 retries"),
+            (
+                Above(
+                    "Error performing PUT http://169.254.169.254/latest/api/token in 1s - HTTP error: no route",
+                    None,
+                ),
+                "no credentials are set, and this machine has none of its own: PUT 169.254.169.254: HTTP error: no route",
+            ),
+            (Above("Error performing POST REDACTED in 1s - HTTP error: no route", None), "POST: HTTP error: no route"),
+            (
+                Above("Error performing GET https://key:secret@sts.example/x?y in 1s - HTTP error: no route", None),
+                "GET sts.example: HTTP error: no route",
+            ),
+            (refused, "PUT 127.0.0.1:9: tcp connect error: Connection refused (os error 111), after 10 retries"),
             (
                 Above(denied, None),
-                "PUT: Server returned non-2xx status code: 403 Forbidden, AccessDenied, Access Denied.",
+                "PUT 127.0.0.1:9: Server returned non-2xx status code: 403 Forbidden, AccessDenied, Access Denied.",
             ),
             (Above("no such bucket", None), "no such bucket"),
         ] {
