@@ -37,19 +37,10 @@ impl Errand {
         store: Result<Store, UploadError>,
         recordings: Vec<RecordingId>,
     ) -> Result<(), UploadError> {
-        let mut sent = Ok(());
-        match store {
-            Err(error) => sent = self.told(&target, Err(error)),
-            Ok(store) => {
-                for id in &recordings {
-                    // A bug in one, ours or of who talks to the store, must not keep the others waiting for ever.
-                    let this = AssertUnwindSafe(self.send_recording(id, &store)).catch_unwind().await;
-                    let this =
-                        self.told(&target, this.unwrap_or_else(|panic| Err(UploadError::bug(id, panic.as_ref()))));
-                    sent = sent.and(this);
-                }
-            }
-        }
+        let sent = match store {
+            Err(error) => self.told(&target, Err(error)),
+            Ok(store) => self.send_all(&target, &store, &recordings).await,
+        };
         if sent.is_ok() {
             self.progress.send_if_modified(|progress| !matches!(progress.stores.insert(target, None), Some(None)));
         }
@@ -65,6 +56,22 @@ impl Errand {
             give_up(&self.spool, &self.in_transit, &self.progress, segment, "waited too long for its store")?;
         }
         Ok(())
+    }
+
+    async fn send_all(
+        &self,
+        target: &Option<StoreTarget>,
+        store: &Store,
+        recordings: &[RecordingId],
+    ) -> Result<(), UploadError> {
+        let mut sent = Ok(());
+        for id in recordings {
+            // A bug in one, ours or of who talks to the store, must not keep the others waiting for ever.
+            let this = AssertUnwindSafe(self.send_recording(id, store)).catch_unwind().await;
+            let this = self.told(target, this.unwrap_or_else(|panic| Err(UploadError::bug(id, panic.as_ref()))));
+            sent = sent.and(this);
+        }
+        sent
     }
 
     fn told(&self, target: &Option<StoreTarget>, sent: Result<(), UploadError>) -> Result<(), UploadError> {

@@ -123,8 +123,9 @@ impl Sender {
     pub async fn run(mut self, mut stop: watch::Receiver<bool>) {
         self.resume();
         let (mut spool, mut lines) = (Line::default(), HashMap::<_, Line>::new());
-        let mut busy = FuturesUnordered::new();
+        let (mut busy, mut silent) = (FuturesUnordered::new(), HashMap::new());
         loop {
+            self.tell_of_silence(&mut silent);
             let waiting = if spool.is_free() { spool.ended(self.waiting()) } else { None };
             for (target, recordings) in waiting.unwrap_or_default() {
                 let line = lines.entry(target.clone()).or_default();
@@ -139,6 +140,30 @@ impl Sender {
                 _ = stop.wait_for(|stop| *stop) => return,
                 Some((target, sent)) = busy.next() => drop(lines.entry(target).or_default().ended(sent)),
                 () = tokio::time::sleep(IDLE) => {}
+            }
+        }
+    }
+
+    /// Tells of stores that let a request wait, for as long as they do: object_store itself tries for minutes. `said` is what was
+    /// told of them before.
+    fn tell_of_silence(&self, said: &mut HashMap<StoreTarget, Failing>) {
+        for (target, store) in &self.stores {
+            let change = |change: &dyn Fn(&mut Option<Failing>) -> bool| {
+                let of = |progress: &mut Progress| change(progress.stores.entry(Some(target.clone())).or_default());
+                self.errand.progress.send_if_modified(of)
+            };
+            match (store.silence(), said.remove(target)) {
+                (Some(_), Some(before)) => drop(said.insert(target.clone(), before)),
+                (Some(new), None) => {
+                    if change(&|failing| failing.is_none() && failing.replace(new.clone()).is_none()) {
+                        said.insert(target.clone(), new);
+                    }
+                }
+                // What failed since then stays.
+                (None, Some(before)) => {
+                    change(&|failing| failing.as_ref() == Some(&before) && failing.take().is_some());
+                }
+                (None, None) => {}
             }
         }
     }

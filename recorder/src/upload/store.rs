@@ -3,7 +3,7 @@
 use super::options::options;
 use super::probe::Probe;
 use super::turns::{Place, Turns};
-use super::{UploadError, s3};
+use super::{Failing, UploadError, s3};
 use crate::disk::{Disk, SystemDisk};
 use crate::limits;
 use crate::schedule::StoreTarget;
@@ -183,9 +183,15 @@ impl Store {
         }
     }
 
+    /// That it owes an answer, where it takes too long.
+    pub(super) fn silence(&self) -> Option<Failing> {
+        let since = self.place.silent_since()?;
+        Some(Failing { since, why: format!("store {}: no answer since then", self.shown) })
+    }
+
     async fn ask_whether_it_compares(&self, path: &str) -> Result<(), UploadError> {
         let location = self.location(&format!("{path}.probe"));
-        match Probe::ask(self.objects.as_ref(), &location).await {
+        match self.place.ask(Probe::ask(self.objects.as_ref(), &location)).await {
             Ok(true) => Ok(()),
             Ok(false) => Err(UploadError::Uncompared { store: self.shown.clone() }),
             Err(source) => Err(self.error(source)),
@@ -222,13 +228,16 @@ impl Store {
         let payload = PutPayload::from_bytes(content);
         let only_new = PutOptions::from(PutMode::Create);
         let objects = if is_first { &self.once } else { &self.objects };
-        match objects.put_opts(location, payload.clone(), only_new).await {
+        match self.place.ask(objects.put_opts(location, payload.clone(), only_new)).await {
             Ok(_) => Ok(true),
             // From before a crash, or the answer to it was lost; and nobody can read what it is. Sent again it is
             // compared again, and a store that keeps versions keeps also what was there.
-            Err(object_store::Error::AlreadyExists { .. }) if self.proof == Proof::StoreCompared && !is_first => {
-                self.objects.put(location, payload).await.map(|_| true).map_err(|source| self.error(source))
-            }
+            Err(object_store::Error::AlreadyExists { .. }) if self.proof == Proof::StoreCompared && !is_first => self
+                .place
+                .ask(self.objects.put(location, payload))
+                .await
+                .map(|_| true)
+                .map_err(|source| self.error(source)),
             Err(object_store::Error::AlreadyExists { .. }) => Ok(false),
             // A store without conditional writes: the look before is all there is. Nobody but this node
             // writes to this folder.
@@ -236,7 +245,11 @@ impl Store {
                 if self.exists(location).await? {
                     return Ok(false);
                 }
-                self.objects.put(location, payload).await.map(|_| true).map_err(|source| self.error(source))
+                self.place
+                    .ask(self.objects.put(location, payload))
+                    .await
+                    .map(|_| true)
+                    .map_err(|source| self.error(source))
             }
             Err(source) => Err(self.error(source)),
         }
@@ -253,7 +266,8 @@ impl Store {
         if self.proof == Proof::ReadBack && self.exists(location).await? {
             return Ok(false);
         }
-        let mut upload = self.objects.put_multipart(location).await.map_err(|source| self.error(source))?;
+        let mut upload =
+            self.place.ask(self.objects.put_multipart(location)).await.map_err(|source| self.error(source))?;
         let sent = self.send_parts(upload.as_mut(), source, sealed).await;
         if sent.is_err() {
             // The parts would stay, unseen and paid for. If this fails too, the first error says why.
@@ -272,7 +286,7 @@ impl Store {
         if source.hash() != sealed {
             return Err(UploadError::Damaged { path: source.path.clone() });
         }
-        upload.complete().await.map(drop).map_err(|source| self.error(source))
+        self.place.ask(upload.complete()).await.map(drop).map_err(|source| self.error(source))
     }
 
     /// Sends the next part; false when there was none.
@@ -281,11 +295,15 @@ impl Store {
         if part.is_empty() {
             return Ok(false);
         }
-        upload.put_part(PutPayload::from_bytes(part)).await.map(|()| true).map_err(|source| self.error(source))
+        self.place
+            .ask(upload.put_part(PutPayload::from_bytes(part)))
+            .await
+            .map(|()| true)
+            .map_err(|source| self.error(source))
     }
 
     async fn exists(&self, location: &StorePath) -> Result<bool, UploadError> {
-        match self.objects.head(location).await {
+        match self.place.ask(self.objects.head(location)).await {
             Ok(_) => Ok(true),
             Err(object_store::Error::NotFound { .. }) => Ok(false),
             // Who may not read may not ask either.
@@ -301,10 +319,11 @@ impl Store {
         loop {
             let part = (sent_bytes > part_bytes).then(|| GetRange::Bounded(bytes..bytes + part_bytes));
             let asked = GetOptions { range: part, ..GetOptions::default() };
-            let found = self.objects.get_opts(location, asked).await.map_err(|source| self.error(source))?;
+            let found =
+                self.place.ask(self.objects.get_opts(location, asked)).await.map_err(|source| self.error(source))?;
             let (end, all_bytes) = (found.range.end, found.meta.size);
             let mut stream = found.into_stream();
-            while let Some(chunk) = stream.try_next().await.map_err(|source| self.error(source))? {
+            while let Some(chunk) = self.place.ask(stream.try_next()).await.map_err(|source| self.error(source))? {
                 bytes += chunk.len() as u64;
                 hasher.update(&chunk);
             }

@@ -6,13 +6,17 @@
 //!     slow     stores whose last part took longer: one part at a time
 
 use super::UploadError;
+use crate::sync::lock;
+use jiff::Timestamp;
 use std::pin::pin;
 use std::sync::Arc;
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::time::{Duration, Instant};
-use tokio::sync::{Mutex, MutexGuard};
+use std::time::Duration;
+use tokio::sync::{Mutex as Turn, MutexGuard};
+use tokio::time::Instant;
 
-/// For so long a part may keep others waiting: 4 Mbit/s for the largest.
+/// For so long a part may keep others waiting: 4 Mbit/s for the largest. What takes longer is told.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// How often it is looked then whether somebody waits.
 const LOOK: Duration = Duration::from_secs(1);
@@ -20,8 +24,8 @@ const LOOK: Duration = Duration::from_secs(1);
 /// The turns of all stores.
 #[derive(Debug, Default)]
 pub(super) struct Turns {
-    quick: Mutex<()>,
-    slow: Mutex<()>,
+    quick: Turn<()>,
+    slow: Turn<()>,
     stores: AtomicUsize,
     waiting: AtomicUsize,
 }
@@ -31,13 +35,28 @@ pub(super) struct Turns {
 pub(super) struct Place {
     turns: Arc<Turns>,
     is_slow: AtomicBool,
+    /// When the request was made that waits for its answer.
+    asked: Mutex<Option<Instant>>,
 }
 
 impl Place {
     /// A place for one more store.
     pub fn new(turns: Arc<Turns>) -> Arc<Self> {
         turns.stores.fetch_add(1, Ordering::Relaxed);
-        Arc::new(Self { turns, is_slow: AtomicBool::new(false) })
+        Arc::new(Self { turns, is_slow: AtomicBool::new(false), asked: Mutex::default() })
+    }
+
+    /// Waits for an answer of this store, so that others can see for how long.
+    pub async fn ask<T>(&self, request: impl Future<Output = T>) -> T {
+        *lock(&self.asked) = Some(Instant::now());
+        let _answered = Answered(self);
+        request.await
+    }
+
+    /// Since when it has not answered, where it takes too long.
+    pub fn silent_since(&self) -> Option<Timestamp> {
+        let waits = lock(&self.asked).map(|asked| asked.elapsed()).filter(|waits| *waits > PATIENCE)?;
+        Timestamp::now().checked_sub(waits).ok()
     }
 
     /// Sends a part when it is this store's turn: `send` reads it only then. None where it was ended for the others.
@@ -86,6 +105,15 @@ impl Turns {
                 return None;
             }
         }
+    }
+}
+
+/// Dropped once there is an answer, or nobody waits for one any more.
+struct Answered<'a>(&'a Place);
+
+impl Drop for Answered<'_> {
+    fn drop(&mut self) {
+        *lock(&self.0.asked) = None;
     }
 }
 

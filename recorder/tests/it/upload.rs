@@ -349,6 +349,30 @@ async fn stores_that_do_not_answer_keep_no_other_waiting() {
     running.abort();
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_store_that_does_not_answer_is_told_of_before_its_request_is_over() {
+    let place = Place::new();
+    let spool = place.spool();
+    let config = ThrottleConfig { wait_put_per_call: std::time::Duration::from_secs(100), ..ThrottleConfig::default() };
+    let objects = Arc::new(ThrottledStore::new(InMemory::new(), config));
+    let mut recording = Recording::begin(&spool, "nightly", &place.target);
+    recording.segment(10);
+    recording.close();
+    let sender = Sender::new(spool.clone()).with_store(place.target.clone(), Store::over(objects, prefix()));
+    let mut progress = sender.progress();
+    let (_stop, stopped) = tokio::sync::watch::channel(false);
+    let running = tokio::spawn(sender.run(stopped));
+    let failing = |progress: &Progress| progress.by_url().into_values().next().flatten();
+    for _ in 0..2 {
+        let told = progress.wait_for(|progress| failing(progress).is_some()).await.unwrap().clone();
+        assert!(failing(&told).unwrap().why.ends_with("no answer since then"), "{told:?}");
+        assert_eq!((told.failures, told.segments), (0, 0));
+        progress.wait_for(|progress| failing(progress).is_none()).await.unwrap();
+    }
+    progress.wait_for(|progress| progress.recordings == 1 && failing(progress).is_none()).await.unwrap();
+    running.abort();
+}
+
 #[tokio::test]
 async fn a_receipt_says_how_it_was_proved() {
     let folder = tempfile::tempdir().unwrap();
