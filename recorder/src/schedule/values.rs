@@ -158,7 +158,9 @@ impl FromStr for StoreUrl {
             Ok(url) => url,
             Err(()) => Url::parse(text).map_err(|error| format!("{text:?} is no store: {error}"))?,
         };
-        if !url.username().is_empty() || url.password().is_some() {
+        // There the container stands where a login does elsewhere.
+        let names_container = matches!(url.scheme(), "abfs" | "abfss");
+        if !(url.username().is_empty() || names_container) || url.password().is_some() {
             return Err("a store's URL holds no secrets: give them in the environment".to_owned());
         }
         if !STORE_SCHEMES.contains(&url.scheme()) {
@@ -292,6 +294,7 @@ mod tests {
             ("/var/lib/remora", "file:///var/lib/remora"),
             ("s3://bucket/some/where", "s3://bucket/some/where"),
             ("gs://bucket", "gs://bucket"),
+            ("abfss://box@account.dfs.core.windows.net/x", "abfss://box@account.dfs.core.windows.net/x"),
         ] {
             assert_eq!(text.parse::<StoreUrl>().map(|store| store.to_string()), Ok(url.to_owned()));
         }
@@ -307,6 +310,8 @@ mod tests {
             ("file://folder/x", "begins with /"),
             ("file:tmp/x", "begins with /"),
             ("s3://key:secret@bucket/x", "holds no secrets"),
+            ("s3://key@bucket/x", "holds no secrets"),
+            ("abfs://box:secret@account.dfs.core.windows.net/x", "holds no secrets"),
         ] {
             let error = text.parse::<StoreUrl>().expect_err(text);
             assert!(error.contains(why), "{text}: {error}");
