@@ -33,8 +33,16 @@ pub enum ControlError {
         /// What is wrong with it.
         what: String,
     },
+    /// Somebody else's.
+    #[error("control socket {}: only who runs the recorder, or root, may ask it: {source}", path.display())]
+    NotAllowed {
+        /// The socket.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
     /// Nobody listens.
-    #[error("control socket {}: {source}; is a recorder running there? --control names its socket", path.display())]
+    #[error("control socket {}: is a recorder running there? --control names its socket: {source}", path.display())]
     NobodyThere {
         /// The socket.
         path: PathBuf,
@@ -161,9 +169,12 @@ pub(crate) async fn hand_on(request: Request, by: &'static str, asks: &mpsc::Sen
 /// Asks the recorder that listens at `path`, and waits for its answer.
 ///
 /// # Errors
-/// [`ControlError::NobodyThere`], and [`ControlError::NoAnswer`] for whoever does not answer in time, or not as we do.
+/// [`ControlError::NobodyThere`], [`ControlError::NotAllowed`], and [`ControlError::NoAnswer`] for whoever does not answer in time, or not as we do.
 pub fn ask(path: &Path, request: &Request) -> Result<Answer, ControlError> {
-    let nobody = |source| ControlError::NobodyThere { path: path.to_owned(), source };
+    let nobody = |source: io::Error| match source.kind() {
+        io::ErrorKind::PermissionDenied => ControlError::NotAllowed { path: path.to_owned(), source },
+        _ => ControlError::NobodyThere { path: path.to_owned(), source },
+    };
     let no_answer = |what: String| ControlError::NoAnswer { path: path.to_owned(), what };
     let mut stream = UnixStream::connect(path).map_err(nobody)?;
     let patience = 2 * limits::CONTROL_PATIENCE;
@@ -178,4 +189,24 @@ pub fn ask(path: &Path, request: &Request) -> Result<Answer, ControlError> {
         _ => no_answer(error.to_string()),
     })?;
     serde_json::from_slice(&answer).map_err(|error| no_answer(error.to_string()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use formats::said::once;
+    use std::error::Error;
+
+    #[test]
+    fn what_the_system_said_is_said_once() {
+        let path = PathBuf::from("/spool/control.sock");
+        let source = || io::Error::from_raw_os_error(2);
+        for error in [
+            ControlError::NobodyThere { path: path.clone(), source: source() },
+            ControlError::NotAllowed { path: path.clone(), source: source() },
+        ] {
+            let chain = [&error as &(dyn Error + 'static), error.source().unwrap()];
+            assert_eq!(once(chain).matches("os error 2").count(), 1, "{error}");
+        }
+    }
 }
