@@ -43,7 +43,7 @@ enum Action {
         #[command(flatten)]
         signed: Signed,
         /// Folder of the snapshot.
-        #[arg(long, short, env = "REMORA_OUT", value_name = "DIR")]
+        #[arg(long, short, env = "REMORA_SNAPSHOT_OUT", value_name = "DIR")]
         out: PathBuf,
     },
     /// Prove that recordings are what was sealed: names the first file that is missing, changed, swapped or
