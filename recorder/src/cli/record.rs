@@ -294,7 +294,7 @@ async fn record_and_store(plan: &RecordPlan, spool: &Spool) -> anyhow::Result<Re
         Err(error) => (close_failed(spool, &plan.recording.id), Some(error)),
     };
     observer.ended(close.as_ref().map_or(&EndReason::Failure, |close| &close.reason));
-    let swept = sender.sweep().await;
+    let swept = sender.last_sweep().await;
     // Another recording of the spool may have failed to be sent; this one is what was asked for.
     let is_gone = matches!(spool.disk().exists(&spool.folder(&plan.recording.id)), Ok(false));
     let stored = if is_gone { Ok(()) } else { swept.map_err(Into::into) };

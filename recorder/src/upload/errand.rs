@@ -12,6 +12,7 @@ use formats::seal::Seal;
 use formats::store::{FileName, RecordingId};
 use futures::FutureExt;
 use jiff::Timestamp;
+use std::io::ErrorKind;
 use std::panic::AssertUnwindSafe;
 use std::path::Path;
 use tokio::sync::watch;
@@ -68,8 +69,9 @@ impl Errand {
         for id in recordings {
             // A bug in one, ours or of who talks to the store, must not keep the others waiting for ever.
             let this = AssertUnwindSafe(self.send_recording(id, store)).catch_unwind().await;
-            let this = self.told(target, this.unwrap_or_else(|panic| Err(UploadError::bug(id, panic.as_ref()))));
-            sent = sent.and(this);
+            let this = this.unwrap_or_else(|panic| Err(UploadError::bug(id, panic.as_ref())));
+            let is_there = || !self.spool.target(id).is_err_and(|error| error.kind() == ErrorKind::NotFound);
+            sent = sent.and(self.told(target, unless_gone(this, is_there)));
         }
         sent
     }
@@ -99,7 +101,8 @@ impl Errand {
         }
         for sequence in waiting {
             let _in_transit = self.in_transit.begin(id, sequence);
-            self.send_segment(id, sequence, store).await?;
+            let sent = self.send_segment(id, sequence, store).await;
+            unless_gone(sent, || self.spool.disk().exists(&self.spool.path(id, &FileName::seal(sequence))))?;
         }
         if is_closed && let Some(close) = self.spool.close(id).map_err(in_spool)? {
             let name = FileName::Close;
@@ -123,6 +126,9 @@ impl Errand {
         if self.spool.disk().exists(path)? {
             return Ok(false);
         }
+        if !self.spool.disk().exists(&self.spool.path(id, &FileName::seal(seal.sequence))) {
+            return Err(ErrorKind::NotFound.into());
+        }
         if !self.spool.told_of(id)?.contains(&seal.sequence) {
             tracing::error!(recording = %id, file = %path.display(), "somebody removed it from the spool: given up");
             self.give_up_damaged(id, seal)?;
@@ -145,7 +151,7 @@ impl Errand {
             Ok(bytes) => {
                 store.send(self.spool.disk().as_ref(), &id.path(&name), &path, Hash256::of(&bytes)).await.map(drop)
             }
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
             Err(source) => Err(spool_error(&path, source)),
         }
     }
@@ -182,5 +188,13 @@ impl Errand {
             progress.bytes += bytes + receipt.bytes;
         });
         Ok(())
+    }
+}
+
+/// What came of it, but no failure where another process with the same spool was faster: what it sends is not there any more.
+fn unless_gone(sent: Result<(), UploadError>, is_there: impl Fn() -> bool) -> Result<(), UploadError> {
+    match sent {
+        Err(UploadError::Spool { source, .. }) if source.kind() == ErrorKind::NotFound && !is_there() => Ok(()),
+        sent => sent,
     }
 }

@@ -373,6 +373,48 @@ async fn a_store_that_does_not_answer_is_told_of_before_its_request_is_over() {
     running.abort();
 }
 
+#[tokio::test(start_paused = true)]
+async fn two_processes_with_one_spool_are_in_each_others_way_unharmed() {
+    let place = Place::new();
+    let spool = place.spool();
+    let mut recording = Recording::begin(&spool, "nightly", &place.target);
+    (0..3).for_each(|_| recording.segment(10));
+    recording.close();
+    let config = ThrottleConfig { wait_put_per_call: std::time::Duration::from_secs(1), ..ThrottleConfig::default() };
+    let slow = Arc::new(ThrottledStore::new(Arc::clone(&place.objects), config));
+    let mut slow = Sender::new(place.spool()).with_store(place.target.clone(), Store::over(slow, prefix()));
+    let mut quick = place.sender();
+    let (first, second) = tokio::join!(slow.sweep(), quick.sweep());
+    first.unwrap();
+    second.unwrap();
+    let sound = verify(&place.objects, &prefix(), &made::id("nightly")).await.unwrap();
+    assert_eq!((sound.segments, sound.forgotten.len()), (3, 0));
+    assert_eq!(slow.progress().borrow().given_up.packets, 0);
+    assert!(place.left_in_spool().is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_does_not_come_back_tries_again() {
+    let place = Place::new();
+    let spool = place.spool();
+    let outside = tempfile::tempdir().unwrap();
+    let store = outside.path().join("store");
+    std::fs::write(&store, b"").unwrap();
+    let mut recording = Recording::begin(&spool, "nightly", &target(store.to_str().unwrap()));
+    recording.segment(10);
+    recording.close();
+    let mut sender = Sender::new(spool.clone());
+    let mut progress = sender.progress();
+    sender.last_sweep().await.unwrap_err();
+    assert_eq!(progress.borrow_and_update().failures, 4, "not for ever");
+    let is_back = async {
+        progress.wait_for(|progress| progress.failures == 5).await.unwrap();
+        std::fs::remove_file(&store).unwrap();
+    };
+    let (swept, ()) = tokio::join!(sender.last_sweep(), is_back);
+    swept.unwrap();
+}
+
 #[tokio::test]
 async fn a_receipt_says_how_it_was_proved() {
     let folder = tempfile::tempdir().unwrap();
