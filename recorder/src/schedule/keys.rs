@@ -60,8 +60,8 @@ pub(super) const KEYS: [Key; 57] = [
         "true or false",
         Value("false"),
         "true",
-        "The credentials can only write: uploads are proved by the store's SHA-256 instead of being read back. S3 only, and a store \
-         that compares it: it is asked once, with a few bytes that it has to refuse, and left alone if it does not.",
+        "The credentials can only write: uploads are proved by the store's SHA-256 instead of being read back. S3 only. Whether \
+         it compares that it is asked once, with a few bytes that it has to refuse; if it does not, its ETags are compared.",
     ),
     key(
         "encrypt_to",

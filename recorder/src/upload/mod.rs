@@ -70,10 +70,10 @@ pub enum UploadError {
         /// The path in the store.
         path: String,
     },
-    /// Nobody can read what was stored, and the store did not compare it.
+    /// Nobody can read what was stored, and the store neither compared it nor says what it has.
     #[error(
-        "store {store}: it keeps what has another SHA-256 than was sent along with it, so that nothing proves an upload by \
-         credentials that can only write: let them read, and leave out store_write_only"
+        "store {store}: it keeps what has another SHA-256 than was sent along with it, and its ETags are no MD5 either, so that \
+         nothing proves an upload by credentials that can only write: let them read, and leave out store_write_only"
     )]
     Uncompared {
         /// Which store.

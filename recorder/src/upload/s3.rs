@@ -33,11 +33,10 @@ pub fn open(
 ) -> object_store::Result<(Box<dyn ObjectStore>, StorePath)> {
     let (_, prefix) = ObjectStoreScheme::parse(url)?;
     let builder = AmazonS3Builder::new().with_url(url.as_str()).with_retry(retry);
-    let builder =
-        options.into_iter().fold(builder, |builder, (name, value)| match name.to_ascii_lowercase().parse() {
-            Ok(key) => builder.with_config(key, value),
-            Err(_) => builder,
-        });
+    let builder = options.into_iter().fold(builder, |builder, (name, value)| match name.to_ascii_lowercase().parse() {
+        Ok(key) => builder.with_config(key, value),
+        Err(_) => builder,
+    });
     let region = builder.get_config_value(&AmazonS3ConfigKey::Region).unwrap_or_else(|| REGION_DEFAULT.to_owned());
     // Whoever signs shares what the store found its credentials with.
     let credentials = builder.clone().build()?.credentials().clone();

@@ -9,9 +9,10 @@ use crate::limits;
 use crate::schedule::StoreTarget;
 use crate::spool::UNSENT;
 use bytes::Bytes;
-use formats::hash::Hash256;
+use formats::hash::{Hash256, hex};
 use formats::said::said;
 use futures::TryStreamExt;
+use md5::Md5;
 use object_store::path::Path as StorePath;
 use object_store::{
     GetOptions, GetRange, MultipartUpload, ObjectStore, ObjectStoreExt, PutMode, PutOptions, PutPayload, RetryConfig,
@@ -45,6 +46,9 @@ pub enum Proof {
     /// The credentials cannot read. The store compared every part with the SHA-256 we sent along before it said
     /// yes (`x-amz-checksum-sha256`), for it refuses what has another.
     StoreCompared,
+    /// The credentials cannot read, and the store does not compare. The ETag that it gave is that of what was sent: it has the
+    /// same MD5.
+    ETag,
 }
 
 /// A store that is open.
@@ -59,8 +63,8 @@ pub struct Store {
     /// The folder, if it is one of this machine: it must be synced before we rely on it.
     local: Option<PathBuf>,
     place: Arc<Place>,
-    /// Said once the store was seen to compare, where that is the proof.
-    compares: Arc<OnceCell<()>>,
+    /// Whether the store was seen to compare, where that is the proof.
+    compares: Arc<OnceCell<bool>>,
 }
 
 /// What is said of a store that had its part for too long.
@@ -117,7 +121,7 @@ impl Store {
             proof: Proof::ReadBack,
             local: None,
             place,
-            compares: Arc::new(OnceCell::from(())),
+            compares: Arc::new(OnceCell::from(true)),
         }
     }
 
@@ -152,7 +156,8 @@ impl Store {
         let location = self.location(path);
         let mut source = Source::open(disk, file)?;
         if self.proof == Proof::StoreCompared {
-            self.compares.get_or_try_init(|| self.ask_whether_it_compares(path)).await?;
+            let compares = self.compares.get_or_try_init(|| self.ask_whether_it_compares(path)).await?;
+            source.e_tags = (!compares).then(ETags::default);
         }
         let size = disk.look(file).map_err(|source| spool_error(file, source))?.bytes;
         let is_first = self.proof == Proof::StoreCompared && try_first(disk, file)?;
@@ -161,17 +166,23 @@ impl Store {
             true => self.turn(self.create_whole(&location, &mut source, sealed, is_first)).await?,
             // Parts take the place of what is there: whether something is, an empty file tells.
             false if is_first => self.create(&location, Bytes::new(), true).await?,
-            false => true,
+            false => Some(Created(None)),
         };
-        if is_first && !created {
+        if is_first && created.is_none() {
             mark(disk, file, TRIED, UNSENT)?;
             return Err(UploadError::Taken { path: path.to_owned() });
         }
         let created = if is_small { created } else { self.create_in_parts(&location, &mut source, sealed).await? };
         let receipt = |bytes, sha256, proof| Receipt { path: path.to_owned(), bytes, sha256, proof };
         // What we did not create ourselves is only proved by reading it.
-        if created && self.proof == Proof::StoreCompared {
-            return Ok(receipt(source.bytes, sealed, Proof::StoreCompared));
+        if let Some(Created(e_tag)) = created
+            && self.proof == Proof::StoreCompared
+        {
+            return match source.e_tags.map(|sent| e_tag.is_some_and(|e_tag| sent.is(&e_tag))) {
+                None => Ok(receipt(source.bytes, sealed, Proof::StoreCompared)),
+                Some(true) => Ok(receipt(source.bytes, sealed, Proof::ETag)),
+                Some(false) => Err(UploadError::Uncompared { store: self.shown.clone() }),
+            };
         }
         if let Some(folder) = &self.local {
             sync(&folder.join(path))?;
@@ -189,13 +200,10 @@ impl Store {
         Some(Failing { since, why: format!("store {}: no answer since then", self.shown) })
     }
 
-    async fn ask_whether_it_compares(&self, path: &str) -> Result<(), UploadError> {
+    async fn ask_whether_it_compares(&self, path: &str) -> Result<bool, UploadError> {
         let location = self.location(&format!("{path}.probe"));
-        match self.place.ask(Probe::ask(self.objects.as_ref(), &location)).await {
-            Ok(true) => Ok(()),
-            Ok(false) => Err(UploadError::Uncompared { store: self.shown.clone() }),
-            Err(source) => Err(self.error(source)),
-        }
+        let asked = self.place.ask(Probe::ask(self.objects.as_ref(), &location)).await;
+        asked.map_err(|source| self.error(source))
     }
 
     fn location(&self, path: &str) -> StorePath {
@@ -214,7 +222,7 @@ impl Store {
         source: &mut Source,
         sealed: Hash256,
         is_first: bool,
-    ) -> Result<bool, UploadError> {
+    ) -> Result<Option<Created>, UploadError> {
         let content = source.part()?;
         // Whatever was not hashed as sealed must not become evidence.
         match source.hash() == sealed {
@@ -223,32 +231,37 @@ impl Store {
         }
     }
 
-    /// Whether it was us who created it.
-    async fn create(&self, location: &StorePath, content: Bytes, is_first: bool) -> Result<bool, UploadError> {
+    /// What was said of it, if it was us who created it.
+    async fn create(
+        &self,
+        location: &StorePath,
+        content: Bytes,
+        is_first: bool,
+    ) -> Result<Option<Created>, UploadError> {
         let payload = PutPayload::from_bytes(content);
         let only_new = PutOptions::from(PutMode::Create);
         let objects = if is_first { &self.once } else { &self.objects };
         match self.place.ask(objects.put_opts(location, payload.clone(), only_new)).await {
-            Ok(_) => Ok(true),
+            Ok(put) => Ok(Some(Created(put.e_tag))),
             // From before a crash, or the answer to it was lost; and nobody can read what it is. Sent again it is
             // compared again, and a store that keeps versions keeps also what was there.
             Err(object_store::Error::AlreadyExists { .. }) if self.proof == Proof::StoreCompared && !is_first => self
                 .place
                 .ask(self.objects.put(location, payload))
                 .await
-                .map(|_| true)
+                .map(|put| Some(Created(put.e_tag)))
                 .map_err(|source| self.error(source)),
-            Err(object_store::Error::AlreadyExists { .. }) => Ok(false),
+            Err(object_store::Error::AlreadyExists { .. }) => Ok(None),
             // A store without conditional writes: the look before is all there is. Nobody but this node
             // writes to this folder.
             Err(object_store::Error::NotImplemented { .. } | object_store::Error::NotSupported { .. }) => {
                 if self.exists(location).await? {
-                    return Ok(false);
+                    return Ok(None);
                 }
                 self.place
                     .ask(self.objects.put(location, payload))
                     .await
-                    .map(|_| true)
+                    .map(|put| Some(Created(put.e_tag)))
                     .map_err(|source| self.error(source))
             }
             Err(source) => Err(self.error(source)),
@@ -262,9 +275,9 @@ impl Store {
         location: &StorePath,
         source: &mut Source,
         sealed: Hash256,
-    ) -> Result<bool, UploadError> {
+    ) -> Result<Option<Created>, UploadError> {
         if self.proof == Proof::ReadBack && self.exists(location).await? {
-            return Ok(false);
+            return Ok(None);
         }
         let mut upload =
             self.place.ask(self.objects.put_multipart(location)).await.map_err(|source| self.error(source))?;
@@ -273,7 +286,7 @@ impl Store {
             // The parts would stay, unseen and paid for. If this fails too, the first error says why.
             let _ = upload.abort().await;
         }
-        sent.map(|()| true)
+        sent.map(Some)
     }
 
     async fn send_parts(
@@ -281,12 +294,16 @@ impl Store {
         upload: &mut dyn MultipartUpload,
         source: &mut Source,
         sealed: Hash256,
-    ) -> Result<(), UploadError> {
+    ) -> Result<Created, UploadError> {
         while self.turn(self.send_part(upload, source)).await? {}
         if source.hash() != sealed {
             return Err(UploadError::Damaged { path: source.path.clone() });
         }
-        self.place.ask(upload.complete()).await.map(drop).map_err(|source| self.error(source))
+        let put = self.place.ask(upload.complete()).await.map_err(|source| self.error(source))?;
+        if let Some(sent) = &mut source.e_tags {
+            sent.in_parts = true;
+        }
+        Ok(Created(put.e_tag))
     }
 
     /// Sends the next part; false when there was none.
@@ -339,6 +356,29 @@ impl Store {
     }
 }
 
+/// Something is in the store, and that is its ETag, if the store told.
+struct Created(Option<String>);
+
+/// The MD5 of each part that was read, of which S3 makes ETags, but for what it encrypts with keys of KMS or of the client (S3 API
+/// reference, Object: ETag).
+#[derive(Debug, Default)]
+struct ETags {
+    md5s: Vec<[u8; 16]>,
+    in_parts: bool,
+}
+
+impl ETags {
+    /// Whether that is the ETag of what was read.
+    fn is(&self, told: &str) -> bool {
+        let made = match (self.in_parts, self.md5s.as_slice()) {
+            (false, [md5]) => hex(md5),
+            (true, md5s) => format!("{}-{}", hex(&Md5::digest(md5s.concat())), md5s.len()),
+            _ => return false,
+        };
+        told.trim_matches('"').eq_ignore_ascii_case(&made)
+    }
+}
+
 /// What [`UNSENT`] is called once something of a recording was sent.
 const TRIED: &str = "tried";
 
@@ -365,12 +405,14 @@ struct Source {
     file: Box<dyn Read + Send>,
     hasher: Sha256,
     bytes: u64,
+    /// What a store would call it, where that is to be known.
+    e_tags: Option<ETags>,
 }
 
 impl Source {
     fn open(disk: &dyn Disk, path: &Path) -> Result<Self, UploadError> {
         let file = disk.open(path).map_err(|source| spool_error(path, source))?;
-        Ok(Self { path: path.to_owned(), file, hasher: Sha256::new(), bytes: 0 })
+        Ok(Self { path: path.to_owned(), file, hasher: Sha256::new(), bytes: 0, e_tags: None })
     }
 
     /// The next part, shorter than [`limits::PART_BYTES`] only at the end. Disk reads of a part block a worker for
@@ -380,6 +422,9 @@ impl Source {
         let read = (&mut self.file).take(limits::PART_BYTES as u64).read_to_end(&mut part);
         read.map_err(|source| spool_error(&self.path, source))?;
         self.hasher.update(&part);
+        if let Some(e_tags) = self.e_tags.as_mut().filter(|e_tags| !part.is_empty() || e_tags.md5s.is_empty()) {
+            e_tags.md5s.push(Md5::digest(&part).into());
+        }
         self.bytes += part.len() as u64;
         Ok(part.into())
     }

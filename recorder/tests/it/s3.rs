@@ -3,10 +3,11 @@
 use crate::made::{self, Recording, verify};
 use crate::seaweed::Seaweed;
 use formats::age::{Decrypt, Identity};
-use formats::hash::Hash256;
+use formats::hash::{Hash256, hex};
 use formats::seal::{Counts, DropsByTarget, EndReason, SealedFile};
 use formats::store::{FileName, PACKETS};
 use jiff::{SignedDuration, Timestamp};
+use md5::{Digest, Md5};
 use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt};
 use recorder::clock::SystemClock;
@@ -172,8 +173,9 @@ async fn write_only(
 
 #[tokio::test]
 async fn a_store_that_compares_nothing_proves_nothing() {
-    for compares in [true, false] {
-        let (address, kept) = server(compares);
+    let proofs = [(true, false, Some(Proof::StoreCompared)), (false, true, Some(Proof::ETag)), (false, false, None)];
+    for (compares, digests, proof) in proofs {
+        let (address, kept) = server(compares, digests);
         let target = StoreTarget {
             url: "s3://captures".parse().unwrap(),
             write_only: true,
@@ -188,17 +190,18 @@ async fn a_store_that_compares_nothing_proves_nothing() {
         std::fs::write(&file, content).unwrap();
         for _ in 0..2 {
             let sent = store.send(&SystemDisk, "file", &file, Hash256::of(content)).await;
-            match compares {
-                true => assert_eq!(sent.unwrap().proof, Proof::StoreCompared),
-                false => assert!(matches!(sent, Err(UploadError::Uncompared { .. })), "{sent:?}"),
+            match proof {
+                Some(proof) => assert_eq!(sent.unwrap().proof, proof),
+                None => assert!(matches!(sent, Err(UploadError::Uncompared { .. })), "{sent:?}"),
             }
         }
-        assert_eq!(kept.lock().unwrap().contains(&content.to_vec()), compares);
+        assert!(kept.lock().unwrap().contains(&content.to_vec()));
     }
 }
 
-/// A server that says yes to whatever comes, perhaps only where it has the hash that was signed; and what it kept.
-fn server(compares: bool) -> (String, Arc<Mutex<Vec<Vec<u8>>>>) {
+/// A server that says yes to whatever comes, perhaps only where it has the hash that was signed, and perhaps with the MD5 for
+/// its ETag; and what it kept.
+fn server(compares: bool, digests: bool) -> (String, Arc<Mutex<Vec<Vec<u8>>>>) {
     let (listener, kept) = (TcpListener::bind("127.0.0.1:0").unwrap(), Arc::new(Mutex::new(Vec::new())));
     let (address, its_kept) = (format!("http://{}", listener.local_addr().unwrap()), kept.clone());
     std::thread::spawn(move || {
@@ -211,7 +214,9 @@ fn server(compares: bool) -> (String, Arc<Mutex<Vec<Vec<u8>>>>) {
             read.read_exact(&mut body).ok();
             let is_refused = compares && header("x-amz-content-sha256: ") != Hash256::of(&body).to_string();
             let status = if is_refused { "400 Bad Request" } else { "200 OK" };
-            write!(client, "HTTP/1.1 {status}\r\netag: \"1\"\r\ncontent-length: 0\r\nconnection: close\r\n\r\n").ok();
+            let e_tag = if digests { hex(&Md5::digest(&body)) } else { "1".to_owned() };
+            write!(client, "HTTP/1.1 {status}\r\netag: \"{e_tag}\"\r\ncontent-length: 0\r\nconnection: close\r\n\r\n")
+                .ok();
             if !is_refused {
                 its_kept.lock().unwrap().push(body);
             }
