@@ -215,17 +215,9 @@ fn a_snapshot_is_proved_without_a_key_and_further_with_one() {
     write(&files, &store);
     assert_eq!(verify(&store, &[]).code, 0);
     let said = verify(&store, &["--identity", &right]);
-    assert!(
-        said.code == 2
-            && said.text().contains("000002.pcapng.zst.age decrypted holds what was sealed as 000001.pcapng.zst"),
-        "{said:?}"
-    );
+    assert!(said.code == 2 && said.text().contains("000002.pcapng.zst.age decrypted was changed"), "{said:?}");
     let said = remora.run(&["snapshot", "download", &store, "-o", &remora.path("again"), "--identity", &right]);
-    assert!(
-        said.code == 2
-            && said.text().contains("000002.pcapng.zst.age decrypted holds what was sealed as 000001.pcapng.zst"),
-        "{said:?}"
-    );
+    assert!(said.code == 2 && said.text().contains("000002.pcapng.zst.age decrypted was changed"), "{said:?}");
 }
 
 #[test]
@@ -234,7 +226,7 @@ fn a_key_hides_nothing_that_is_wrong_without_it() {
     let files = encrypted(recording());
     let (right, another) = (identity(&remora, 1), identity(&remora, 2));
     let place = |name: &str| format!("{FOLDER}/{name}");
-    let plain = fs::read(capture()).unwrap();
+    let plain = recording()[&place("000002.pcapng.zst")].clone();
     type Edit<'a> = &'a dyn Fn(&mut BTreeMap<String, Vec<u8>>);
     // With the right key, and with another.
     let cases: [(&str, Edit<'_>, [&str; 2]); 5] = [

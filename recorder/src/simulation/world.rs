@@ -48,6 +48,8 @@ pub struct World {
     /// One of so many syncs fails, or lies; none where the disk is a good one.
     sync_fails_one_of: Option<u64>,
     sync_lies_one_of: Option<u64>,
+    /// One of so many looks fails.
+    look_fails_one_of: Option<u64>,
     pub deeds: Deeds,
 }
 
@@ -151,6 +153,7 @@ impl World {
             spool_bytes_max: 8_000 + random.below(40_000),
             sync_fails_one_of: random.chance(1, 4).then_some(40),
             sync_lies_one_of: random.chance(1, 8).then_some(4),
+            look_fails_one_of: random.chance(1, 4).then_some(20),
             deeds: Deeds { seeds: 1, ..Deeds::default() },
             random,
         }
@@ -177,7 +180,9 @@ impl World {
         self.deeds.lives += 1;
         let dies_in = self.random.chance(3, 4).then(|| 1 + self.random.below(300));
         let (sync_fails_one_of, sync_lies_one_of) = (self.sync_fails_one_of, self.sync_lies_one_of);
-        self.disk.set(Faults { dies_in, sync_fails_one_of, sync_lies_one_of, ..Faults::default() });
+        let look_fails_one_of = self.look_fails_one_of;
+        let faults = Faults { dies_in, sync_fails_one_of, sync_lies_one_of, look_fails_one_of, ..Faults::default() };
+        self.disk.set(faults);
         let fails_one_of = self.random.chance(2, 3).then(|| 2 + self.random.below(20));
         self.store.set(fails_one_of, self.random.chance(1, 4));
         if let Some(mut life) = self.start() {

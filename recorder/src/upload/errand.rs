@@ -102,7 +102,8 @@ impl Errand {
         for sequence in waiting {
             let _in_transit = self.in_transit.begin(id, sequence);
             let sent = self.send_segment(id, sequence, store).await;
-            unless_gone(sent, || self.spool.disk().exists(&self.spool.path(id, &FileName::seal(sequence))))?;
+            let seal = self.spool.path(id, &FileName::seal(sequence));
+            unless_gone(sent, || matches!(self.spool.disk().exists(&seal), Ok(false)))?;
         }
         if is_closed && let Some(close) = self.spool.close(id).map_err(in_spool)? {
             let name = FileName::Close;
@@ -126,7 +127,7 @@ impl Errand {
         if self.spool.disk().exists(path)? {
             return Ok(false);
         }
-        if !self.spool.disk().exists(&self.spool.path(id, &FileName::seal(seal.sequence))) {
+        if !self.spool.disk().exists(&self.spool.path(id, &FileName::seal(seal.sequence)))? {
             return Err(ErrorKind::NotFound.into());
         }
         if !self.spool.told_of(id)?.contains(&seal.sequence) {
@@ -192,9 +193,9 @@ impl Errand {
 }
 
 /// What came of it, but no failure where another process with the same spool was faster: what it sends is not there any more.
-fn unless_gone(sent: Result<(), UploadError>, is_there: impl Fn() -> bool) -> Result<(), UploadError> {
+fn unless_gone(sent: Result<(), UploadError>, is_gone: impl Fn() -> bool) -> Result<(), UploadError> {
     match sent {
-        Err(UploadError::Spool { source, .. }) if source.kind() == ErrorKind::NotFound && !is_there() => Ok(()),
+        Err(UploadError::Spool { source, .. }) if source.kind() == ErrorKind::NotFound && is_gone() => Ok(()),
         sent => sent,
     }
 }

@@ -8,7 +8,8 @@ use std::collections::HashSet;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpListener;
 
-/// A store that takes what it gets, and answers the first request as if it had not. It has no way to be read.
+/// A store that takes what it gets, if it has the SHA-256 sent along, and answers the first request as if it had not. It has no
+/// way to be read.
 fn forgetful_store() -> u16 {
     let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
     let port = listener.local_addr().unwrap().port();
@@ -23,6 +24,13 @@ fn forgetful_store() -> u16 {
             let head = String::from_utf8(head).unwrap().to_ascii_lowercase();
             let length = head.lines().find_map(|line| line.strip_prefix("content-length:")).unwrap_or("0");
             input.read_exact(&mut vec![0; length.trim().parse().unwrap()]).ok();
+            if head.lines().next().is_some_and(|line| line.contains(".probe")) {
+                input
+                    .get_mut()
+                    .write_all(b"HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\nconnection: close\r\n\r\n")
+                    .ok();
+                continue;
+            }
             let is_first = taken.is_empty();
             let is_new = taken.insert(head.lines().next().map(str::to_owned));
             let answer = match is_new || !head.contains("if-none-match") {
