@@ -116,8 +116,7 @@ impl Header {
 
     fn record(&self, bytes: &[u8]) -> Step<Record> {
         let Some(header) = bytes.get(..self.record_bytes) else { return Step::Short };
-        if header.iter().all(|byte| *byte == 0) {
-            // What a file system leaves behind a power cut.
+        if bytes.get(..BLANK_BYTES).is_some_and(|blank| blank.iter().all(|byte| *byte == 0)) {
             return Step::Bad("record_bad", "no time and no bytes".into());
         }
         let word = |at: usize| word(header, at, self.big_endian).unwrap_or_default();
@@ -163,6 +162,9 @@ impl Header {
         (record.is_likely(last_ns) && sized && fraction < fraction_max).then_some(record.bytes)
     }
 }
+
+/// So many zeros are what a file system leaves behind a power cut; fewer are empty packets, as all others read them.
+const BLANK_BYTES: usize = 4096;
 
 /// What a magic number says: big endian, nanoseconds, bytes of a record's header.
 fn magic(bytes: &[u8]) -> Option<(bool, bool, usize)> {

@@ -79,7 +79,8 @@ impl Conversation {
             // Who closes it keeps its ports for so long (RFC 9293 §3.6.1); the SYN of the next one need not be seen.
             (Some(tcp), Transport::Tcp(_)) if tcp.is_closed() && idle_ns > limits::CLOSED_IDLE_NS => true,
             (Some(tcp), Transport::Tcp(header)) => {
-                tcp.opening(Way::of(packet.from_low), header, idle_ns <= 0) == Opening::Another
+                let shown_late = idle_ns <= 0 && self.seen.follows(packet);
+                tcp.opening(Way::of(packet.from_low), header, shown_late) == Opening::Another
             }
             _ => idle_ns > limits::DATAGRAM_IDLE_NS,
         }
