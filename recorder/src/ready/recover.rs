@@ -41,9 +41,14 @@ pub fn recover_all(spool: &Spool, reason: &EndReason, now: Timestamp) -> io::Res
     // What could not be recovered with what is kept must not be closed without it.
     let mut marked = Vec::new();
     for (window, folder) in folder::folders(spool)? {
-        match folder::mark(spool.disk().as_ref(), &folder) {
+        // A mark that is gone must not come back with a power cut, behind the close of its recording.
+        match spool.disk().sync_folder(&folder).and_then(|()| folder::mark(spool.disk().as_ref(), &folder)) {
             Ok(mark) => marked.extend(mark.map(|mark| mark.recording)),
-            Err(error) => tracing::error!(%window, %error, "it is not known whether it was triggered"),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {} // The window has just gone.
+            Err(error) => {
+                tracing::error!(%window, %error, "it is not known whether it was triggered");
+                marked.extend(spool.recordings()?.into_iter().filter(|id| id.window == window));
+            }
         }
     }
     let found = recover::recover(spool, reason, now, &marked)?;

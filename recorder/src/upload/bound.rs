@@ -2,7 +2,7 @@
 
 use super::UploadError;
 use super::sender::Progress;
-use super::store::spool_error;
+use super::source::spool_error;
 use crate::schedule::{SpoolFull, Window};
 use crate::spool::Spool;
 use crate::sync::lock;

@@ -15,6 +15,7 @@ mod options;
 mod probe;
 mod s3;
 mod sender;
+mod source;
 mod store;
 mod turns;
 

@@ -2,6 +2,7 @@
 
 use super::options::options;
 use super::probe::Probe;
+use super::source::{ETags, Source, spool_error};
 use super::turns::{Place, Turns};
 use super::{Failing, UploadError, s3};
 use crate::disk::{Disk, SystemDisk};
@@ -9,10 +10,9 @@ use crate::limits;
 use crate::schedule::StoreTarget;
 use crate::spool::UNSENT;
 use bytes::Bytes;
-use formats::hash::{Hash256, hex};
+use formats::hash::Hash256;
 use formats::said::said;
 use futures::TryStreamExt;
-use md5::Md5;
 use object_store::path::Path as StorePath;
 use object_store::{
     GetOptions, GetRange, MultipartUpload, ObjectStore, ObjectStoreExt, PutMode, PutOptions, PutPayload, RetryConfig,
@@ -20,7 +20,6 @@ use object_store::{
 use sha2::{Digest, Sha256};
 use std::error::Error;
 use std::ffi::OsString;
-use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use tokio::sync::OnceCell;
@@ -359,26 +358,6 @@ impl Store {
 /// Something is in the store, and that is its ETag, if the store told.
 struct Created(Option<String>);
 
-/// The MD5 of each part that was read, of which S3 makes ETags, but for what it encrypts with keys of KMS or of the client (S3 API
-/// reference, Object: ETag).
-#[derive(Debug, Default)]
-struct ETags {
-    md5s: Vec<[u8; 16]>,
-    in_parts: bool,
-}
-
-impl ETags {
-    /// Whether that is the ETag of what was read.
-    fn is(&self, told: &str) -> bool {
-        let made = match (self.in_parts, self.md5s.as_slice()) {
-            (false, [md5]) => hex(md5),
-            (true, md5s) => format!("{}-{}", hex(&Md5::digest(md5s.concat())), md5s.len()),
-            _ => return false,
-        };
-        told.trim_matches('"').eq_ignore_ascii_case(&made)
-    }
-}
-
 /// What [`UNSENT`] is called once something of a recording was sent.
 const TRIED: &str = "tried";
 
@@ -397,46 +376,6 @@ fn try_first(disk: &dyn Disk, file: &Path) -> Result<bool, UploadError> {
         mark(disk, file, UNSENT, TRIED)?;
     }
     Ok(is_first)
-}
-
-/// A file of the spool, read in parts and hashed on the way.
-struct Source {
-    path: PathBuf,
-    file: Box<dyn Read + Send>,
-    hasher: Sha256,
-    bytes: u64,
-    /// What a store would call it, where that is to be known.
-    e_tags: Option<ETags>,
-}
-
-impl Source {
-    fn open(disk: &dyn Disk, path: &Path) -> Result<Self, UploadError> {
-        let file = disk.open(path).map_err(|source| spool_error(path, source))?;
-        Ok(Self { path: path.to_owned(), file, hasher: Sha256::new(), bytes: 0, e_tags: None })
-    }
-
-    /// The next part, shorter than [`limits::PART_BYTES`] only at the end. Disk reads of a part block a worker for
-    /// milliseconds; the recorder's runtime has one for this.
-    fn part(&mut self) -> Result<Bytes, UploadError> {
-        let mut part = Vec::new();
-        let read = (&mut self.file).take(limits::PART_BYTES as u64).read_to_end(&mut part);
-        read.map_err(|source| spool_error(&self.path, source))?;
-        self.hasher.update(&part);
-        if let Some(e_tags) = self.e_tags.as_mut().filter(|e_tags| !part.is_empty() || e_tags.md5s.is_empty()) {
-            e_tags.md5s.push(Md5::digest(&part).into());
-        }
-        self.bytes += part.len() as u64;
-        Ok(part.into())
-    }
-
-    /// SHA-256 of all parts so far.
-    fn hash(&self) -> Hash256 {
-        Hash256(self.hasher.clone().finalize().into())
-    }
-}
-
-pub(super) fn spool_error(path: &Path, source: io::Error) -> UploadError {
-    UploadError::Spool { path: path.to_owned(), source }
 }
 
 /// object_store leaves a local file to the page cache.
