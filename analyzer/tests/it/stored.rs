@@ -343,7 +343,8 @@ async fn from_s3() {
     let said = remora.run(&["carve", &segment, "--where", "http.path = '/missing'", "-o", &carved]);
     assert!(said.code == 0 && said.error.contains("2 packets"), "{said:?}");
     // Of one that is not compressed ranges are read.
-    let plain = zstd::stream::decode_all(fs::File::open(capture()).unwrap()).unwrap();
+    let packed = &recording()[&format!("{FOLDER}/000002.pcapng.zst")];
+    let plain = zstd::decode_all(&packed[..]).unwrap();
     objects.put(&at("plain.pcapng"), PutPayload::from(plain)).await.unwrap();
     let (from_ranges, where_) = (remora.path("ranges.pcapng"), "http.path = '/missing'");
     let said = remora.run(&["carve", "s3://captures/here/plain.pcapng", "--where", where_, "-o", &from_ranges]);
