@@ -70,7 +70,8 @@ fn detect(look: &Look<'_>) -> Detection {
         return Detection::No;
     }
     let seen = if look.datagram {
-        wire::looks_like_message(look.bytes, strict)
+        let seen = wire::looks_like_message(look.bytes, strict);
+        if strict { seen } else { seen.or_else(|| wire::looks_cut(look.bytes)) }
     } else {
         match over_tcp::front(look.bytes) {
             over_tcp::Front::Whole(message) => wire::looks_like_message(message, strict),

@@ -314,6 +314,17 @@ fn what_is_no_dns_is_not_taken() {
 }
 
 #[test]
+fn what_is_cut_in_its_question_is_taken_on_its_port() {
+    let whole = query(1, "a.test");
+    let look = |bytes: &[u8], port| detect(&Look { bytes, datagram: true, from_port: 4000, to_port: port });
+    for end in wire::HEADER_BYTES..whole.len() {
+        assert_eq!(look(&whole[..end], 53), Detection::Yes(Some(Side::Client)), "{end}");
+        assert_eq!(look(&whole[..end], 5300), Detection::No, "{end}");
+    }
+    assert_eq!(look(&[&whole[..13], &[1, 2]].concat(), 53), Detection::No);
+}
+
+#[test]
 fn any_front_of_a_stream_is_worth_waiting_for() {
     let stream = framed(query(1, "a.test"));
     for port in [53, 4001] {

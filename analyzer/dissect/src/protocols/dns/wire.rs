@@ -212,6 +212,24 @@ pub fn looks_like_message(bytes: &[u8], strict: bool) -> Option<bool> {
     Some(header.is_response())
 }
 
+/// Whether bytes on one of its ports look like a message that a snap length cut in its question: labels of text, as far as
+/// they go. Whether it is an answer.
+pub fn looks_cut(bytes: &[u8]) -> Option<bool> {
+    let mut reader = Reader::new(bytes);
+    let header = Header::parse(&mut reader).ok()?;
+    let is_query = matches!(header.opcode(), 0) && header.flags & 0x0040 == 0 && header.counts[0] == 1;
+    let is_cut = is_query && question(&mut reader) == Err(SHORT);
+    let mut part = bytes.get(HEADER_BYTES..).filter(|_| is_cut)?;
+    while let [length @ 1..=63, labels @ ..] = part {
+        let (label, rest) = labels.split_at(labels.len().min(usize::from(*length)));
+        if label.iter().any(u8::is_ascii_control) {
+            return None;
+        }
+        part = rest;
+    }
+    matches!(part, [] | [0, ..]).then_some(header.is_response())
+}
+
 /// Whether a message of `length` bytes may begin with `part`; an error of [`SHORT`] asks for more of it.
 pub fn may_begin(part: &[u8], length: usize) -> Result<bool, Malformed> {
     let mut reader = Reader::new(part);
