@@ -55,7 +55,13 @@ impl Messages {
 
     /// A record begins whose first bytes are `front`, `record_bytes` long in all.
     pub fn begin_record(&mut self, front: &[u8], record_bytes: usize) {
-        if self.state == State::Lost && begins_message(front, record_bytes) {
+        // No sealed record is as short as the pieces some clients cut a hello into.
+        let is_piece = front.len() == record_bytes
+            && matches!(
+                front,
+                [kind::CLIENT_HELLO | kind::SERVER_HELLO] | [kind::CLIENT_HELLO | kind::SERVER_HELLO, 0, ..]
+            );
+        if self.state == State::Lost && (is_piece || begins_message(front, record_bytes)) {
             self.state = State::Boundary;
         }
     }

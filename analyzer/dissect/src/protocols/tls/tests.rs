@@ -269,6 +269,11 @@ fn joined_in_the_middle() {
             [vec![server(record(22, server_hello()))], finish()].concat(),
             "response_only 1.2 c02f alpn=h2 resumed ja3s",
         ),
+        (
+            "at a hello in records of a few bytes",
+            vec![client(client_hello().chunks(3).flat_map(|piece| record(22, piece)).collect::<Vec<_>>())],
+            "request_only a.test offers=[304,303] ja3",
+        ),
     ] {
         assert_eq!(play(false, &ended(steps)), want, "{name}");
     }
