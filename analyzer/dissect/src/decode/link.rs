@@ -1,7 +1,7 @@
 //! Link headers: what stands before IP.
 
 use super::walk::{Layer, Turn, Walk, u16_at, u32_at};
-use super::wifi;
+use super::{devices, wifi};
 use crate::read::LinkType;
 use std::ops::Range;
 
@@ -14,6 +14,7 @@ pub fn link(walk: &mut Walk<'_>, link: LinkType) -> Turn {
         // LINKTYPE_NULL and LINKTYPE_LOOP: an address family in the order of some machine.
         0 | 108 => family(walk, u32_at(rest, 0), 4),
         1 => Turn::Next(Layer::Ethernet),
+        8 => devices::slip(walk),
         // Token ring and FDDI: addresses behind a byte or two, then IEEE 802.2. Source routes are not undone.
         6 | 10 => {
             walk.skip(if link.0 == 6 { 14 } else { 13 });
@@ -22,8 +23,8 @@ pub fn link(walk: &mut Walk<'_>, link: LinkType) -> Turn {
         // ARCNET; of Linux, two bytes more.
         7 => arcnet(walk, 2),
         129 => arcnet(walk, 4),
-        // Of Cisco's HDLC there, as the first byte says.
-        50 if matches!(rest, [0x0f | 0x8f, ..]) => after(walk, 2),
+        // Cisco's HDLC stands under PPP's numbers too: its address, then zero, is no protocol of PPP (RFC 1661 §2).
+        9 | 50 if matches!(rest, [0x0f | 0x8f, 0, ..]) => after(walk, 2),
         9 | 50 | 204 => {
             // LINKTYPE_PPP_WITH_DIR has a byte for the direction in front.
             walk.skip(usize::from(link.0 == 204));
@@ -60,21 +61,41 @@ pub fn link(walk: &mut Walk<'_>, link: LinkType) -> Turn {
             frame_relay(walk)
         }
         105 => wifi::frame(walk, false),
+        106 => devices::classical_ip(walk),
         119 | 163 => wifi::of_driver(walk),
         127 => wifi::radiotap(walk),
         // Of `any` the kind of packet and its sender's address tell interfaces apart, for their index is not there.
         113 => cooked(walk, 14, 16, 0..12),
         // The index of the interface, its kind and that of the packet.
         276 => cooked(walk, 0, 20, 4..11),
+        // Juniper's header, and then Ethernet, PPP, frame relay, Cisco HDLC.
+        178 => devices::juniper(walk, LinkType(1)),
+        179 => devices::juniper(walk, LinkType(9)),
+        180 => devices::juniper(walk, LinkType(107)),
+        181 => devices::juniper(walk, LinkType(104)),
         192 => ppi(walk),
         219 => Turn::Next(Layer::Mpls),
+        // Between zones of Solaris: version, family, lengths, interfaces, zones.
+        226 => {
+            walk.skip(24);
+            Turn::Next(Layer::Ip)
+        }
         239 => nflog(walk),
         // Hilscher's analyzers put four bytes in front of Ethernet, and may keep its preamble.
         240 | 241 => {
             walk.skip(if link.0 == 240 { 4 } else { 12 });
             Turn::Next(Layer::Ethernet)
         }
+        242 => devices::infiniband(walk),
         258 => pktap(walk),
+        281 => devices::broadcom(walk),
+        282 => {
+            walk.skip(4);
+            Turn::Next(Layer::Ethernet)
+        }
+        283 => devices::marvell(walk, 0),
+        // With an EtherType of its own and two bytes of zero.
+        284 => devices::marvell(walk, 4),
         _ => Turn::Refused("unsupported link type"),
     }
 }
@@ -117,24 +138,8 @@ fn arcnet(walk: &mut Walk<'_>, address_bytes: usize) -> Turn {
 
 /// Ethernet II or IEEE 802.3.
 pub fn ethernet(walk: &mut Walk<'_>) -> Turn {
-    match u16_at(walk.rest(), 12) {
-        None => CUT,
-        Some(kind) => {
-            walk.skip(14);
-            type_or_length(walk, kind)
-        }
-    }
-}
-
-/// Up to 1500 it is a length, from 1536 on a type (IEEE 802.3 §3.2.6).
-fn type_or_length(walk: &mut Walk<'_>, kind: u16) -> Turn {
-    if kind >= 0x600 {
-        return Turn::Next(Layer::EtherType(kind));
-    }
-    if usize::from(kind) <= walk.rest().len() {
-        walk.limit(kind.into());
-    }
-    Turn::Next(Layer::Llc)
+    walk.skip(12);
+    walk.typed()
 }
 
 /// IEEE 802.2, with SNAP where it says so (RFC 1042).
@@ -168,12 +173,12 @@ pub fn llc(walk: &mut Walk<'_>) -> Turn {
 pub fn ether_type(walk: &mut Walk<'_>, kind: u16) -> Turn {
     match kind {
         0x0800 | 0x86dd => Turn::Next(Layer::Ip),
-        0x8100 | 0x88a8 | 0x9100 | 0x9200 | 0x9300 => match walk.take::<4>() {
+        0x8100 | 0x88a8 | 0x9100 | 0x9200 | 0x9300 => match walk.take::<2>() {
             None => CUT,
-            Some([tag_high, tag_low, kind_high, kind_low]) => {
-                let vlan = u16::from_be_bytes([tag_high, tag_low]) & 0x0fff;
+            Some(tag) => {
+                let vlan = u16::from_be_bytes(tag) & 0x0fff;
                 walk.around.vlan = if vlan == 0 { walk.around.vlan } else { vlan };
-                type_or_length(walk, u16::from_be_bytes([kind_high, kind_low]))
+                walk.typed()
             }
         },
         0x8847 | 0x8848 => Turn::Next(Layer::Mpls),
@@ -212,9 +217,29 @@ pub fn ether_type(walk: &mut Walk<'_>, kind: u16) -> Turn {
         0x88cc => Turn::Refused("lldp"),
         0x8809 => Turn::Refused("not ip: slow protocols"),
         0x888e => Turn::Refused("not ip: 802.1x"),
-        0x88e5 => Turn::Refused("not ip: macsec"),
+        0x88e5 => macsec(walk),
         _ => Turn::Refused("not ip: other ethertype"),
     }
+}
+
+/// A tag with a number and what proves the frame (IEEE 802.1AE §9); where it hides nothing, the frame's own type follows.
+fn macsec(walk: &mut Walk<'_>) -> Turn {
+    const CHANGED: u8 = 0x0c;
+    const CHANNEL: u8 = 0x20;
+    const PROOF_BYTES: usize = 16;
+    let Some([control, short, ..]) = walk.take::<6>() else { return CUT };
+    if control & CHANGED != 0 {
+        return Turn::Refused("not ip: macsec");
+    }
+    walk.skip(if control & CHANNEL != 0 { 8 } else { 0 });
+    match short & 0x3f {
+        0 => {
+            let held_bytes = walk.rest().len() + walk.cut_bytes as usize;
+            walk.limit(held_bytes.saturating_sub(PROOF_BYTES));
+        }
+        short => walk.limit(short.into()),
+    }
+    walk.typed()
 }
 
 /// A label stack; what follows is told by its first four bits (RFC 4928 §3, RFC 4385 §3).

@@ -7,6 +7,7 @@
 //! offloading leaves them to the network card, behind the point of capture.
 
 mod decoder;
+mod devices;
 mod fragments;
 mod ip;
 mod link;

@@ -62,6 +62,12 @@ pub enum Tunnel {
     L2tp,
     /// Labels over IP or UDP (RFC 4023, 7510).
     Mpls,
+    /// IP straight in UDP: flannel's, and generic UDP encapsulation (draft-ietf-intarea-gue).
+    Gue,
+    /// Multicast on its way to a rendezvous point (RFC 7761 §4.9.3).
+    Pim,
+    /// Frames of an access point on their way to its controller (RFC 5415).
+    Capwap,
     /// IPv6 over UDP (RFC 4380).
     Teredo,
     /// TZSP: frames as a sensor or switch mirrors them. As of ERSPAN, no network of its own.
@@ -86,6 +92,9 @@ impl Tunnel {
             Self::Ayiya => (9, 0),
             Self::Mpls => (10, 0),
             Self::Tzsp => (11, 0),
+            Self::Gue => (12, 0),
+            Self::Pim => (13, 0),
+            Self::Capwap => (14, 0),
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use super::packet::Tunnel;
 use super::walk::{Layer, Turn, Walk, u16_at};
+use crate::read::LinkType;
 
 const CUT: Turn = Turn::Refused("cut in a tunnel header");
 
@@ -13,6 +14,11 @@ pub fn over_ip(walk: &mut Walk<'_>, protocol: u8) -> Option<Turn> {
         47 => gre(walk),
         // EtherIP (RFC 3378): two bytes of version.
         97 => Some(enter(walk, Tunnel::IpIp, 2, Layer::Ethernet)),
+        // A register message that is none of those without a packet (RFC 7761 §4.9.3).
+        103 => match walk.rest() {
+            [0x21, _, _, _, flags, ..] if flags & 0x40 == 0 => Some(enter(walk, Tunnel::Pim, 8, Layer::Ip)),
+            _ => None,
+        },
         137 => Some(enter(walk, Tunnel::Mpls, 0, Layer::Mpls)),
         _ => None,
     }
@@ -55,6 +61,8 @@ pub fn over_udp(walk: &mut Walk<'_>, ports: (u16, u16)) -> Option<Turn> {
         2152 => gtp(walk),
         3544 => teredo(walk),
         5072 => ayiya(walk),
+        5247 => capwap(walk),
+        6080 | 8285 | 9886 => gue(walk),
         6635 => {
             // A stack that ends, and IP behind it.
             let bottom = rest.chunks_exact(4).position(|label| label.get(2).is_some_and(|byte| byte & 1 == 1))?;
@@ -105,6 +113,37 @@ fn gre(walk: &mut Walk<'_>) -> Option<Turn> {
         }
         kind => enter(walk, Tunnel::Gre, header_bytes, Layer::EtherType(kind)),
     })
+}
+
+/// Generic UDP encapsulation, whose version 1 is an IP packet from its first byte on, which is all that flannel sends; what a
+/// packet says of its length has to be what the datagram holds.
+fn gue(walk: &mut Walk<'_>) -> Option<Turn> {
+    let rest = walk.rest();
+    let header_bytes = match *rest {
+        [0x40..=0x4f | 0x60..=0x6f, ..] => 0,
+        // Version 0, no control message, a header's length in words, and IP for its protocol.
+        [first @ 0..=0x1f, 4 | 41, ..] => 4 + usize::from(first & 0x1f) * 4,
+        _ => return None,
+    };
+    let packet_bytes = match rest.get(header_bytes)? >> 4 {
+        4 => usize::from(u16_at(rest, header_bytes + 2)?),
+        _ => 40 + usize::from(u16_at(rest, header_bytes + 4)?),
+    };
+    let held_bytes = rest.len() + walk.cut_bytes as usize;
+    (header_bytes + packet_bytes == held_bytes).then(|| enter(walk, Tunnel::Gue, header_bytes, Layer::Ip))
+}
+
+/// CAPWAP's data (RFC 5415 §4.3): a header that says its own length; a frame of 802.11 where the T bit says so, else of 802.3.
+fn capwap(walk: &mut Walk<'_>) -> Option<Turn> {
+    const IN_PIECES: u8 = 0x80;
+    const KEEP_ALIVE: u8 = 0x08;
+    let [0, length, kind, flags, ..] = *walk.rest() else { return None };
+    let header_bytes = usize::from(length >> 3) * 4;
+    if header_bytes < 8 || header_bytes >= walk.rest().len() || flags & (IN_PIECES | KEEP_ALIVE) != 0 {
+        return None;
+    }
+    let inner = if kind & 1 == 1 { Layer::Link(LinkType(105)) } else { Layer::Ethernet };
+    Some(enter(walk, Tunnel::Capwap, header_bytes, inner))
 }
 
 /// GTP-U (3GPP TS 29.281 §5): version 1, a user packet, extension headers.

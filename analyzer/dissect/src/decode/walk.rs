@@ -120,6 +120,18 @@ impl<'a> Walk<'a> {
         self.at = (self.at + bytes).min(self.end);
     }
 
+    /// The header that the next two bytes say: up to 1500 they are a length, from 1536 on an EtherType (IEEE 802.3 §3.2.6).
+    pub fn typed(&mut self) -> Turn {
+        let Some(kind) = self.take().map(u16::from_be_bytes) else { return Turn::Refused("cut in a link header") };
+        if kind >= 0x600 {
+            return Turn::Next(Layer::EtherType(kind));
+        }
+        if usize::from(kind) <= self.rest().len() {
+            self.limit(kind.into());
+        }
+        Turn::Next(Layer::Llc)
+    }
+
     /// The content ends after `bytes` more, by its header. What is behind is padding; what is missing was cut.
     pub fn limit(&mut self, bytes: usize) {
         let there = self.end - self.at;

@@ -163,6 +163,9 @@ fn tunnel(tunnel: Tunnel) -> Option<String> {
         Tunnel::Ayiya => "ayiya".into(),
         Tunnel::Mpls => "mpls".into(),
         Tunnel::Tzsp => "tzsp".into(),
+        Tunnel::Gue => "gue".into(),
+        Tunnel::Pim => "pim".into(),
+        Tunnel::Capwap => "capwap".into(),
         Tunnel::Vxlan(vni) => format!("vxlan:{vni}"),
     })
 }
