@@ -11,9 +11,7 @@ impl OverTcp {
         self.rows.missing(from);
         let reading = &mut self.sides[from];
         reading.state = State::Seeking;
-        reading.part = None;
-        reading.decoder.forget();
-        reading.damaged |= lost;
+        reading.blocks.forget(lost);
     }
 
     /// Takes note that `lost` bytes are missing behind `input`, the begin of something unfinished.
@@ -61,7 +59,9 @@ impl OverTcp {
         let payload = input.rest().get(HEADER_BYTES..).unwrap_or_default();
         match frame.kind {
             kind::HEADERS | kind::PUSH_PROMISE | kind::CONTINUATION => {
-                self.block_front(from, frame, payload, lost, span, out);
+                let most = self.table_bytes_max(from);
+                let whole = self.sides[from].blocks.front(frame, payload, lost, span, most, out);
+                self.block(whole, out);
             }
             // Its padding is not known, so neither is how much of it was body.
             kind::DATA if lost => {

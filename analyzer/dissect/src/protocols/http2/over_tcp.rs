@@ -7,8 +7,7 @@
 //! A gap inside a frame of known length is stepped over; any other leads to Seeking. A lost header block makes the
 //! table of its side unknown, which then reveals itself again.
 
-use super::blocks::Part;
-use super::hpack::Decoder;
+use super::blocks::{Blocks, Whole};
 use super::rows::Rows;
 use super::seek;
 use super::stream::At;
@@ -49,13 +48,9 @@ pub(super) struct Data {
 /// One side.
 pub(super) struct Reading {
     pub state: State,
-    pub decoder: Decoder,
-    /// The header block that is being gathered.
-    pub part: Option<Part>,
+    pub blocks: Blocks,
     /// Most bytes the other side's table may have.
     pub table_bytes_max: u32,
-    /// Whether a gap took header blocks.
-    pub damaged: bool,
     /// Whether it is read from its first byte, as far as we know.
     from_start: bool,
     /// Whether anything of it was seen, or is known to be lost.
@@ -119,9 +114,7 @@ impl Dissector for OverTcp {
                 self.front(from, &frame, &input, false, out);
             }
         }
-        let reading = &mut self.sides[from];
-        reading.part = None;
-        reading.decoder.forget();
+        self.sides[from].blocks.forget(false);
         self.ended[from] = Some(how);
         if let Some(other) = self.ended[from.other()] {
             let reset = how == End::Reset || other == End::Reset;
@@ -138,25 +131,22 @@ impl Dissector for OverTcp {
     }
 
     fn held_bytes(&self) -> usize {
-        let side = |side: &Reading| side.decoder.held_bytes() + side.part.as_ref().map_or(0, Part::held_bytes);
-        self.rows.held_bytes() + side(&self.sides.client) + side(&self.sides.server)
+        self.rows.held_bytes() + self.sides.client.blocks.held_bytes() + self.sides.server.blocks.held_bytes()
     }
 }
 
 impl OverTcp {
     /// For a connection about to be read.
     pub fn new(start: &Start) -> Self {
-        let reading = || Reading {
+        let reading = |from| Reading {
             state: if start.from_start { State::Preface } else { State::Seeking },
-            decoder: Decoder::new(start.from_start),
-            part: None,
+            blocks: Blocks::new(from, start.from_start),
             table_bytes_max: super::hpack::INITIAL_BYTES,
-            damaged: false,
             from_start: start.from_start,
             seen: false,
         };
         Self {
-            sides: PerSide { client: reading(), server: reading() },
+            sides: PerSide { client: reading(Side::Client), server: reading(Side::Server) },
             rows: Rows::new(start.from_start, start.options.body_bytes_max),
             ended: PerSide::default(),
         }
@@ -205,7 +195,7 @@ impl OverTcp {
         }
         if !reading.from_start {
             reading.state = State::Seeking;
-            reading.decoder.forget();
+            reading.blocks.forget(false);
             return Next::Again;
         }
         out.anomaly(input.at..input.at, Anomaly::new("http2_no_preface"));
@@ -222,11 +212,11 @@ impl OverTcp {
             self.lose_order(from, false);
             return Next::Again;
         }
-        if let Some(part) = &self.sides[from].part
-            && (frame.kind, frame.stream) != (kind::CONTINUATION, part.stream)
-        {
+        if self.sides[from].blocks.interrupts(&frame) {
             out.anomaly(begin..begin + HEADER_BYTES, Anomaly::new("http2_interrupted_block"));
-            self.finish_block(from, true, input.at..input.at, out);
+            let most = self.table_bytes_max(from);
+            let whole = self.sides[from].blocks.finish(true, begin..begin, most, out);
+            self.block(whole, out);
         }
         let length = frame.length as usize;
         match frame.kind {
@@ -243,7 +233,9 @@ impl OverTcp {
                 if matches!(frame.kind, kind::HEADERS | kind::PUSH_PROMISE | kind::CONTINUATION) {
                     let header = begin..begin + HEADER_BYTES;
                     out.anomaly(header.clone(), Anomaly::new("http2_header_block_too_large"));
-                    self.block_front(from, &frame, &[], true, header, out);
+                    let most = self.table_bytes_max(from);
+                    let whole = self.sides[from].blocks.front(&frame, &[], true, header, most, out);
+                    self.block(whole, out);
                 }
                 // Types that are not known are extensions, and ignored (RFC 9113 §5.5).
                 out.stamp(begin..begin + HEADER_BYTES);
@@ -295,7 +287,9 @@ impl OverTcp {
     fn whole(&mut self, from: Side, frame: &Frame, payload: &[u8], span: std::ops::Range<usize>, out: &mut dyn Sink) {
         match frame.kind {
             kind::HEADERS | kind::PUSH_PROMISE | kind::CONTINUATION => {
-                self.block_part(from, frame, payload, span, out);
+                let most = self.table_bytes_max(from);
+                let whole = self.sides[from].blocks.frame(frame, payload, span, most, out);
+                self.block(whole, out);
             }
             kind::RST_STREAM => {
                 let now_ns = out.stamp(span).last_ns;
@@ -326,6 +320,20 @@ impl OverTcp {
         }
     }
 
+    /// Most bytes that the table of `from` may have; none where it is not known for certain.
+    pub(super) fn table_bytes_max(&self, from: Side) -> Option<u32> {
+        self.rows.is_exact().then(|| self.sides[from.other()].table_bytes_max)
+    }
+
+    /// Hands on a header block that is whole.
+    pub(super) fn block(&mut self, whole: Option<Whole>, out: &mut dyn Sink) {
+        match whole {
+            Some(Whole { at, block, is_promise: true }) => self.rows.promise(at, block, out),
+            Some(Whole { at, block, is_promise: false }) => self.rows.block(at, block, out),
+            None => {}
+        }
+    }
+
     fn skip(&mut self, from: Side, left: u32, input: &mut Input<'_>, out: &mut dyn Sink) -> Next {
         let size = input.rest().len().min(left as usize);
         out.stamp(input.at..input.at + size);
@@ -353,12 +361,11 @@ impl OverTcp {
     /// The client's preface was found: nothing was sent before it, so the tables are known.
     fn begins_here(&mut self) {
         self.rows.begins();
-        self.sides.client.decoder = Decoder::new(true);
-        self.sides.client.damaged = false;
+        self.sides.client.blocks = Blocks::new(Side::Client, true);
         let server = &mut self.sides.server;
         if !server.seen {
             server.state = State::Preface;
-            server.decoder = Decoder::new(true);
+            server.blocks = Blocks::new(Side::Server, true);
         }
     }
 }
