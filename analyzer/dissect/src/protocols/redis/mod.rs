@@ -5,13 +5,14 @@
 //! protocol. There is no list of commands: `command.rs` says which argument is the key.
 //!
 //! `wire.rs` reads values a piece at a time into those of `node.rs`, `command.rs` understands commands and hides
-//! secrets, `over_tcp.rs` is a connection with its losses and its end, `rows.rs` pairs, `session.rs` follows database,
+//! secrets, `reading.rs` is a side and `over_tcp.rs` a connection with its losses and its end, `rows.rs` pairs, `session.rs` follows database,
 //! version and transactions, `snapshot.rs` steps over what a master sends its replica; `seek.rs` knows what Redis looks like.
 
 mod command;
 mod exchange;
 mod node;
 mod over_tcp;
+mod reading;
 mod rows;
 mod seek;
 mod session;

@@ -7,12 +7,13 @@
 
 use super::command::Command;
 use super::node::{Node, TextKind};
+use super::reading::{Reading, State};
 use super::rows::{Message, Missing, Rows};
 use super::seek;
 use super::session::After;
-use super::snapshot::Extent;
+use super::snapshot::{Snapshot, Step};
 use super::wire::{Grammar, Parser, Read};
-use crate::protocols::{Anomaly, Dissector, End, PerSide, Progress, Side, Sink, Stamp, Start};
+use crate::protocols::{Anomaly, Dissector, End, PerSide, Progress, Side, Sink, Start};
 
 /// The most unread bytes ever asked for: what is not whole is taken in by pieces.
 pub const UNREAD_BYTES_MAX: usize = seek::FRONT_BYTES_MAX;
@@ -20,47 +21,18 @@ pub const UNREAD_BYTES_MAX: usize = seek::FRONT_BYTES_MAX;
 /// Bytes of the strings of one message that are kept: the body limit, within these. Names and keys are no bodies.
 const KEPT_BYTES: std::ops::RangeInclusive<usize> = 1 << 10..=256 << 10;
 
-#[derive(Debug)]
-pub(super) enum State {
-    Reading,
-    /// Whether a message may begin at the next byte; and since when nothing was read.
-    Seeking {
-        edge: bool,
-        since_ns: i64,
-    },
-    /// Inside a snapshot, once its extent is known.
-    Snapshot(Option<Extent>),
-}
-
-/// One side, and the message of it that is being read.
-pub(super) struct Reading {
-    pub(super) state: State,
-    pub(super) parser: Parser,
-    pub(super) stamp: Option<Stamp>,
-    /// Bytes missing inside it.
-    lost_bytes: u64,
-    /// Whether bytes of it are missing, or right before it.
-    damaged: bool,
-    /// Whether bytes are missing where the next message is looked for.
-    lost: bool,
-    /// Bytes stepped over in search of a message.
-    skipped_bytes: u64,
-    /// When its last byte was read.
-    last_ns: i64,
-}
-
 /// One connection.
 pub struct OverTcp {
-    pub(super) sides: PerSide<Reading>,
-    pub(super) kept_bytes_max: usize,
+    sides: PerSide<Reading>,
+    kept_bytes_max: usize,
     /// Whether the client's first bytes may be a line, for its port is one of Redis and we joined in the middle.
     may_join_at_line: bool,
-    pub(super) rows: Rows,
+    rows: Rows,
     ended: PerSide<Option<End>>,
 }
 
 /// What to do after a step.
-pub(super) enum Next {
+enum Next {
     Again,
     /// Wait for so many unread bytes.
     Wait(usize),
@@ -98,13 +70,16 @@ impl Dissector for OverTcp {
                     return;
                 }
             }
-            State::Snapshot(Some(Extent::Bytes(left))) if *left > lost_bytes => {
-                *left -= lost_bytes;
-                reading.damaged = true;
-                reading.lost_bytes += lost_bytes;
-                return;
+            State::Snapshot(snapshot) => {
+                if snapshot.lose(lost_bytes) {
+                    reading.damaged = true;
+                    reading.lost_bytes += lost_bytes;
+                    return;
+                }
+                if snapshot.has_begun() {
+                    self.snapshot_done(from, true, out);
+                }
             }
-            State::Snapshot(Some(_)) => self.snapshot_done(from, true, out),
             _ => {}
         }
         self.lose_order(from, Missing::Lost, out);
@@ -135,22 +110,12 @@ impl OverTcp {
     /// For a connection about to be read.
     pub fn new(start: &Start) -> Self {
         let kept_bytes_max = start.options.body_bytes_max.clamp(*KEPT_BYTES.start(), *KEPT_BYTES.end());
-        let reading = |grammar| Reading {
-            state: State::Reading,
-            parser: Parser::new(grammar, kept_bytes_max),
-            stamp: None,
-            lost_bytes: 0,
-            damaged: false,
-            lost: false,
-            skipped_bytes: 0,
-            last_ns: i64::MIN,
-        };
-        let client = Reading {
-            state: if start.from_start { State::Reading } else { State::Seeking { edge: true, since_ns: i64::MIN } },
-            ..reading(Grammar::Commands)
-        };
+        let client = if start.from_start { State::Reading } else { State::Seeking { edge: true, since_ns: i64::MIN } };
         Self {
-            sides: PerSide { client, server: reading(Grammar::Values) },
+            sides: PerSide {
+                client: Reading::new(client, Grammar::Commands, kept_bytes_max),
+                server: Reading::new(State::Reading, Grammar::Values, kept_bytes_max),
+            },
             kept_bytes_max,
             may_join_at_line: !start.from_start && seek::PORTS.contains(&start.server_port),
             rows: Rows::new(start.from_start),
@@ -187,10 +152,7 @@ impl OverTcp {
         if taken > 0 {
             let stamp = out.stamp(*at..*at + taken);
             reading.last_ns = stamp.last_ns;
-            match &mut reading.stamp {
-                Some(before) => before.extend(stamp),
-                None => reading.stamp = Some(stamp),
-            }
+            reading.cover(stamp);
             *at += taken;
         }
         match read {
@@ -315,9 +277,46 @@ impl OverTcp {
                 self.commands_follow();
             }
             After::Commands => {}
-            After::Snapshot => self.sides.server.state = State::Snapshot(None),
+            After::Snapshot => self.sides.server.state = State::Snapshot(Snapshot::default()),
             After::Unknown => {}
         }
+    }
+
+    /// Steps over a master's snapshot.
+    fn snapshot(&mut self, from: Side, unread: &[u8], at: &mut usize, out: &mut dyn Sink) -> Next {
+        let State::Snapshot(snapshot) = &mut self.sides[from].state else { return Next::Again };
+        match snapshot.read(unread.get(*at..).unwrap_or_default()) {
+            Step::BadLine(bytes) => {
+                out.anomaly(*at..*at + bytes, Anomaly::new("redis_bad_snapshot"));
+                *at += bytes;
+                self.lose_order(from, Missing::Unseen, out);
+            }
+            Step::NoLine => self.lose_order(from, Missing::Unseen, out),
+            Step::Taken { bytes, done } => {
+                self.sides[from].cover(out.stamp(*at..*at + bytes));
+                *at += bytes;
+                if done {
+                    self.snapshot_done(from, false, out);
+                }
+            }
+            Step::Wanted(bytes) => return Next::Wait(bytes),
+        }
+        Next::Again
+    }
+
+    fn snapshot_done(&mut self, from: Side, cut: bool, out: &mut dyn Sink) {
+        if let Some(message) = self.sides[from].taken((), cut) {
+            self.rows.snapshot(&message, out);
+        }
+        self.commands_follow();
+    }
+
+    /// From here on the server sends commands.
+    fn commands_follow(&mut self) {
+        self.rows.replicates = true;
+        let server = &mut self.sides.server;
+        server.state = State::Reading;
+        server.parser = Parser::new(Grammar::Commands, self.kept_bytes_max);
     }
 
     /// Hands on what was read of a message.
@@ -332,7 +331,7 @@ impl OverTcp {
     }
 
     /// Messages may be missing, or it is not known where the next begins.
-    pub(super) fn lose_order(&mut self, from: Side, why: Missing, out: &mut dyn Sink) {
+    fn lose_order(&mut self, from: Side, why: Missing, out: &mut dyn Sink) {
         let reading = &mut self.sides[from];
         // Of a command, what it would be is told by how far it was read.
         if let Some(stamp) = reading.stamp.as_mut().filter(|_| why == Missing::Lost && from == Side::Server) {
@@ -352,25 +351,5 @@ impl OverTcp {
             _ => reading.last_ns,
         };
         reading.state = State::Seeking { edge, since_ns: since_ns.max(behind_ns) };
-    }
-}
-
-impl Reading {
-    /// Says how much was stepped over before `at`.
-    fn say_skipped(&mut self, at: usize, out: &mut dyn Sink) {
-        let skipped_bytes = std::mem::take(&mut self.skipped_bytes);
-        if skipped_bytes > 0 {
-            out.anomaly(at..at, Anomaly::with("redis_skipped", format!("{skipped_bytes} bytes")));
-        }
-    }
-
-    /// The message that ended, if a byte of it was seen.
-    pub(super) fn taken<T>(&mut self, content: T, cut: bool) -> Option<Message<T>> {
-        let damaged = std::mem::take(&mut self.damaged);
-        let lost_bytes = std::mem::take(&mut self.lost_bytes);
-        let mut stamp = self.stamp.take()?;
-        stamp.damaged |= damaged;
-        stamp.end_unseen |= cut;
-        Some(Message { content, stamp, bytes: stamp.bytes + lost_bytes, cut })
     }
 }
