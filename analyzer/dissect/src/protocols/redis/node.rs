@@ -101,6 +101,11 @@ impl Str {
         !self.cut
     }
 
+    /// Whether it is that word, in upper case or lower.
+    pub fn is(&self, word: &str) -> bool {
+        self.is_whole() && self.bytes.eq_ignore_ascii_case(word.as_bytes())
+    }
+
     /// The kept bytes; of a cut text without the part of a character at its end.
     fn kept(&self) -> &[u8] {
         if !self.cut {

@@ -5,9 +5,11 @@
 
 mod order;
 
-use super::command::{self, Command, Effect};
+use super::command::Command;
+use super::effect::Effect;
 use super::exchange::Exchange;
 use super::node::{Kind, Node};
+use super::secrets;
 use super::session::{self, After, Push, Session};
 use crate::protocols::{Anomaly, Call, Row, Sink, Stamp};
 use std::collections::VecDeque;
@@ -264,7 +266,7 @@ impl Rows {
     fn pair(&mut self, mut open: Open, mut message: Message<Node>, out: &mut dyn Sink) -> After {
         let effect = open.command.effect;
         if self.session.is_secret(effect) {
-            command::redact_reply(effect, &mut message.content);
+            secrets::redact_reply(effect, &mut message.content);
         }
         if let Effect::Hello(asked) = effect {
             self.session.greets(asked, &message.content);
@@ -419,7 +421,7 @@ impl Rows {
     /// A reply to a command that was not seen, or was handed on already.
     fn alone(&self, message: &Message<Node>, out: &mut dyn Sink) {
         let mut content = message.content.clone();
-        command::redact_reply(Effect::None, &mut content);
+        secrets::redact_reply(Effect::None, &mut content);
         let shown = Message { content, ..*message };
         let mut row = self.row(None, Some(&shown));
         row.db = None;
@@ -442,7 +444,7 @@ impl Rows {
         let node = reply.map(|reply| &reply.content);
         let error = node.and_then(Node::error);
         let shown = node.filter(|_| error.is_none());
-        let error = error.map(|error| command::redact_error(error, texts.args.as_deref()));
+        let error = error.map(|error| secrets::redact_error(error, texts.args.as_deref()));
         Exchange {
             // Of HELLO without its reply it is not known which version it left behind.
             resp_version: self.session.resp_version.filter(|_| node.is_some() || !open.is_some_and(Open::greets)),

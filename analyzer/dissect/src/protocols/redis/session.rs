@@ -1,6 +1,6 @@
 //! What a connection's commands and replies make of it: its database, its version, its modes.
 
-use super::command::{Effect, Replies};
+use super::effect::{Effect, Replies};
 use super::node::{Kind, Node};
 use super::seek::{self, Front};
 

@@ -19,7 +19,7 @@
 //! do so. Behind a gap it says that it is damaged; where we joined in the middle it does not.
 
 use super::{Missing, Open, Rows};
-use crate::protocols::redis::command::Effect;
+use crate::protocols::redis::effect::Effect;
 use crate::protocols::{Sink, Stamp};
 
 impl Rows {
