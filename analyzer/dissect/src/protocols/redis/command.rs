@@ -2,7 +2,7 @@
 //!
 //! There is no list of commands. The first argument is the key, but for the few commands below that are known
 //! to have none or to have it elsewhere (Redis command reference, key specifications). The channel of pub/sub
-//! commands counts as one. Secrets never leave this file: `secrets.rs` hides them before.
+//! commands counts as one. Secrets are hidden before a [`Command`] is made.
 
 use super::effect::Effect;
 use super::node::{Kind, Node, Str, TextKind};

@@ -48,8 +48,7 @@ pub enum Replies {
 }
 
 /// Pub/sub commands that are answered by pushes.
-pub const SUBSCRIBING: &[&str] =
-    &["PSUBSCRIBE", "PUNSUBSCRIBE", "SSUBSCRIBE", "SUBSCRIBE", "SUNSUBSCRIBE", "UNSUBSCRIBE"];
+const SUBSCRIBING: &[&str] = &["PSUBSCRIBE", "PUNSUBSCRIBE", "SSUBSCRIBE", "SUBSCRIBE", "SUNSUBSCRIBE", "UNSUBSCRIBE"];
 
 impl Effect {
     /// Of a command with these arguments, and so many more behind them that were not kept.

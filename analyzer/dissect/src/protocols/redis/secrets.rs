@@ -12,7 +12,7 @@ const REDACTED: &str = "(redacted)";
 const KEEP_SECRETS: &[&str] = &["ACL SETUSER", "CONFIG SET", "HELLO", "MIGRATE", "SENTINEL CONFIG", "SENTINEL SET"];
 
 /// Whether a configuration parameter holds a secret.
-pub fn is_secret(parameter: &[u8]) -> bool {
+fn is_secret(parameter: &[u8]) -> bool {
     let parameter = parameter.to_ascii_lowercase();
     let has = |part: &[u8]| parameter.windows(part.len()).any(|window| window == part);
     has(b"pass") && parameter != b"nopass" || parameter == b"masterauth"

@@ -1,23 +1,18 @@
 //! RESP: bytes to a value, a piece at a time.
 //!
 //! Nothing is read twice: what is there is taken in, whether the value is whole or not, so a reply of any size
-//! costs time in its length and memory within bounds. Nesting lives on a stack of our own. A string beyond what
-//! may be kept is stepped over by its length; it keeps its front and its true length.
+//! costs time in its length and memory within bounds. A string beyond what may be kept is stepped over by its length; it
+//! keeps its front and its true length. Values within each other are put together in `nesting.rs`.
 //!
 //! Source: Redis serialization protocol specification (RESP2, RESP3), and for streamed types the RESP3
 //! specification by antirez, "Streamed strings" and "Streamed aggregated data types".
 
+use super::nesting::Nesting;
 use super::node::{Kind, Node, Str, TextKind};
 use memchr::memchr;
 
 /// The longest line that holds a length or a number: an i64 has 20 characters.
 pub const HEADER_BYTES_MAX: usize = 32;
-
-/// Aggregates within each other. Redis's own replies have below ten, those of modules some more.
-pub const DEPTH_MAX: usize = 64;
-
-/// Values kept of one message: 16 Ki of 56 bytes, below 1 MiB. Further ones are read and counted.
-pub const ELEMENTS_KEPT_MAX: usize = 16 << 10;
 
 /// Longest string (proto-max-bulk-len is 512 MiB unless configured) that is believed.
 const STRING_BYTES_MAX: u64 = 1 << 40;
@@ -55,30 +50,17 @@ enum Open {
     String { kind: TextKind, text: Str, left: u64 },
 }
 
-/// An aggregate of which values are still to come.
-#[derive(Debug)]
-struct Frame {
-    kind: Kind,
-    /// Values still to come; a streamed one does not say.
-    left: Option<u64>,
-    items: Vec<Node>,
-    left_out: u64,
-    attribute: Option<Node>,
-}
-
 /// One side's value under construction.
 #[derive(Debug)]
 pub struct Parser {
     grammar: Grammar,
     open: Open,
-    stack: Vec<Frame>,
+    nesting: Nesting,
     /// A streamed string, of which chunks are still to come.
     streamed: Option<Str>,
-    attribute: Option<Node>,
     begun: bool,
     kept_bytes_max: usize,
     kept_bytes: usize,
-    elements: usize,
     /// The version only which has what was read.
     pub evidence: Option<u8>,
 }
@@ -89,13 +71,11 @@ impl Parser {
         Self {
             grammar,
             open: Open::Header,
-            stack: Vec::new(),
+            nesting: Nesting::default(),
             streamed: None,
-            attribute: None,
             begun: false,
             kept_bytes_max,
             kept_bytes: 0,
-            elements: 0,
             evidence: None,
         }
     }
@@ -118,7 +98,7 @@ impl Parser {
 
     /// Bytes held.
     pub fn held_bytes(&self) -> usize {
-        self.kept_bytes + self.elements * size_of::<Node>() + self.stack.len() * size_of::<Frame>()
+        self.kept_bytes + self.nesting.held_bytes()
     }
 
     /// Takes in bytes; says how many are done with.
@@ -223,24 +203,22 @@ impl Parser {
             text.cut = true;
             part = Some(Node::Text(TextKind::Bulk, text));
         }
-        while let Some(mut frame) = self.stack.pop() {
-            if let Some(part) = part {
-                frame.items.push(part);
-                frame.left = frame.left.map(|left| left.saturating_sub(1));
-            }
-            frame.left_out = frame.left_out.saturating_add(frame.left.unwrap_or(0));
-            part = Some(Node::aggregate(frame.kind, frame.items, frame.left_out));
-        }
-        let attribute = self.attribute.take();
+        let part = self.nesting.abandon(part);
         self.finish();
-        part.map(|part| part.with(attribute))
+        part
+    }
+
+    /// A value that ended; the outermost is returned, if it ended with it.
+    fn complete(&mut self, node: Node) -> Option<Node> {
+        let whole = self.nesting.complete(node)?;
+        self.finish();
+        Some(whole)
     }
 
     /// Begins anew behind a whole value.
     fn finish(&mut self) {
         self.begun = false;
         self.kept_bytes = 0;
-        self.elements = 0;
     }
 
     /// The first line of a value. Only lines with a length or number are waited for as a whole.
@@ -277,7 +255,7 @@ impl Parser {
     fn may_begin(&self, kind: u8) -> bool {
         match self.grammar {
             _ if self.streamed.is_some() => kind == b';',
-            Grammar::Commands if self.stack.is_empty() => kind == b'*',
+            Grammar::Commands if self.nesting.is_empty() => kind == b'*',
             Grammar::Commands => kind == b'$',
             Grammar::Values => b":$*_#!=%~>|.".contains(&kind),
         }
@@ -292,7 +270,7 @@ impl Parser {
             b':' => Ok(Some(Node::Int(number(line).ok_or("a number is none")?))),
             b'_' if line.is_empty() => Ok(Some(Node::Null)),
             b'#' if line == b"t" || line == b"f" => Ok(Some(Node::Bool(line == b"t"))),
-            b'.' if line.is_empty() => self.end_streamed(),
+            b'.' if line.is_empty() => self.nesting.end_streamed(),
             b';' => {
                 let length = length(line)?.ok_or("a chunk without length")?;
                 let text = self.streamed.take().unwrap_or_default();
@@ -323,7 +301,7 @@ impl Parser {
     }
 
     fn null(&mut self) -> Result<Option<Node>, &'static str> {
-        if self.grammar == Grammar::Commands && !self.stack.is_empty() {
+        if self.grammar == Grammar::Commands && !self.nesting.is_empty() {
             return Err("an argument that is nil");
         }
         self.evidence = Some(2);
@@ -357,55 +335,7 @@ impl Parser {
             let each = if matches!(kind, Kind::Attribute | Kind::Map) { 2 } else { 1 };
             Some(count.checked_mul(each).filter(|&count| count <= u32::MAX.into()).ok_or("too many values")?)
         };
-        let frame = Frame { kind, left, items: Vec::new(), left_out: 0, attribute: None };
-        if left == Some(0) {
-            return Ok(self.close(frame));
-        }
-        if self.stack.len() >= DEPTH_MAX {
-            return Err("nested too deeply");
-        }
-        self.stack.push(frame);
-        Ok(None)
-    }
-
-    fn end_streamed(&mut self) -> Result<Option<Node>, &'static str> {
-        match self.stack.pop_if(|frame| frame.left.is_none()) {
-            Some(frame) => Ok(self.close(frame)),
-            None => Err("an end of nothing"),
-        }
-    }
-
-    /// An aggregate that ended; an attribute waits for the value it is about.
-    fn close(&mut self, frame: Frame) -> Option<Node> {
-        let node = Node::aggregate(frame.kind, frame.items, frame.left_out).with(frame.attribute);
-        if frame.kind != Kind::Attribute {
-            return Some(node);
-        }
-        match self.stack.last_mut() {
-            Some(frame) => frame.attribute = Some(node),
-            None => self.attribute = Some(node),
-        }
-        None
-    }
-
-    /// A value that ended, and with it perhaps those around it. The outermost is returned.
-    fn complete(&mut self, mut node: Node) -> Option<Node> {
-        loop {
-            let Some(frame) = self.stack.last_mut() else {
-                self.finish();
-                return Some(node.with(self.attribute.take()));
-            };
-            let node_with = node.with(frame.attribute.take());
-            if self.elements < ELEMENTS_KEPT_MAX {
-                self.elements += 1;
-                frame.items.push(node_with);
-            } else {
-                frame.left_out += 1;
-            }
-            frame.left = frame.left.map(|left| left - 1);
-            let frame = self.stack.pop_if(|frame| frame.left == Some(0))?;
-            node = self.close(frame)?;
-        }
+        self.nesting.begin(kind, left)
     }
 
     fn line(
