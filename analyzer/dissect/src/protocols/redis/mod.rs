@@ -5,13 +5,15 @@
 //! protocol. There is no list of commands: `command.rs` says which argument is the key.
 //!
 //! `wire.rs` reads values a piece at a time into those of `node.rs`, `nesting.rs` puts together what is within each other;
-//! `command.rs` understands commands: `words.rs` splits them, `effect.rs` says what they do to the connection, `secrets.rs` hides what nobody is to know. `reading.rs` is one side
-//! and `over_tcp.rs` the connection, with its losses and its end; `rows.rs` pairs, `session.rs` follows database, version
-//! and transactions, `snapshot.rs` steps over what a master sends its replica; `seek.rs` knows what Redis looks like.
+//! `command.rs` understands commands: `words.rs` splits them, `effect.rs` says what they do to the connection, `secrets.rs`
+//! hides what nobody is to know. `reading.rs` is one side and `over_tcp.rs` the connection, with its losses and its end;
+//! `message.rs` is what they hand on, `rows.rs` pairs it, `session.rs` follows database, version and transactions,
+//! `snapshot.rs` steps over what a master sends its replica; `seek.rs` knows what Redis looks like.
 
 mod command;
 mod effect;
 mod exchange;
+mod message;
 mod nesting;
 mod node;
 mod over_tcp;

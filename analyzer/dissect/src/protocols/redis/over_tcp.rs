@@ -6,9 +6,10 @@
 //! A gap inside a string is stepped over, for its length is known.
 
 use super::command::Command;
+use super::message::{Message, Missing};
 use super::node::{Node, TextKind};
 use super::reading::{Reading, State};
-use super::rows::{Message, Missing, Rows};
+use super::rows::Rows;
 use super::seek;
 use super::session::After;
 use super::snapshot::{Snapshot, Step};

@@ -2,7 +2,7 @@
 //!
 //! Enters: where its bytes were seen, and what of them is missing. Leaves: a [`Message`] with all of them, if one was seen.
 
-use super::rows::Message;
+use super::message::Message;
 use super::snapshot::Snapshot;
 use super::wire::{Grammar, Parser};
 use crate::protocols::{Anomaly, Sink, Stamp};

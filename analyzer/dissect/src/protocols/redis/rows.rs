@@ -1,14 +1,16 @@
 //! Commands wait here for their replies.
 //!
 //! Redis pairs by order alone: the n-th reply answers the n-th command that gets one. Pushes are no replies, and
-//! some commands get none. `order` says what is done where messages may be missing.
+//! some commands get none. `order` says what is done where messages may be missing, `pushes` has what answers nothing.
 
 mod order;
+mod pushes;
 
 use super::command::Command;
 use super::effect::Effect;
 use super::exchange::Exchange;
-use super::node::{Kind, Node};
+use super::message::{Message, Missing};
+use super::node::Node;
 use super::secrets;
 use super::session::{self, After, Push, Session};
 use crate::protocols::{Anomaly, Call, Row, Sink, Stamp};
@@ -23,25 +25,6 @@ pub const WAITING_BYTES_MAX: usize = 1 << 20;
 
 /// Commands there stays room for once none waits.
 const WAITING_KEPT: usize = 32;
-
-/// Why messages before another may not have been seen.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Missing {
-    /// We joined in the middle, or cannot tell where a message ends.
-    Unseen,
-    /// A gap.
-    Lost,
-}
-
-/// Some message, as far as it was seen.
-pub struct Message<T> {
-    pub content: T,
-    pub stamp: Stamp,
-    /// Its length, with what is missing of it.
-    pub bytes: u64,
-    /// Whether its end was not seen.
-    pub cut: bool,
-}
 
 struct Open {
     command: Command,
@@ -283,37 +266,6 @@ impl Rows {
         self.session.answered(effect, &message.content)
     }
 
-    /// A command of a master to its replica.
-    pub fn replicated(&mut self, message: &Message<Command>, out: &mut dyn Sink) {
-        let command = &message.content;
-        let row = Exchange {
-            command: command.name.clone(),
-            key: command.key.clone(),
-            args: command.args.clone(),
-            is_push: true,
-            db: self.session.db,
-            reply_bytes: Some(message.bytes),
-            ..Exchange::default()
-        };
-        let call = Call::new(None, Some(message.stamp));
-        out.row(&if message.cut { call.cut() } else { call }, Row::Redis(&row));
-        if let Effect::Select(db) = command.effect {
-            self.session.db = db;
-        }
-    }
-
-    /// A snapshot a master sent.
-    pub fn snapshot(&mut self, message: &Message<()>, out: &mut dyn Sink) {
-        let row = Exchange {
-            command: Some("RDB".to_owned()),
-            is_push: true,
-            reply_bytes: Some(message.bytes),
-            ..Exchange::default()
-        };
-        let call = Call::new(None, Some(message.stamp));
-        out.row(&if message.cut { call.cut() } else { call }, Row::Redis(&row));
-    }
-
     /// Nothing more comes: what is open becomes rows, cut if the input ended.
     pub fn end(&mut self, cut: bool, out: &mut dyn Sink) {
         self.settle_early(out);
@@ -371,50 +323,6 @@ impl Rows {
         if let Some(open) = self.pop() {
             self.owed += 1;
             self.hand_on(open, true, out);
-        }
-    }
-
-    /// Whether it answers nothing. What RESP2 sends is told from a reply by what the connection asked for.
-    fn is_push(&self, push: &Push<'_>, kind: Kind) -> bool {
-        if kind == Kind::Push {
-            return true;
-        }
-        let idle = self.waiting.is_empty() && self.owed == 0;
-        match push.confirms {
-            _ if push.word == b"monitor" => self.session.monitors || idle,
-            _ if self.session.resp_version == Some(3) => false,
-            Some(_) => idle || self.session.is_subscribed() || self.confirmed(push).is_some(),
-            None => idle || self.session.is_subscribed(),
-        }
-    }
-
-    /// The command in front, if the push confirms it. One that may be any is held to be the one confirmed.
-    fn confirmed(&self, push: &Push<'_>) -> Option<&Open> {
-        self.waiting.front().filter(|open| {
-            let name = open.command.name.as_deref().unwrap_or_default();
-            let is_it = name.as_bytes().eq_ignore_ascii_case(push.word) || open.command.effect == Effect::Unknown;
-            push.confirms.is_some() && is_it
-        })
-    }
-
-    fn push(&mut self, message: &Message<Node>, out: &mut dyn Sink) {
-        let Some((push, _)) = Push::of(&message.content) else { return };
-        let mut row = self.row(None, Some(message));
-        row.is_push = true;
-        row.command = Some(super::node::escape(push.word).to_ascii_uppercase()).filter(|word| !word.is_empty());
-        row.key = push.channel.and_then(Node::bytes).map(super::node::escape);
-        let call = Call::new(None, Some(message.stamp));
-        out.row(&if message.cut { call.cut() } else { call }, Row::Redis(&row));
-        if let Some(count) = push.confirms {
-            self.session.subscribes(push.word, count);
-        }
-        self.session.monitors |= push.word == b"monitor";
-        if self.confirmed(&push).is_some()
-            && let Some(open) = self.waiting.front_mut()
-        {
-            open.confirmed.get_or_insert(message.stamp);
-            open.confirmations_left = open.confirmations_left.saturating_sub(1);
-            open.answered = open.confirmations_left > 0;
         }
     }
 

@@ -18,8 +18,9 @@
 //! So a wrong pair needs a client that goes on sending while replies to others come in, one for one, and was never seen to
 //! do so. Behind a gap it says that it is damaged; where we joined in the middle it does not.
 
-use super::{Missing, Open, Rows};
+use super::{Open, Rows};
 use crate::protocols::redis::effect::Effect;
+use crate::protocols::redis::message::Missing;
 use crate::protocols::{Sink, Stamp};
 
 impl Rows {
