@@ -4,6 +4,7 @@
 //! [`formats::tables`] promises them. Refused: nothing.
 
 mod amqp;
+mod anomalies;
 mod builders;
 mod call;
 mod dns;
@@ -13,16 +14,20 @@ mod graphql;
 mod grpc;
 mod http;
 mod kafka;
+mod packets;
 mod redis;
 mod rows;
 mod schema;
+mod spans;
+mod tables;
 mod tls;
 mod topics;
 mod waiting;
 mod writer;
 
 pub use facts::{CaptureFacts, captures, coverage};
-pub use rows::{PacketRow, Rows, first_rank};
+pub use packets::PacketRow;
+pub use rows::{Rows, first_rank};
 pub use schema::schema;
 pub use topics::Topics;
 pub use waiting::{Lot, Order};

@@ -1,159 +1,22 @@
 //! The rows that one thread makes, of all shards it has a turn with, until the writer takes them.
 
-use super::amqp::AmqpRows;
-use super::builders::{BigInt, Int, Text, Time, columns};
 use super::call;
-use super::dns::DnsRows;
-use super::flows::FlowRows;
-use super::graphql::GraphqlRows;
-use super::grpc::GrpcRows;
-use super::http::HttpRows;
-use super::kafka::{KafkaRecordRows, KafkaRows};
-use super::redis::RedisRows;
-use super::schema::{row_bytes, schema_of_views};
-use super::tls::TlsRows;
+use super::packets::PacketRow;
+use super::tables::{Tables, Wanted};
 use super::topics::Topics;
-use super::waiting::{Lot, Order};
-use crate::decode::{Found, Packet, Transport};
+use super::waiting::Lot;
+use crate::decode::Found;
 use crate::flow::{Flow, Way};
 use crate::plan::{Origin, Plan};
 use crate::protocols::grpc::Protos;
 use crate::protocols::{Anomaly, Call, Output, Row, Stamp};
-use crate::read::Frame;
 use crate::redact::{REDACTED, Redaction, Trace};
-use arrow::array::ArrayRef;
 use std::sync::Arc;
-
-columns! {
-    /// Rows of `anomalies`.
-    AnomalyColumns {
-        ts: Time,
-        flow_id: BigInt,
-        call_id: BigInt,
-        room: Text,
-        kind: Text,
-        detail: Text,
-        bytes: BigInt,
-    }
-}
-
-columns! {
-    /// Rows of `packets`.
-    PacketColumns {
-        packet: BigInt,
-        ts: Time,
-        ts_ns: BigInt,
-        capture: Text,
-        file_offset: BigInt,
-        captured_bytes: BigInt,
-        wire_bytes: BigInt,
-        flow_id: BigInt,
-        direction: Text,
-        tcp_flags: Text,
-        tcp_seq: BigInt,
-        payload_bytes: BigInt,
-        interface: Int,
-    }
-}
-
-columns! {
-    /// Rows of `spans`.
-    SpanColumns {
-        call_id: BigInt,
-        flow_id: BigInt,
-        first_ts_ns: BigInt,
-        last_ts_ns: BigInt,
-    }
-}
-
-/// A frame, and the packet of a flow it held, where it did.
-pub struct PacketRow<'a> {
-    /// The frame.
-    pub frame: &'a Frame,
-    /// Its packet, with the flow.
-    pub packet: Option<(&'a Packet, &'a Flow)>,
-    /// Index of its capture, where it may be an earlier one.
-    pub capture: Option<u32>,
-}
 
 /// Rank of the first row of a shard among those of the same time; each row that the shard makes has the next one. So
 /// it does not matter which thread makes them.
 pub fn first_rank(shard: usize) -> u64 {
     (shard as u64) << 48
-}
-
-/// Rows of one table, with their order.
-struct Table<T> {
-    rows: T,
-    order: Vec<Order>,
-    row_bytes: usize,
-}
-
-impl<T: Default> Table<T> {
-    fn new(name: &str) -> Self {
-        let row_bytes = formats::tables::table(name).map_or(0, row_bytes) + size_of::<Order>();
-        Self { rows: T::default(), order: Vec::new(), row_bytes }
-    }
-
-    /// Notes where the row that was appended belongs. Says what it costs, besides its texts.
-    #[must_use]
-    fn place(&mut self, ts_ns: i64, rank: &mut u64) -> usize {
-        self.order.push((ts_ns, *rank));
-        *rank += 1;
-        self.row_bytes
-    }
-}
-
-/// Declares the tables, by name: each grows by a row at a time.
-macro_rules! tables {
-    ($($table:ident: $rows:ty),* $(,)?) => {
-        /// The tables under construction.
-        struct Tables { $($table: Table<$rows>),* }
-
-        /// Which of them are made.
-        struct Wanted { $($table: bool),* }
-
-        impl Wanted {
-            fn of(plan: &Plan) -> Self {
-                Self { $($table: plan.tables.contains(stringify!($table))),* }
-            }
-        }
-
-        impl Tables {
-            fn new() -> Self {
-                Self { $($table: Table::new(stringify!($table))),* }
-            }
-
-            fn len(&self) -> usize {
-                0 $(+ self.$table.order.len())*
-            }
-
-            fn take(&mut self) -> Vec<Lot> {
-                let lots = [$(lot(stringify!($table), &mut self.$table.order, self.$table.rows.build())),*];
-                lots.into_iter().flatten().collect()
-            }
-
-            #[cfg(test)]
-            fn names(&self) -> Vec<(&'static str, Vec<&'static str>)> {
-                vec![$((stringify!($table), self.$table.rows.names())),*]
-            }
-        }
-    };
-}
-tables! {
-    amqp: AmqpRows,
-    anomalies: AnomalyColumns,
-    dns: DnsRows,
-    flows: FlowRows,
-    graphql: GraphqlRows,
-    grpc: GrpcRows,
-    http: HttpRows,
-    kafka: KafkaRows,
-    kafka_records: KafkaRecordRows,
-    packets: PacketColumns,
-    redis: RedisRows,
-    tls: TlsRows,
-    spans: SpanColumns,
 }
 
 /// Rows of all tables.
@@ -224,30 +87,9 @@ impl Rows {
         if !self.wanted.packets {
             return;
         }
-        let (frame, to) = (row.frame, &mut self.tables.packets.rows);
-        to.packet.append_value(frame.number as i64);
-        to.ts.append_ns(frame.ts_ns);
-        to.ts_ns.append_value(frame.ts_ns);
         let capture = row.capture.map_or(self.captures.last(), |index| self.captures.get(index as usize));
-        to.capture.append_value(capture.map_or("", String::as_str));
-        to.file_offset.append_value(frame.file_offset as i64);
-        to.captured_bytes.append_value(frame.captured_bytes.into());
-        to.wire_bytes.append_value(frame.wire_bytes.into());
-        to.flow_id.append_option(row.packet.map(|(_, flow)| flow.id));
-        let direction = |(packet, flow): (&Packet, &Flow)| {
-            if Way::of(packet.from_low) == flow.client() { "client" } else { "server" }
-        };
-        to.direction.append_option(row.packet.map(direction));
-        let tcp = row.packet.and_then(|(packet, _)| match packet.transport {
-            Transport::Tcp(header) => Some(header),
-            _ => None,
-        });
-        to.tcp_flags.append_option(tcp.map(|header| flag_letters(header.flags)));
-        to.tcp_seq.append_option(tcp.map(|header| header.seq.into()));
-        let whole = row.packet.filter(|(packet, _)| packet.piece_of.is_none());
-        to.payload_bytes.append_option(whole.map(|(packet, _)| packet.payload_bytes.into()));
-        to.interface.append_value(frame.interface as i32);
-        self.bytes += self.tables.packets.place(frame.ts_ns, &mut self.rank);
+        let ts_ns = self.tables.packets.rows.append(row, capture.map_or("", String::as_str));
+        self.bytes += self.tables.packets.place(ts_ns, &mut self.rank);
     }
 
     /// When the packets of a call were on the wire.
@@ -256,11 +98,7 @@ impl Rows {
         let first_ns = stamps().map(|stamp| stamp.first_ns).min();
         let last_ns = stamps().map(|stamp| stamp.last_ns).max();
         let Some((first_ns, last_ns)) = first_ns.zip(last_ns).filter(|_| self.wanted.spans) else { return };
-        let to = &mut self.tables.spans.rows;
-        to.call_id.append_value(call::id(flow, client, call));
-        to.flow_id.append_value(flow.id);
-        to.first_ts_ns.append_value(first_ns);
-        to.last_ts_ns.append_value(last_ns);
+        self.tables.spans.rows.append(flow, call::id(flow, client, call), (first_ns, last_ns));
         self.bytes += self.tables.spans.place(first_ns, &mut self.rank);
     }
 
@@ -290,15 +128,8 @@ impl Rows {
         if !self.wanted.anomalies {
             return;
         }
-        let to = &mut self.tables.anomalies.rows;
-        to.ts.append_option_ns(ts_ns);
-        to.flow_id.append_option(flow_id);
-        to.call_id.append_option(call_id);
-        to.room.append_value(room);
-        to.kind.append_value(kind);
-        to.detail.append_option((!detail.is_empty()).then_some(detail));
-        to.bytes.append_option(bytes.map(|bytes| bytes as i64));
-        self.bytes += self.tables.anomalies.place(ts_ns.unwrap_or_default(), &mut self.rank);
+        let ts_ns = self.tables.anomalies.rows.append(room, (flow_id, call_id), ts_ns, kind, detail, bytes);
+        self.bytes += self.tables.anomalies.place(ts_ns, &mut self.rank);
         self.bytes += detail.len();
     }
 
@@ -428,39 +259,6 @@ impl Rows {
                 self.bytes += handshake.held_bytes();
             }
             _ => {}
-        }
-    }
-}
-
-fn lot(table: &'static str, order: &mut Vec<Order>, columns: Vec<ArrayRef>) -> Option<Lot> {
-    if order.is_empty() {
-        return None;
-    }
-    let schema = schema_of_views(formats::tables::table(table)?);
-    let batch = arrow::record_batch::RecordBatch::try_new(schema, columns);
-    let batch = batch.unwrap_or_else(|error| unreachable!("{table}: columns differ from the contract: {error}"));
-    Some(Lot { table, batch, order: std::mem::take(order) })
-}
-
-/// The flags that are set, as letters in the order of the header.
-fn flag_letters(flags: u8) -> String {
-    let letters = ['F', 'S', 'R', 'P', 'A', 'U', 'E', 'C'];
-    letters.iter().enumerate().filter(|(bit, _)| flags & 1 << bit != 0).map(|(_, letter)| letter).collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::super::facts::{CaptureColumns, CoverageColumns};
-    use super::*;
-
-    #[test]
-    fn the_columns_stand_in_the_order_of_the_contract() {
-        let mut tables = Tables::new().names();
-        tables.push(("captures", CaptureColumns::default().names()));
-        tables.push(("coverage", CoverageColumns::default().names()));
-        for (table, names) in tables {
-            let contract: Vec<_> = formats::tables::table(table).unwrap().columns().map(|column| column.name).collect();
-            assert_eq!(names, contract, "{table}");
         }
     }
 }
