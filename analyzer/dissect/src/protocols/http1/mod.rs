@@ -5,10 +5,11 @@
 //! over datagrams (SSDP), which has no connections to pair in, and answers of HTTP/0.9 alone, which have no heads to
 //! know them by.
 //!
-//! `wire.rs` reads lines, `head.rs` what they mean for a message, `steps.rs` messages, `over_tcp.rs` a connection with
-//! its losses and its end, `open.rs` is a request with its response, `rows.rs` pairs; `seek.rs` finds the next message where
-//! order was lost, `odd.rs` names what is odd.
+//! `wire.rs` reads lines, `head.rs` what they mean for a message, `steps.rs` messages and `bodies.rs` their bodies,
+//! `over_tcp.rs` a connection with its losses and its end, `open.rs` is a request with its response, `rows.rs` pairs;
+//! `seek.rs` finds the next message where order was lost, `odd.rs` names what is odd.
 
+mod bodies;
 mod head;
 mod odd;
 mod open;
