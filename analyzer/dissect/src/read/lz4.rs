@@ -1,7 +1,7 @@
 //! Frames of lz4 one after the other (LZ4 Frame Format, "Frame Concatenation"): what follows the first is part of the file.
 //! And what was before them, which `lz4 -l` and Linux images still are ("Legacy frame").
 
-use super::source::read_full;
+use super::take::{read_full, skip};
 use lz4_flex::block::decompress_into;
 use lz4_flex::frame::{Error, FrameDecoder};
 use std::io::{self, BufRead, Read};
@@ -125,10 +125,4 @@ impl<R: Read> Read for Legacy<R> {
         self.left.start += read;
         Ok(read)
     }
-}
-
-/// Steps over so many bytes.
-pub fn skip(from: &mut impl Read, bytes: u32) -> io::Result<()> {
-    let skipped = io::copy(&mut from.take(bytes.into()), &mut io::sink())?;
-    if skipped < bytes.into() { Err(io::ErrorKind::UnexpectedEof.into()) } else { Ok(()) }
 }

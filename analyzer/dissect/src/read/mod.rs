@@ -17,6 +17,7 @@ mod snoop;
 mod source;
 mod stretch;
 mod summary;
+mod take;
 #[cfg(test)]
 mod tests;
 

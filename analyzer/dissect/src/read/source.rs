@@ -1,5 +1,6 @@
 //! The bytes of an input: hashed as stored, then decompressed by content.
 
+use super::take::{read_full, skip};
 use super::{gzip, lz4};
 use sha2::{Digest, Sha256};
 use std::io::{self, Cursor, Read};
@@ -61,7 +62,7 @@ impl Source {
                 // A frame to skip, of zstd and lz4 alike (RFC 8878 §3.1.2): what follows says which.
                 let mut skipped_bytes = [0; 4];
                 bytes.read_exact(&mut skipped_bytes)?;
-                lz4::skip(&mut bytes, u32::from_le_bytes(skipped_bytes))?;
+                skip(&mut bytes, u32::from_le_bytes(skipped_bytes))?;
                 continue;
             }
             let front = Cursor::new(magic.get(..got).unwrap_or_default().to_vec());
@@ -104,18 +105,4 @@ impl Read for Source {
     fn read(&mut self, to: &mut [u8]) -> io::Result<usize> {
         self.bytes.read(to)
     }
-}
-
-/// Fills `to` as far as the input goes.
-pub fn read_full(from: &mut impl Read, to: &mut [u8]) -> io::Result<usize> {
-    let mut filled = 0;
-    while let Some(rest) = to.get_mut(filled..).filter(|rest| !rest.is_empty()) {
-        match from.read(rest) {
-            Ok(0) => break,
-            Ok(read) => filled += read,
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
-        }
-    }
-    Ok(filled)
 }
