@@ -4,8 +4,9 @@
 //! another name and are renamed when their hash is right; signatures come after their files, then seals, and
 //! `close.json` last, as they do from the recorder, so that an interrupted copy looks like a recording that has not ended.
 
+use super::hashed::{Hashed, Sealed};
 use super::plain::Along;
-use super::proof::{Hashed, Looked, Sealed, at_once, ledgers, prove, sealed};
+use super::proof::{Looked, at_once, ledgers, prove, sealed};
 use super::verify::ProofKeys;
 use super::{Recorded, SnapshotError};
 use crate::keys::Keys;

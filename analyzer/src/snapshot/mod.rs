@@ -4,6 +4,7 @@
 //! copy of it, or the first thing that is wrong with it. Refused: names that could leave the folder they belong in.
 
 mod download;
+mod hashed;
 mod list;
 mod plain;
 mod proof;

@@ -1,7 +1,7 @@
 //! What is in encrypted files, for whoever has a key: the chain holds it against what was sealed.
 
 use super::SnapshotError;
-use super::proof::{Hashed, Sealed};
+use super::hashed::{Hashed, Sealed};
 use crate::keys::{Keys, decrypted_name};
 use std::io::{self, PipeReader, PipeWriter, Read, Write};
 use std::thread::JoinHandle;

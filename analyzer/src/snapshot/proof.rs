@@ -1,40 +1,15 @@
 //! What `verify` and `download` share: the ledger is read first, then what it names, and the chain is held against both.
 
+use super::hashed::Sealed;
 use super::plain::Along;
 use super::{FILES_AT_ONCE, Recorded, SnapshotError};
 use formats::chain::{self, Content, Fault, Found, Sound};
-use formats::hash::Hash256;
 use formats::seal::{SEAL_BYTES_MAX, Seal};
 use formats::signature::PublicKey;
 use formats::store::FileName;
 use futures::{StreamExt, TryStreamExt, stream};
 use indicatif::ProgressBar;
-use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
-
-/// Size and hash.
-pub type Sealed = (u64, Hash256);
-
-/// Bytes that went by.
-#[derive(Clone, Default)]
-pub struct Hashed {
-    /// How many.
-    pub bytes: u64,
-    hasher: Sha256,
-}
-
-impl Hashed {
-    /// The next of them.
-    pub fn add(&mut self, piece: &[u8]) {
-        self.bytes += piece.len() as u64;
-        self.hasher.update(piece);
-    }
-
-    /// Of all so far.
-    pub fn sum(&self) -> Sealed {
-        (self.bytes, Hash256(self.hasher.clone().finalize().into()))
-    }
-}
 
 /// A file that was looked into.
 pub struct Looked {

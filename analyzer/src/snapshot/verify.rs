@@ -1,7 +1,8 @@
 //! Reads a recording through and proves it.
 
+use super::hashed::Hashed;
 use super::plain::Along;
-use super::proof::{Hashed, Looked, at_once, ledgers, prove, sealed};
+use super::proof::{Looked, at_once, ledgers, prove, sealed};
 use super::{Recorded, SnapshotError};
 use crate::keys::Keys;
 use formats::chain::{Fault, Found, Sound};
