@@ -1,7 +1,7 @@
 //! The spool's bound, and what happens at it.
 
 use super::UploadError;
-use super::sender::Progress;
+use super::progress::Progress;
 use super::source::spool_error;
 use crate::schedule::{SpoolFull, Window};
 use crate::spool::Spool;

@@ -3,7 +3,7 @@
 use super::UploadError;
 use super::ages::Ages;
 use super::bound::{InTransit, give_up};
-use super::sender::{Failing, Progress};
+use super::progress::{Failing, Progress};
 use super::source::spool_error;
 use super::store::{Receipt, Store};
 use crate::schedule::StoreTarget;

@@ -13,6 +13,7 @@ mod bound;
 mod errand;
 mod options;
 mod probe;
+mod progress;
 mod s3;
 mod sender;
 mod source;
@@ -20,7 +21,8 @@ mod store;
 mod turns;
 
 pub use bound::{Bound, Room};
-pub use sender::{Failing, Progress, Sender};
+pub use progress::{Failing, Progress};
+pub use sender::Sender;
 pub use store::{Proof, Receipt, Store};
 
 use formats::hash::Hash256;
