@@ -19,6 +19,7 @@ mod sieve;
 mod station;
 #[cfg(test)]
 pub(crate) mod tests;
+mod untold;
 mod writer;
 
 pub use batch::{Batch, Filling, Took};
@@ -27,4 +28,5 @@ pub use pump::Pump;
 pub use segment::{Compression, Finished, OPEN, OpenSegment, SegmentOptions};
 pub use sieve::Sieve;
 pub use station::RingNews;
-pub use writer::{Untold, Writer};
+pub use untold::Untold;
+pub use writer::Writer;

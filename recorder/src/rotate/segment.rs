@@ -4,7 +4,7 @@
 
 use super::batch::Batch;
 use super::blocks;
-use super::writer::Untold;
+use super::untold::Untold;
 use crate::clock::{self, Moment};
 use crate::disk::{Disk, DiskFile};
 use crate::limits;

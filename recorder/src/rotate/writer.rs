@@ -2,12 +2,11 @@
 
 use super::batch::Batch;
 use super::segment::{OpenSegment, SegmentOptions};
+use super::untold::Untold;
 use crate::clock::{self, Clock, Moment, Watch};
 use crate::disk::Disk;
 use crate::limits;
-use formats::pcapng::kind;
-use formats::pcapng::read::{Block, EnhancedPacket, Order};
-use formats::seal::{ClockStep, Counts, Dropped, DropsByTarget, Volume};
+use formats::seal::Counts;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -27,41 +26,6 @@ pub struct Writer {
     /// Since when no segment can be begun.
     fails_since: Option<Duration>,
     has_given_up: bool,
-}
-
-/// What happened that no segment tells: while none could be begun, or the disk did not take it.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Untold {
-    /// What became of packets.
-    pub counts: Counts,
-    /// What of that was lost, and by which target.
-    pub targets: DropsByTarget,
-    /// How the clock was set.
-    pub steps: Vec<ClockStep>,
-}
-
-impl Untold {
-    /// Adds a batch that the disk did not take; what became of its packets then.
-    pub fn add_lost(&mut self, batch: &Batch) -> Counts {
-        let lost = lost(&batch.counts);
-        self.counts += lost;
-        self.targets += batch.targets.clone();
-        self.targets += lost_by_target(batch);
-        lost
-    }
-
-    /// Whether there is nothing to tell.
-    pub fn is_empty(&self) -> bool {
-        self.counts == Counts::default() && self.steps.is_empty()
-    }
-}
-
-impl std::ops::AddAssign for Untold {
-    fn add_assign(&mut self, other: Self) {
-        self.counts += other.counts;
-        self.targets += other.targets;
-        other.steps.into_iter().for_each(|step| clock::note(&mut self.steps, step));
-    }
 }
 
 impl Writer {
@@ -153,33 +117,4 @@ impl Writer {
     pub fn in_segment(&self) -> u64 {
         self.open.as_ref().map_or(0, OpenSegment::packets)
     }
-}
-
-/// What was to be written, as lost on the disk.
-fn lost(counts: &Counts) -> Counts {
-    let mut lost = *counts;
-    lost.dropped.disk += Volume { packets: counts.written.packets, bytes: counts.written.bytes + counts.snapped_bytes };
-    lost.written = Volume::default();
-    lost.snapped_bytes = 0;
-    lost
-}
-
-/// The same by target: the packets are still there, and tell their interfaces.
-fn lost_by_target(batch: &Batch) -> DropsByTarget {
-    let mut volumes = vec![Volume::default(); batch.interfaces.len()];
-    let mut rest = &batch.blocks[..];
-    while let Ok(block) = Block::read(rest, Order::Little) {
-        if block.kind == kind::ENHANCED_PACKET
-            && let Ok(packet) = EnhancedPacket::read(block.body)
-            && let Some(volume) = volumes.get_mut(packet.interface as usize)
-        {
-            *volume += Volume { packets: 1, bytes: packet.wire_bytes.into() };
-        }
-        rest = rest.get(block.bytes.len()..).unwrap_or_default();
-    }
-    let mut lost = DropsByTarget::default();
-    for (interface, disk) in batch.interfaces.iter().zip(volumes) {
-        lost.add(&interface.point.target, Dropped { disk, ..Dropped::default() });
-    }
-    lost
 }
