@@ -1,6 +1,5 @@
 //! A look at the spool, now and then: how full it is, how long it waits for the store, whether it can be written.
 
-use super::state::State;
 use crate::limits;
 use crate::spool::Spool;
 use crate::sync::lock;
@@ -8,7 +7,7 @@ use formats::store::FileName;
 use std::fs;
 use std::io;
 use std::path::Path;
-use std::sync::{Arc, Weak};
+use std::sync::{Mutex, Weak};
 use std::time::{Duration, Instant, SystemTime};
 
 /// Name of the file that is written to see whether files can be written. No part of any recording.
@@ -49,23 +48,24 @@ impl Look {
 }
 
 /// Looks until nobody wants to know any more.
-pub(super) fn keep_looking(state: &Weak<State>, spool: &Spool) {
+pub(super) fn keep_looking(last: &Weak<Mutex<Look>>, spool: &Spool) {
     loop {
         let began = Instant::now();
-        let Some(state) = state.upgrade() else { return };
-        lock(&state.look).looking_since = Some(began);
-        look(&state, spool);
-        lock(&state.look).looking_since = None;
-        drop(state);
+        let Some(last) = last.upgrade() else { return };
+        lock(&last).looking_since = Some(began);
+        look(&last, spool);
+        lock(&last).looking_since = None;
+        drop(last);
         // A spool of many files takes its time; a hundredth of ours is what it may have.
         std::thread::sleep(limits::SPOOL_LOOK.max(100 * began.elapsed()));
     }
 }
 
-pub(super) fn look(state: &Arc<State>, spool: &Spool) {
+/// Looks once.
+pub(super) fn look(last: &Mutex<Look>, spool: &Spool) {
     let error = probe(spool.root()).err().map(|error| error.to_string());
     let found = find(spool);
-    let mut look = lock(&state.look);
+    let mut look = lock(last);
     if let (Some(error), None) = (&error, &look.error) {
         tracing::error!(folder = %spool.root().display(), %error, "spool cannot be written");
     }

@@ -59,8 +59,8 @@ pub fn start(
     }
     if let Some((spool, bytes_max)) = spool {
         lock(&state.look).bytes_max = bytes_max;
-        let (state, spool) = (Arc::downgrade(&state), spool.clone());
-        std::thread::Builder::new().name("look".into()).spawn(move || look::keep_looking(&state, &spool))?;
+        let (last, spool) = (Arc::downgrade(&state.look), spool.clone());
+        std::thread::Builder::new().name("look".into()).spawn(move || look::keep_looking(&last, &spool))?;
     }
     let (stop, stopped) = oneshot::channel();
     std::thread::Builder::new().name("observe".into()).spawn(move || {

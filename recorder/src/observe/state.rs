@@ -32,7 +32,8 @@ pub(super) struct State {
     pub series: Mutex<Vec<Arc<Series>>>,
     pub rings: Mutex<Vec<Rings>>,
     pub pulses: Mutex<Vec<Arc<Beat>>>,
-    pub look: Mutex<Look>,
+    /// Shared with who looks, for as long as anybody wants to know.
+    pub look: Arc<Mutex<Look>>,
     pub progress: Mutex<Option<watch::Receiver<Progress>>>,
 }
 
@@ -119,7 +120,7 @@ impl Observer {
             series: Mutex::default(),
             rings: Mutex::default(),
             pulses: Mutex::default(),
-            look: Mutex::default(),
+            look: Arc::default(),
             progress: Mutex::default(),
         }))
     }

@@ -69,11 +69,11 @@ fn a_spool_that_cannot_be_written_is_complained_of() {
     let observer = Observer::new(STALL);
     let spool = Spool::open(&folder.path().join("spool")).unwrap();
     let complaints = |after_s: u64| observer.0.complaints(Instant::now() + Duration::from_secs(after_s));
-    look(&observer.0, &spool);
+    look(&observer.0.look, &spool);
     assert!(complaints(0).is_empty());
     assert_eq!(std::fs::read_dir(spool.root()).unwrap().count(), 0, "looking leaves nothing behind");
     std::fs::remove_dir(spool.root()).unwrap();
-    look(&observer.0, &spool);
+    look(&observer.0.look, &spool);
     assert_eq!(complaints(0), ["the spool cannot be written: No such file or directory (os error 2)"]);
     lock(&observer.0.look).looking_since = Some(Instant::now());
     assert_eq!(complaints(12), ["the spool has not answered for 12 s"]);
