@@ -3,7 +3,8 @@
 //! In a folder every `*.yaml` and `*.yml` counts, in order of names; names that begin with a dot do not, so
 //! that a mounted ConfigMap reads as it looks. A setting stands in one file, windows may stand in any.
 
-use super::config::{Config, ConfigError, Observe, Spool, invalid};
+use super::config::{Config, Observe, Spool};
+use super::error::{ConfigError, invalid};
 use super::lock::LockWord;
 use super::values::{EncryptTo, StoreUrl};
 use super::window::{Defaults, Window, WindowFile};

@@ -9,6 +9,7 @@
 mod agenda;
 mod clock_changes;
 mod config;
+mod error;
 mod explain;
 mod files;
 mod keys;
@@ -20,7 +21,8 @@ mod when;
 mod window;
 
 pub use agenda::{Agenda, Decision, SkipReason, StartError, moved};
-pub use config::{Config, ConfigError, Observe, Spool, SpoolFull};
+pub use config::{Config, Observe, Spool, SpoolFull};
+pub use error::ConfigError;
 pub use explain::{View, explain};
 pub use files::FilesError;
 pub use keys::{EXAMPLE, explain_keys};

@@ -1,6 +1,6 @@
 //! A window: as it is written, and what it means.
 
-use super::config::{ConfigError, invalid};
+use super::error::{ConfigError, invalid};
 use super::lock::{LockWord, ObjectLock};
 use super::targets::Selector;
 use super::values::{ByteSize, EncryptTo, Interface, Percent, Period, StoreUrl};
