@@ -1,6 +1,6 @@
 //! Recordings that somebody wants kept on this node: done on the disk, by whoever does chores, and known here.
 
-use super::desk::Chore;
+use super::chores::Chore;
 use super::request::{Answer, Told};
 use crate::spool::Spool;
 use crate::sync::lock;
