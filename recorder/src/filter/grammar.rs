@@ -12,7 +12,8 @@
 //!
 //! A value alone, behind `and` or `or`, has the qualifiers of the value before it: `tcp port 80 or 443`.
 
-use super::{FilterError, compile};
+use super::FilterError;
+use super::tree::{Direction, Family, Net, Node, Test};
 use crate::limits;
 use nom::IResult;
 use nom::Parser;
@@ -20,96 +21,19 @@ use nom::branch::alt;
 use nom::bytes::complete::{tag, take_while1};
 use nom::character::complete::multispace0;
 use nom::combinator::{consumed, rest, verify};
-use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
-use std::str::FromStr;
 
-/// A filter expression that was understood, and can be compiled.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Expression {
-    text: String,
-    pub(super) root: Node,
-}
-
-impl FromStr for Expression {
-    type Err = FilterError;
-
-    fn from_str(text: &str) -> Result<Self, FilterError> {
-        let (bytes, max) = (text.len(), limits::FILTER_BYTES_MAX);
-        if bytes > max {
-            return Err(FilterError::TooLong { bytes, max });
-        }
-        let mut parser = Parse { words: words(text), at: 0, end: bytes, last: Qualifiers::default() };
-        let root = parser.expression(limits::FILTER_DEPTH_MAX)?;
-        if parser.peek().is_some() {
-            return Err(parser.unexpected("'and' or 'or'"));
-        }
-        let expression = Self { text: text.to_owned(), root };
-        compile::check_size(&expression)?;
-        Ok(expression)
+/// Reads an expression.
+///
+/// # Errors
+/// The first word that does not fit where it stands, and how deep parentheses lie.
+pub(super) fn parse(text: &str) -> Result<Node, FilterError> {
+    let mut parser = Parse { words: words(text), at: 0, end: text.len(), last: Qualifiers::default() };
+    let root = parser.expression(limits::FILTER_DEPTH_MAX)?;
+    if parser.peek().is_some() {
+        return Err(parser.unexpected("'and' or 'or'"));
     }
-}
-
-impl fmt::Display for Expression {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(&self.text)
-    }
-}
-
-/// A part of an expression.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Node {
-    And(Box<Node>, Box<Node>),
-    Not(Box<Node>),
-    Or(Box<Node>, Box<Node>),
-    Test(Test),
-}
-
-/// A question about a packet.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Test {
-    /// An address of the packet lies in a network.
-    Address { family: Family, direction: Direction, net: Net },
-    /// The protocol above the link is one of these.
-    Family(Family),
-    /// At least so many bytes long.
-    Greater(u32),
-    /// At most so many bytes long.
-    Less(u32),
-    /// A port of the packet lies between these.
-    Port { family: Family, transports: &'static [u8], direction: Direction, first: u16, last: u16 },
-    /// The protocol above IP.
-    Protocol { family: Family, number: u8 },
-    /// Has a VLAN tag, with that number if one is given.
-    Vlan(Option<u16>),
-}
-
-/// Which protocol above the link.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(super) enum Family {
-    #[default]
-    Any,
-    Arp,
-    Ip,
-    Ip6,
-    Rarp,
-}
-
-/// Of the sender, the receiver, …
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(super) enum Direction {
-    Both,
-    Destination,
-    #[default]
-    Either,
-    Source,
-}
-
-/// A network, or one address.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Net {
-    V4 { address: u32, mask: u32 },
-    V6 { address: u128, mask: u128 },
+    Ok(root)
 }
 
 /// TCP, UDP and SCTP have ports, at the same place.
@@ -435,18 +359,4 @@ fn short_v4(word: &str) -> Option<(Ipv4Addr, u32)> {
         *octet = u8::try_from(number(part)?).ok()?;
     }
     (parts.len() <= 3).then(|| (Ipv4Addr::from_octets(octets), parts.len() as u32))
-}
-
-/// Entries for the fuzzer.
-#[doc(hidden)]
-pub mod fuzz {
-    use crate::filter::{Expression, Scope, programs};
-
-    /// Whatever is understood compiles, and fits into the kernel.
-    pub fn fuzz_filter(data: &[u8]) {
-        if let Ok(Ok(expression)) = std::str::from_utf8(data).map(str::parse::<Expression>) {
-            let programs = programs(Some(&expression), &Scope::Among(&[1, 2]), 1);
-            assert!(programs.keep.len().max(programs.refuse.len()) <= libc::BPF_MAXINSNS as usize);
-        }
-    }
 }

@@ -4,21 +4,28 @@
 //! [`Programs`] for a packet socket. Refused: expressions we do not know, with the word that is not understood;
 //! names of hosts and services, for a recorder asks nobody.
 //!
+//! `expression.rs` is what others see; `grammar.rs` makes a `tree.rs` of the text, `compile.rs` a program of that: `headers.rs`
+//! has the questions, `layout.rs` where a frame keeps the answers, `assemble.rs` the instructions.
+//!
 //! Differences to tcpdump, all of them on purpose: a test looks below VLAN tags wherever they are, and `vlan 5`
 //! is true of any tag of a packet and changes nothing for the tests behind it; a test of what a cut packet
 //! does not have is false, where tcpdump's whole expression is.
 
 mod assemble;
 mod compile;
+mod expression;
 mod grammar;
+mod headers;
+mod layout;
 #[cfg(test)]
 mod machine;
 #[cfg(test)]
 mod tests;
+mod tree;
 
 pub use assemble::Instruction;
-pub use compile::{Programs, Scope, programs, refuse_all};
-pub use grammar::{Expression, fuzz};
+pub use compile::{Programs, Scope, refuse_all};
+pub use expression::{Expression, fuzz, programs};
 
 /// Why an expression is no filter.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
