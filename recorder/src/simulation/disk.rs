@@ -4,9 +4,13 @@
 //! synced, and a beginning of what was appended since, whose end may be zeroes. A sync that fails has lost what it
 //! should have kept, and the next one does not say so again, as on Linux.
 
+mod state;
+
+pub use state::Faults;
+
 use super::random::Random;
 use crate::disk::{Disk, DiskFile, Entry, Lock, Look};
-use std::collections::{BTreeMap, BTreeSet};
+use state::{Inode, Node, State, killed};
 use std::io::{self, ErrorKind, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -14,81 +18,9 @@ use std::sync::{Arc, Mutex, MutexGuard};
 #[derive(Debug, Clone)]
 pub struct SimDisk(Arc<Mutex<State>>);
 
-/// What goes wrong from now on.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct Faults {
-    /// The process dies in so many operations.
-    pub dies_in: Option<u64>,
-    /// Bytes there is room for.
-    pub capacity: Option<u64>,
-    pub read_only: bool,
-    /// One of so many syncs fails.
-    pub sync_fails_one_of: Option<u64>,
-    /// One of so many syncs of a segment does nothing, and says that all is well.
-    pub sync_lies_one_of: Option<u64>,
-    /// One of so many looks at a file or folder does not tell whether it is there, and as many locks fail.
-    pub look_fails_one_of: Option<u64>,
-}
-
-#[derive(Debug)]
-struct State {
-    random: Random,
-    faults: Faults,
-    is_dead: bool,
-    /// Whether anything was lost that the disk had said it has.
-    betrayed: bool,
-    inodes: BTreeMap<u64, Inode>,
-    inodes_made: u64,
-    live: BTreeMap<PathBuf, Node>,
-    durable: BTreeMap<PathBuf, Node>,
-    locked: BTreeSet<PathBuf>,
-    /// Folders of somebody else, who lets nobody in.
-    guarded: BTreeSet<PathBuf>,
-    /// What was done in folders and not synced: the folder, and what stands under which names since.
-    pending: Vec<(PathBuf, Names)>,
-}
-
-/// What stands under which names since; none where nothing does.
-type Names = Vec<(PathBuf, Option<Node>)>;
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Node {
-    File(u64),
-    Folder,
-}
-
-#[derive(Debug, Default, Clone)]
-struct Inode {
-    live: Vec<u8>,
-    durable: Vec<u8>,
-    /// Where a failed sync lost bytes.
-    lost: Option<std::ops::Range<usize>>,
-}
-
-fn killed() -> io::Error {
-    io::Error::other("the process is dead")
-}
-
-fn not_found(path: &Path) -> io::Error {
-    io::Error::new(ErrorKind::NotFound, path.display().to_string())
-}
-
 impl SimDisk {
     pub fn new(random: Random) -> Self {
-        let state = State {
-            random,
-            faults: Faults::default(),
-            is_dead: false,
-            betrayed: false,
-            inodes: BTreeMap::new(),
-            inodes_made: 0,
-            live: BTreeMap::new(),
-            durable: BTreeMap::new(),
-            locked: BTreeSet::new(),
-            guarded: BTreeSet::new(),
-            pending: Vec::new(),
-        };
-        Self(Arc::new(Mutex::new(state)))
+        Self(Arc::new(Mutex::new(State::new(random))))
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -142,167 +74,7 @@ impl SimDisk {
 
     /// Nothing is left but what is durable.
     pub fn cut_power(&self) {
-        let state = &mut *self.state();
-        // In each folder a beginning of what was done in it, in order.
-        let mut kept: BTreeMap<PathBuf, bool> = BTreeMap::new();
-        for (folder, names) in std::mem::take(&mut state.pending) {
-            let goes_on = kept.entry(folder).or_insert(true);
-            *goes_on &= state.random.chance(2, 3);
-            if *goes_on {
-                apply(&mut state.durable, names);
-            }
-        }
-        state.live = state.durable.clone();
-        for inode in state.inodes.values_mut() {
-            let bytes = inode.after_power_cut(&mut state.random);
-            *inode = Inode { live: bytes.clone(), durable: bytes, lost: None };
-        }
-    }
-}
-
-impl Inode {
-    fn after_power_cut(&self, random: &mut Random) -> Vec<u8> {
-        let mut durable = self.durable.clone();
-        if let Some(lost) = self.lost.clone() {
-            durable.iter_mut().skip(lost.start).take(lost.len()).for_each(|byte| *byte = 0);
-        }
-        let Some(appended) = self.live.strip_prefix(&self.durable[..]).filter(|_| self.lost.is_none()) else {
-            return durable;
-        };
-        let reached = random.below(appended.len() as u64 + 1) as usize;
-        durable.extend_from_slice(&appended[..reached]);
-        if reached > 0 && random.chance(1, 3) {
-            let torn = 1 + random.below(reached.min(512) as u64) as usize;
-            let start = durable.len() - torn;
-            durable[start..].fill(0);
-        }
-        durable
-    }
-}
-
-fn apply(tree: &mut BTreeMap<PathBuf, Node>, names: Names) {
-    for (path, node) in names {
-        match node {
-            Some(node) => drop(tree.insert(path, node)),
-            // A folder that is gone is gone with what was removed from it before.
-            None => tree.retain(|other, _| !other.starts_with(&path)),
-        }
-    }
-}
-
-impl State {
-    fn used_bytes(&self) -> u64 {
-        let bytes = |node: &Node| match node {
-            Node::File(inode) => self.inodes.get(inode).map_or(0, |inode| inode.live.len() as u64),
-            Node::Folder => 0,
-        };
-        self.live.values().map(bytes).sum()
-    }
-
-    fn alive(&self) -> io::Result<()> {
-        if self.is_dead { Err(killed()) } else { Ok(()) }
-    }
-
-    /// Begins an operation that changes something; true when the process dies in it.
-    fn change(&mut self) -> io::Result<bool> {
-        self.alive()?;
-        if self.faults.read_only {
-            return Err(ErrorKind::ReadOnlyFilesystem.into());
-        }
-        if let Some(left) = &mut self.faults.dies_in {
-            *left = left.saturating_sub(1);
-            self.is_dead = *left == 0;
-        }
-        Ok(self.is_dead)
-    }
-
-    /// An operation in a folder: done whole or not at all.
-    fn in_folder(&mut self, names: Names) -> io::Result<()> {
-        let dies = self.change()?;
-        if dies && self.random.chance(1, 2) {
-            return Err(killed());
-        }
-        let folder = names.first().and_then(|(path, _)| path.parent()).map(Path::to_owned).unwrap_or_default();
-        apply(&mut self.live, names.clone());
-        self.pending.push((folder, names));
-        if dies { Err(killed()) } else { Ok(()) }
-    }
-
-    /// What was done in a folder is there to stay.
-    fn make_durable(&mut self, folder: &Path) {
-        let (synced, others): (Vec<_>, Vec<_>) =
-            std::mem::take(&mut self.pending).into_iter().partition(|(of, _)| of == folder);
-        self.pending = others;
-        synced.into_iter().for_each(|(_, names)| apply(&mut self.durable, names));
-    }
-
-    fn file(&self, path: &Path) -> io::Result<u64> {
-        self.alive()?;
-        match self.live.get(path) {
-            Some(Node::File(inode)) => Ok(*inode),
-            Some(Node::Folder) => Err(ErrorKind::IsADirectory.into()),
-            None => Err(not_found(path)),
-        }
-    }
-
-    fn read_metadata(&mut self) -> io::Result<()> {
-        let fails_one_of = self.faults.look_fails_one_of;
-        let fails = fails_one_of.is_some_and(|of| self.random.chance(1, of));
-        if fails { Err(io::Error::other("the disk could not read")) } else { Ok(()) }
-    }
-
-    fn folder(&self, path: &Path) -> io::Result<()> {
-        self.alive()?;
-        match self.live.get(path) {
-            Some(Node::Folder) => Ok(()),
-            Some(Node::File(_)) => Err(ErrorKind::NotADirectory.into()),
-            None => Err(not_found(path)),
-        }
-    }
-
-    fn sync(&mut self, inode: u64, may_lie: bool) -> io::Result<()> {
-        let dies = self.change()?;
-        if dies && self.random.chance(1, 2) {
-            return Err(killed());
-        }
-        let fails = self.faults.sync_fails_one_of.is_some_and(|of| self.random.chance(1, of));
-        let lies = may_lie && self.faults.sync_lies_one_of.is_some_and(|of| self.random.chance(1, of));
-        let evicts = fails && self.random.chance(1, 2);
-        let Some(file) = self.inodes.get_mut(&inode) else { return Err(killed()) };
-        if lies {
-            self.betrayed = true;
-        } else if fails {
-            let lost = file.durable.len().min(file.live.len())..file.live.len();
-            if evicts {
-                file.live[lost.clone()].fill(0);
-            }
-            file.durable = file.live.clone();
-            file.lost = Some(lost);
-            self.betrayed = true;
-            return Err(io::Error::other("the disk could not write"));
-        } else {
-            file.durable = file.live.clone();
-        }
-        if dies { Err(killed()) } else { Ok(()) }
-    }
-
-    fn write(&mut self, inode: u64, at: usize, bytes: &[u8]) -> io::Result<usize> {
-        let dies = self.change()?;
-        let room = self.faults.capacity.map_or(u64::MAX, |capacity| capacity.saturating_sub(self.used_bytes()));
-        let mut taken = usize::try_from(room).unwrap_or(usize::MAX).min(bytes.len());
-        // A part may be written, whatever comes.
-        if dies || self.random.chance(1, 20) {
-            taken = self.random.below(taken as u64 + 1) as usize;
-        }
-        let Some(file) = self.inodes.get_mut(&inode) else { return Err(killed()) };
-        file.live.resize(file.live.len().max(at + taken), 0);
-        file.live[at..at + taken].copy_from_slice(&bytes[..taken]);
-        match taken {
-            _ if dies => Err(killed()),
-            0 if room == 0 => Err(ErrorKind::StorageFull.into()),
-            0 => self.write(inode, at, bytes),
-            taken => Ok(taken),
-        }
+        self.state().cut_power();
     }
 }
 

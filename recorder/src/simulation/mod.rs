@@ -18,8 +18,10 @@ mod check;
 pub(crate) mod clock;
 pub(crate) mod disk;
 mod front;
+mod life;
 pub(crate) mod random;
 mod ready;
+mod recording;
 pub(crate) mod ring;
 mod schedule;
 mod store;
@@ -27,6 +29,7 @@ mod truth;
 mod world;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use world::World;
 
 /// Seeds of the gate: about ten seconds.
 const SEEDS: u64 = 200;
@@ -34,7 +37,11 @@ const SEEDS: u64 = 200;
 #[test]
 fn whatever_goes_wrong_the_ledger_balances() {
     let mut sums = truth::Deeds::default();
-    each_seed(|seed| sums += world::run(seed));
+    each_seed(|seed| {
+        let mut world = World::run(seed);
+        check::world(&mut world);
+        sums += world.deeds;
+    });
     eprintln!("{sums:?}");
 }
 

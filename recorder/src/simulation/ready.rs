@@ -1,7 +1,8 @@
 //! The past that is kept ready, and recordings that are made of it: steps of `ready::keep_ready`.
 
+use super::life::{Life, Running, Sealer};
 use super::truth::{Promise, Truth};
-use super::world::{Life, Running, Sealer, World};
+use super::world::World;
 use crate::clock::Clock;
 use crate::orders::{Orders, Trigger};
 use crate::ready::{self, Backlog};

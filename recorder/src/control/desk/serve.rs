@@ -53,6 +53,7 @@ impl Desk {
         self.agenda.windows().find(|(window, _)| window.name == *name).map(|(window, _)| window.clone())
     }
 
+    /// Makes a recording of what a window on demand keeps ready, or begins one.
     pub(super) fn trigger(&mut self, name: &Name, by: &str, now: Timestamp, told: Told) {
         match self.window(name) {
             Some(window) if window.when != When::OnDemand => {

@@ -1,6 +1,8 @@
 //! Decisions, without a recorder that runs.
 
 use super::*;
+use crate::control::request::Answer;
+use crate::control::socket::Ask;
 use crate::upload::Failing;
 use std::time::Duration;
 use tokio::sync::oneshot;
