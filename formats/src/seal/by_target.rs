@@ -1,6 +1,6 @@
 //! Which target lost what.
 
-use super::Dropped;
+use super::counts::Dropped;
 use crate::pcapng::Target;
 use serde::{Deserialize, Serialize};
 
