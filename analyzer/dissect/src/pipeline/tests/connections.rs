@@ -71,3 +71,67 @@ fn a_call_of_which_bytes_came_again_with_other_values_is_damaged() {
         assert_eq!(is_told, damaged);
     }
 }
+
+#[test]
+fn a_side_that_ends_before_anything_tells_what_it_speaks_has_ended() {
+    // Joined in the middle and over at once: what waits for segments sent before it is handed on at the end.
+    let request = b"GET / HTTP/1.1\r\nHost: h\r\n\r\n";
+    let behind = 11 + request.len() as u32;
+    for (client, server) in [(CLIENT, SERVER), (SERVER, CLIENT)] {
+        let frames = [
+            segment((client, server), true, (11, 51), ' ', request),
+            segment((server, client), false, (51, behind), 'F', b""),
+            segment((client, server), true, (behind, 52), 'F', b""),
+        ];
+        let out = tempfile::tempdir().unwrap();
+        let report = dissect_bytes(capture(&frames), out.path(), 1);
+        let rows: BTreeMap<_, _> = report.rows.into_iter().collect();
+        assert_eq!((rows["flows"], rows["http"]), (1, 1));
+    }
+}
+
+#[test]
+fn bytes_of_a_side_that_was_not_seen_are_told() {
+    let (request, answer) = (b"GET / HTTP/1.1\r\nHost: h\r\n\r\n", b"HTTP/1.1 204 No Content\r\n\r\n");
+    let (asked, answered) = (11 + request.len() as u32, 51 + answer.len() as u32);
+    let (asks, answers) = ((CLIENT, SERVER), (SERVER, CLIENT));
+    let all = [
+        segment(asks, true, (10, 0), 'S', b""),
+        segment(answers, false, (50, 11), 'S', b""),
+        segment(asks, true, (11, 51), ' ', b""),
+        segment(asks, true, (11, 51), ' ', request),
+        segment(answers, false, (51, asked), ' ', answer),
+        segment(asks, true, (asked, answered), 'F', b""),
+        segment(answers, false, (answered, asked + 1), 'F', b""),
+        segment(asks, true, (asked + 1, answered + 1), ' ', b""),
+    ];
+    for (kept, want) in [([0, 2, 3, 5, 7].as_slice(), [0, answer.len()]), (&[1, 4, 6], [request.len(), 0])] {
+        let frames: Vec<_> = kept.iter().map(|&at| all[at].clone()).collect();
+        let out = tempfile::tempdir().unwrap();
+        let report = dissect_bytes(capture(&frames), out.path(), 1);
+        let gaps = ["client_gap_bytes", "server_gap_bytes"].map(|column| numbers(&report, "flows", column));
+        assert_eq!(gaps, want.map(|bytes| vec![bytes as i64]));
+    }
+}
+
+#[test]
+fn a_reset_far_out_of_the_window_ends_nothing() {
+    let reset = |seq: u32| {
+        let tcp = PacketBuilder::ethernet2([1; 6], [2; 6]).ipv4(CLIENT, SERVER, 9).tcp(4000, 80, seq, 0).rst();
+        let mut bytes = Vec::new();
+        tcp.write(&mut bytes, &[]).unwrap();
+        bytes
+    };
+    for (seq, resets, state) in [(777_777_777, 0, "established"), (29, 1, "reset"), (51, 1, "reset")] {
+        let frames = [exchange(None, None), vec![reset(seq)]].concat();
+        let out = tempfile::tempdir().unwrap();
+        let report = dissect_bytes(capture(&frames), out.path(), 1);
+        assert_eq!(numbers(&report, "flows", "resets"), [resets], "{seq}");
+        assert_eq!(texts(&report, "flows", "tcp_state"), [Some(state.to_owned())]);
+        let is_told = texts(&report, "anomalies", "kind").contains(&Some("reset_out_of_window".to_owned()));
+        assert_eq!(is_told, resets == 0);
+    }
+    // Of a connection of which nothing else was seen, any counts.
+    let out = tempfile::tempdir().unwrap();
+    assert_eq!(numbers(&dissect_bytes(capture(&[reset(7)]), out.path(), 1), "flows", "resets"), [1]);
+}
