@@ -1,6 +1,6 @@
 //! What Remora writes down and promises to read for ever: capture blocks, segments, seals and the
 //! columns of its tables; and what all of it share about stores: how the environment is read, and the line that says
-//! what went wrong with one. Nothing here opens a file, a socket or a clock.
+//! what went wrong with one; and how sizes are written. Nothing here opens a file, a socket or a clock.
 
 pub mod age;
 pub mod bytes;
@@ -11,5 +11,6 @@ pub mod pcapng;
 pub mod said;
 pub mod seal;
 pub mod signature;
+pub mod size;
 pub mod store;
 pub mod tables;

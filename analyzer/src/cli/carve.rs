@@ -47,7 +47,7 @@ pub struct CarveArgs {
     #[arg(long, env = "REMORA_FLOWS", value_parser = BoolishValueParser::new())]
     flows: bool,
     /// The capture to write, pcapng; '-' for standard output.
-    #[arg(long, short, env = "REMORA_OUTPUT", value_name = "OUT")]
+    #[arg(long, short, env = "REMORA_CARVE_OUT", value_name = "OUT")]
     output: PathBuf,
     /// Refused: packets are written as they were sent, and nothing in them is redacted.
     #[arg(long, env = "REMORA_REDACT", value_delimiter = ',', value_name = "FILE|builtin")]

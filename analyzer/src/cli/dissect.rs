@@ -29,11 +29,17 @@ pub struct DissectArgs {
     /// Tables to make, separated by commas [default: all but 'packets' and 'spans'].
     #[arg(long, env = "REMORA_TABLES", value_delimiter = ',', value_name = "TABLE")]
     tables: Vec<String>,
-    /// Most of a body that a row keeps [bytes]; 0 keeps none.
-    #[arg(long, env = "REMORA_BODY_LIMIT", default_value_t = dissect::limits::BODY_BYTES_DEFAULT, value_name = "BYTES")]
+    /// Most of a body that a row keeps, such as 65536 or 4MiB; 0 keeps none.
+    #[arg(long, env = "REMORA_BODY_LIMIT", default_value_t = dissect::limits::BODY_BYTES_DEFAULT, value_name = "BYTES",
+        value_parser = body_limit)]
     body_limit: usize,
     #[command(flatten)]
     redact: RedactArgs,
+}
+
+fn body_limit(text: &str) -> Result<usize, String> {
+    let bytes = formats::size::bytes(text).and_then(|bytes| usize::try_from(bytes).ok());
+    bytes.ok_or_else(|| "write 0, 65536, 64KiB or 4MiB".to_owned())
 }
 
 /// What is meant.

@@ -3,6 +3,7 @@
 
 use formats::age::{KEY_FILE_BYTES_MAX, KeyError, RECIPIENTS_MAX, Recipient, recipients};
 use formats::said::said;
+use formats::size;
 use object_store::ObjectStoreScheme;
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -16,17 +17,11 @@ use url::Url;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct ByteSize(pub u64);
 
-/// Suffixes and their bytes; only powers of 1024, since "MB" means two things.
-const BYTE_UNITS: [(&str, u64); 5] = [("KiB", 1 << 10), ("MiB", 1 << 20), ("GiB", 1 << 30), ("TiB", 1 << 40), ("B", 1)];
-
 impl FromStr for ByteSize {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let named = BYTE_UNITS.iter().find_map(|(suffix, bytes)| Some((text.strip_suffix(suffix)?, *bytes)));
-        let (number, unit_bytes) = named.unwrap_or((text, 1));
-        let count = number.trim_end().parse::<u64>().ok().and_then(|count| count.checked_mul(unit_bytes));
-        match count {
+        match size::bytes(text) {
             Some(bytes @ 1..) => Ok(Self(bytes)),
             _ => Err(format!("{text:?} is no size: write 1500, 64KiB, 64MiB, 2GiB or 1TiB")),
         }
@@ -36,7 +31,7 @@ impl FromStr for ByteSize {
 impl fmt::Display for ByteSize {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let whole =
-            BYTE_UNITS.iter().take(4).rev().find(|(_, bytes)| self.0 >= *bytes && self.0.is_multiple_of(*bytes));
+            size::BYTE_UNITS.iter().take(4).rev().find(|(_, bytes)| self.0 >= *bytes && self.0.is_multiple_of(*bytes));
         match whole {
             Some((suffix, bytes)) => write!(f, "{} {suffix}", self.0 / bytes),
             None => write!(f, "{} bytes", self.0),
@@ -256,12 +251,8 @@ mod tests {
 
     #[test]
     fn sizes() {
-        for (text, bytes) in [("1500", 1500), ("1B", 1), ("64KiB", 65536), ("64 MiB", 64 << 20), ("3TiB", 3 << 40)] {
-            assert_eq!(text.parse(), Ok(ByteSize(bytes)), "{text}");
-        }
-        for text in ["", "0", "-1", "1.5GiB", "64MB", "64M", "MiB", "99999999999TiB"] {
-            assert!(text.parse::<ByteSize>().is_err(), "{text}");
-        }
+        assert_eq!("64KiB".parse(), Ok(ByteSize(65536)));
+        assert!("0".parse::<ByteSize>().is_err() && "64MB".parse::<ByteSize>().is_err());
         let shown: Vec<_> = [1500, 65536, 1 << 30, 1_000_000].map(|bytes| ByteSize(bytes).to_string()).into();
         assert_eq!(shown, ["1500 bytes", "64 KiB", "1 GiB", "1000000 bytes"]);
     }

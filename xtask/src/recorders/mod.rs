@@ -19,7 +19,7 @@ use usage::Usage;
 #[derive(Args)]
 pub struct RecordersArgs {
     /// Lengths of frames [bytes].
-    #[arg(long, value_delimiter = ',', default_values_t = [64, 512, 1500], value_name = "BYTES")]
+    #[arg(long, value_delimiter = ',', default_values_t = [64, 300, 512, 1500], value_name = "BYTES")]
     bytes: Vec<u16>,
     /// Frames per second; 0 for as many as the sender can.
     #[arg(long, default_value_t = 0)]

@@ -13,6 +13,41 @@ pub fn slip(walk: &mut Walk<'_>) -> Turn {
     }
 }
 
+/// ARCNET (RFC 1201, RFC 1051): addresses, then a system code; packets split over frames are not put together.
+pub fn arcnet(walk: &mut Walk<'_>, address_bytes: usize) -> Turn {
+    walk.skip(address_bytes);
+    let rest = walk.rest();
+    match *rest {
+        // RFC 1051 has no header behind the code.
+        [240, ..] => {
+            walk.skip(1);
+            Turn::Next(Layer::Ip)
+        }
+        // Split flag and sequence number; an exception frame has them behind a flag of 0xff.
+        [212 | 196, flag, ..] if flag == 0 || flag == 0xff => {
+            walk.skip(if flag == 0xff { 8 } else { 4 });
+            Turn::Next(Layer::Ip)
+        }
+        [212 | 196, ..] => Turn::Refused("arcnet packet in pieces"),
+        [213 | 241, ..] => Turn::Refused("arp"),
+        [_, ..] => Turn::Refused("not ip: arcnet"),
+        [] => CUT,
+    }
+}
+
+/// Of SunATM: direction and kind, path and channel; LAN emulation has two bytes more before its Ethernet.
+pub fn sun_atm(walk: &mut Walk<'_>) -> Turn {
+    match walk.take::<4>() {
+        None => CUT,
+        Some([kind, ..]) if kind & 0x0f == 1 => {
+            walk.skip(2);
+            Turn::Next(Layer::Ethernet)
+        }
+        Some([kind, ..]) if kind & 0x0f == 2 => Turn::Next(Layer::Llc),
+        Some(_) => Turn::Refused("not ip: atm"),
+    }
+}
+
 /// Classical IP over ATM (RFC 2225): IEEE 802.2, or IP at once.
 pub fn classical_ip(walk: &mut Walk<'_>) -> Turn {
     match walk.rest().starts_with(&[0xaa, 0xaa, 3]) {

@@ -21,8 +21,8 @@ pub fn link(walk: &mut Walk<'_>, link: LinkType) -> Turn {
             Turn::Next(Layer::Llc)
         }
         // ARCNET; of Linux, two bytes more.
-        7 => arcnet(walk, 2),
-        129 => arcnet(walk, 4),
+        7 => devices::arcnet(walk, 2),
+        129 => devices::arcnet(walk, 4),
         // Cisco's HDLC stands under PPP's numbers too: its address, then zero, is no protocol of PPP (RFC 1661 §2).
         9 | 50 if matches!(rest, [0x0f | 0x8f, 0, ..]) => after(walk, 2),
         9 | 50 | 204 => {
@@ -41,7 +41,7 @@ pub fn link(walk: &mut Walk<'_>, link: LinkType) -> Turn {
             walk.skip(16);
             Turn::Next(Layer::Llc)
         }
-        123 => sun_atm(walk),
+        123 => devices::sun_atm(walk),
         // Packet filter logs: the header says its own length, rounded up; the address family follows.
         117 => match rest {
             [length, family, ..] => {
@@ -111,28 +111,6 @@ fn ip_family(family: u32) -> Turn {
     match family {
         2 | 10 | 24 | 28 | 30 => Turn::Next(Layer::Ip),
         _ => Turn::Refused("not ip: address family"),
-    }
-}
-
-/// ARCNET (RFC 1201, RFC 1051): addresses, then a system code; packets split over frames are not put together.
-fn arcnet(walk: &mut Walk<'_>, address_bytes: usize) -> Turn {
-    walk.skip(address_bytes);
-    let rest = walk.rest();
-    match *rest {
-        // RFC 1051 has no header behind the code.
-        [240, ..] => {
-            walk.skip(1);
-            Turn::Next(Layer::Ip)
-        }
-        // Split flag and sequence number; an exception frame has them behind a flag of 0xff.
-        [212 | 196, flag, ..] if flag == 0 || flag == 0xff => {
-            walk.skip(if flag == 0xff { 8 } else { 4 });
-            Turn::Next(Layer::Ip)
-        }
-        [212 | 196, ..] => Turn::Refused("arcnet packet in pieces"),
-        [213 | 241, ..] => Turn::Refused("arp"),
-        [_, ..] => Turn::Refused("not ip: arcnet"),
-        [] => CUT,
     }
 }
 
@@ -343,19 +321,6 @@ fn frame_relay(walk: &mut Walk<'_>) -> Turn {
         // Cisco's form: an EtherType at once.
         [_, _, ..] => after(walk, 0),
         _ => CUT,
-    }
-}
-
-/// Of SunATM: direction and kind, path and channel; LAN emulation has two bytes more before its Ethernet.
-fn sun_atm(walk: &mut Walk<'_>) -> Turn {
-    match walk.take::<4>() {
-        None => CUT,
-        Some([kind, ..]) if kind & 0x0f == 1 => {
-            walk.skip(2);
-            Turn::Next(Layer::Ethernet)
-        }
-        Some([kind, ..]) if kind & 0x0f == 2 => Turn::Next(Layer::Llc),
-        Some(_) => Turn::Refused("not ip: atm"),
     }
 }
 
