@@ -2,9 +2,12 @@
 //! alone is bound by stands at the head of its file.
 
 /// Bytes of a capture handled at a time. Two stretches are held, one read while the other is dissected: with their
-/// packets they stay in the processor's caches. Half of it is the longest record we accept; libpcap's own limit for
+/// packets they stay in the cache that a core of the processor has for itself. A longer block makes a longer stretch.
+pub const STRETCH_BYTES: usize = 1 << 20;
+
+/// Longest block of a capture that is read whole. Half of it is the longest record we accept; libpcap's own limit for
 /// network links is 256 KiB.
-pub const STRETCH_BYTES: usize = 4 << 20;
+pub const BLOCK_BYTES_MAX: usize = 4 << 20;
 
 /// Interfaces whose targets are known. Our segments describe 1024 and a batch more; a hostile capture's descriptions, of
 /// 4 KiB each, take some 64 MiB as read.

@@ -1,7 +1,7 @@
 //! The record of a packet in a pcap or pcapng, where one is known to begin.
 
 use super::Wanted;
-use dissect::limits::STRETCH_BYTES;
+use dissect::limits::BLOCK_BYTES_MAX;
 use formats::pcapng::kind;
 
 /// Where the captured length stands in blocks that have one, and the data in blocks of each type
@@ -57,7 +57,7 @@ impl Format {
                 let is_little = word(0) == Some(kind.to_le_bytes());
                 let length = if is_little { u32::from_le_bytes(word(4)?) } else { u32::from_be_bytes(word(4)?) };
                 let bytes = (length as usize).checked_next_multiple_of(4)?;
-                let fits = (data_at + captured as usize..=STRETCH_BYTES).contains(&bytes);
+                let fits = (data_at + captured as usize..=BLOCK_BYTES_MAX).contains(&bytes);
                 let same = kind == kind::SIMPLE_PACKET || is(CAPTURED_AT, captured);
                 (fits && same).then_some(Record { data_at: data_at as u32, bytes })
             }

@@ -9,7 +9,7 @@ use super::snoop;
 use super::source::Source;
 use super::take::read_full;
 use super::{Frame, Interface, LinkType, Points, Stretch, Summary};
-use crate::limits::{POINTS_MAX, STRETCH_BYTES};
+use crate::limits::{BLOCK_BYTES_MAX, POINTS_MAX, STRETCH_BYTES};
 use formats::bytes::Short;
 use formats::pcapng::read::{self, NotWhole};
 use formats::pcapng::{Point, kind};
@@ -167,16 +167,20 @@ impl CaptureReader {
     fn read_more(&mut self, bytes: &mut Vec<u8>) {
         // What the stretch held before is written over: clearing it would cost a pass over memory.
         let mut filled = self.carry.len();
+        // What did not end within the stretch before may be longer than one.
+        let bytes_max = (2 * filled).clamp(STRETCH_BYTES, BLOCK_BYTES_MAX);
         bytes.resize(bytes.len().max(filled), 0);
         if let Some(front) = bytes.get_mut(..filled) {
             front.copy_from_slice(&self.carry);
         }
         self.carry.clear();
-        while filled < STRETCH_BYTES {
+        while filled < bytes_max {
             if bytes.len() == filled {
-                bytes.resize((filled * 2).clamp(FIRST_BYTES, STRETCH_BYTES), 0);
+                bytes.resize((filled * 2).clamp(FIRST_BYTES, bytes_max), 0);
             }
-            match self.source.read(bytes.get_mut(filled..).unwrap_or_default()) {
+            // The stretch before may have been a longer one.
+            let end = bytes.len().min(bytes_max);
+            match self.source.read(bytes.get_mut(filled..end).unwrap_or_default()) {
                 Ok(0) => {
                     self.at_end = true;
                     break;
@@ -222,7 +226,7 @@ impl CaptureReader {
                     at += length;
                 }
                 Step::Short if self.at_end => at += self.lost(rest, at, "record_cut", ENDS_WITHIN.into()),
-                Step::Short if at > 0 => return at,
+                Step::Short if at > 0 || rest.len() < BLOCK_BYTES_MAX => return at,
                 Step::Short => at += self.lost(rest, at, "record_too_long", String::new()),
                 Step::Bad(kind, detail) => at += self.lost(rest, at, kind, detail),
             }
@@ -290,7 +294,7 @@ impl CaptureReader {
                     let found = section.block(&whole, &mut self.summary);
                     Step::Whole(self.block(&whole, found, at))
                 }
-                Err(NotWhole::Partly { kind, bytes }) if bytes as usize > STRETCH_BYTES => {
+                Err(NotWhole::Partly { kind, bytes }) if bytes as usize > BLOCK_BYTES_MAX => {
                     if !self.at_end && pcapng::is_passed_by(kind) {
                         self.long = Some(Long { kind, bytes, at_byte: self.offset + at as u64, done_bytes: 0 });
                         Step::Whole((None, 0))

@@ -97,7 +97,7 @@ impl Header {
         let (snap_bytes, network) = (word(16)?, word(20)?);
         // The upper bits tell of a frame check sequence.
         let link = LinkType(network as u16);
-        let captured_bytes_max = snap_bytes.clamp(CAPTURED_BYTES_MAX, crate::limits::STRETCH_BYTES as u32 / 2);
+        let captured_bytes_max = snap_bytes.clamp(CAPTURED_BYTES_MAX, crate::limits::BLOCK_BYTES_MAX as u32 / 2);
         let lengths = match (half(bytes, 4, big_endian)?, half(bytes, 6, big_endian)?) {
             (2, 3) => Lengths::SmallerIsCaptured,
             (2, 0..3) | (543, 0) => Lengths::WireFirst,

@@ -2,7 +2,7 @@
 
 use super::record::Packet;
 use super::{Heard, Interface, LinkType, Summary};
-use crate::limits::STRETCH_BYTES;
+use crate::limits::BLOCK_BYTES_MAX;
 use formats::bytes::Short;
 use formats::pcapng::read::{self, EnhancedPacket, Fields, NotWhole, Order, Statistics};
 use formats::pcapng::{kind, option};
@@ -84,7 +84,7 @@ impl Section {
             let behind = self.frame(ahead).ok().and_then(|block| ahead.get(block.bytes.len()..))?;
             match self.frame(behind) {
                 Ok(block) if kind::is_known(block.kind) => return Some(at),
-                Err(NotWhole::Partly { kind, bytes }) if kind::is_known(kind) && bytes as usize <= STRETCH_BYTES => {
+                Err(NotWhole::Partly { kind, bytes }) if kind::is_known(kind) && bytes as usize <= BLOCK_BYTES_MAX => {
                     return Some(at);
                 }
                 Err(NotWhole::Short) => return Some(at),

@@ -1,7 +1,7 @@
 mod blocks;
 
 use super::*;
-use crate::limits::STRETCH_BYTES;
+use crate::limits::{BLOCK_BYTES_MAX, STRETCH_BYTES};
 use formats::pcapng::kind;
 use formats::pcapng::read::{Block, Order};
 use proptest::prelude::*;
@@ -227,6 +227,20 @@ fn captures_may_stand_end_to_end() {
         records[15].2 = &long[within..];
         let (frames, damage) = read_bytes(&[pcap(false, &records), first.clone()].concat());
         assert!(frames[16..] == a && damage.is_empty(), "{within}: {} frames, {damage:?}", frames.len());
+    }
+}
+
+#[test]
+fn records_longer_than_a_stretch_are_read_whole() {
+    let frames = [60, STRETCH_BYTES, 60, BLOCK_BYTES_MAX / 2, 1500, STRETCH_BYTES + 1, 60];
+    let frames: Vec<_> = frames.into_iter().enumerate().map(|(at, bytes)| vec![at as u8; bytes]).collect();
+    let records: Vec<_> = frames.iter().map(|frame| (7, 0, frame.as_slice())).collect();
+    let mut pcap = pcap(false, &records);
+    pcap.splice(16..20, (BLOCK_BYTES_MAX as u32).to_le_bytes());
+    for capture in [pcapng_writer(&frames), pcap] {
+        let (read, damage) = read_bytes(&capture);
+        assert!(read.iter().map(|(_, frame)| frame).eq(&frames) && damage.is_empty(), "{damage:?}");
+        is_accounted_for(&capture);
     }
 }
 

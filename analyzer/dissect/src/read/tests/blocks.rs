@@ -12,7 +12,7 @@ fn with_block_between(frames: usize, between: &[u8]) -> Vec<u8> {
 
 #[test]
 fn a_long_block_is_believed_where_its_length_stands_behind_it() {
-    let names = vec![0x20; STRETCH_BYTES + 4000];
+    let names = vec![0x20; BLOCK_BYTES_MAX + 4000];
     let cut = with_block_between(1, &block(kind::NAME_RESOLUTION, &names, None)[..names.len()]);
     for (name, capture, want) in [
         ("as it says", with_block_between(900, &block(kind::NAME_RESOLUTION, &names, None)), (900, vec![])),
