@@ -126,6 +126,10 @@ pub const ROWS_PER_GROUP_MAX: usize = 128 << 10;
 /// Encoded bytes of a row group.
 pub const ROW_GROUP_BYTES_MAX: usize = 16 << 20;
 
+/// Bytes of a page before they are compressed. What they grow in, up to twice as much, the allocator keeps for the next page;
+/// past 512 KiB it fetches memory anew each time.
+pub const PAGE_BYTES_MAX: usize = 384 << 10;
+
 /// Encoded bytes of the row groups of all tables that are under construction: past it the largest is closed. What repeats takes
 /// little room, so that a group of its rows would grow for many GiB of capture.
 pub const ROW_GROUPS_BYTES_MAX: usize = 24 << 20;

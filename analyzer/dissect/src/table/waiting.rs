@@ -1,8 +1,9 @@
 //! Rows that others may belong in front of: they wait until nothing older is to be expected.
 
 use crate::limits;
+use arrow::array::new_null_array;
 use arrow::array::{Array, ArrayRef, AsArray, ListArray, RecordBatch, StructArray};
-use arrow::compute::interleave_record_batch;
+use arrow::compute::interleave;
 use arrow::datatypes::DataType;
 use arrow::error::ArrowError;
 use std::collections::{BTreeSet, VecDeque};
@@ -47,6 +48,8 @@ pub struct Waiting {
     /// The rows that wait, in order.
     places: Vec<Place>,
     pass: u64,
+    /// What stands for a lot that is done with.
+    empty: Option<RecordBatch>,
 }
 
 impl Waiting {
@@ -98,7 +101,10 @@ impl Waiting {
         let needed: BTreeSet<usize> = self.places.iter().map(|place| place.lot).collect();
         let lots = (self.first..).zip(&mut self.lots);
         let not_needed = lots.filter(|(lot, kept)| kept.batch.num_rows() > 0 && !needed.contains(lot));
-        not_needed.for_each(|(_, kept)| kept.batch = RecordBatch::new_empty(kept.batch.schema()));
+        not_needed.for_each(|(_, kept)| {
+            let empty = self.empty.get_or_insert_with(|| RecordBatch::new_empty(kept.batch.schema()));
+            kept.batch = empty.clone();
+        });
         Ok(())
     }
 
@@ -106,7 +112,17 @@ impl Waiting {
     fn gather(&self, places: &[Place]) -> Result<RecordBatch, ArrowError> {
         let batches: Vec<&RecordBatch> = self.lots.iter().map(|kept| &kept.batch).collect();
         let places: Vec<(usize, usize)> = places.iter().map(|place| (place.lot - self.first, place.row)).collect();
-        interleave_record_batch(&batches, &places)
+        let Some(schema) = batches.first().map(|batch| batch.schema()) else { unreachable!("places are in lots") };
+        let columns = (0..schema.fields().len()).map(|at| {
+            let columns: Vec<&dyn Array> = batches.iter().map(|batch| batch.column(at).as_ref()).collect();
+            // Of many columns nothing is known.
+            if columns.iter().all(|column| column.null_count() == column.len()) {
+                return Ok(new_null_array(schema.field(at).data_type(), places.len()));
+            }
+            interleave(&columns, &places)
+        });
+        let columns = columns.collect::<Result<Vec<_>, ArrowError>>()?;
+        RecordBatch::try_new(schema, columns)
     }
 }
 
@@ -175,6 +191,20 @@ mod tests {
         let all = lot(&all);
         assert_eq!(given, told(&[(0, all.batch)]));
         assert!(waiting.places.is_empty() && waiting.lots.iter().all(|kept| kept.batch.num_rows() == 0));
+    }
+
+    #[test]
+    fn a_column_stays_null_only_where_no_lot_has_anything() {
+        let of = |order: Order, text: Option<&str>| {
+            let texts: ArrayRef = Arc::new(StringViewArray::from(vec![text]));
+            let nothing: ArrayRef = Arc::new(StringViewArray::from(vec![None::<&str>]));
+            let columns = [("a", texts, true), ("b", nothing, true)];
+            Lot { table: "t", batch: RecordBatch::try_from_iter_with_nullable(columns).unwrap(), order: vec![order] }
+        };
+        let lots = vec![of((2, 0), Some("later")), of((1, 0), None)];
+        let batches = Waiting::default().settle(lots, true).unwrap();
+        let column = |at: usize| batches[0].1.column(at).as_string_view().iter().collect::<Vec<_>>();
+        assert_eq!((column(0), column(1)), (vec![None, Some("later")], vec![None, None]));
     }
 
     #[test]

@@ -298,7 +298,8 @@ fn properties(table: &str, rows: usize) -> WriterProperties {
         .set_compression(Compression::ZSTD(ZstdLevel::try_new(1).unwrap_or_default()))
         .set_created_by(concat!("remora ", env!("CARGO_PKG_VERSION")).to_owned())
         .set_statistics_enabled(EnabledStatistics::Chunk)
-        .set_max_row_group_row_count(None);
+        .set_max_row_group_row_count(None)
+        .set_data_page_size_limit(limits::PAGE_BYTES_MAX);
     for column in tables::table(table).into_iter().flat_map(|table| table.columns()) {
         let path = ColumnPath::from(column.name);
         match column.kind {
