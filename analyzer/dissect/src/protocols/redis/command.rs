@@ -105,19 +105,17 @@ const COUNTED: &[(&str, usize)] = &[
 
 impl Command {
     /// Of an array of bulk strings, or as much of it as was seen.
-    pub fn of(node: &Node) -> Option<Self> {
+    pub fn of(node: Node) -> Option<Self> {
         let Node::Aggregate(Kind::Array, items, left_out) = node else { return None };
-        let words: Vec<&Str> = items
-            .iter()
-            .filter_map(|item| match item {
-                Node::Text(TextKind::Bulk, text) => Some(text),
-                _ => None,
-            })
-            .collect();
-        Some(Self::of_words(&words, *left_out))
+        let words = items.into_iter().filter_map(|item| match item {
+            Node::Text(TextKind::Bulk, text) => Some(text),
+            _ => None,
+        });
+        Some(Self::of_words(words.collect(), left_out))
     }
 
-    fn of_words(words: &[&Str], left_out: u64) -> Self {
+    fn of_words(all: Vec<Str>, left_out: u64) -> Self {
+        let words: Vec<&Str> = all.iter().collect();
         let first = words.first().copied();
         // What is behind a name that was not seen could be a secret.
         let Some((name, args)) = words.split_first().filter(|_| first.is_some_and(is_name)) else {
@@ -139,13 +137,19 @@ impl Command {
         };
         let effect = Effect::of(&name, args, left_out);
         let key = key.map(|key| key.text());
-        let mut texts: Vec<String> = args.iter().map(|arg| arg.text()).collect();
-        secrets::redact(&name, args, &mut texts, container.is_some() && sub.is_none());
+        let hidden = secrets::hidden(&name, args, container.is_some() && sub.is_none());
+        let unseen = container.is_some() && sub.is_none() && is_unseen(args.first().copied(), left_out);
+        let args_at = all.len() - args.len();
+        let mut texts: Vec<String> = all.into_iter().skip(args_at).map(Str::into_text).collect();
+        for at in hidden {
+            if let Some(text) = texts.get_mut(at) {
+                *text = secrets::REDACTED.to_owned();
+            }
+        }
         if left_out > 0 {
             texts.push(format!("…({left_out} more)"));
         }
         // A subcommand that was not seen leaves the command unknown.
-        let unseen = container.is_some() && sub.is_none() && is_unseen(args.first().copied(), left_out);
         Self { name: Some(name).filter(|_| !unseen), key, args: Some(texts), effect }
     }
 
@@ -166,9 +170,7 @@ impl Command {
             bytes,
             cut: line.cut && at + 1 == count,
         });
-        let words: Vec<Str> = words.collect();
-        let words: Vec<&Str> = words.iter().collect();
-        (!words.is_empty()).then(|| (Self::of_words(&words, 0), balanced))
+        (count > 0).then(|| (Self::of_words(words.collect(), 0), balanced))
     }
 
     /// Bytes held.

@@ -108,7 +108,8 @@ impl Str {
 
     /// The kept bytes; of a cut text without the part of a character at its end.
     fn kept(&self) -> &[u8] {
-        if !self.cut {
+        // A character of several bytes that is not whole begins in the last three.
+        if !self.cut || !self.bytes.iter().rev().take(3).any(|&byte| byte >= 0xc0) {
             return &self.bytes;
         }
         match str::from_utf8(&self.bytes) {
@@ -125,6 +126,14 @@ impl Str {
         Value::Map(vec![("$cut".into(), kept), ("bytes".into(), Value::UInt(self.length))])
     }
 
+    /// The same as [`Self::text`], without another copy where it reads as it is.
+    pub fn into_text(self) -> String {
+        if !self.is_whole() || !reads_as_is(&self.bytes) {
+            return self.text();
+        }
+        String::from_utf8(self.bytes).unwrap_or_else(|error| escape(error.as_bytes()))
+    }
+
     /// As text: what is no UTF-8, control characters, and a backslash that would read as such an escape, are
     /// written `\xNN`, so nothing is lost; of a string that is cut the true length is added.
     pub fn text(&self) -> String {
@@ -132,7 +141,7 @@ impl Str {
             return escape(&self.bytes);
         }
         let mut text = String::with_capacity(self.bytes.len() + 32);
-        text.push_str(&escape(self.kept()));
+        escape_to(&mut text, self.kept());
         // A string never refuses to be written to.
         let _ = write!(text, "…({} bytes)", self.length);
         text
@@ -142,17 +151,27 @@ impl Str {
 /// Bytes of a text that are looked through at a time.
 const PIECE_BYTES: usize = 256;
 
-/// See [`Str::text`].
-pub fn escape(bytes: &[u8]) -> String {
+/// Whether nothing is to be escaped, if it is UTF-8.
+fn reads_as_is(bytes: &[u8]) -> bool {
     let odd = |byte: &u8| !matches!(byte, b'\t' | b'\n' | b'\r' | 0x20..=0x7e | 0x80..) || *byte == b'\\';
     // All bytes of a piece are looked at at once.
     let is_odd = |piece: &[u8]| piece.iter().fold(false, |found, byte| found | odd(byte));
-    if let Ok(text) = str::from_utf8(bytes)
-        && !bytes.chunks(PIECE_BYTES).any(is_odd)
+    !bytes.chunks(PIECE_BYTES).any(is_odd)
+}
+
+/// See [`Str::text`].
+pub fn escape(bytes: &[u8]) -> String {
+    let mut text = String::with_capacity(bytes.len());
+    escape_to(&mut text, bytes);
+    text
+}
+
+fn escape_to(text: &mut String, bytes: &[u8]) {
+    if reads_as_is(bytes)
+        && let Ok(plain) = str::from_utf8(bytes)
     {
-        return text.to_owned();
+        return text.push_str(plain);
     }
-    let mut text = String::with_capacity(bytes.len() + 16);
     let mut rest = bytes;
     for chunk in bytes.utf8_chunks() {
         for character in chunk.valid().chars() {
@@ -169,7 +188,6 @@ pub fn escape(bytes: &[u8]) -> String {
         }
         rest = rest.get(chunk.invalid().len()..).unwrap_or_default();
     }
-    text
 }
 
 /// Whether the rest of an escape is in front.
@@ -249,8 +267,25 @@ impl Node {
         }
     }
 
+    /// The text of the `reply` column.
+    pub fn json(&self) -> String {
+        let mut json = String::with_capacity(self.shown_bytes() + 64);
+        self.value().write(&mut json);
+        json
+    }
+
+    /// About as many bytes as it takes to show it.
+    fn shown_bytes(&self) -> usize {
+        match self {
+            Node::Aggregate(_, items, _) => items.iter().map(|item| item.shown_bytes() + 1).sum(),
+            Node::Attributed(both) => both.0.shown_bytes() + both.1.shown_bytes(),
+            Node::Text(_, text) => text.bytes.len() + 2,
+            Node::Bool(_) | Node::Int(_) | Node::Null => 4,
+        }
+    }
+
     /// The value for the `reply` column.
-    pub fn value(&self) -> Value<'_> {
+    fn value(&self) -> Value<'_> {
         match self {
             Node::Aggregate(Kind::Attribute | Kind::Map, items, left_out) => {
                 let mut entries: Vec<_> = items.chunks_exact(2).filter_map(entry).collect();

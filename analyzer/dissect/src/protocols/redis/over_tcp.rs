@@ -246,8 +246,8 @@ impl OverTcp {
             }
             return self.follows(after);
         }
-        let command = match &node {
-            Node::Text(TextKind::Simple, line) => Command::of_line(line).map(|(command, balanced)| {
+        let command = match node {
+            Node::Text(TextKind::Simple, line) => Command::of_line(&line).map(|(command, balanced)| {
                 if !balanced {
                     out.anomaly(0..0, Anomaly::new("redis_unbalanced_quotes"));
                 }

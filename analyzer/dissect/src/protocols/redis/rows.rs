@@ -360,7 +360,7 @@ impl Rows {
             key: texts.key,
             args: texts.args,
             reply_type: node.map(Node::type_name),
-            reply: shown.map(|node| node.value().json()),
+            reply: shown.map(Node::json),
             error,
             is_push: false,
             db: open.and_then(|open| {

@@ -1,12 +1,14 @@
 //! What only the two ends should know: passwords, and the hashes of them.
 //!
-//! Enters: arguments of a command, its reply, or an error that quotes it. Leaves: the same with `(redacted)` in their place.
+//! Enters: arguments of a command, its reply, or an error that quotes it. Leaves: which of the arguments are meant, the others with
+//! `(redacted)` in their place.
 //! Where a word was not seen whole, what stands behind it is hidden too.
 
 use super::effect::Effect;
 use super::node::{Node, Str};
 
-const REDACTED: &str = "(redacted)";
+/// What stands in the place of a secret.
+pub const REDACTED: &str = "(redacted)";
 
 /// Commands of which some arguments are secrets.
 const KEEP_SECRETS: &[&str] = &["ACL SETUSER", "CONFIG SET", "HELLO", "MIGRATE", "SENTINEL CONFIG", "SENTINEL SET"];
@@ -18,13 +20,10 @@ fn is_secret(parameter: &[u8]) -> bool {
     has(b"pass") && parameter != b"nopass" || parameter == b"masterauth"
 }
 
-/// Replaces what only the two ends should know.
-pub fn redact(name: &str, args: &[&Str], texts: &mut [String], no_subcommand: bool) {
-    let mut hide = |at: usize| {
-        if let Some(text) = texts.get_mut(at) {
-            *text = REDACTED.to_owned();
-        }
-    };
+/// Which arguments only the two ends should know.
+pub fn hidden(name: &str, args: &[&Str], no_subcommand: bool) -> Vec<usize> {
+    let mut hidden = Vec::new();
+    let mut hide = |at: usize| hidden.push(at);
     let behind = |word: &str, count: usize| {
         args.iter()
             .enumerate()
@@ -54,6 +53,7 @@ pub fn redact(name: &str, args: &[&Str], texts: &mut [String], no_subcommand: bo
         let seen = args.iter().take_while(|arg| arg.is_whole()).count();
         (if no_subcommand { 0 } else { seen + 1 }..args.len()).for_each(hide);
     }
+    hidden
 }
 
 /// Hides the secrets of a reply to a command of that effect.
