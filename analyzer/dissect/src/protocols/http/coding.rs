@@ -1,9 +1,9 @@
 //! Content and transfer codings, undone (RFC 9110 §8.4, RFC 9112 §7).
 
 use crate::limits::unfolded_bytes_max;
-use flate2::read::{DeflateDecoder, MultiGzDecoder, ZlibDecoder};
+use flate2::bufread::{DeflateDecoder, MultiGzDecoder, ZlibDecoder};
 use std::fmt;
-use std::io::Read;
+use std::io::{BufRead, BufReader, Read};
 
 /// Codings of one body. Two are rare, more are an attack: past this the body stays as sent.
 const CODINGS_MAX: usize = 4;
@@ -14,6 +14,9 @@ const BETWEEN_LIMITS: u64 = 4;
 
 /// Bytes that are always handed on between codings, however small the body limit.
 const BETWEEN_BYTES_MIN: u64 = 64 << 10;
+
+/// Bytes there is room for at first, for each coded one: as text mostly unfolds.
+const ROOM_PER_BYTE: usize = 4;
 
 /// A zstd window past 8 MiB is not allowed in HTTP (RFC 9659 §3): a decoder would hold as much for it.
 const ZSTD_WINDOW_LOG_MAX: u32 = 23;
@@ -128,12 +131,15 @@ pub fn decode(raw: &[u8], codings: Codings, bytes_max: usize) -> Decoded {
     }
     let mut reader: Box<dyn Read + '_> = Box::new(raw);
     for (inside, coding) in codings.applied.into_iter().flatten().rev().enumerate() {
-        let inner: Box<dyn Read + '_> = if inside > 0 { Box::new(reader.take(between)) } else { reader };
+        let inner: Box<dyn BufRead + '_> =
+            if inside > 0 { Box::new(BufReader::new(reader.take(between))) } else { Box::new(raw) };
         match undo(coding, inner) {
             Some(outer) => reader = outer,
             None => return Decoded { failed: true, ..decoded },
         }
     }
+    // Growing copies what is there.
+    decoded.bytes.reserve(raw.len().saturating_mul(ROOM_PER_BYTE).min(bytes_max) + 1);
     let read = reader.take(bytes_max as u64 + 1).read_to_end(&mut decoded.bytes);
     decoded.more = decoded.bytes.len() > bytes_max;
     decoded.bytes.truncate(bytes_max);
@@ -141,7 +147,7 @@ pub fn decode(raw: &[u8], codings: Codings, bytes_max: usize) -> Decoded {
     decoded
 }
 
-fn undo<'a>(coding: Coding, mut inner: Box<dyn Read + 'a>) -> Option<Box<dyn Read + 'a>> {
+fn undo<'a>(coding: Coding, mut inner: Box<dyn BufRead + 'a>) -> Option<Box<dyn Read + 'a>> {
     Some(match coding {
         Coding::Brotli => Box::new(brotli::Decompressor::new(inner, 4096)),
         Coding::Deflate => {
@@ -159,7 +165,7 @@ fn undo<'a>(coding: Coding, mut inner: Box<dyn Read + 'a>) -> Option<Box<dyn Rea
         Coding::Gzip => Box::new(MultiGzDecoder::new(inner)),
         Coding::Unknown => return None,
         Coding::Zstd => {
-            let mut decoder = zstd::stream::read::Decoder::new(inner).ok()?;
+            let mut decoder = zstd::stream::read::Decoder::with_buffer(inner).ok()?;
             decoder.window_log_max(ZSTD_WINDOW_LOG_MAX).ok()?;
             Box::new(decoder)
         }

@@ -1,9 +1,11 @@
 //! Compression of record batches, undone up to a bound.
 
 use crate::limits;
-use flate2::read::MultiGzDecoder;
+use flate2::bufread::MultiGzDecoder;
 use formats::bytes::Reader;
+use std::cell::RefCell;
 use std::io::Read;
+use zstd::zstd_safe::DCtx;
 
 /// Most bytes that come out of one batch. Brokers take batches of 1 MiB unless told otherwise, and text shrinks
 /// about tenfold; of the largest that are read it is four times their size. Held for as long as records are read. Of small ones
@@ -12,6 +14,12 @@ pub const DECODED_BYTES_MAX: usize = 16 << 20;
 
 /// The largest window of zstd, 32 MiB: level 20. Past it a decoder would hold up to 2 GiB.
 const ZSTD_WINDOW_LOG_MAX: u32 = 25;
+
+/// Memory that a thread keeps for the next batch.
+const ZSTD_KEPT_BYTES_MAX: usize = 1 << 20;
+
+/// Bytes there is room for at first, for each coded one.
+const ROOM_PER_BYTE: usize = 4;
 
 /// Begins each message of snappy-java's stream format, which Kafka's Java client writes.
 const XERIAL_MAGIC: &[u8] = b"\x82SNAPPY\0";
@@ -73,7 +81,7 @@ pub fn decode(codec: Codec, coded: &[u8]) -> Decoded {
     let bytes_max = DECODED_BYTES_MAX.min(limits::unfolded_bytes_max(coded.len()));
     match codec {
         Codec::None => Decoded { bytes: coded.to_vec(), cut: false },
-        Codec::Gzip => read(MultiGzDecoder::new(coded), bytes_max),
+        Codec::Gzip => read(MultiGzDecoder::new(coded), coded.len(), bytes_max),
         Codec::Lz4 => lz4(coded, bytes_max),
         Codec::Snappy => snappy(coded, bytes_max),
         Codec::Unknown => Decoded { bytes: Vec::new(), cut: true },
@@ -81,14 +89,27 @@ pub fn decode(codec: Codec, coded: &[u8]) -> Decoded {
     }
 }
 
-fn zstd(coded: &[u8], bytes_max: usize) -> std::io::Result<Decoded> {
-    let mut decoder = zstd::stream::read::Decoder::with_buffer(coded)?;
-    decoder.window_log_max(ZSTD_WINDOW_LOG_MAX)?;
-    Ok(read(decoder, bytes_max))
+thread_local! {
+    /// Kept from batch to batch: most are small, and to make it costs more than to use it.
+    static ZSTD: RefCell<DCtx<'static>> = RefCell::new(DCtx::create());
 }
 
-fn read(decoder: impl Read, bytes_max: usize) -> Decoded {
-    let mut decoded = Decoded::default();
+fn zstd(coded: &[u8], bytes_max: usize) -> std::io::Result<Decoded> {
+    ZSTD.with_borrow_mut(|context| {
+        let mut decoder = zstd::stream::read::Decoder::with_context(coded, context);
+        decoder.window_log_max(ZSTD_WINDOW_LOG_MAX)?;
+        let decoded = read(decoder, coded.len(), bytes_max);
+        if context.sizeof() > ZSTD_KEPT_BYTES_MAX {
+            *context = DCtx::create();
+        }
+        Ok(decoded)
+    })
+}
+
+fn read(decoder: impl Read, coded_bytes: usize, bytes_max: usize) -> Decoded {
+    // Growing copies what is there.
+    let room = coded_bytes.saturating_mul(ROOM_PER_BYTE).min(bytes_max) + 1;
+    let mut decoded = Decoded { bytes: Vec::with_capacity(room), cut: false };
     let read = decoder.take(bytes_max as u64 + 1).read_to_end(&mut decoded.bytes);
     decoded.cut = read.is_err() || decoded.bytes.len() > bytes_max;
     decoded.bytes.truncate(bytes_max);
@@ -237,6 +258,18 @@ mod tests {
                 assert!(text.starts_with(&decoded.bytes), "{name} cut at {end}");
                 assert!(end < 20 || codec == Codec::None || decoded.cut, "{name} cut at {end}");
             }
+        }
+    }
+
+    #[test]
+    fn what_failed_leaves_nothing_to_the_next() {
+        let text = text();
+        for (name, codec, coded) in coded() {
+            let broken = coded.iter().enumerate().map(|(at, byte)| if at > 40 { !byte } else { *byte });
+            decode(codec, &broken.collect::<Vec<_>>());
+            decode(codec, &coded[..coded.len() / 2]);
+            let decoded = decode(codec, &coded);
+            assert!(decoded.bytes == text && !decoded.cut, "{name}");
         }
     }
 
