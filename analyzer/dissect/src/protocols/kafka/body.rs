@@ -2,6 +2,7 @@
 
 use super::json::{self, Json};
 use super::schema::{self, Message, Role};
+use super::topic_id;
 use super::walk::{Event, Scalar, Walk};
 use crate::protocols::Sink;
 use formats::bytes::Reader;
@@ -154,7 +155,7 @@ impl Body {
 
     /// The topic that was named last, by its id where the name is not known, and the partition.
     pub fn place<'a>(&'a self, names: &'a TopicNames) -> (Option<Cow<'a, str>>, Option<i32>) {
-        let by_id = |id: [u8; 16]| names.get(&id).map_or_else(|| json::uuid(&id).into(), Cow::Borrowed);
+        let by_id = |id: [u8; 16]| names.get(&id).map_or_else(|| topic_id(&id).into(), Cow::Borrowed);
         let name = self.topic.name.as_deref().map(Cow::Borrowed);
         (name.or_else(|| self.topic.id.map(by_id)), self.partition)
     }
@@ -207,7 +208,7 @@ impl Body {
                 if let Some(id) = self.topic.id {
                     names.learn(id, &name);
                     let unnamed = json::uuid(&id);
-                    let gone = self.topics.pop_if(|last| *last == unnamed);
+                    let gone = self.topics.pop_if(|last| last == unnamed.as_str());
                     self.topic_bytes -= gone.map_or(0, |gone| gone.len());
                 }
                 self.add_topic(&name);
@@ -219,8 +220,8 @@ impl Body {
                 match &self.topic.name {
                     Some(name) => names.learn(id, name),
                     None => {
-                        let known = names.get(&id).map(str::to_owned);
-                        self.add_topic(&known.unwrap_or_else(|| json::uuid(&id)));
+                        let unnamed = json::uuid(&id);
+                        self.add_topic(names.get(&id).unwrap_or(unnamed.as_str()));
                     }
                 }
             }

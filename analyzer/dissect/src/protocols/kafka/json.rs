@@ -76,7 +76,7 @@ impl Json {
             Scalar::Int(number) => push_number(&mut self.text, number),
             Scalar::Bool(truth) => Value::Bool(truth).write(&mut self.text),
             Scalar::Float(number) => Value::Float(number).write(&mut self.text),
-            Scalar::Uuid(id) => Value::Text(uuid(&id).into()).write(&mut self.text),
+            Scalar::Uuid(id) => Value::from(uuid(&id).as_str()).write(&mut self.text),
             Scalar::Long(_) | Scalar::Null => Value::Null.write(&mut self.text),
         }
     }
@@ -135,9 +135,22 @@ impl Json {
     }
 }
 
+/// The text of a UUID.
+pub struct Uuid([u8; 22]);
+
+impl Uuid {
+    /// The text.
+    pub fn as_str(&self) -> &str {
+        str::from_utf8(&self.0).unwrap_or_default()
+    }
+}
+
 /// A UUID as Kafka writes it: base64 for URLs, without padding.
-pub fn uuid(id: &[u8; 16]) -> String {
-    base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(id)
+pub fn uuid(id: &[u8; 16]) -> Uuid {
+    let mut text = [0; 22];
+    // That is how long 16 bytes are.
+    let _ = base64::engine::general_purpose::URL_SAFE_NO_PAD.encode_slice(id, &mut text);
+    Uuid(text)
 }
 
 #[cfg(test)]

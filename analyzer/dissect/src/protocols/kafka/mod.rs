@@ -27,7 +27,11 @@ use super::{Detection, Look, Protocol, Side};
 use wire::Probe;
 
 pub use batch::write_headers;
-pub use json::uuid as topic_id;
+
+/// What stands for the name of a topic where its id alone is known.
+pub fn topic_id(id: &[u8; 16]) -> String {
+    json::uuid(id).as_str().to_owned()
+}
 
 /// A request, its response, or both.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
