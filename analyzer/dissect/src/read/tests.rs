@@ -240,6 +240,13 @@ fn records_longer_than_a_stretch_are_read_whole() {
     for capture in [pcapng_writer(&frames), pcap] {
         let (read, damage) = read_bytes(&capture);
         assert!(read.iter().map(|(_, frame)| frame).eq(&frames) && damage.is_empty(), "{damage:?}");
+        // However much of the input comes at a time.
+        let ends = |input: Box<dyn Read + Send>| {
+            let (mut reader, mut stretch) = (CaptureReader::new("test", input).unwrap(), Stretch::default());
+            std::iter::from_fn(|| reader.fill(&mut stretch).then_some(stretch.bytes.len())).collect::<Vec<_>>()
+        };
+        let by_bytes = ends(Box::new(Trickle(Cursor::new(capture.clone()))));
+        assert_eq!(ends(Box::new(Cursor::new(capture.clone()))), by_bytes);
         is_accounted_for(&capture);
     }
 }

@@ -27,7 +27,8 @@ fn where_time_goes_back_what_is_over_is_let_go() {
     assert_eq!((rows["flows"], rows.get("anomalies")), (frames.len() as u64, None), "none had to make room");
 }
 
-/// An answer of 24 records whose owners are one long name: ten times as long in a row as on the wire.
+/// An answer of 24 records whose owners are one long name: ten times as long in a row as on the wire. Few clients ask, so that
+/// few shards have them all.
 fn unfolding(n: u16) -> Vec<u8> {
     let name = [&[63][..], &[b'x'; 63], &[63], &[b'x'; 63], &[63], &[b'x'; 63], &[61], &[b'x'; 61], &[0]].concat();
     let record = [0xc0, 12, 0, 1, 0, 1, 0, 0, 0, 60, 0, 4, 10, 0, 0, 1];
@@ -35,13 +36,13 @@ fn unfolding(n: u16) -> Vec<u8> {
     let message = [&head, &name, &[0, 1, 0, 1][..], &record.repeat(24)].concat();
     let mut frame = Vec::new();
     let ends = PacketBuilder::ethernet2([1; 6], [2; 6]).ipv4(SERVER, CLIENT, 9);
-    ends.udp(53, 10_000 + n % 500).write(&mut frame, &message).unwrap();
+    ends.udp(53, 10_000 + n % 4).write(&mut frame, &message).unwrap();
     frame
 }
 
 #[test]
 fn a_stretch_that_unfolds_is_dissected_in_pieces() {
-    let bytes = capture(&(0..5000).map(unfolding).collect::<Vec<_>>());
+    let bytes = capture(&(0..1400).map(unfolding).collect::<Vec<_>>());
     let out = tempfile::tempdir().unwrap();
     let plan = Plan::new(out.path());
     let open: crate::plan::Open = Box::new(move || Ok(Box::new(Cursor::new(bytes)) as _));
@@ -59,7 +60,7 @@ fn a_stretch_that_unfolds_is_dissected_in_pieces() {
         rows += lots.filter(|lot| lot.table == "dns").map(|lot| lot.batch.num_rows()).sum::<usize>();
         pieces += 1;
     }
-    assert!(pieces > 1 && rows == 5000, "{rows} rows in {pieces} pieces");
+    assert!(pieces > 1 && rows == 1400, "{rows} rows in {pieces} pieces");
 }
 
 #[test]
