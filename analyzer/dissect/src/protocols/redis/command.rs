@@ -140,7 +140,9 @@ impl Command {
         let hidden = secrets::hidden(&name, args, container.is_some() && sub.is_none());
         let unseen = container.is_some() && sub.is_none() && is_unseen(args.first().copied(), left_out);
         let args_at = all.len() - args.len();
-        let mut texts: Vec<String> = all.into_iter().skip(args_at).map(Str::into_text).collect();
+        // Not collected in the place of the words, which is larger.
+        let mut texts: Vec<String> = Vec::with_capacity(all.len() - args_at + usize::from(left_out > 0));
+        texts.extend(all.into_iter().skip(args_at).map(Str::into_text));
         for at in hidden {
             if let Some(text) = texts.get_mut(at) {
                 *text = secrets::REDACTED.to_owned();
