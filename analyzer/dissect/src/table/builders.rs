@@ -1,9 +1,10 @@
 //! Columns that grow by a row at a time.
 
 use super::schema::{TEXT, item, pair_fields, record_fields};
+use super::views::Views;
 use arrow::array::{
-    Array, ArrayBuilder, ArrayRef, BooleanBuilder, Float64Builder, GenericByteViewArray, GenericByteViewBuilder,
-    Int32Builder, Int64Builder, ListArray, NullBufferBuilder, StructArray, TimestampMicrosecondArray,
+    Array, ArrayBuilder, ArrayRef, BooleanBuilder, Float64Builder, Int32Builder, Int64Builder, ListArray,
+    NullBufferBuilder, StructArray, TimestampMicrosecondArray,
 };
 use arrow::buffer::{OffsetBuffer, ScalarBuffer};
 use arrow::datatypes::{BinaryViewType, ByteViewType, DataType, StringViewType};
@@ -38,56 +39,9 @@ macro_rules! build_with_room {
 }
 build_with_room!(BigInt, Boolean, Double, Int);
 
-/// Bytes of a block that values of a column share, where they are too long for their views; a longer value has its own.
-/// The allocator keeps such blocks for the next rows, which it does not with those that grow.
-const BLOCK_BYTES: u32 = 8 << 10;
-
-/// Texts or bytes. Of many columns nothing is known, as of pods where the traffic is of none: those in front of the first
-/// value are counted alone.
-pub struct Views<T: ByteViewType> {
-    unknown: usize,
-    values: GenericByteViewBuilder<T>,
-}
-
-impl<T: ByteViewType> Default for Views<T> {
-    fn default() -> Self {
-        Self { unknown: 0, values: values_builder(0) }
-    }
-}
-
-fn values_builder<T: ByteViewType>(room: usize) -> GenericByteViewBuilder<T> {
-    GenericByteViewBuilder::with_capacity(room).with_fixed_block_size(BLOCK_BYTES)
-}
-
-impl<T: ByteViewType> Views<T> {
-    pub fn append_value(&mut self, value: impl AsRef<T::Native>) {
-        (0..std::mem::take(&mut self.unknown)).for_each(|_| self.values.append_null());
-        self.values.append_value(value);
-    }
-
-    pub fn append_null(&mut self) {
-        if self.values.is_empty() {
-            self.unknown += 1;
-        } else {
-            self.values.append_null();
-        }
-    }
-
-    pub fn append_option(&mut self, value: Option<impl AsRef<T::Native>>) {
-        match value {
-            Some(value) => self.append_value(value),
-            None => self.append_null(),
-        }
-    }
-}
-
 impl<T: ByteViewType> Build for Views<T> {
     fn build(&mut self) -> ArrayRef {
-        if self.values.is_empty() {
-            return Arc::new(GenericByteViewArray::<T>::new_null(std::mem::take(&mut self.unknown)));
-        }
-        let room = values_builder(self.values.len());
-        Arc::new(std::mem::replace(&mut self.values, room).finish())
+        self.finish()
     }
 }
 
@@ -388,16 +342,6 @@ impl Build for Records {
 mod tests {
     use super::*;
     use arrow::array::AsArray;
-
-    #[test]
-    fn what_is_not_known_in_front_of_the_first_text_is_null() {
-        let mut column = Text::default();
-        for texts in [&[None, None, Some("a"), None][..], &[None; 3], &[], &[Some("b"), None]] {
-            texts.iter().for_each(|&text| column.append_option(text));
-            let built = column.build();
-            assert_eq!(built.as_string_view().iter().collect::<Vec<_>>(), texts);
-        }
-    }
 
     #[test]
     fn addresses_read_as_usual() {

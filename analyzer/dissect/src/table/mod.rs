@@ -22,6 +22,7 @@ mod spans;
 mod tables;
 mod tls;
 mod topics;
+mod views;
 mod waiting;
 mod writer;
 
