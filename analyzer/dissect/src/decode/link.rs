@@ -14,7 +14,6 @@ pub fn link(walk: &mut Walk<'_>, link: LinkType) -> Turn {
         // LINKTYPE_NULL and LINKTYPE_LOOP: an address family in the order of some machine.
         0 | 108 => family(walk, u32_at(rest, 0), 4),
         1 => Turn::Next(Layer::Ethernet),
-        8 => devices::slip(walk),
         // Token ring and FDDI: addresses behind a byte or two, then IEEE 802.2. Source routes are not undone.
         6 | 10 => {
             walk.skip(if link.0 == 6 { 14 } else { 13 });
@@ -23,6 +22,7 @@ pub fn link(walk: &mut Walk<'_>, link: LinkType) -> Turn {
         // ARCNET; of Linux, two bytes more.
         7 => devices::arcnet(walk, 2),
         129 => devices::arcnet(walk, 4),
+        8 => devices::slip(walk),
         // Cisco's HDLC stands under PPP's numbers too: its address, then zero, is no protocol of PPP (RFC 1661 §2).
         9 | 50 if matches!(rest, [0x0f | 0x8f, 0, ..]) => after(walk, 2),
         9 | 50 | 204 => {

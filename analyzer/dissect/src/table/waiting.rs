@@ -112,7 +112,8 @@ impl Waiting {
     fn gather(&self, places: &[Place]) -> Result<RecordBatch, ArrowError> {
         let batches: Vec<&RecordBatch> = self.lots.iter().map(|kept| &kept.batch).collect();
         let places: Vec<(usize, usize)> = places.iter().map(|place| (place.lot - self.first, place.row)).collect();
-        let Some(schema) = batches.first().map(|batch| batch.schema()) else { unreachable!("places are in lots") };
+        let none = || ArrowError::ComputeError("places outside of all lots".into());
+        let schema = batches.first().map(|batch| batch.schema()).ok_or_else(none)?;
         let columns = (0..schema.fields().len()).map(|at| {
             let columns: Vec<&dyn Array> = batches.iter().map(|batch| batch.column(at).as_ref()).collect();
             // Of many columns nothing is known.

@@ -1,6 +1,7 @@
 //! What is held at a time, and that it does not depend on the threads.
 
 use super::*;
+use crate::read::CaptureReader;
 
 /// So many clients that say so many bytes each to a server.
 fn conversations(count: u32, bytes: usize) -> Vec<Vec<u8>> {
@@ -27,6 +28,11 @@ fn where_time_goes_back_what_is_over_is_let_go() {
     assert_eq!((rows["flows"], rows.get("anomalies")), (frames.len() as u64, None), "none had to make room");
 }
 
+fn reader(capture: Vec<u8>) -> CaptureReader {
+    let open: crate::plan::Open = Box::new(move || Ok(Box::new(Cursor::new(capture)) as _));
+    crate::pipeline::open(Input { name: "test".into(), origin: Origin::default(), open }, false).unwrap()
+}
+
 /// An answer of 24 records whose owners are one long name: ten times as long in a row as on the wire. Few clients ask, so that
 /// few shards have them all.
 fn unfolding(n: u16) -> Vec<u8> {
@@ -45,9 +51,7 @@ fn a_stretch_that_unfolds_is_dissected_in_pieces() {
     let bytes = capture(&(0..1400).map(unfolding).collect::<Vec<_>>());
     let out = tempfile::tempdir().unwrap();
     let plan = Plan::new(out.path());
-    let open: crate::plan::Open = Box::new(move || Ok(Box::new(Cursor::new(bytes)) as _));
-    let mut reader =
-        crate::pipeline::open(Input { name: "test".into(), origin: Origin::default(), open }, false).unwrap();
+    let mut reader = reader(bytes);
     let (mut run, mut batch) = (Run::new(&Unit { inputs: Vec::new() }, &plan), Batch::default());
     batch.read(&mut reader, &mut run.decoder);
     let (mut pieces, mut rows) = (0, 0);
@@ -69,9 +73,7 @@ fn flows_that_are_open_at_the_end_become_rows_in_pieces() {
     let bytes = capture(&frames);
     let out = tempfile::tempdir().unwrap();
     let plan = Plan::new(out.path());
-    let open: crate::plan::Open = Box::new(move || Ok(Box::new(Cursor::new(bytes)) as _));
-    let mut reader =
-        crate::pipeline::open(Input { name: "test".into(), origin: Origin::default(), open }, false).unwrap();
+    let mut reader = reader(bytes);
     let (mut run, mut batch) = (Run::new(&Unit { inputs: Vec::new() }, &plan), Batch::default());
     batch.read(&mut reader, &mut run.decoder);
     while batch.full {
