@@ -161,9 +161,7 @@ impl CapturePlan {
             low_port: self.listen.is_some_and(|address| (1..1024).contains(&address.port())),
             writes: std::iter::once(spool.to_owned()).chain(folders).collect(),
         })?;
-        let kept_ready = windows.iter().filter(|window| window.pre_trigger.is_some()).count();
-        let memory_max_mib = limits::memory_bytes_max(recordings, kept_ready, self.settings.ring_bytes) >> 20;
-        tracing::info!(recordings, memory_max_mib, "memory is bounded");
+        say_memory(windows, recordings, self.settings.ring_bytes);
         Ok(())
     }
 
@@ -173,6 +171,13 @@ impl CapturePlan {
         observe::start(&self.settings.observer, self.listen, spool, door)
             .with_context(|| format!("cannot listen on {}", listen()))
     }
+}
+
+/// Says how much memory so many recordings of these windows take at most.
+fn say_memory(windows: &[Arc<Window>], recordings: usize, ring_bytes: usize) {
+    let kept_ready = windows.iter().filter(|window| window.pre_trigger.is_some()).count();
+    let memory_max_mib = limits::memory_bytes_max(recordings, kept_ready, ring_bytes) >> 20;
+    tracing::info!(recordings, memory_max_mib, "memory is bounded");
 }
 
 #[derive(Subcommand)]

@@ -99,8 +99,7 @@ impl RunArgs {
 /// Runs until stopped.
 pub fn run(mut plan: RunPlan) -> anyhow::Result<ExitCode> {
     let Spooling { folder, bytes_max, .. } = &plan.config.spool;
-    let recordings = plan.config.windows.iter().map(|window| window.runs_at_once_max()).sum();
-    plan.capture.settle(folder, &plan.config.windows, recordings)?;
+    plan.capture.settle(folder, &plan.config.windows, at_once_max(&plan.config))?;
     let spool =
         Spool::open(folder).with_context(|| format!("spool {}", folder.display()))?.signed_by(plan.signer.take());
     let (asks, asked) = mpsc::channel(1);
@@ -115,6 +114,11 @@ pub fn run(mut plan: RunPlan) -> anyhow::Result<ExitCode> {
     let ended = runtime.block_on(record_until_stopped(plan, spool, left, (asks, asked)));
     runtime.shutdown_timeout(FAREWELL);
     ended
+}
+
+/// Most recordings of its windows that are there at once.
+fn at_once_max(config: &Config) -> usize {
+    config.windows.iter().map(|window| window.runs_at_once_max()).sum()
 }
 
 async fn record_until_stopped(
@@ -262,7 +266,11 @@ async fn follow(
                 let (config, read) = (config.to_owned(), read.clone());
                 chores.send(Box::new(move || drop(read.send(Config::read(&config))))).ok();
             }
-            Some(config) = read_anew.recv(), if !stopping => desk.reload(config, SystemClock.now()),
+            Some(config) = read_anew.recv(), if !stopping => {
+                if let Some(config) = desk.reload(config, SystemClock.now()) {
+                    super::say_memory(&config.windows, at_once_max(&config), recorder.settings.ring_bytes);
+                }
+            }
             _ = stopped.wait_for(|stopped| *stopped), if !stopping => {}
             _ = close_again.tick(), if !stopping && recorder.has_unclosed() => drop(tokio::spawn(close_failed(&recorder))),
             () = tokio::time::sleep(next), if !stopping => {}

@@ -222,24 +222,20 @@ impl Desk {
         self.running.iter().for_each(|running| running.orders.end(EndReason::Stopped));
     }
 
-    /// Follows another configuration from `now` on; one that cannot be followed changes nothing, and is told in
-    /// the status.
-    pub fn reload<E: ToString>(&mut self, config: Result<Config, E>, now: Moment) {
+    /// Follows another configuration from `now` on, and returns it; one that cannot be followed changes nothing, and is
+    /// told in the status.
+    pub fn reload<E: ToString>(&mut self, config: Result<Config, E>, now: Moment) -> Option<Config> {
         let now = self.time(now);
-        let error = match config.map_err(|error| error.to_string()).and_then(|config| self.follow(&config, now)) {
-            Ok(()) => {
-                tracing::info!(configuration_sha256 = %self.configuration_sha256, "configuration read anew");
-                None
-            }
-            Err(error) => {
-                tracing::error!(%error, "configuration cannot be followed: the one of before still is");
-                Some(error)
-            }
-        };
-        self.reload = Some(Reload { at: now, error });
+        let followed = config.map_err(|error| error.to_string()).and_then(|config| self.follow(config, now));
+        match &followed {
+            Ok(config) => tracing::info!(configuration_sha256 = %config.sha256, "configuration read anew"),
+            Err(error) => tracing::error!(%error, "configuration cannot be followed: the one of before still is"),
+        }
+        self.reload = Some(Reload { at: now, error: followed.as_ref().err().cloned() });
+        followed.ok()
     }
 
-    fn follow(&mut self, config: &Config, now: Timestamp) -> Result<(), String> {
+    fn follow(&mut self, config: Config, now: Timestamp) -> Result<Config, String> {
         let node = config.node.as_ref().unwrap_or(&self.node);
         let fixed = [
             ("cluster", config.cluster == self.cluster),
@@ -250,10 +246,10 @@ impl Desk {
             return Err(format!("{what} is another one: only windows can change while the recorder runs, restart it"));
         }
         self.configuration_sha256 = config.sha256;
-        let decisions = self.agenda.update(config, now);
+        let decisions = self.agenda.update(&config, now);
         self.carry_out(decisions, now);
         self.remove_what_is_ready_for_nobody();
-        Ok(())
+        Ok(config)
     }
 
     fn carry_out(&mut self, decisions: Vec<Decision>, now: Timestamp) -> Vec<RecordingId> {

@@ -2,6 +2,7 @@
 
 mod body;
 mod json;
+mod length;
 mod net;
 mod text;
 
@@ -16,7 +17,7 @@ pub fn all() -> Vec<ScalarUDF> {
     // As they are read (see `types.rs`): other texts end at 2 GiB in a batch.
     let text = DataType::Utf8View;
     let body = DataType::BinaryView;
-    vec![
+    let mut all = vec![
         udf("cidr_contains", vec![text.clone(), text.clone()], DataType::Boolean, net::cidr_contains),
         udf("header", vec![pairs(), text.clone()], text.clone(), header),
         udf("hexdump", vec![body.clone()], text.clone(), body::hexdump),
@@ -25,7 +26,9 @@ pub fn all() -> Vec<ScalarUDF> {
         udf("sha256", vec![body.clone()], text.clone(), body::sha256),
         udf("text", vec![body], text.clone(), body::text),
         udf("url_decode", vec![text.clone()], text, text::url_decode),
-    ]
+    ];
+    all.extend(length::all());
+    all
 }
 
 type Body = fn(&[Arc<dyn Array>]) -> Result<Arc<dyn Array>>;

@@ -87,7 +87,8 @@ fn who_ends_as_another_begins_waits_until_that_one_has_its_rings() {
     desk.ended(&first.recording.id, Ending::Over, at(3600));
 
     let changed = "{cluster: c, store: /s, windows: [{name: w, always: true, duration: 1h, interfaces: [lo]}]}";
-    desk.reload(Config::from_yaml(changed), at(4000));
+    assert!(desk.reload(Config::from_yaml("{cluster: other, windows: []}"), at(4000)).is_none());
+    assert!(desk.reload(Config::from_yaml(changed), at(4000)).is_some());
     let third = one(desk.begin_due(at(4000)));
     assert_eq!(second.orders.to_end(), None);
     // It fails, and will never have any.
