@@ -8,6 +8,7 @@ mod record;
 mod rights;
 mod run;
 mod stop;
+mod summary;
 
 use anyhow::Context;
 use clap::builder::BoolishValueParser;

@@ -1,8 +1,8 @@
 //! `remora-recorder record`: one window, now.
 
 use super::keygen::SignArgs;
-use super::{CaptureArgs, CapturePlan};
-use anyhow::Context;
+use super::{CaptureArgs, CapturePlan, summary};
+use anyhow::{Context, bail};
 use clap::builder::BoolishValueParser;
 use formats::hash::Hash256;
 use formats::seal::{Close, EndReason};
@@ -17,18 +17,20 @@ use recorder::schedule::{
     SegmentLimits, Selector, SpoolFull, StoreTarget, StoreUrl, When, Window,
 };
 use recorder::spool::Spool;
-use recorder::upload::Sender;
+use recorder::upload::{Bound, Progress, Sender};
 use std::io::Write;
 use std::num::NonZero;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::sync::{oneshot, watch};
+use tokio::time::Instant;
 
 /// Record one window, now, and store it.
 ///
-/// Ends after --duration, when a budget is spent, or on SIGINT or SIGTERM; what was recorded is then sealed,
-/// stored, and summed up on standard output.
+/// Ends after --duration, when a budget is spent, or on SIGINT or SIGTERM; what was recorded is then sealed, summed up on
+/// standard output, and stored. What a store does not take stays in the spool for the next start.
 #[derive(clap::Args)]
 pub struct RecordArgs {
     /// Interface to listen on; may be repeated. 'any' is all there are and will be [default: any, with --target].
@@ -106,6 +108,9 @@ pub struct RecordArgs {
     /// Name of the cluster, in the store.
     #[arg(long, env = "REMORA_CLUSTER", default_value = "local", value_name = "NAME")]
     cluster: Name,
+    /// How long to go on after its end with a store that fails [s].
+    #[arg(long, env = "REMORA_GRACE_S", default_value_t = 20, value_name = "SECONDS")]
+    grace_s: u64,
     #[command(flatten)]
     capture: CaptureArgs,
     #[command(flatten)]
@@ -115,6 +120,7 @@ pub struct RecordArgs {
 /// What is meant.
 pub struct RecordPlan {
     recording: Recording,
+    grace: Duration,
     spool: PathBuf,
     spool_bytes_max: u64,
     capture: CapturePlan,
@@ -124,8 +130,11 @@ pub struct RecordPlan {
 /// As long as "until stopped" lasts.
 const UNTIL_STOPPED: Duration = Duration::from_secs(366 * 24 * 3600);
 
-/// How often what was sealed is stored while more is recorded.
-const SWEEP: Duration = Duration::from_millis(500);
+/// How often it is looked whether all is stored.
+const LOOK: Duration = Duration::from_millis(100);
+
+/// For so long what is being stored may tidy up at the end.
+const FAREWELL: Duration = Duration::from_secs(1);
 
 impl RecordArgs {
     pub fn resolve(self) -> anyhow::Result<RecordPlan> {
@@ -176,6 +185,7 @@ impl RecordArgs {
                 configuration_sha256: Hash256::of(settings(&window).as_bytes()),
                 window: Arc::new(window),
             },
+            grace: Duration::from_secs(self.grace_s),
             spool: self.spool,
             spool_bytes_max: self.spool_bytes.0,
             capture: self.capture.resolve(&Observe::default()),
@@ -221,7 +231,7 @@ fn recipients(text: &str) -> Result<Recipients, String> {
     }
 }
 
-/// Records, stores, and sums up.
+/// Records, sums up, and stores.
 pub fn run(mut plan: RecordPlan, out: &mut impl Write) -> anyhow::Result<ExitCode> {
     plan.capture.settle(&plan.spool, std::slice::from_ref(&plan.recording.window), 1)?;
     let (settings, sha256) = (settings(&plan.recording.window), plan.recording.configuration_sha256);
@@ -234,17 +244,27 @@ pub fn run(mut plan: RecordPlan, out: &mut impl Write) -> anyhow::Result<ExitCod
     let _observing = plan.capture.observe(asked, None)?;
     ready::recover_all(&spool, &EndReason::Crash, Timestamp::now())
         .with_context(|| format!("spool {}", plan.spool.display()))?;
-    let Recorded { close, failed, orders, stored } = super::runtime()?.block_on(record_and_store(&plan, &spool))?;
-    match &close {
-        Some(close) => summarise(close, out)?,
-        None => summarise_unclosed(&orders, out)?,
-    }
-    if let Some(error) = failed {
-        return Err(error.into());
-    }
-    stored.with_context(|| {
-        format!("not stored yet, and left in {} for the next start", spool.folder(&plan.recording.id).display())
-    })?;
+    let runtime = super::runtime()?;
+    let stored = runtime.block_on(async {
+        let sender = Sender::new(spool.clone());
+        let (progress, orders) = (sender.progress(), Arc::new(Orders::default()));
+        let to_end = orders.clone();
+        let mut stopped = super::stop::on_signal(move || to_end.end(EndReason::Stopped))?;
+        let bound = sender.bound(plan.spool_bytes_max, SpoolFull::Stop);
+        plan.capture.settings.observer.follow(sender.progress());
+        let (_stop_sending, stop_sender) = watch::channel(false);
+        tokio::spawn(sender.run(stop_sender));
+        let Recorded { close, failed } = record(&plan, &spool, bound, &orders).await?;
+        match &close {
+            Some(close) => summary::closed(close, out)?,
+            None => summary::unclosed(&orders, out)?,
+        }
+        // What a recording that failed has sealed is stored all the same.
+        let stored = until_stored(&plan, &spool, &progress, &mut stopped).await;
+        failed.map_or(stored, |error| Err(error.into()))
+    });
+    runtime.shutdown_timeout(FAREWELL);
+    stored?;
     let store = plan.recording.window.store.url.to_string();
     writeln!(out, "stored in  {}/{}", store.trim_end_matches('/'), plan.recording.id)?;
     Ok(ExitCode::SUCCESS)
@@ -256,37 +276,23 @@ struct Recorded {
     close: Option<Close>,
     /// Why it ended before its time.
     failed: Option<RecordError>,
-    orders: Arc<Orders>,
-    stored: anyhow::Result<()>,
 }
 
-async fn record_and_store(plan: &RecordPlan, spool: &Spool) -> anyhow::Result<Recorded> {
-    let orders = Arc::new(Orders::default());
-    let (its_orders, to_end) = (orders.clone(), orders.clone());
-    super::stop::on_signal(move || to_end.end(EndReason::Stopped))?;
-    let mut sender = Sender::new(spool.clone());
+/// Records.
+async fn record(plan: &RecordPlan, spool: &Spool, bound: Bound, orders: &Arc<Orders>) -> anyhow::Result<Recorded> {
     let observer = &plan.capture.settings.observer;
-    observer.follow(sender.progress());
     observer.expect(plan.recording.window.name.as_str(), plan.recording.left(Timestamp::now()));
     observer.started();
-    let bound = sender.bound(plan.spool_bytes_max, SpoolFull::Stop);
     let (recording, settings, its_spool) = (plan.recording.clone(), plan.capture.settings.clone(), spool.clone());
-    let thread = std::thread::Builder::new().name("capture".into());
-    let (tell, mut done) = tokio::sync::oneshot::channel();
+    let (its_orders, thread) = (orders.clone(), std::thread::Builder::new().name("capture".into()));
+    let (tell, done) = oneshot::channel();
     let thread = thread.spawn(move || {
         let close = pipeline::record(&recording, &its_spool, &bound, &settings, &its_orders);
         tell.send(()).ok();
         close
     })?;
-    loop {
-        tokio::select! {
-            _ = &mut done => break,
-            () = tokio::time::sleep(SWEEP) => {}
-        }
-        if let Err(error) = sender.sweep().await {
-            tracing::warn!(%error, "upload failed; it is tried again");
-        }
-    }
+    // An error: it panicked, which is told below.
+    done.await.ok();
     let (close, failed) = match thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)) {
         Ok(close) => (Some(close), None),
         // It had not begun: nothing is left of it.
@@ -294,11 +300,40 @@ async fn record_and_store(plan: &RecordPlan, spool: &Spool) -> anyhow::Result<Re
         Err(error) => (close_failed(spool, &plan.recording.id), Some(error)),
     };
     observer.ended(close.as_ref().map_or(&EndReason::Failure, |close| &close.reason));
-    let swept = sender.last_sweep().await;
-    // Another recording of the spool may have failed to be sent; this one is what was asked for.
-    let is_gone = matches!(spool.disk().exists(&spool.folder(&plan.recording.id)), Ok(false));
-    let stored = if is_gone { Ok(()) } else { swept.map_err(Into::into) };
-    Ok(Recorded { close, failed, orders, stored })
+    Ok(Recorded { close, failed })
+}
+
+/// Waits until it is stored.
+///
+/// # Errors
+/// When its store has failed since the recording ended, and for longer than the grace; or when told to stop. A store that
+/// is slow is waited for.
+async fn until_stored(
+    plan: &RecordPlan,
+    spool: &Spool,
+    progress: &watch::Receiver<Progress>,
+    stopped: &mut watch::Receiver<bool>,
+) -> anyhow::Result<()> {
+    let RecordPlan { recording: Recording { id, window, .. }, grace, .. } = plan;
+    let (ended, failures) = (Instant::now(), progress.borrow().failures);
+    // What ended it does not keep it from being stored.
+    stopped.mark_unchanged();
+    loop {
+        if spool.unsent().is_ok_and(|unsent| !unsent.contains(id)) {
+            return Ok(());
+        }
+        let failing = {
+            let progress = progress.borrow();
+            let failing = progress.stores.get(&Some(window.store.clone())).cloned().flatten();
+            failing.map(|failing| (failing.why, progress.failures > failures))
+        };
+        let is_over = ended.elapsed() > *grace && matches!(&failing, Some((_, true)));
+        if is_over || stopped.has_changed().unwrap_or(false) {
+            let why = failing.map_or_else(|| "it was not waited for".to_owned(), |(why, _)| why);
+            bail!("not stored yet, and left in {} for the next start: {why}", spool.folder(id).display());
+        }
+        tokio::time::sleep(LOOK).await;
+    }
 }
 
 /// What could not be sealed may be now: a disk that is full has room again, or what is smaller has.
@@ -307,48 +342,6 @@ fn close_failed(spool: &Spool, id: &RecordingId) -> Option<Close> {
         tracing::error!(%error, "spool cannot be read");
     }
     spool.close(id).ok().flatten()?.ok()
-}
-
-/// What is known of a recording whose ledger could not be written to its end.
-fn summarise_unclosed(orders: &Orders, out: &mut impl Write) -> anyhow::Result<()> {
-    let written = orders.written();
-    writeln!(out, "recorded   until it failed, and could not be closed: the next start recovers what is in the spool")?;
-    writeln!(out, "packets    {} written", written.packets)?;
-    writeln!(out, "bytes      {} written", written.bytes)?;
-    writeln!(out, "lost       {} packets, which nothing in the spool tells", orders.lost_packets())?;
-    Ok(())
-}
-
-fn summarise(close: &Close, out: &mut impl Write) -> anyhow::Result<()> {
-    let counts = &close.counts;
-    let dropped = &counts.dropped;
-    let length = SignedDuration::try_from(close.ended.duration_since(close.recording.start.time()).unsigned_abs())?;
-    let why = match close.reason {
-        EndReason::ByteBudget => "its bytes were used up",
-        EndReason::Duration => "its time was over",
-        EndReason::PacketBudget => "its packets were used up",
-        EndReason::SpoolFull => "the spool was full",
-        EndReason::Stopped => "it was stopped",
-        _ => "it failed",
-    };
-    writeln!(out, "recorded   {:.1} s, until {why}", length.as_secs_f64())?;
-    writeln!(out, "packets    {} written of {} seen", counts.written.packets, counts.seen.packets)?;
-    writeln!(out, "bytes      {} written of {} seen", counts.written.bytes, counts.seen.bytes)?;
-    writeln!(out, "filtered   {} packets", counts.filtered.packets)?;
-    if counts.sampled.packets > 0 {
-        writeln!(
-            out,
-            "left out   {} packets of flows beyond the rate, or the share of a processor",
-            counts.sampled.packets
-        )?;
-    }
-    writeln!(
-        out,
-        "lost       {} packets dropped by the kernel, {} behind the ring, {} on the disk, {} in the spool",
-        dropped.kernel_packets, dropped.ring.packets, dropped.disk.packets, dropped.spool.packets
-    )?;
-    writeln!(out, "segments   {}", close.segments)?;
-    Ok(())
 }
 
 #[cfg(test)]

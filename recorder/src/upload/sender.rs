@@ -30,9 +30,6 @@ const BACK_OFF_MIN: Duration = Duration::from_secs(1);
 /// Longest wait after a failure: how late a store that is back is noticed.
 const BACK_OFF_MAX: Duration = Duration::from_secs(60);
 
-/// Pauses of who does not come back: a line may break once. Where nobody answers object_store has tried for minutes by then.
-const LAST_PAUSES: [Duration; 3] = [Duration::from_secs(1), Duration::from_secs(2), Duration::from_secs(4)];
-
 /// Sends what waits in a spool.
 #[derive(Debug)]
 pub struct Sender {
@@ -113,6 +110,7 @@ impl Sender {
                 (Some(_), Some(before)) => drop(said.insert(target.clone(), before)),
                 (Some(new), None) => {
                     if change(&|failing| failing.is_none() && failing.replace(new.clone()).is_none()) {
+                        tracing::warn!(since = %new.since, "{}; it is waited for", new.why);
                         said.insert(target.clone(), new);
                     }
                 }
@@ -145,17 +143,6 @@ impl Sender {
         let waiting = self.waiting()?;
         let errands: Vec<_> = waiting.into_iter().map(|waiting| self.errand(waiting)).collect();
         join_all(errands).await.into_iter().collect()
-    }
-
-    /// As [`Sender::sweep`], and a few times again where a store did not do as it was asked: nobody comes back later.
-    pub async fn last_sweep(&mut self) -> Result<(), UploadError> {
-        let mut swept = self.sweep().await;
-        for pause in LAST_PAUSES {
-            let Err(UploadError::Store { .. }) = &swept else { break };
-            tokio::time::sleep(pause).await;
-            swept = self.sweep().await;
-        }
-        swept
     }
 
     /// What waits, by store.

@@ -1,8 +1,10 @@
 //! Recording real traffic, beside tcpdump, read back with tshark.
 
-use crate::net::{Cable, Tcpdump, find, tshark, wait_until};
+use crate::net::{Cable, Recorder, Tcpdump, find, tshark, wait_until};
 use crate::observe::{LISTEN, until_heard, until_written};
 use formats::seal::EndReason;
+use std::io::{BufRead, BufReader};
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 /// 20 MB over TCP from `a` to `b`, and 10 MB back: in frames that the kernel cuts late, or never.
@@ -303,9 +305,29 @@ fn what_is_not_stored_is_not_said_to_be() {
     let Some(cable) = Cable::new() else { return };
     // Where the store should be, something else is.
     std::fs::write(cable.store(), b"").unwrap();
-    let out = cable.spawn_recorder(&["-i", "eth", "--duration", "1s"]).0.wait_with_output().unwrap();
+    let out = cable.spawn_recorder(&["-i", "eth", "--duration", "1s", "--grace-s", "1"]).0.wait_with_output().unwrap();
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     let (said, error) = (text(&out.stdout), text(&out.stderr));
     assert!(said.contains("recorded ") && !said.contains("stored in"), "{said}");
     assert!(error.contains("not stored yet, and left in "), "{error}");
+}
+
+#[test]
+fn nobody_has_to_wait_for_a_store_that_does_not_answer() {
+    let Some(cable) = Cable::new() else { return };
+    // Whoever connects is never heard.
+    let store = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_remora-recorder"));
+    command.args(["record", "-i", "lo", "--duration", "1s", "--store", "s3://bucket", "--spool"]).arg(cable.spool());
+    command.env("AWS_ENDPOINT", format!("http://{}", store.local_addr().unwrap()));
+    command.envs([("AWS_ALLOW_HTTP", "1"), ("AWS_ACCESS_KEY_ID", "a"), ("AWS_SECRET_ACCESS_KEY", "b")]);
+    let mut recorder = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    // It says at once how the recording was.
+    let mut said = BufReader::new(recorder.stdout.take().unwrap()).lines();
+    assert!(said.any(|line| line.unwrap().starts_with("segments ")));
+    let recorder = Recorder(recorder);
+    recorder.signal("INT");
+    let failure = recorder.failure();
+    assert!(failure.contains("not stored yet, and left in "), "{failure}");
+    assert!(find(&cable.spool(), &|path| path.ends_with("close.json")).len() == 1);
 }

@@ -393,28 +393,6 @@ async fn two_processes_with_one_spool_are_in_each_others_way_unharmed() {
     assert!(place.left_in_spool().is_empty());
 }
 
-#[tokio::test(start_paused = true)]
-async fn who_does_not_come_back_tries_again() {
-    let place = Place::new();
-    let spool = place.spool();
-    let outside = tempfile::tempdir().unwrap();
-    let store = outside.path().join("store");
-    std::fs::write(&store, b"").unwrap();
-    let mut recording = Recording::begin(&spool, "nightly", &target(store.to_str().unwrap()));
-    recording.segment(10);
-    recording.close();
-    let mut sender = Sender::new(spool.clone());
-    let mut progress = sender.progress();
-    sender.last_sweep().await.unwrap_err();
-    assert_eq!(progress.borrow_and_update().failures, 4, "not for ever");
-    let is_back = async {
-        progress.wait_for(|progress| progress.failures == 5).await.unwrap();
-        std::fs::remove_file(&store).unwrap();
-    };
-    let (swept, ()) = tokio::join!(sender.last_sweep(), is_back);
-    swept.unwrap();
-}
-
 #[tokio::test]
 async fn a_receipt_says_how_it_was_proved() {
     let folder = tempfile::tempdir().unwrap();
