@@ -156,21 +156,18 @@ impl Linux {
     }
 
     fn listen(&mut self, on: Vec<u32>) -> Result<(), CaptureError> {
-        let scope = match (&self.options.selection, on.as_slice()) {
-            (Selection::Named(names), &[_]) if names.len() == 1 && !self.shares() => Scope::Bound,
-            (Selection::Named(_), on) => Scope::Among(on),
-            (Selection::Any, _) => Scope::All,
+        let alone = self.alone(&on);
+        let scope = match &self.options.selection {
+            Selection::Named(_) if alone.is_some() => Scope::Bound,
+            Selection::Named(_) => Scope::Among(&on),
+            Selection::Any => Scope::All,
         };
-        let bind_to = if let (Scope::Bound, Some(&index)) = (&scope, on.first()) { index } else { 0 };
         let programs = filter::programs(self.options.filter.as_ref(), &scope, self.options.snap_bytes);
         self.socket.attach_filter(&programs.keep).doing("attach the filter")?;
         if let Some(refused) = &self.refused {
             refused.attach_filter(&programs.refuse).doing("attach the counting filter")?;
-            bind(refused, bind_to)?;
         }
-        if !self.shares() {
-            bind(&self.socket, bind_to)?;
-        }
+        self.bind(alone.unwrap_or(0))?;
         if self.options.promiscuous {
             for &index in on.iter().filter(|index| !self.listening_on.contains(index)) {
                 self.socket.listen_promiscuously(index).doing("make an interface promiscuous")?;
@@ -178,6 +175,20 @@ impl Linux {
         }
         self.listening_on = on;
         Ok(())
+    }
+
+    /// The interface that the kernel can listen to for us, where it is one alone.
+    fn alone(&self, on: &[u32]) -> Option<u32> {
+        match (&self.options.selection, on) {
+            (Selection::Named(names), &[index]) if names.len() == 1 && !self.shares() => Some(index),
+            _ => None,
+        }
+    }
+
+    fn bind(&self, interface_index: u32) -> Result<(), CaptureError> {
+        // Those that share packets were bound when they began to.
+        let ring = (!self.shares()).then_some(&self.socket);
+        self.refused.iter().chain(ring).try_for_each(|socket| bind(socket, interface_index))
     }
 }
 
@@ -237,7 +248,14 @@ impl Kernel for Linux {
         self.news.drain();
         let there = self.there()?;
         let present = indexes(&self.options.selection.named(&there));
-        if self.options.selection == Selection::Any || present == self.listening_on {
+        if self.options.selection == Selection::Any {
+            return Ok(there);
+        }
+        if present == self.listening_on {
+            // One that went away and came back before we looked is off the socket; where it is not, this does nothing.
+            if let Some(index) = self.alone(&present) {
+                self.bind(index)?;
+            }
             return Ok(there);
         }
         info!(interfaces = %self.options.selection, was = ?self.listening_on, now = ?present, "interfaces changed");

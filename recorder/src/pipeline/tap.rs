@@ -30,12 +30,16 @@ impl Tap {
     pub(crate) fn open(recording: &Recording, settings: &Settings, orders: &Orders) -> Result<Self, RecordError> {
         let window = &recording.window;
         let names: Vec<String> = window.interfaces.iter().map(|name| name.as_str().to_owned()).collect();
+        let selection = Selection::new(&names)?;
+        if settings.promiscuous && selection == Selection::Any {
+            tracing::warn!("only interfaces that are named are asked for frames of others, not 'any'");
+        }
         let filter = window.filter.as_deref().map(str::parse::<Expression>).transpose()?;
         let mut scout = Scout::new(
             &window.targets,
             &window.exclude,
             RingOptions {
-                selection: Selection::new(&names)?,
+                selection: selection.clone(),
                 filter,
                 snap_bytes: window.snap_length,
                 ring_bytes: settings.ring_bytes,
@@ -53,7 +57,9 @@ impl Tap {
         for _ in 0..limits::BATCHES {
             buffers.send(Vec::new()).expect("the channel has room for all, and its other end is here");
         }
-        let sieve = Sieve::new(window.rate.packets_per_second.map(NonZero::get), scout.follows());
+        // On several interfaces of one node, too, the same packet is seen more than once.
+        let sees_twice = scout.follows() || selection == Selection::Any || names.len() > 1;
+        let sieve = Sieve::new(window.rate.packets_per_second.map(NonZero::get), sees_twice);
         let rings = Poll::new().map_err(|source| CaptureError::System { action: "wait for several rings", source })?;
         let waits = (Box::new(rings) as _, Arc::new(SystemClock) as _);
         let pump = Pump::new((changes, tell_closed), (to_write, to_fill), sieve, waits)?;

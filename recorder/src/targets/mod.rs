@@ -24,7 +24,7 @@ pub use scout::Scout;
 use crate::capture::Ring;
 use formats::pcapng::Target;
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io;
 use std::os::unix::fs::MetadataExt;
@@ -103,6 +103,25 @@ pub struct Sighting {
     pub target: Target,
     /// A file that leads into its namespace, as long as that is there.
     pub door: PathBuf,
+    /// All names it has.
+    names: BTreeSet<String>,
+    /// All containers in it: those of a pod share one namespace.
+    containers: BTreeSet<String>,
+}
+
+impl Sighting {
+    /// The target under each of its names and with each of its containers: whoever means one of these means it.
+    pub fn faces(&self) -> impl Iterator<Item = Target> {
+        let either = |all: &BTreeSet<String>| match all.len() {
+            0 => vec![None],
+            _ => all.iter().cloned().map(Some).collect(),
+        };
+        let (names, containers) = (either(&self.names), either(&self.containers));
+        names.into_iter().flat_map(move |name| {
+            let face = move |container| Target { name: name.clone(), container, ..self.target.clone() };
+            containers.clone().into_iter().map(face)
+        })
+    }
 }
 
 /// The targets there are, by namespace.
@@ -112,10 +131,16 @@ pub struct There(pub BTreeMap<u64, Sighting>);
 impl There {
     /// Adds a target, or what it tells of one that is there already.
     pub fn add(&mut self, target: Target, door: PathBuf) {
-        match self.0.get_mut(&target.netns) {
-            Some(known) => known.target.learn(target),
-            None => drop(self.0.insert(target.netns, Sighting { target, door })),
-        }
+        let nothing = || Sighting {
+            target: Target { netns: target.netns, ..Target::default() },
+            door,
+            names: BTreeSet::new(),
+            containers: BTreeSet::new(),
+        };
+        let known = self.0.entry(target.netns).or_insert_with(nothing);
+        known.names.extend(target.name.clone());
+        known.containers.extend(target.container.clone());
+        known.target.learn(target);
     }
 }
 
@@ -138,3 +163,28 @@ fn namespace(door: &Path) -> Option<u64> {
 
 /// Leads into the recorder's own network namespace.
 const OWN: &str = "/proc/self/ns/net";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_target_has_a_face_for_each_of_its_names_and_containers() {
+        let mut there = There::default();
+        let target = Target { netns: 7, ..Target::default() };
+        let faces = |there: &There| {
+            let faces = there.0[&7].faces();
+            faces.map(|face| (face.name.unwrap_or_default(), face.container.unwrap_or_default())).collect::<Vec<_>>()
+        };
+        there.add(target.clone(), "/a".into());
+        assert_eq!(faces(&there), [("".into(), "".into())]);
+        for name in ["blue", "green"] {
+            there.add(Target { name: Some(name.into()), ..target.clone() }, "/b".into());
+        }
+        for container in ["1", "2"] {
+            there.add(Target { container: Some(container.into()), ..target.clone() }, "/c".into());
+        }
+        let want = [("blue", "1"), ("blue", "2"), ("green", "1"), ("green", "2")];
+        assert_eq!(faces(&there), want.map(|(name, container)| (name.into(), container.into())));
+    }
+}

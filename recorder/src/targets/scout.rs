@@ -179,12 +179,14 @@ impl Scout {
             selectors.iter().map(|selector| door(selector).and_then(|door| namespace(&door))).collect()
         };
         let (chosen_at, exclude_at) = (at_place(&self.chosen), at_place(&self.exclude));
-        let fits = |(selector, at): &(&Selector, &Option<u64>), target: &Target| selector.fits(target, **at);
+        let fits = |(selector, at): &(&Selector, &Option<u64>), faces: &[Target]| {
+            faces.iter().any(|target| selector.fits(target, **at))
+        };
         let mut chosen = Vec::new();
         for sighting in there.0.into_values() {
-            let target = &sighting.target;
-            let meant: Vec<_> = self.chosen.iter().zip(&chosen_at).filter(|pair| fits(pair, target)).collect();
-            if !meant.is_empty() && !self.exclude.iter().zip(&exclude_at).any(|pair| fits(&pair, target)) {
+            let faces: Vec<_> = sighting.faces().collect();
+            let meant: Vec<_> = self.chosen.iter().zip(&chosen_at).filter(|pair| fits(pair, &faces)).collect();
+            if !meant.is_empty() && !self.exclude.iter().zip(&exclude_at).any(|pair| fits(&pair, &faces)) {
                 // Whoever names no interface leaves that to the window.
                 let names = match meant.iter().any(|(selector, _)| selector.interfaces().is_empty()) {
                     true => Vec::new(),
