@@ -24,7 +24,7 @@ mod forgotten;
 mod pins;
 mod starts;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use crate::disk::{Disk, Entry, SystemDisk, gone};
 use crate::rotate::Untold;

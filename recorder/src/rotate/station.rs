@@ -87,6 +87,8 @@ impl Station {
     /// Whether nothing more is to come of a target that is gone.
     pub fn is_over(&mut self, now: Duration) -> Result<bool, CaptureError> {
         let Some(ends) = self.ends else { return Ok(false) };
+        // Whoever waited for the writer since it last noticed may have waited for longer than a block does.
+        self.ring.notice(now);
         Ok(self.ring.filled_blocks() == 0 && (now >= ends || self.ring.left_packets()? == 0))
     }
 

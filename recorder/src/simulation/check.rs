@@ -4,10 +4,11 @@ use super::store;
 use super::truth::{Promise, Truth};
 use super::world::{World, identity, key, prefix};
 use crate::rotate::tests::read;
+use crate::schedule::SpoolFull;
 use formats::age::Decrypt;
 use formats::chain::{self, Content, Found, Sound};
 use formats::hash::Hash256;
-use formats::seal::{Close, Counts, EndReason, Seal, Volume};
+use formats::seal::{Close, Counts, DropsByTarget, EndReason, Seal, Volume};
 use formats::store::{FileName, RecordingId};
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Read;
@@ -32,7 +33,9 @@ pub fn world(world: &mut World) {
         if files.is_empty() && !truth.begun {
             continue;
         }
-        let sound = recording(id, truth, &files, world.disk.has_betrayed());
+        let sound = recording(id, &world.truth, &files, world.disk.has_betrayed());
+        let may_give_up = world.full == SpoolFull::DropOldest || world.disk.has_betrayed();
+        assert!(may_give_up || sound.forgotten.is_empty(), "{id}: given up without need: {:?}", sound.forgotten);
         let recipients = world.is_encrypted.then(|| identity().recipient());
         let has_files = sound.files > 0 || !sound.forgotten.is_empty();
         assert_eq!(sound.recipients, recipients.filter(|_| has_files).into_iter().collect(), "{id}: who can read it");
@@ -46,7 +49,13 @@ pub fn world(world: &mut World) {
     }
 }
 
-fn recording(id: &RecordingId, truth: &Truth, files: &BTreeMap<String, Vec<u8>>, is_disk_bad: bool) -> Sound {
+fn recording(
+    id: &RecordingId,
+    truths: &BTreeMap<RecordingId, Truth>,
+    files: &BTreeMap<String, Vec<u8>>,
+    is_disk_bad: bool,
+) -> Sound {
+    let truth = &truths[id];
     let found: Vec<Found> = files.iter().map(|(name, bytes)| found(name, bytes)).collect();
     let sound = chain::verify_signed(id, &found, &[key().public()]);
     let sound = sound.unwrap_or_else(|fault| panic!("{id}: {fault}"));
@@ -104,11 +113,17 @@ fn recording(id: &RecordingId, truth: &Truth, files: &BTreeMap<String, Vec<u8>>,
 
     let is_excused = !sound.forgotten.is_empty() || is_disk_bad;
     let numbers: BTreeSet<u64> = numbers.into_iter().collect();
+    let mut by_target = DropsByTarget::default();
+    seals.iter().for_each(|seal| by_target += seal.targets.clone());
     // One that died while it closed may have done it.
     if let Some(promise) = &truth.promise {
         as_promised(id, promise, &numbers, is_excused);
+        let has_all = close.trigger.as_ref().is_some_and(|trigger| trigger.expired_segments == 0);
+        if let Some(writer) = promise.is_all_of.as_ref().filter(|_| has_all) {
+            as_it_should(id, &truths[writer], &close, &by_target);
+        }
     } else if truth.closed || Some(&close.reason) == truth.closing.as_ref() {
-        as_it_should(id, truth, &close);
+        as_it_should(id, truth, &close, &by_target);
     } else {
         after_a_crash(id, truth, &close, &numbers, is_excused);
     }
@@ -138,7 +153,7 @@ fn as_promised(id: &RecordingId, promise: &Promise, numbers: &BTreeSet<u64>, is_
 }
 
 /// Closed as it should be: the ledger is the truth.
-fn as_it_should(id: &RecordingId, truth: &Truth, close: &Close) {
+fn as_it_should(id: &RecordingId, truth: &Truth, close: &Close, told_by_target: &DropsByTarget) {
     assert_eq!(Some(&close.reason), truth.closing.as_ref(), "{id}");
     let taken = truth.packets.iter().filter(|(_, is_taken)| *is_taken).count() as u64;
     let (counts, given) = (&close.counts, &truth.given);
@@ -147,13 +162,27 @@ fn as_it_should(id: &RecordingId, truth: &Truth, close: &Close) {
     assert_eq!((counts.seen, counts.filtered), (given.seen, given.filtered), "{id}: seen and filtered");
     assert_eq!(counts.dropped.kernel_packets, given.dropped.kernel_packets, "{id}: dropped by the kernel");
     let (seen, told) = (&truth.seen, [counts.seen.packets, counts.filtered.packets, counts.dropped.kernel_packets]);
-    assert_eq!(told, [seen.shown, seen.refused, seen.dropped], "{id}: not what was on the wire");
+    assert_eq!(told, [seen.shown, seen.refused, seen.dropped.values().sum()], "{id}: not what was on the wire");
+    assert!(seen.broke_down || counts.dropped.ring.packets == 0, "{id}: rings were not read to their end");
+    let told = told_by_target.0.iter().map(|of| (of.netns, [of.dropped.kernel_packets, of.dropped.disk.packets]));
+    let told: BTreeMap<u64, [u64; 2]> = told.filter(|(_, told)| *told != [0, 0]).collect();
+    assert_eq!(told, lost_by_target(truth), "{id}: lost by the kernel and on the disk, by target");
     if let Some((first, last)) = truth.offsets {
         let steps = close.clock.iter().flat_map(|clock| &clock.steps);
         let told: i128 = steps.map(|step| i128::from(step.by_ns)).sum();
         let off = (last - first).as_nanos() - told;
         assert!(off.abs() <= STEP_MIN_NS || close.clock.is_none(), "{id}: the clock was set by {off} ns more");
     }
+}
+
+/// Packets that the kernel dropped, and that the disk did not take.
+fn lost_by_target(truth: &Truth) -> BTreeMap<u64, [u64; 2]> {
+    let dropped = truth.seen.dropped.iter().map(|(netns, dropped)| (*netns, [*dropped, 0]));
+    let mut lost: BTreeMap<u64, [u64; 2]> = dropped.collect();
+    for (number, _) in truth.packets.iter().filter(|(_, is_taken)| !is_taken) {
+        lost.entry(truth.seen.targets[&(number >> 32)]).or_default()[1] += 1;
+    }
+    lost
 }
 
 /// Closed by a later life: of what was written nothing is missing, but what was never synced before a power cut.

@@ -1,7 +1,7 @@
 //! A disk in memory that keeps what was synced, and of the rest what chance leaves.
 //!
-//! Of each folder a power cut leaves a beginning of what was done in it since it was synced; of each file what was
-//! synced, and a beginning of what was appended since, whose end may be zeroes. A sync that fails has lost what it
+//! Of each folder a power cut leaves a beginning of what was done in it since it was synced, or any part of that; of each file
+//! what was synced, and a beginning of what was appended since, whose end may be zeroes. A sync that fails has lost what it
 //! should have kept, and the next one does not say so again, as on Linux.
 
 mod state;
@@ -91,7 +91,9 @@ impl Disk for SimDisk {
     }
 
     fn open(&self, path: &Path) -> io::Result<Box<dyn Read + Send>> {
-        let inode = self.state().file(path)?;
+        let mut state = self.state();
+        let inode = state.file(path)?;
+        state.read_content()?;
         Ok(Box::new(SimFile::new(self, inode, path)))
     }
 
@@ -111,8 +113,9 @@ impl Disk for SimDisk {
     }
 
     fn list(&self, folder: &Path) -> io::Result<Vec<Entry>> {
-        let state = self.state();
+        let mut state = self.state();
         state.folder(folder)?;
+        state.read_content()?;
         if state.guarded.contains(folder) {
             return Err(ErrorKind::PermissionDenied.into());
         }
@@ -249,6 +252,7 @@ impl DiskFile for SimFile {
         let dies = state.change()?;
         if let Some(file) = state.inodes.get_mut(&self.inode) {
             file.live.resize(bytes as usize, 0);
+            file.promised.truncate(bytes as usize);
         }
         if dies { Err(killed()) } else { Ok(()) }
     }

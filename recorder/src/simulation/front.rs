@@ -6,11 +6,12 @@ use super::random::Random;
 use super::ring::SimRing;
 use crate::capture::sys::{Ready, Socket, Wait};
 use crate::capture::{CaptureError, Ring, RingOptions, Selection};
+use crate::clock::Clock;
 use crate::limits;
 use crate::rotate::{Batch, Pump, Sieve};
 use crate::targets::{Change, Open, Scout, Sighting, Source, TargetError, There};
 use formats::pcapng::Target;
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::io;
 use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -25,12 +26,20 @@ const RINGS: u64 = 3;
 /// Rings are small, so that they fill up.
 const RING_BLOCKS: usize = 4;
 
+/// What a `kill -9` may cost: by then everything is on its way to the disk.
+const KILL_COSTS: Duration = Duration::from_secs(1);
+
 /// What the wire did, whatever anybody says of it.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Seen {
     pub shown: u64,
-    pub dropped: u64,
+    /// By target.
+    pub dropped: BTreeMap<u64, u64>,
     pub refused: u64,
+    /// Whose ring is whose, by its number.
+    pub targets: BTreeMap<u64, u64>,
+    /// Whether a ring broke down: what was in it is lost, and elsewhere nothing is.
+    pub broke_down: bool,
 }
 
 /// Where targets are, and the rings inside them.
@@ -44,11 +53,17 @@ struct State {
     there: BTreeSet<u64>,
     /// Of targets that may be gone: packets that are on their way still come.
     rings: Vec<(u64, SimRing)>,
+    /// Of all rings there ever were.
+    targets: BTreeMap<u64, u64>,
     rings_made: u64,
     packets_made: u64,
 }
 
 impl Places {
+    fn steady(&self) -> Duration {
+        self.state().clock.steady()
+    }
+
     fn state(&self) -> MutexGuard<'_, State> {
         self.0.lock().expect("no panic with it in hand")
     }
@@ -76,6 +91,7 @@ impl Open for Places {
             let ring = SimRing::new(state.clock.clone(), RING_BLOCKS);
             let kernel = ring.kernel();
             state.rings_made += 1;
+            state.targets.insert(state.rings_made, netns);
             state.rings.push((state.rings_made, ring));
             Ring::over(kernel)
         });
@@ -108,6 +124,8 @@ pub struct Front {
     buffers: SyncSender<Vec<u8>>,
     /// Batches that wait for the writer, with the numbers of their packets.
     waiting: VecDeque<(Batch, Vec<u64>)>,
+    /// When the last of them came.
+    handed_over: Duration,
     pub seen: Seen,
 }
 
@@ -116,8 +134,9 @@ impl Front {
     pub fn open(clock: &SimClock, front_number: u64, mut random: Random) -> Self {
         let there = (0..1 + random.below(TARGETS)).collect();
         let rings_of_a_target = 1 + random.below(RINGS) as usize;
-        let (rings, rings_made, packets_made) = (Vec::new(), front_number << 16, 0);
-        let state = State { clock: clock.clone(), random, there, rings, rings_made, packets_made };
+        let (rings_made, packets_made) = (front_number << 16, 0);
+        let (clock, rings, targets) = (clock.clone(), Vec::new(), BTreeMap::new());
+        let state = State { clock: clock.clone(), random, there, rings, targets, rings_made, packets_made };
         let places = Places(Arc::new(Mutex::new(state)));
         let options = RingOptions {
             selection: Selection::Any,
@@ -137,10 +156,11 @@ impl Front {
         let (to_write, batches) = sync_channel(limits::BATCHES);
         (0..limits::BATCHES).for_each(|_| buffers.send(Vec::new()).expect("there is room"));
         let waits = (Box::new(places.clone()) as _, Arc::new(clock.clone()) as _);
+        let handed_over = clock.steady();
         let sieve = Sieve::new(None, scout.follows());
         let pump = Pump::new((changes, tell_closed), (to_write, to_fill), sieve, waits).expect("rings are whole");
         let (waiting, seen) = (VecDeque::new(), Seen::default());
-        Self { places, scout, tell, closed, pump: Some(pump), batches, buffers, waiting, seen }
+        Self { places, scout, tell, closed, pump: Some(pump), batches, buffers, waiting, handed_over, seen }
     }
 
     /// Something happens around the recorder.
@@ -148,7 +168,11 @@ impl Front {
         let what = self.places.state().random.below(20);
         match what {
             0 => self.come_or_go(),
-            1 => self.places.state().rings.last().into_iter().for_each(|(_, ring)| ring.break_down()),
+            1 => {
+                let state = self.places.state();
+                state.rings.last().into_iter().for_each(|(_, ring)| ring.break_down());
+                self.seen.broke_down |= !state.rings.is_empty();
+            }
             _ => self.traffic(),
         }
     }
@@ -183,7 +207,9 @@ impl Front {
             frame.extend((0..state.random.below(120)).map(|_| state.random.next() as u8).collect::<Vec<u8>>());
             let arrived = ring.arrive(frame);
             self.seen.shown += u64::from(arrived.is_some());
-            self.seen.dropped += u64::from(arrived == Some(false));
+            if arrived == Some(false) {
+                *self.seen.dropped.entry(state.targets[&ring_number]).or_default() += 1;
+            }
         }
     }
 
@@ -199,8 +225,10 @@ impl Front {
     pub fn turn(&mut self) {
         let has_buffer = self.waiting.len() + 2 <= limits::BATCHES;
         if let Some(pump) = self.pump.as_mut().filter(|_| has_buffer) {
+            let (batches, waited) = (self.waiting.len(), self.places.steady() - self.handed_over);
             assert!(pump.turn().expect("others will come"), "the writer is there");
             self.gather();
+            assert!(waited < KILL_COSTS || self.waiting.len() > batches, "nothing was handed over for {waited:?}");
         }
     }
 
@@ -220,7 +248,9 @@ impl Front {
         while let Ok(batch) = self.batches.try_recv() {
             let numbers = numbers(&batch.blocks);
             self.waiting.push_back((batch, numbers));
+            self.handed_over = self.places.steady();
         }
+        self.seen.targets.clone_from(&self.places.state().targets);
     }
 
     /// Whether something waits for the writer.

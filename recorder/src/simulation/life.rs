@@ -48,6 +48,8 @@ pub struct Life {
     pub bound: Bound,
     pub upload: Pin<Box<dyn Future<Output = ()>>>,
     pub running: Vec<Running>,
+    /// Whether what was kept ready left something to tell to whoever keeps it ready next.
+    pub has_untold: bool,
 }
 
 impl Life {

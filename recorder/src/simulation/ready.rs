@@ -29,7 +29,9 @@ impl World {
         let Ok(backlog) = Backlog::open(&life.spool, &recording, Arc::new(self.clock.clone())) else { return };
         // What its writer did has a place of its own, which is never one of the store.
         let id = self.id(&format!("ready-{:03}", self.truth.len()));
-        self.truth.insert(id.clone(), Truth::default());
+        let begun_with_nothing = backlog.last_sequence() == 0 && !life.has_untold;
+        let truth = Truth { begun_with_nothing, ..Truth::default() };
+        self.truth.insert(id.clone(), truth);
         let folder = (backlog.folder().to_owned(), backlog.last_sequence());
         let sealer = Sealer::Ready { backlog: Box::new(backlog), finished: BTreeMap::new() };
         let running = self.running(life, id, folder, sealer);
@@ -64,6 +66,7 @@ impl World {
         if let Some((segment, numbers)) = segment {
             let sequence = segment.sequence();
             ready::take(backlog, segment, bound, &running.orders).map_err(drop)?;
+            self.keeps_bound(bound, &running.orders);
             if let Some(id) = recording(backlog) {
                 let truth = self.truth.get_mut(&id).expect("it was promised");
                 truth.promise.get_or_insert_default().since.extend(&numbers);
@@ -95,15 +98,19 @@ impl World {
     pub(super) fn end_ready(
         &mut self,
         running: &mut Running,
-        bound: &Bound,
+        life: &mut Life,
         untold: Untold,
         reason: EndReason,
     ) -> Result<(), ()> {
         let sealer = std::mem::replace(&mut running.sealer, Sealer::Over);
         let Sealer::Ready { mut backlog, finished } = sealer else { return Ok(()) };
-        let kept = self.expire(&mut backlog, bound, &running.orders)?;
+        let kept = self.expire(&mut backlog, &life.bound, &running.orders)?;
         let before = recording(&backlog);
-        let Some(mut promoted) = ready::end(*backlog, &running.orders).map_err(drop)? else { return Ok(()) };
+        let Some(mut promoted) = ready::end(*backlog, &running.orders).map_err(drop)? else {
+            life.has_untold |= !untold.is_empty();
+            life.spool.keep_untold(&running.folder, untold);
+            return Ok(());
+        };
         let id = promoted.chain.id().clone();
         if before.is_none() {
             self.promise(&id, &kept, &finished);
@@ -115,8 +122,9 @@ impl World {
         }
         promoted.chain.seal_untold(untold).map_err(drop)?;
         promoted.chain.close(reason, self.clock.now().wall).map_err(drop)?;
-        let truth = self.truth.get_mut(&id).expect("it was promised");
-        truth.promise.get_or_insert_default().is_ended = true;
+        let is_all_of = self.truth[&running.id].begun_with_nothing.then(|| running.id.clone());
+        let promise = self.truth.get_mut(&id).and_then(|truth| truth.promise.as_mut()).expect("it was promised");
+        (promise.is_ended, promise.is_all_of) = (true, is_all_of);
         Ok(())
     }
 }

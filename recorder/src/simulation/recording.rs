@@ -1,5 +1,6 @@
 //! A recording from its begin to its close, or to where it cannot go on: steps of `pipeline::record`.
 
+use super::disk::Faults;
 use super::front::Front;
 use super::life::{Life, Running, Sealer};
 use super::truth::Truth;
@@ -21,6 +22,9 @@ use std::collections::VecDeque;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
+
+/// What says which segments were given up, and close files, also take room.
+const MARKS_BYTES: u64 = 2_000;
 
 impl World {
     /// As `pipeline::record` begins.
@@ -127,6 +131,15 @@ impl World {
         }
     }
 
+    /// The spool keeps to its bound, or a recording is told to end; but where nobody could look how full it is.
+    pub(super) fn keeps_bound(&self, bound: &Bound, orders: &Orders) {
+        let excess_bytes = bound.excess_bytes().unwrap_or(0);
+        let Faults { look_fails_one_of, read_fails_one_of, .. } = self.disk.faults();
+        let could_look = look_fails_one_of.or(read_fails_one_of).is_none() && !self.disk.is_dead();
+        let is_kept = excess_bytes <= MARKS_BYTES || orders.to_end().is_some();
+        assert!(is_kept || !could_look, "{excess_bytes} bytes beyond the bound of the spool");
+    }
+
     fn seal_one(
         &mut self,
         running: &mut Running,
@@ -136,6 +149,7 @@ impl World {
         let Sealer::Chain { chain, .. } = &mut running.sealer else { return self.keep(running, bound, segment) };
         let Some((segment, numbers)) = segment else { return Ok(()) };
         let seal = pipeline::seal_one(chain, bound, &self.window, &running.orders, segment).map_err(drop)?;
+        self.keeps_bound(bound, &running.orders);
         let truth = self.truth.get_mut(&running.id).expect("it was begun");
         truth.sealed.insert(seal.sequence, numbers);
         Ok(())
@@ -150,7 +164,7 @@ impl World {
         }
     }
 
-    fn finish(&mut self, running: &mut Running, life: &Life, reason: EndReason) -> Result<(), ()> {
+    fn finish(&mut self, running: &mut Running, life: &mut Life, reason: EndReason) -> Result<(), ()> {
         let mut is_over = false;
         loop {
             while let Some(next) = running.to_seal.pop_front() {
@@ -169,12 +183,12 @@ impl World {
             self.seal_one(running, &life.bound, Some((last, numbers)))?;
         }
         let untold = std::mem::take(&mut running.untold);
-        let Sealer::Chain { chain, .. } = &mut running.sealer else {
-            return self.end_ready(running, &life.bound, untold, reason);
-        };
         let truth = self.truth.get_mut(&running.id).expect("it was begun");
-        truth.seen = running.front.seen;
+        truth.seen.clone_from(&running.front.seen);
         truth.closing = Some(reason.clone());
+        let Sealer::Chain { chain, .. } = &mut running.sealer else {
+            return self.end_ready(running, life, untold, reason);
+        };
         pipeline::close(chain, untold, reason, self.clock.now().wall).map_err(drop)?;
         truth.closed = true;
         Ok(())
@@ -195,9 +209,10 @@ impl World {
         }
         let (_, untold) = running.writer.take_rest();
         running.untold += untold;
+        life.has_untold |= !running.untold.is_empty();
         life.spool.keep_untold(&running.folder, std::mem::take(&mut running.untold));
         let truth = self.truth.get_mut(&running.id).expect("it was begun");
-        (truth.seen, truth.failed) = (running.front.seen, true);
+        (truth.seen, truth.failed) = (std::mem::take(&mut running.front.seen), true);
         // Whoever recovers it gives the same reason.
         truth.closing.take_if(|reason| *reason == EndReason::Failure);
         drop(running);

@@ -157,7 +157,9 @@ impl Kernel for SimKernel {
     }
 
     fn block(&self, block: usize) -> Option<(&[u8], &[u8])> {
-        let filled = self.ring.state().filled[block].clone()?;
+        let mut state = self.ring.state();
+        state.hand_over_if_old();
+        let filled = state.filled[block].clone()?;
         let seen = self.seen[block].get_or_init(|| filled);
         Some((&seen.header, &seen.content))
     }

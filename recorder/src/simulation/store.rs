@@ -101,6 +101,10 @@ impl SimStore {
 impl ObjectStore for SimStore {
     async fn put_opts(&self, location: &Path, payload: PutPayload, options: PutOptions) -> Result<PutResult> {
         self.request(location).await?;
+        if !self.write_only && self.goes_wrong() {
+            // It says yes and keeps nothing: who can read finds out.
+            return Ok(PutResult { e_tag: None, version: None });
+        }
         let put = self.inside.put_opts(location, payload, options).await;
         self.answer().await?;
         put

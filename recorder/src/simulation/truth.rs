@@ -2,6 +2,7 @@
 
 use super::front::Seen;
 use formats::seal::{Counts, EndReason};
+use formats::store::RecordingId;
 use jiff::SignedDuration;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -30,6 +31,8 @@ pub struct Truth {
     pub failed: bool,
     /// Whether it was recovered in the life in which that was, which knows what was lost.
     pub told: bool,
+    /// Whether what is kept ready began with nothing from before, not even something to tell.
+    pub begun_with_nothing: bool,
     /// What was kept when it was triggered, of recordings that were.
     pub promise: Option<Promise>,
 }
@@ -46,10 +49,12 @@ pub struct Promise {
     pub is_all: bool,
     /// Whether it ended as it should.
     pub is_ended: bool,
+    /// Whose packets are all in it, but those that had expired.
+    pub is_all_of: Option<RecordingId>,
 }
 
 /// What happened, so that it can be seen that it did.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Deeds {
     pub seeds: u64,
     pub lives: u64,
@@ -61,6 +66,7 @@ pub struct Deeds {
     pub recordings: u64,
     pub triggered: u64,
     pub expired: u64,
+    pub pinned: u64,
     pub segments: u64,
     pub recovered: u64,
     pub forgotten: u64,
@@ -82,6 +88,7 @@ impl std::ops::AddAssign for Deeds {
         self.recordings += other.recordings;
         self.triggered += other.triggered;
         self.expired += other.expired;
+        self.pinned += other.pinned;
         self.segments += other.segments;
         self.recovered += other.recovered;
         self.forgotten += other.forgotten;

@@ -19,7 +19,7 @@ use formats::store::RecordingId;
 use jiff::SignedDuration;
 use object_store::path::Path as StorePath;
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// Recordings of a world: a seed takes milliseconds.
@@ -31,16 +31,15 @@ pub struct World {
     pub store: Arc<SimStore>,
     pub(super) clock: SimClock,
     pub truth: BTreeMap<RecordingId, Truth>,
-    full: SpoolFull,
+    pub full: SpoolFull,
     pub is_encrypted: bool,
     pub(super) window: Arc<Window>,
     pub(super) ready_window: Arc<Window>,
     spool_bytes_max: u64,
-    /// One of so many syncs fails, or lies; none where the disk is a good one.
-    sync_fails_one_of: Option<u64>,
-    sync_lies_one_of: Option<u64>,
-    /// One of so many looks fails.
-    look_fails_one_of: Option<u64>,
+    /// What fails at times; nothing where the disk is a good one.
+    faults: Faults,
+    /// Recordings that somebody wants kept, and the files that were whole then.
+    pinned: BTreeMap<RecordingId, Vec<PathBuf>>,
     pub deeds: Deeds,
 }
 
@@ -94,9 +93,15 @@ impl World {
             window,
             ready_window,
             spool_bytes_max: 8_000 + random.below(40_000),
-            sync_fails_one_of: random.chance(1, 4).then_some(40),
-            sync_lies_one_of: random.chance(1, 8).then_some(4),
-            look_fails_one_of: random.chance(1, 4).then_some(20),
+            faults: Faults {
+                sync_fails_one_of: random.chance(1, 4).then_some(40),
+                sync_lies_one_of: random.chance(1, 8).then_some(4),
+                look_fails_one_of: random.chance(1, 4).then_some(20),
+                read_fails_one_of: random.chance(1, 4).then_some(40),
+                change_fails_one_of: random.chance(1, 4).then_some(60),
+                ..Faults::default()
+            },
+            pinned: BTreeMap::new(),
             deeds: Deeds { seeds: 1, ..Deeds::default() },
             random,
         }
@@ -110,26 +115,26 @@ impl World {
         let store = if self.store.write_only { store.write_only() } else { store };
         let mut sender = Sender::new(spool.clone()).with_store(self.window.store.clone(), store);
         let bound = sender.bound(self.spool_bytes_max, self.full);
+        sender.resume();
         let upload = Box::pin(async move {
             loop {
                 sender.sweep().await.ok();
                 pause().await;
             }
         });
-        Some(Life { spool, bound, upload, running: Vec::new() })
+        Some(Life { spool, bound, upload, running: Vec::new(), has_untold: false })
     }
 
     fn live(&mut self) {
         self.deeds.lives += 1;
-        let dies_in = self.random.chance(3, 4).then(|| 1 + self.random.below(300));
-        let (sync_fails_one_of, sync_lies_one_of) = (self.sync_fails_one_of, self.sync_lies_one_of);
-        let look_fails_one_of = self.look_fails_one_of;
-        let faults = Faults { dies_in, sync_fails_one_of, sync_lies_one_of, look_fails_one_of, ..Faults::default() };
-        self.disk.set(faults);
+        // Few are long: chains grow in them, and what is kept ready gets too old.
+        let long = if self.random.chance(1, 8) { 6 } else { 1 };
+        let dies_in = self.random.chance(3, 4).then(|| 1 + self.random.below(300 * long));
+        self.disk.set(Faults { dies_in, ..self.faults });
         let fails_one_of = self.random.chance(2, 3).then(|| 2 + self.random.below(20));
         self.store.set(fails_one_of, self.random.chance(1, 4));
         if let Some(mut life) = self.start() {
-            for _ in 0..self.random.below(400) {
+            for _ in 0..self.random.below(400 * long) {
                 if self.disk.is_dead() {
                     break;
                 }
@@ -171,7 +176,7 @@ impl World {
             (107, _) => {
                 let faults = self.disk.faults();
                 let room = self.random.below(4000);
-                let capacity = if faults.capacity.is_some() { None } else { Some(self.disk.used_bytes() + room) };
+                let capacity = self.random.chance(1, 3).then(|| self.disk.used_bytes() + room);
                 self.disk.set(Faults { capacity, ..faults });
             }
             (108, _) => {
@@ -182,6 +187,7 @@ impl World {
             (110, Some(at)) => self.end(life, at, EndReason::Duration),
             (111..114, Some(at)) => self.trigger(&mut life.running[at]),
             (114, _) => self.close_failed(&life.spool),
+            (115, _) => self.pin_or_not(&life.spool),
             _ if life.running.len() < 2 && self.truth.len() < RECORDINGS_MAX => match self.random.chance(1, 3) {
                 true => self.begin_ready(life),
                 false => self.begin(life),
@@ -198,12 +204,46 @@ impl World {
         ready::remove_others(&life.spool, &[]).expect("nothing fails");
         // A sweep takes a few polls for each file.
         for _ in 0..5_000 {
-            if life.spool.recordings().expect("nothing fails").is_empty() {
+            if life.spool.unsent().expect("nothing fails").is_empty() {
+                self.unpin_all(&life.spool);
                 self.disk.remove_folder(&life.spool.ready_root()).ok(); // Where there was any.
                 return;
             }
             life.upload();
         }
         panic!("the spool is not empty: {:?}", self.disk.files());
+    }
+
+    /// Somebody wants a recording kept here, or no longer.
+    fn pin_or_not(&mut self, spool: &Spool) {
+        let recordings = spool.recordings().unwrap_or_default();
+        if recordings.is_empty() {
+            return;
+        }
+        let id = &recordings[self.random.below(recordings.len() as u64) as usize];
+        if self.pinned.remove(id).is_some() {
+            spool.unpin(id).ok();
+        } else if spool.pin(id, self.clock.now().wall).is_ok_and(|is_pinned| is_pinned) {
+            self.pinned.insert(id.clone(), self.whole_files(spool, id));
+            self.deeds.pinned += 1;
+        }
+    }
+
+    /// The files of segments that wait, which are there.
+    fn whole_files(&self, spool: &Spool, id: &RecordingId) -> Vec<PathBuf> {
+        let seals = spool.waiting(id).unwrap_or_default().into_iter().map(|sequence| spool.seal(id, sequence));
+        let files = seals.flatten().flatten().flat_map(|seal| seal.files);
+        files.map(|file| spool.path(id, &file.name)).filter(|path| self.disk.exists(path)).collect()
+    }
+
+    /// All is stored, and nobody wants it kept here any more.
+    fn unpin_all(&mut self, spool: &Spool) {
+        for (id, files) in &self.pinned {
+            let missing: Vec<&PathBuf> = files.iter().filter(|path| !self.disk.exists(path)).collect();
+            assert!(missing.is_empty(), "{id}: pinned, and removed: {missing:?}");
+        }
+        for id in spool.recordings().expect("nothing fails") {
+            assert!(spool.unpin(&id).expect("nothing fails"), "{id}: stored, not pinned, and still here");
+        }
     }
 }

@@ -27,7 +27,7 @@ fn id(window: &str) -> RecordingId {
 }
 
 /// A recording with two segments: one is sealed, and one was left open.
-fn record(spool: &Spool, window: &str) -> RecordingId {
+pub(crate) fn record(spool: &Spool, window: &str) -> RecordingId {
     let id = id(window);
     let folder = spool.begin(&id, &target()).unwrap();
     let mut chain = Chain::new(spool.clone(), id.clone(), Hash256::of(b""), Arc::new(SystemClock));

@@ -157,3 +157,27 @@ pub(super) fn give_up(
     }
     Ok(bytes)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::simulation::disk::SimDisk;
+    use crate::simulation::random::Random;
+    use crate::spool::tests::record;
+    use std::path::Path;
+
+    #[test]
+    fn what_is_being_sent_is_not_given_up() {
+        let spool = Spool::open_on(Arc::new(SimDisk::new(Random::new(1))), Path::new("/spool")).unwrap();
+        let (id, in_transit) = (record(&spool, "w"), InTransit::default());
+        let bound = Bound::new(spool.clone(), 1, SpoolFull::DropOldest, in_transit.clone(), watch::Sender::default());
+        let given_up = || {
+            bound.enforce().unwrap();
+            spool.untold(&id).unwrap().0
+        };
+        let sent = in_transit.begin(&id, 1);
+        assert_eq!(given_up(), [0; 0]);
+        drop(sent);
+        assert_eq!(given_up(), [1]);
+    }
+}

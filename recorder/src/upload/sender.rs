@@ -124,7 +124,7 @@ impl Sender {
     }
 
     /// Takes up what a crash left.
-    fn resume(&self) {
+    pub(crate) fn resume(&self) {
         let recordings = self.errand.spool.recordings();
         let recordings = recordings.inspect_err(|error| tracing::warn!(%error, "spool could not be tidied"));
         for id in recordings.unwrap_or_default() {

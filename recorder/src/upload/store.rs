@@ -385,3 +385,6 @@ fn sync(path: &Path) -> Result<(), UploadError> {
         .and_then(|()| path.parent().map_or(Ok(()), |folder| SystemDisk.sync_folder(folder)))
         .map_err(|source| spool_error(path, source))
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,7 +1,9 @@
 //! What was kept ready by a process before: the time between them is told, and nothing stands twice.
 
 use super::*;
-use formats::seal::Pause;
+use crate::rotate::Untold;
+use formats::pcapng::Target;
+use formats::seal::{ClockStep, Dropped, DropsByTarget, Pause};
 
 fn trigger(backlog: &mut Backlog, second: i64) {
     let trigger = Trigger { at: at(second), by: "test".to_owned(), ends: at(1000), told: Box::new(|_| {}) };
@@ -153,4 +155,32 @@ fn a_power_cut_brings_nothing_back_that_was_sealed() {
         let (sound, _) = verify(&spool);
         assert_eq!(sound.counts, counts(if seed % 2 == 0 { 30 } else { 20 }), "seed {seed}");
     }
+}
+
+#[test]
+fn what_a_process_could_not_write_down_is_told_by_the_next_segment() {
+    let folder = tempfile::tempdir().unwrap();
+    let spool = Spool::open(folder.path()).unwrap();
+    drop(kept(&spool));
+    let lost = Counts {
+        seen: counts(7).seen,
+        dropped: Dropped { disk: counts(7).seen, ..Dropped::default() },
+        ..Counts::default()
+    };
+    let steps = vec![ClockStep { at: at(600), by_ns: 1_000_000_000 }];
+    let target = Target { netns: 7, ..Target::default() };
+    let mut targets = DropsByTarget::default();
+    targets.add(&target, lost.dropped);
+    let untold = Untold { counts: lost, targets: targets.clone(), steps: steps.clone() };
+    spool.keep_untold(&spool.ready_folder(&recording().window.name), untold);
+    let mut backlog = Backlog::open(&spool, &recording(), hand(700)).unwrap();
+    take(&mut backlog, &[10, 11]);
+    trigger(&mut backlog, 730);
+    close(backlog);
+    let (sound, close) = verify(&spool);
+    let mut want = counts(50);
+    want += lost;
+    assert_eq!(sound.counts, want);
+    let seal = spool.seal(&close.recording, 4).unwrap().unwrap();
+    assert_eq!((seal.targets, seal.clock.unwrap().steps), (targets, steps));
 }

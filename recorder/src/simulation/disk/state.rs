@@ -19,6 +19,10 @@ pub struct Faults {
     pub sync_lies_one_of: Option<u64>,
     /// One of so many looks at a file or folder does not tell whether it is there, and as many locks fail.
     pub look_fails_one_of: Option<u64>,
+    /// One of so many files and folders cannot be read.
+    pub read_fails_one_of: Option<u64>,
+    /// One of so many changes fails, and changes nothing: also syncs of folders.
+    pub change_fails_one_of: Option<u64>,
 }
 
 /// What is on the disk, and what goes wrong.
@@ -27,7 +31,7 @@ pub struct State {
     pub random: Random,
     pub faults: Faults,
     pub is_dead: bool,
-    /// Whether anything was lost that the disk had said it has.
+    /// Whether anything was lost that the disk had said it keeps, or that it had taken and could read until a sync failed.
     pub betrayed: bool,
     pub inodes: BTreeMap<u64, Inode>,
     pub inodes_made: u64,
@@ -43,7 +47,7 @@ pub struct State {
 /// What stands under which names since; none where nothing does.
 type Names = Vec<(PathBuf, Option<Node>)>;
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Node {
     File(u64),
     Folder,
@@ -53,6 +57,8 @@ pub enum Node {
 pub struct Inode {
     pub live: Vec<u8>,
     durable: Vec<u8>,
+    /// What the disk has said it keeps.
+    pub promised: Vec<u8>,
     /// Where a failed sync lost bytes.
     lost: Option<std::ops::Range<usize>>,
 }
@@ -114,19 +120,22 @@ impl State {
 
     /// Nothing is left but what is durable.
     pub fn cut_power(&mut self) {
-        // In each folder a beginning of what was done in it, in order.
+        // In each folder a beginning of what was done in it; or any of it, for nobody promises an order.
+        let in_order = self.random.chance(1, 2);
         let mut kept: BTreeMap<PathBuf, bool> = BTreeMap::new();
         for (folder, names) in std::mem::take(&mut self.pending) {
-            let goes_on = kept.entry(folder).or_insert(true);
-            *goes_on &= self.random.chance(2, 3);
-            if *goes_on {
+            let (goes_on, is_kept) = (kept.entry(folder).or_insert(true), self.random.chance(2, 3));
+            *goes_on &= is_kept || !in_order;
+            if is_kept && *goes_on {
                 apply(&mut self.durable, names);
             }
         }
         self.live = self.durable.clone();
-        for inode in self.inodes.values_mut() {
+        let there: BTreeSet<Node> = self.live.values().copied().collect();
+        for (number, inode) in &mut self.inodes {
             let bytes = inode.after_power_cut(&mut self.random);
-            *inode = Inode { live: bytes.clone(), durable: bytes, lost: None };
+            self.betrayed |= there.contains(&Node::File(*number)) && !bytes.starts_with(&inode.promised);
+            *inode = Inode { live: bytes.clone(), promised: bytes.clone(), durable: bytes, lost: None };
         }
     }
 
@@ -147,6 +156,9 @@ impl State {
         self.alive()?;
         if self.faults.read_only {
             return Err(ErrorKind::ReadOnlyFilesystem.into());
+        }
+        if self.faults.change_fails_one_of.is_some_and(|of| self.random.chance(1, of)) {
+            return Err(io::Error::other("the disk could not do it"));
         }
         if let Some(left) = &mut self.faults.dies_in {
             *left = left.saturating_sub(1);
@@ -185,7 +197,14 @@ impl State {
     }
 
     pub fn read_metadata(&mut self) -> io::Result<()> {
-        let fails_one_of = self.faults.look_fails_one_of;
+        self.may_fail(self.faults.look_fails_one_of)
+    }
+
+    pub fn read_content(&mut self) -> io::Result<()> {
+        self.may_fail(self.faults.read_fails_one_of)
+    }
+
+    fn may_fail(&mut self, fails_one_of: Option<u64>) -> io::Result<()> {
         let fails = fails_one_of.is_some_and(|of| self.random.chance(1, of));
         if fails { Err(io::Error::other("the disk could not read")) } else { Ok(()) }
     }
@@ -208,20 +227,20 @@ impl State {
         let lies = may_lie && self.faults.sync_lies_one_of.is_some_and(|of| self.random.chance(1, of));
         let evicts = fails && self.random.chance(1, 2);
         let Some(file) = self.inodes.get_mut(&inode) else { return Err(killed()) };
-        if lies {
-            self.betrayed = true;
-        } else if fails {
+        if fails && !lies {
             let lost = file.durable.len().min(file.live.len())..file.live.len();
             if evicts {
                 file.live[lost.clone()].fill(0);
+                self.betrayed = true;
             }
             file.durable = file.live.clone();
             file.lost = Some(lost);
-            self.betrayed = true;
             return Err(io::Error::other("the disk could not write"));
-        } else {
+        }
+        if !lies {
             file.durable = file.live.clone();
         }
+        file.promised = file.live.clone();
         if dies { Err(killed()) } else { Ok(()) }
     }
 
