@@ -15,7 +15,7 @@ pub(super) const FLOW_ID: &[Column] = &[column(
     BigInt,
     "One connection or conversation: the same in every run over the same bytes.",
 )
-.source("hash of addresses, ports, protocol, VLAN, VNI, UTC day of the start, and the initial sequence number where ports were reused")
+.source("hash of addresses, ports, protocol, VLAN, VNI, network namespace of loopback addresses, UTC day of the start, and the initial sequence number where ports were reused")
 .looked_up()];
 
 pub(super) const CALL_TIME: &[Column] = &[

@@ -64,7 +64,8 @@ impl Decoder {
         let frames = std::mem::take(&mut stretch.frames);
         for frame in &frames {
             let unit = Unit::of(frame, frame.at as usize, true);
-            let walk = Walk::new(stretch.data(frame), frame.wire_bytes.saturating_sub(frame.captured_bytes));
+            let cut_bytes = frame.wire_bytes.saturating_sub(frame.captured_bytes);
+            let walk = Walk::new(stretch.points.netns(frame.interface), stretch.data(frame), cut_bytes);
             let ended = self.walk(walk, Layer::Link(frame.link), &unit, None, packets);
             if let Ended::Joined(datagram) = ended {
                 self.joined(stretch, *datagram, packets);

@@ -114,10 +114,12 @@ pub struct FlowKey {
     pub vlan: u16,
     /// Innermost tunnel.
     pub tunnel: Tunnel,
+    /// The network namespace, where its ends mean others in each, and the capture says which it is; else 0.
+    pub netns: u32,
 }
 
 impl FlowKey {
-    /// Orders the ends; the flag says whether `from` is the lesser one.
+    /// Orders the ends, which are the same in all namespaces; the flag says whether `from` is the lesser one.
     pub fn new(
         from: Endpoint,
         to: Endpoint,
@@ -128,7 +130,7 @@ impl FlowKey {
     ) -> (Self, bool) {
         let from_low = from <= to;
         let (low, high) = if from_low { (from, to) } else { (to, from) };
-        (Self { low, high, protocol, ip_version, vlan, tunnel }, from_low)
+        (Self { low, high, protocol, ip_version, vlan, tunnel, netns: 0 }, from_low)
     }
 
     /// The address of one of its ends.

@@ -17,6 +17,7 @@ pub struct Key {
     protocol: u8,
     vlan: u16,
     tunnel: Tunnel,
+    netns: u32,
 }
 
 impl Key {
@@ -24,7 +25,7 @@ impl Key {
     pub fn new(around: &Around, id: u32, protocol: u8) -> Self {
         let Around { source, destination, vlan, tunnel, ip_version, .. } = *around;
         let protocol = if ip_version == 4 { protocol } else { 0 };
-        Self { source, destination, id, protocol, vlan, tunnel }
+        Self { source, destination, id, protocol, vlan, tunnel, netns: around.own_netns() }
     }
 }
 

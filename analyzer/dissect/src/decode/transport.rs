@@ -158,6 +158,7 @@ fn packet(
     let mirrored = matches!(walk.around.tunnel, Tunnel::Erspan | Tunnel::Tzsp);
     let vlan = if mirrored { 0 } else { walk.around.vlan };
     let (key, from_low) = FlowKey::new(from, to, protocol, walk.around.ip_version, vlan, walk.around.tunnel);
+    let key = FlowKey { netns: walk.around.own_netns(), ..key };
     let payload_bytes = walk.rest().len() as u32;
     Packet {
         number: unit.frame.number,

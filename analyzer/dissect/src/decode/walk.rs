@@ -2,6 +2,7 @@
 
 use super::packet::{Packet, Tunnel};
 use crate::read::LinkType;
+use std::net::Ipv6Addr;
 
 /// The header that comes next.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -73,6 +74,20 @@ pub struct Around {
     pub ip_id: u16,
     /// Where a header in front says that it was seen, as one number: an interface captures all others; 0 where none does.
     pub device: u32,
+    /// The network namespace that the frame was seen in, where the capture says it; else 0.
+    pub netns: u32,
+}
+
+impl Around {
+    /// The same where the addresses mean another end in each: loopback leaves none (RFC 1122 §3.2.1.3, RFC 4291 §2.5.3),
+    /// unless a tunnel takes it along. Of all others 0: what passes between namespaces is seen in several.
+    pub fn own_netns(&self) -> u32 {
+        let is_loopback = |ip: [u8; 16]| Ipv6Addr::from(ip).to_canonical().is_loopback();
+        let stays = self.netns != 0
+            && self.tunnel == Tunnel::None
+            && (is_loopback(self.source) || is_loopback(self.destination));
+        if stays { self.netns } else { 0 }
+    }
 }
 
 /// Where one is in a frame.
@@ -91,10 +106,10 @@ pub struct Walk<'a> {
 }
 
 impl<'a> Walk<'a> {
-    /// At the front of a frame.
-    pub fn new(data: &'a [u8], cut_bytes: u32) -> Self {
-        let (source, destination) = ([0; 16], [0; 16]);
-        let around = Around { vlan: 0, tunnel: Tunnel::None, source, destination, ip_version: 0, ip_id: 0, device: 0 };
+    /// At the front of a frame seen in that namespace.
+    pub fn new(netns: u32, data: &'a [u8], cut_bytes: u32) -> Self {
+        let (vlan, tunnel, source, destination) = (0, Tunnel::None, [0; 16], [0; 16]);
+        let around = Around { vlan, tunnel, source, destination, ip_version: 0, ip_id: 0, device: 0, netns };
         Self::within(around, data, cut_bytes)
     }
 

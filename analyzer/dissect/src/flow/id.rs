@@ -9,8 +9,8 @@ const DAY_NS: i64 = 86_400_000_000_000;
 /// The id of a flow.
 ///
 /// Hashed: key, UTC day of its first packet, and `reuse`: the initial sequence number where the same
-/// ports were used before in the same input, 0 otherwise. A part of a capture therefore gives a flow the id
-/// the whole gives it, unless it leaves out an earlier connection on the same ports.
+/// ports were used before in the same input, 0 otherwise; the key's namespace where it has one. A part of a capture
+/// therefore gives a flow the id the whole gives it, unless it leaves out an earlier connection on the same ports.
 pub fn flow_id(key: &FlowKey, start_ns: i64, reuse: u64) -> i64 {
     let (tunnel, tunnel_id) = key.tunnel.numbers();
     let mut hash = Sha256::new();
@@ -23,6 +23,9 @@ pub fn flow_id(key: &FlowKey, start_ns: i64, reuse: u64) -> i64 {
     hash.update(key.vlan.to_be_bytes());
     hash.update(start_ns.div_euclid(DAY_NS).to_be_bytes());
     hash.update(reuse.to_be_bytes());
+    if key.netns != 0 {
+        hash.update(key.netns.to_be_bytes());
+    }
     positive(&hash.finalize())
 }
 

@@ -10,6 +10,7 @@ use crate::plan::Origin;
 use arrow::array::{Array, AsArray};
 use arrow::datatypes::{Int64Type, TimestampMicrosecondType};
 use etherparse::PacketBuilder;
+use formats::pcapng::{Point, Target};
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -152,21 +153,31 @@ fn what_a_proxy_puts_in_front_takes_no_request_along() {
     assert_eq!(texts(&report, "http", "pair"), vec![Some("complete".to_owned()); 2]);
 }
 
+/// The namespace of a pod.
+fn pod(netns: u64, name: &str) -> Target {
+    let (pod, namespace) = (Some(name.into()), Some("shop".into()));
+    Target { netns, pod, namespace, ..Target::default() }
+}
+
 /// A recording of two pods and their host: frames with interface and `epb_flags`, at so many microseconds.
 fn recording_at<'a>(frames: impl Iterator<Item = (&'a [u8], (u32, u32), u64)>) -> Vec<u8> {
-    use formats::pcapng::{Point, Target};
+    let targets = [pod(1, "web"), pod(2, "db"), Target { netns: 3, host: true, ..Target::default() }];
+    recording_in(targets.map(Some), "eth0", frames)
+}
+
+/// The same of interfaces of that name, each in a namespace or in one that is not told.
+fn recording_in<'a>(
+    targets: impl IntoIterator<Item = Option<Target>>,
+    interface: &str,
+    frames: impl Iterator<Item = (&'a [u8], (u32, u32), u64)>,
+) -> Vec<u8> {
     use pcap_file::pcapng::PcapNgWriter;
     use pcap_file::pcapng::blocks::enhanced_packet::{EnhancedPacketBlock, EnhancedPacketOption};
     use pcap_file::pcapng::blocks::interface_description::{InterfaceDescriptionBlock, InterfaceDescriptionOption};
     let mut writer = PcapNgWriter::new(Vec::new()).unwrap();
-    let pod = |netns, name: &str| Target {
-        netns,
-        pod: Some(name.into()),
-        namespace: Some("shop".into()),
-        ..Target::default()
-    };
-    for target in [pod(1, "web"), pod(2, "db"), Target { netns: 3, host: true, ..Target::default() }] {
-        let description = Point { target, interface: "eth0".into(), alias: None }.description();
+    for target in targets {
+        let point = target.map(|target| Point { target, interface: interface.into(), alias: None });
+        let description = point.map_or(interface.to_owned(), |point| point.description());
         let block = InterfaceDescriptionBlock {
             linktype: pcap_file::DataLink::ETHERNET,
             snaplen: 0,

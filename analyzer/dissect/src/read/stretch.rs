@@ -52,6 +52,11 @@ impl Points {
     pub fn get(&self, interface: u32) -> Option<&Arc<Point>> {
         self.0.get(interface as usize)?.as_ref()
     }
+
+    /// The network namespace they were seen in, 0 where that is not known: an inode of 32 bits.
+    pub fn netns(&self, interface: u32) -> u32 {
+        self.get(interface).map_or(0, |point| point.target.netns as u32)
+    }
 }
 
 /// Some of a capture: bytes as they stand in it, and the frames among them.

@@ -26,7 +26,7 @@ fn of_datagrams_that_lack_fragments_the_begin_has_its_row() {
 }
 
 /// A query, and its answer in fragments of so many bytes.
-fn fragmented(size: usize) -> Vec<Vec<u8>> {
+pub fn fragmented(size: usize) -> Vec<Vec<u8>> {
     let mut message = query(7)[42..].to_vec();
     message[2] = 0x81; // An answer.
     message.resize(100, 0);

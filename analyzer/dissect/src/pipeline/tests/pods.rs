@@ -57,3 +57,53 @@ fn echoes_and_chunks_are_told_apart_by_what_they_hold() {
     let report = dissect_bytes(recording(&echoes.chain(chunks).collect::<Vec<_>>()), out.path(), 1);
     assert_eq!(numbers(&report, "flows", "client_packets"), [5, 5]);
 }
+
+/// A frame as it would be between loopback addresses.
+fn on_loopback(mut frame: Vec<u8>) -> Vec<u8> {
+    match frame[14] >> 4 {
+        4 => frame[26..34].copy_from_slice(&[127, 0, 0, 1, 127, 0, 0, 1]),
+        _ => frame[22..54].copy_from_slice(&[1u128.to_be_bytes(); 2].concat()),
+    }
+    frame
+}
+
+#[test]
+fn loopback_is_of_its_namespace() {
+    let mut ipv6 = Vec::new();
+    let ends = PacketBuilder::ethernet2([1; 6], [2; 6]).ipv6([0xfd; 16], [0xfe; 16], 9);
+    ends.udp(10_007, 53).write(&mut ipv6, &query(7)[42..]).unwrap();
+    let in_pieces = fragments::fragmented(40);
+    // The very packets in both: sequence numbers, identifications and questions.
+    for (table, frames) in
+        [("http", exchange(None, None)), ("dns", vec![query(7)]), ("dns", vec![ipv6]), ("dns", in_pieces)]
+    {
+        let rows = |frames: &[Vec<u8>], targets: [Option<Target>; 2], shown_by: &[u32]| {
+            let seen = frames.iter().flat_map(|frame| shown_by.iter().map(move |&at| (frame.as_slice(), (at, 5))));
+            let seen = seen.zip(1..).map(|((frame, seen), n)| (frame, seen, n * 10));
+            let out = tempfile::tempdir().unwrap();
+            let report = dissect_bytes(recording_in(targets, "lo", seen), out.path(), 1);
+            let mut ends = ["client_pod", "server_pod"].map(|column| texts(&report, table, column));
+            ends.iter_mut().for_each(|pods| pods.sort());
+            let mut ids = numbers(&report, "flows", "flow_id");
+            ids.sort();
+            (ends, ids)
+        };
+        let (web, db) = (|| Some(pod(1, "web")), || Some(pod(2, "db")));
+        let [of_web, of_db, unsaid] = ["web", "db", ""].map(|name| (!name.is_empty()).then(|| name.to_owned()));
+        let loopback: Vec<_> = frames.iter().cloned().map(on_loopback).collect();
+        let (ends, both) = rows(&loopback, [web(), db()], &[0, 1]);
+        assert_eq!(ends, [(); 2].map(|()| vec![of_db.clone(), of_web.clone()]), "{table}");
+        // A part has the ids of the whole.
+        let mut parts = [0, 1].map(|pod| rows(&loopback, [web(), db()], &[pod]).1).concat();
+        parts.sort();
+        assert_eq!((both.len(), both), (2, parts), "{table}");
+        // Two interfaces of one namespace are points of one, and so are those of which nothing is said.
+        for (targets, name) in [([web(), web()], of_web), ([None, None], unsaid)] {
+            let (ends, ids) = rows(&loopback, targets, &[0, 1]);
+            assert_eq!((ends, ids.len()), ([(); 2].map(|()| vec![name.clone()]), 1), "{table}");
+        }
+        // What passes between namespaces is one wherever it is seen, and has one id.
+        let (ends, ids) = rows(&frames, [web(), db()], &[0, 1]);
+        assert_eq!((ends[0].len(), &ids), (1, &rows(&frames, [None, None], &[0]).1), "{table}");
+    }
+}
