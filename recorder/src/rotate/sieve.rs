@@ -39,9 +39,9 @@ impl Sieve {
         self.halvings = halvings;
     }
 
-    /// The id of a packet that is kept, seen at the interface of that number.
-    pub fn id(&mut self, packet: &Packet<'_>, number: u32) -> Option<u64> {
-        self.identities.as_mut()?.of(packet, number)
+    /// The id of a packet that is kept, seen in that network namespace, at the interface of that number.
+    pub fn id(&mut self, packet: &Packet<'_>, netns: u64, number: u32) -> Option<u64> {
+        self.identities.as_mut()?.of(packet, netns, number)
     }
 
     /// Why a packet is left out; none if it is kept. `is_here`: it is of the recorder's own network namespace.
