@@ -1,88 +1,168 @@
-//! The connections this process opened: its uploads, which it must not record, for each would be uploaded in turn.
+//! The connections this process opens: its uploads, which it must not record, for each would be uploaded in turn.
 //!
 //! They are known by both addresses and both ports, from our own sockets, in all targets: what we send to a store on this
 //! node goes through its namespace too. So what is left out is nobody else's: while a connection is ours nobody can have
-//! those ports, and who opens one with the same ports a moment later is told apart by its first packet. Where addresses are
-//! translated on the way they are others, and packets not known as ours. Nor is the first packet to a store so far away
-//! that its answer is still awaited when the packet is looked at: until then a socket does not say where it leads.
+//! those ports, and who opens one with the same ports later is told apart by its first packet. Where addresses are
+//! translated on the way they are others, and packets not known as ours.
+//!
+//! Whoever sends looks, each time that it has to wait: then a socket that connects is still there, also one that is refused or
+//! closed before its packets come out of a ring. Whoever captures looks too, where the first packet is there before the
+//! sender has looked.
 
 use super::ends::{Ends, Opening};
 use super::sys;
+use crate::sync::lock;
 use std::collections::HashMap;
 use std::net::SocketAddr;
+use std::pin::pin;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{LazyLock, Mutex};
+use std::task::Poll;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 /// Our connections.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct OwnConnections {
-    /// When each was last open: our end, and the other.
-    known: HashMap<[SocketAddr; 2], Instant>,
-    /// A bit for each port of our ends, or nothing where there are none: nearly all packets of others have none of these.
-    ports: Vec<u64>,
-    looked: Option<Instant>,
-    /// The same by the clock that packets have their times from [ns since the Unix epoch].
-    looked_ns: u64,
-    /// Somebody opened a connection, or was told that it is open, since we looked.
-    opened: bool,
+    /// A bit for each port of our ends: nearly all packets of others have none of these.
+    ports: [AtomicU64; PORT_WORDS],
+    /// When somebody last looked, by the clock that packets have their times from [ns since the Unix epoch].
+    looked_ns: AtomicU64,
+    known: Mutex<Known>,
 }
 
-/// We look again when somebody opened a connection: at once if that was after we looked, for its next packets may already be in
-/// the ring, and all that is there now is older than the next look; else not more often, for looking takes some 50 µs.
-const LOOK: Duration = Duration::from_millis(20);
+#[derive(Debug)]
+struct Known {
+    /// When each was last open: our end, and the other.
+    open: HashMap<[SocketAddr; 2], Open>,
+    /// When those that are over were last forgotten.
+    cleared: Instant,
+}
 
-/// How long the last packets of a connection may take.
-const LINGER: Duration = Duration::from_secs(2);
+/// When a connection was last open.
+#[derive(Debug, Clone, Copy)]
+struct Open {
+    at: Instant,
+    /// The same by the clock that packets have their times from [ns since the Unix epoch].
+    at_ns: u64,
+}
+
+const PORT_WORDS: usize = (1 << 16) / 64;
+
+/// How long the last packets of a connection may take: a request that nobody waits for any more is sent again for nearly two
+/// minutes (ip-sysctl, `tcp_orphan_retries`), and idle connections are closed after one and a half.
+const LINGER: Duration = Duration::from_secs(300);
+
+/// Connections that are remembered for so long, some 1.5 MiB: 27 in a second. Where there are more, those that were closed only lately.
+const CONNECTIONS_MAX: usize = 1 << 13;
+const LINGER_CROWDED: Duration = Duration::from_secs(2);
+
+/// How long after our last look another first packet is taken for ours [ns]: a queue kept it, or it was sent once more. Others get
+/// the same ports only after thousands of connections, for the kernel gives them in turn.
+const ANOTHER_NS: u64 = 2_000_000_000;
+
+/// How often those that are over are forgotten.
+const CLEAR: Duration = Duration::from_secs(10);
 
 const TCP: u8 = 6;
 
 impl OwnConnections {
+    /// Those of this process, as all see them who send or capture.
+    pub fn of_process() -> &'static Self {
+        static OF_PROCESS: LazyLock<OwnConnections> = LazyLock::new(OwnConnections::new);
+        &OF_PROCESS
+    }
+
+    fn new() -> Self {
+        Self {
+            ports: [const { AtomicU64::new(0) }; PORT_WORDS],
+            looked_ns: AtomicU64::new(0),
+            known: Mutex::new(Known { open: HashMap::new(), cleared: Instant::now() }),
+        }
+    }
+
+    /// Does what may open connections, and knows them.
+    pub async fn open<T>(&self, request: impl Future<Output = T>) -> T {
+        let mut request = pin!(request);
+        std::future::poll_fn(|context| {
+            let polled = request.as_mut().poll(context);
+            // A socket that connects is waited for, and not closed before the next turn, whatever became of it.
+            if let Poll::Pending = polled {
+                self.look();
+            }
+            polled
+        })
+        .await
+    }
+
     /// Whether a packet seen at `seen_ns` is of one of our connections. `is_here`: in our own network namespace.
-    pub fn has(&mut self, ends: &Ends, seen_ns: u64, is_here: bool) -> bool {
+    pub fn has(&self, ends: &Ends, seen_ns: u64, is_here: bool) -> bool {
         // Each namespace has a loopback of its own.
         if ends.protocol != TCP || !is_here && ends.from.ip().is_loopback() {
             return false;
         }
-        self.opened |= ends.opening.is_some();
-        let is_news = ends.opening.is_some() && seen_ns > self.looked_ns;
-        if self.looked.is_none_or(|looked| is_news || self.opened && looked.elapsed() >= LOOK) {
+        if ends.opening.is_some() && seen_ns > self.looked_ns.load(Ordering::Relaxed) {
             self.look();
         }
         let pairs = [[ends.from, ends.to], [ends.to, ends.from]];
-        let open =
-            pairs.iter().filter(|[ours, _]| self.has_port(ours.port())).find_map(|pair| self.known.get(pair)).copied();
-        // One that is opened is ours if it is open now.
-        open.is_some_and(|open| ends.opening != Some(Opening::Asked) || Some(open) == self.looked)
+        if !pairs.iter().any(|[ours, _]| self.has_port(ours.port())) {
+            return false;
+        }
+        let open = &mut lock(&self.known).open;
+        let Some((pair, known)) = pairs.iter().find_map(|pair| Some((pair, open.get(pair)?))) else { return false };
+        let is_ours = ends.opening != Some(Opening::Asked) || seen_ns <= known.at_ns.saturating_add(ANOTHER_NS);
+        if !is_ours {
+            // Somebody else has these ports from now on.
+            open.remove(pair);
+        }
+        is_ours
     }
 
     fn has_port(&self, port: u16) -> bool {
-        self.ports.get(usize::from(port) / 64).is_some_and(|ports| ports >> (port % 64) & 1 == 1)
+        let ports = self.ports.get(usize::from(port) / 64);
+        ports.is_some_and(|ports| ports.load(Ordering::Relaxed) >> (port % 64) & 1 == 1)
     }
 
-    fn look(&mut self) {
-        let now = Instant::now();
-        self.looked = Some(now);
-        self.looked_ns = now_ns();
-        self.opened = false;
-        self.known.retain(|_, open| now.duration_since(*open) < LINGER);
+    /// Takes some 50 µs.
+    fn look(&self) {
+        // Before it is looked: what is opened meanwhile was not seen.
+        let now = Open { at: Instant::now(), at_ns: now_ns() };
         let sockets = sys::own_sockets();
         // Whoever asks us for metrics opened the connection, and is none of ours.
         let is_asked = |local: SocketAddr| {
             sockets.iter().any(|socket| socket.remote.is_none() && socket.local.port() == local.port())
         };
+        let mut known = lock(&self.known);
         for socket in &sockets {
             if let Some(remote) = socket.remote
                 && !is_asked(socket.local)
             {
-                self.known.insert([socket.local, remote], now);
+                let open = known.open.entry([socket.local, remote]).or_insert(now);
+                // Another thread, that began to look later, may have been faster.
+                *open = Open { at: open.at.max(now.at), at_ns: open.at_ns.max(now.at_ns) };
+                if let Some(ports) = self.ports.get(usize::from(socket.local.port()) / 64) {
+                    ports.fetch_or(1 << (socket.local.port() % 64), Ordering::Relaxed);
+                }
             }
         }
-        self.ports.clear();
-        for [ours, _] in self.known.keys() {
-            self.ports.resize(1024, 0);
-            if let Some(ports) = self.ports.get_mut(usize::from(ours.port()) / 64) {
+        if known.open.len() > CONNECTIONS_MAX || now.at.duration_since(known.cleared) >= CLEAR {
+            self.clear(&mut known, now.at);
+        }
+        self.looked_ns.store(now.at_ns, Ordering::Relaxed);
+    }
+
+    /// Forgets those that are over.
+    fn clear(&self, known: &mut Known, now: Instant) {
+        known.cleared = now;
+        let linger = if known.open.len() > CONNECTIONS_MAX { LINGER_CROWDED } else { LINGER };
+        known.open.retain(|_, open| now.duration_since(open.at) < linger);
+        let mut ports = [0; PORT_WORDS];
+        for [ours, _] in known.open.keys() {
+            if let Some(ports) = ports.get_mut(usize::from(ours.port()) / 64) {
                 *ports |= 1 << (ours.port() % 64);
             }
         }
+        // Each word at once: a port that stays is known all the while.
+        self.ports.iter().zip(ports).for_each(|(known, ports)| known.store(ports, Ordering::Relaxed));
     }
 }
 
@@ -99,7 +179,7 @@ mod tests {
     fn what_we_opened_is_ours_and_nothing_else() {
         let packet = |from, to, opening| Ends { protocol: TCP, from, to, opening };
         let ends = |from, to, asks: bool| packet(from, to, asks.then_some(Opening::Asked));
-        let mut own = OwnConnections::default();
+        let own = OwnConnections::new();
         let asked = TcpListener::bind("127.0.0.1:0").unwrap();
         let asked_at = asked.local_addr().unwrap();
         // Another process asks us: no socket of it is ours.
@@ -125,15 +205,52 @@ mod tests {
         assert!(own.has(&ends(from, to, true), seen_ns, true), "it was opened after we looked");
         assert!(own.has(&ends(to, from, false), seen_ns, true) && !own.has(&ends(from, who, false), seen_ns, true));
         assert!(!own.has(&ends(to, from, false), seen_ns, false), "the loopback of others");
-        let looked_ns = own.looked_ns;
-        assert!(own.has(&ends(from, to, true), seen_ns, true) && own.looked_ns == looked_ns, "that one was seen");
         let another = connect();
         let answer = packet(another.peer_addr().unwrap(), another.local_addr().unwrap(), Some(Opening::Answered));
         assert!(own.has(&answer, now_ns(), true), "it was not open yet when it was asked for");
         drop(stream);
         assert!(own.has(&ends(to, from, false), seen_ns, true), "its last packets");
+        assert!(own.has(&ends(from, to, true), seen_ns, true), "its first, which comes out of the ring only now");
+        let later_ns = now_ns() + 2 * ANOTHER_NS;
+        assert!(!own.has(&ends(from, to, true), later_ns, true), "others have its ports");
+        assert!(!own.has(&ends(to, from, false), later_ns, true), "and it stays theirs");
         server.wait().unwrap();
         drop(process.stdin.take());
         process.wait().unwrap();
+    }
+
+    #[tokio::test]
+    async fn what_is_refused_before_its_packets_come_is_ours_too() {
+        let own = OwnConnections::new();
+        let to = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let socket = tokio::net::TcpSocket::new_v4().unwrap();
+        socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        let from = socket.local_addr().unwrap();
+        let asked_ns = now_ns();
+        assert!(own.open(socket.connect(to)).await.is_err());
+        let asked = Ends { protocol: TCP, from, to, opening: Some(Opening::Asked) };
+        let refused = Ends { from: to, to: from, opening: None, ..asked };
+        assert!(own.has(&asked, asked_ns, true) && own.has(&refused, asked_ns, true));
+    }
+
+    #[test]
+    fn those_that_are_over_are_forgotten() {
+        for (connections, after, stay) in [
+            (100, LINGER_CROWDED, true),
+            (100, LINGER, false),
+            (CONNECTIONS_MAX as u16, LINGER_CROWDED, true),
+            (CONNECTIONS_MAX as u16 + 1, LINGER_CROWDED, false),
+        ] {
+            let own = OwnConnections::new();
+            let now = Open { at: Instant::now(), at_ns: 0 };
+            let pair = |port: u16| [SocketAddr::from(([10, 0, 0, 1], port)), SocketAddr::from(([10, 0, 0, 2], 0))];
+            let mut known = lock(&own.known);
+            known.open.extend((1..=connections).map(|port| (pair(port), now)));
+            own.clear(&mut known, now.at + after);
+            drop(known);
+            let [from, to] = pair(connections);
+            assert_eq!(own.has(&Ends { protocol: TCP, from, to, opening: None }, 0, true), stay, "{connections}");
+            assert_eq!(own.has_port(connections), stay, "{connections}");
+        }
     }
 }

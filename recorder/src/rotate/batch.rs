@@ -65,7 +65,7 @@ impl Filling {
         (numbers, interfaces, sieve): (&mut Numbers, &mut Interfaces, &mut Sieve),
         dropped: &mut u64,
     ) -> Took {
-        let is_here = numbers.target().host;
+        let (is_here, netns) = (numbers.target().host, numbers.target().netns);
         while self.blocks.len() < limits::BATCH_BYTES {
             if packets.next_ns().is_some_and(|next_ns| next_ns > until_ns) {
                 return Took::Until;
@@ -81,7 +81,7 @@ impl Filling {
                 continue;
             }
             let number = numbers.number_of(&packet.link, interfaces);
-            let remarks = Remarks { dropped: std::mem::take(dropped), id: sieve.id(&packet, number) };
+            let remarks = Remarks { dropped: std::mem::take(dropped), id: sieve.id(&packet, netns, number) };
             let bytes = blocks::enhanced_packet(&mut self.blocks, number, &packet, remarks);
             let counts = &mut self.counts;
             counts.seen += Volume { packets: 1, bytes: bytes.wire.into() };

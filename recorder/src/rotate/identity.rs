@@ -2,7 +2,8 @@
 //!
 //! A packet is known again by its bytes from the IP header on, but for what changes on its way, within a moment and
 //! at an interface where it was not yet. Where the same bytes come twice at one interface there are two such packets, and
-//! nobody can say which of them is seen elsewhere: then neither has an id from there on.
+//! nobody can say which of them is seen elsewhere: then neither has an id from there on. Each network namespace has a loopback
+//! of its own: of what passes on it nothing is seen in another.
 
 use crate::capture::Packet;
 
@@ -45,9 +46,10 @@ impl Default for Identities {
 }
 
 impl Identities {
-    /// The id of a packet seen at the interface of that number; none where it is not sure, and for what is not IP.
-    pub fn of(&mut self, packet: &Packet<'_>, number: u32) -> Option<u64> {
-        let likeness = likeness(packet)?;
+    /// The id of a packet seen in that network namespace, at the interface of that number; none where it is not sure, and for
+    /// what is not IP.
+    pub fn of(&mut self, packet: &Packet<'_>, netns: u64, number: u32) -> Option<u64> {
+        let likeness = likeness(packet, netns)?;
         let slot = self.slots.get_mut(likeness as usize % SLOTS)?;
         if slot.likeness != likeness || packet.time_ns.abs_diff(slot.first_ns) > MOMENT_NS {
             self.last += 1;
@@ -69,22 +71,26 @@ impl Identities {
     }
 }
 
-/// The bytes of a packet that do not change on its way, mixed to one number.
-fn likeness(packet: &Packet<'_>) -> Option<u64> {
+/// The bytes of a packet that do not change on its way, and of one between loopback addresses the namespace, mixed to one number.
+fn likeness(packet: &Packet<'_>, netns: u64) -> Option<u64> {
     let ip = packet.frame.get(packet.network_at..)?;
     let mut compared = [0; COMPARED_BYTES];
     let front = ip.get(..COMPARED_BYTES).unwrap_or(ip);
     compared[..front.len()].copy_from_slice(front);
     // Hops left and the checksum over them change; the transport's checksum is filled in late, or never.
-    let (protocol, transport_at) = match front.first()? >> 4 {
+    let (protocol, transport_at, is_loopback) = match front.first()? >> 4 {
         4 => {
             compared[8] = 0;
             compared[10..12].fill(0);
-            (*front.get(9)?, usize::from(front.first()? & 0x0f) * 4)
+            // 127/8 (RFC 1122 §3.2.1.3).
+            let is_loopback = compared[12] == 127 || compared[16] == 127;
+            (*front.get(9)?, usize::from(front.first()? & 0x0f) * 4, is_loopback)
         }
         6 => {
             compared[7] = 0;
-            (*front.get(6)?, 40)
+            // ::1 (RFC 4291 §2.5.3).
+            const LOOPBACK: [u8; 16] = 1u128.to_be_bytes();
+            (*front.get(6)?, 40, compared[8..24] == LOOPBACK || compared[24..40] == LOOPBACK)
         }
         _ => return None,
     };
@@ -98,7 +104,8 @@ fn likeness(packet: &Packet<'_>) -> Option<u64> {
     let inner_bytes = packet.wire_bytes.saturating_sub(packet.network_at as u32);
     let words =
         compared[..front.len().next_multiple_of(8)].as_chunks::<8>().0.iter().map(|word| u64::from_le_bytes(*word));
-    let mixed = words.fold(u64::from(inner_bytes), |mixed, word| {
+    let whose = if is_loopback { netns } else { 0 };
+    let mixed = words.fold(u64::from(inner_bytes) ^ whose.rotate_left(32), |mixed, word| {
         let mixed = (mixed ^ word).wrapping_mul(ODD);
         mixed ^ mixed >> 29
     });
@@ -140,7 +147,7 @@ mod tests {
         let mut ids = Identities::default();
         let mut frame = Vec::new();
         let mut id = |payload: &[u8], hops, number, time_ms: u64| {
-            ids.of(&packet(&mut frame, payload, hops, time_ms * 1_000_000), number)
+            ids.of(&packet(&mut frame, payload, hops, time_ms * 1_000_000), u64::from(number), number)
         };
         let first = id(b"one", 64, 0, 1000);
         assert!(first.is_some());
@@ -160,12 +167,40 @@ mod tests {
     }
 
     #[test]
+    fn each_namespace_has_a_loopback_of_its_own() {
+        let ip4 = |from: u8, to: u8| {
+            [&[0x45, 0, 0, 40, 0, 0, 0, 0, 64, 17, 0, 0, from, 0, 0, 1, to, 0, 0, 1][..], &[7; 20]].concat()
+        };
+        let ip6 = |from: u8, to: u8| {
+            let [from, to] = [from, to].map(|first| (u128::from(first) << 120 | 1).to_be_bytes());
+            [&[0x60, 0, 0, 0, 0, 20, 17, 64][..], &from, &to, &[7; 20]].concat()
+        };
+        for (ip, is_one) in [
+            (ip4(127, 127), false),
+            (ip4(127, 10), false),
+            (ip4(10, 127), false),
+            (ip4(10, 10), true),
+            (ip6(0, 0), false),
+            (ip6(0xfd, 0), false),
+            (ip6(0xfd, 0xfe), true),
+        ] {
+            let (mut ids, mut frame) = (Identities::default(), Vec::new());
+            let whole = packet(&mut frame, &[], 64, 1_000_000_000);
+            let packet = Packet { frame: &ip, network_at: 0, ..whole };
+            let [first, inside, elsewhere] =
+                [(1, 0), (1, 1), (2, 2)].map(|(netns, number)| ids.of(&packet, netns, number));
+            assert!(first.is_some() && first == inside && elsewhere.is_some(), "{ip:?}");
+            assert_eq!(first == elsewhere, is_one, "{ip:?}");
+        }
+    }
+
+    #[test]
     fn whatever_is_there_is_compared() {
         let mut frame = Vec::new();
         let whole = packet(&mut frame, &[7; 400], 64, 0);
         for end in 0..whole.frame.len() {
-            likeness(&Packet { frame: &whole.frame[..end], ..whole });
+            likeness(&Packet { frame: &whole.frame[..end], ..whole }, 1);
         }
-        assert_eq!(likeness(&Packet { network_at: 13, ..whole }), None);
+        assert_eq!(likeness(&Packet { network_at: 13, ..whole }, 1), None);
     }
 }

@@ -17,9 +17,9 @@ pub enum LeftOut {
 }
 
 /// What is left out.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Sieve {
-    own: OwnConnections,
+    own: &'static OwnConnections,
     cap: Option<RateCap>,
     /// Flows are left out whose hash begins with fewer zeroes, for want of a processor.
     halvings: u32,
@@ -31,7 +31,7 @@ impl Sieve {
     /// known again.
     pub fn new(packets_per_second: Option<u64>, several_points: bool) -> Self {
         let identities = several_points.then(Identities::default);
-        Self { own: OwnConnections::default(), cap: packets_per_second.map(RateCap::new), halvings: 0, identities }
+        Self { own: OwnConnections::of_process(), cap: packets_per_second.map(RateCap::new), halvings: 0, identities }
     }
 
     /// Keeps one flow of two to the power of `halvings` from now on, the same on every node.
@@ -39,9 +39,9 @@ impl Sieve {
         self.halvings = halvings;
     }
 
-    /// The id of a packet that is kept, seen at the interface of that number.
-    pub fn id(&mut self, packet: &Packet<'_>, number: u32) -> Option<u64> {
-        self.identities.as_mut()?.of(packet, number)
+    /// The id of a packet that is kept, seen in that network namespace, at the interface of that number.
+    pub fn id(&mut self, packet: &Packet<'_>, netns: u64, number: u32) -> Option<u64> {
+        self.identities.as_mut()?.of(packet, netns, number)
     }
 
     /// Why a packet is left out; none if it is kept. `is_here`: it is of the recorder's own network namespace.

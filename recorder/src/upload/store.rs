@@ -283,7 +283,7 @@ impl Store {
         let sent = self.send_parts(upload.as_mut(), source, sealed).await;
         if sent.is_err() {
             // The parts would stay, unseen and paid for. If this fails too, the first error says why.
-            let _ = upload.abort().await;
+            let _ = self.place.ask(upload.abort()).await;
         }
         sent.map(Some)
     }

@@ -6,6 +6,7 @@
 //!     slow     stores whose last part took longer: one part at a time
 
 use super::UploadError;
+use crate::capture::OwnConnections;
 use crate::sync::lock;
 use jiff::Timestamp;
 use std::pin::pin;
@@ -50,7 +51,7 @@ impl Place {
     pub async fn ask<T>(&self, request: impl Future<Output = T>) -> T {
         *lock(&self.asked) = Some(Instant::now());
         let _answered = Answered(self);
-        request.await
+        OwnConnections::of_process().open(request).await
     }
 
     /// Since when it has not answered, where it takes too long.

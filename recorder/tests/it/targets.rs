@@ -339,7 +339,8 @@ fn targets_for_which_no_memory_is_left_are_told_of() {
 fn its_own_uploads_are_not_recorded_and_others_to_the_same_store_are() {
     let Some(mut node) = Node::new() else { return };
     node.add_pod(2);
-    // As much of S3 as uploads need; it keeps its files where ours are looked for.
+    // As much of S3 as uploads need; it keeps its files where ours are looked for, and closes connections behind half of its
+    // answers.
     let store = "
 import http.server, os
 class Store(http.server.BaseHTTPRequestHandler):
@@ -349,6 +350,7 @@ class Store(http.server.BaseHTTPRequestHandler):
         self.send_header('Content-Length', str(len(body)))
         self.send_header('Last-Modified', 'Thu, 26 Nov 2026 10:00:00 GMT')
         self.send_header('ETag', '1')
+        if self.command != 'GET': self.send_header('Connection', 'close')
         self.end_headers()
         if self.command != 'HEAD': self.wfile.write(body)
     def do_PUT(self):
@@ -362,27 +364,28 @@ class Store(http.server.BaseHTTPRequestHandler):
     do_HEAD = do_GET
 http.server.ThreadingHTTPServer(('10.88.0.2', 9000), Store).serve_forever()
 ";
-    node.serve(2, "python3", &["-c", store]);
-    let get = || {
-        let mut command = node.in_node("curl", &["-s", "-o", "/dev/null", "http://10.88.0.2:9000/other"]);
-        command.status().is_ok_and(|status| status.success())
-    };
-    wait_until("the store answers", get);
     let targets = ["--target", "host", "--target", &format!("netns:{}", node.pod_name(2))];
     let recorder = node.record(&[&targets[..], &["--store", "s3://captures/store", "--segment-age", "1s"]].concat());
     node.wait_for("rings opened", &node.pod_name(2));
+    let refused = "awk '/^Tcp: [0-9]/ {print $15}' /proc/net/snmp";
+    wait_until("uploads are refused", || must(&mut node.in_pod(2, "sh", &["-c", refused])).stdout > b"0\n".to_vec());
+    node.serve(2, "python3", &["-c", store]);
+    wait_until("the store listens", || !must(&mut node.in_pod(2, "ss", &["-Hltn", "sport = :9000"])).stdout.is_empty());
     for _ in 0..4 {
-        assert!(get());
+        must(&mut node.in_node("curl", &["-s", "-o", "/dev/null", "http://10.88.0.2:9000/other"]));
         std::thread::sleep(std::time::Duration::from_millis(700));
     }
     recorder.stop();
     let stored = node.stored();
     assert!(stored.sound.segments > 1, "some were stored while others were recorded");
-    let asked = stored.tshark("http.request", &["http.request.method", "http.request.uri"]);
     // On the bridge, at its port, and inside.
-    assert_eq!(asked.iter().filter(|line| *line == "GET\t/other").count(), asked.len(), "{asked:?}");
-    assert!(stored.tshark("tcp contains \"PUT /captures\"", &["frame.number"]).is_empty());
     assert_eq!(stored.tshark("tcp contains \"GET /other\"", &["frame.number"]).len(), 12, "at three interfaces");
+    let others = stored.tshark("tcp.flags.syn == 1 && tcp.flags.ack == 0", &["tcp.srcport"]);
+    assert_eq!(others.len(), 12, "at three interfaces");
+    // Whether it was refused, answered or closed.
+    for ports in stored.tshark("tcp", &["tcp.srcport", "tcp.dstport"]) {
+        assert!(ports.split('\t').any(|port| others.iter().any(|other| other == port)), "{ports}");
+    }
     let counts = stored.close.counts;
     assert!(counts.filtered.packets > 20 && counts.filtered.bytes > 1000, "{counts:?}");
     assert_eq!(counts.seen.packets, counts.written.packets + counts.filtered.packets);

@@ -11,7 +11,7 @@ pub struct OwnSocket {
     pub remote: Option<SocketAddr>,
 }
 
-/// The TCP sockets of this process that are connected, or wait for others.
+/// The TCP sockets of this process that are connected, connect, were refused, or wait for others.
 pub fn own_sockets() -> Vec<OwnSocket> {
     let entries = std::fs::read_dir("/proc/self/fd").into_iter().flatten().flatten();
     let numbers = entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
@@ -29,19 +29,24 @@ fn own_socket(fd: i32) -> Option<OwnSocket> {
     if option(libc::SO_PROTOCOL)? != libc::IPPROTO_TCP {
         return None;
     }
-    let address = |ask: unsafe extern "C" fn(i32, *mut libc::sockaddr, *mut libc::socklen_t) -> i32| {
-        // SAFETY: sockaddr_storage is plain data, for which all zeroes is a value.
-        let mut address: libc::sockaddr_storage = unsafe { std::mem::zeroed() };
-        let mut bytes = size_of_val(&address) as libc::socklen_t;
-        // SAFETY: the kernel writes at most `bytes` bytes to `address`, which any address of a socket fits into.
-        let got = unsafe { ask(fd, (&raw mut address).cast(), &raw mut bytes) };
-        if got == 0 { socket_address(&address) } else { None }
-    };
-    let local = address(libc::getsockname)?;
-    match option(libc::SO_ACCEPTCONN)? {
-        0 => address(libc::getpeername).map(|remote| OwnSocket { local, remote: Some(remote) }),
-        _ => Some(OwnSocket { local, remote: None }),
+    // SAFETY: sockaddr_storage is plain data, for which all zeroes is a value.
+    let mut address: libc::sockaddr_storage = unsafe { std::mem::zeroed() };
+    let mut bytes = size_of_val(&address) as libc::socklen_t;
+    // SAFETY: the kernel writes at most `bytes` bytes to `address`, which any address of a socket fits into.
+    if unsafe { libc::getsockname(fd, (&raw mut address).cast(), &raw mut bytes) } != 0 {
+        return None;
     }
+    let local = socket_address(&address)?;
+    if option(libc::SO_ACCEPTCONN)? != 0 {
+        return Some(OwnSocket { local, remote: None });
+    }
+    // Unlike getpeername this also tells whom a socket connects to, or did until it was refused. It wants room for no more than
+    // an address of that family, which `bytes` is by now.
+    let (level, out) = (libc::SOL_SOCKET, (&raw mut address).cast());
+    // SAFETY: as above.
+    let got = unsafe { libc::getsockopt(fd, level, libc::SO_PEERNAME, out, &raw mut bytes) };
+    let remote = if got == 0 { socket_address(&address) } else { None };
+    Some(OwnSocket { local, remote: Some(remote?) })
 }
 
 /// An address of IP; an IPv4 address of an IPv6 socket is one of IPv4, as on the wire.
