@@ -3,6 +3,7 @@
 use crate::capture::thread_work;
 use crate::limits;
 use crate::orders::Orders;
+use crate::rotate::Passed;
 use crate::schedule::Percent;
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
@@ -33,8 +34,8 @@ impl<'a> ThreadClock<'a> {
 #[derive(Debug)]
 pub struct CpuMeter {
     share: Percent,
-    /// When it was looked, and how much work had been done; the last is the newest.
-    samples: VecDeque<(Instant, Duration)>,
+    /// When it was looked, how much work had been done, and for how many packets; the last is the newest.
+    samples: VecDeque<(Instant, Duration, Passed)>,
     /// How many times half of the flows were left out.
     halvings: u32,
 }
@@ -58,30 +59,33 @@ impl CpuMeter {
     }
 
     /// What is to be done, when something else than before is: half of the flows are left out where more than the share was
-    /// worked in the last [`limits::CPU_MEASURED`], up to `now`, and come back where it was less than a third of it. Nothing
-    /// is, before as much time has passed with what was decided last.
-    pub fn look(&mut self, now: Instant, work: Duration) -> Option<Work> {
-        let fresh = self.samples.back().is_some_and(|(at, _)| now.duration_since(*at) < limits::CPU_SAMPLE);
+    /// worked in the last [`limits::CPU_MEASURED`], up to `now`, and come back where it would be less than two thirds of it with
+    /// their packets. Nothing is, before as much time has passed with what was decided last.
+    pub fn look(&mut self, now: Instant, work: Duration, passed: Passed) -> Option<Work> {
+        let fresh = self.samples.back().is_some_and(|(at, ..)| now.duration_since(*at) < limits::CPU_SAMPLE);
         if fresh {
             return None;
         }
-        self.samples.push_back((now, work));
+        self.samples.push_back((now, work, passed));
         // The newest of those that are old enough is what is compared with.
-        let is_old = |sample: &(Instant, Duration)| now.duration_since(sample.0) >= limits::CPU_MEASURED;
+        let is_old = |sample: &(Instant, _, _)| now.duration_since(sample.0) >= limits::CPU_MEASURED;
         while self.samples.get(1).is_some_and(is_old) {
             self.samples.pop_front();
         }
-        let (at, before) = self.samples.front().copied().filter(is_old)?;
-        let worked = work.saturating_sub(before);
+        let (at, work_before, before) = self.samples.front().copied().filter(is_old)?;
+        let worked = work.saturating_sub(work_before);
         let allowed = now.duration_since(at) * self.share.0 / 100;
+        // One more of both, for there may be none.
+        let kept = 1.0 + passed.kept.saturating_sub(before.kept) as f64;
+        let with_next = worked.mul_f64(1.0 + passed.next.saturating_sub(before.next) as f64 / kept);
         self.halvings = match worked {
             worked if worked > allowed && self.halvings == limits::CPU_HALVINGS_MAX => return Some(Work::Over),
             worked if worked > allowed => self.halvings + 1,
-            worked if worked < allowed / 3 && self.halvings > 0 => self.halvings - 1,
+            _ if with_next < allowed * 2 / 3 && self.halvings > 0 => self.halvings - 1,
             _ => return None,
         };
         self.samples.clear();
-        self.samples.push_back((now, work));
+        self.samples.push_back((now, work, passed));
         Some(Work::Keep { halvings: self.halvings })
     }
 }
@@ -93,18 +97,28 @@ mod tests {
     /// What is decided after how many seconds, of a recording that works so many milliseconds in each; what it works for
     /// flows, half of it is saved with each halving.
     fn decided(share: u32, work_ms: &[(u64, u64)]) -> Vec<(u64, Work)> {
+        decided_of(share, work_ms, |flows_ms, halvings| flows_ms >> halvings)
+    }
+
+    /// The same, of flows of which `left` says how much is left when they are halved so often.
+    fn decided_of(share: u32, work_ms: &[(u64, u64)], left: fn(u64, u32) -> u64) -> Vec<(u64, Work)> {
         let begin = Instant::now();
         let mut meter = CpuMeter::new(Percent(share));
-        let (mut work, mut kept) = (Duration::ZERO, 0);
+        let (mut work, mut kept, mut passed) = (Duration::ZERO, 0, Passed::default());
         let mut decided = Vec::new();
         for (second, (always_ms, flows_ms)) in (0..).zip(work_ms) {
-            if let Some(done) = meter.look(begin + Duration::from_secs(second), work) {
+            if let Some(done) = meter.look(begin + Duration::from_secs(second), work, passed) {
                 decided.push((second, done));
                 if let Work::Keep { halvings } = done {
                     kept = halvings;
                 }
             }
-            work += Duration::from_millis(always_ms + (flows_ms >> kept));
+            let flows_left_ms = left(*flows_ms, kept);
+            work += Duration::from_millis(always_ms + flows_left_ms);
+            if kept > 0 {
+                passed.kept += flows_left_ms;
+                passed.next += left(*flows_ms, kept - 1) - flows_left_ms;
+            }
         }
         decided
     }
@@ -119,6 +133,8 @@ mod tests {
         assert_eq!(decided(20, &[(100, 900); 60]), [(10, keep(1)), (20, keep(2)), (30, keep(3)), (40, keep(4))]);
         let quiet: Vec<_> = (0..60).map(|second| (0, if second < 20 { 900 } else { 90 })).collect();
         assert_eq!(decided(50, &quiet)[..2], [(10, keep(1)), (27, keep(0))], "they come back");
+        let lone = decided_of(20, &[(10, 900); 60], |flow_ms, halvings| if halvings < 2 { flow_ms } else { 0 });
+        assert_eq!(lone, [(10, keep(1)), (20, keep(2))], "a lone flow stays left out");
         let hopeless = decided(10, &[(200, 0); 120]);
         assert_eq!(hopeless.iter().find(|(_, done)| *done == Work::Over), Some(&(90, Work::Over)));
     }

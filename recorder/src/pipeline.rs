@@ -19,7 +19,7 @@ use crate::filter::FilterError;
 use crate::limits;
 use crate::observe::{Observer, Pulse};
 use crate::orders::Orders;
-use crate::rotate::{Batch, Compression, OpenSegment, Pump, SegmentOptions, Untold, Writer};
+use crate::rotate::{Batch, Compression, OpenSegment, Pump, SegmentOptions, UNBOUNDED, Untold, Writer};
 use crate::schedule::{Recording, Window};
 use crate::seal::{Chain, SealingError};
 use crate::spool::Spool;
@@ -29,6 +29,7 @@ use formats::seal::{Close, EndReason, Seal, Volume};
 use jiff::Timestamp;
 use rustix::thread::{CpuSet, sched_setaffinity};
 use std::io;
+use std::num::NonZero;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
@@ -208,7 +209,21 @@ fn capture(
     let mut cpu = budget.cpu.map(CpuMeter::new);
     // What is kept ready for a trigger that may never come spends no budget of packets and bytes.
     let mut free = Volume::default();
+    let most = Volume {
+        packets: budget.packets.map_or(u64::MAX, NonZero::get),
+        bytes: budget.bytes.map_or(u64::MAX, |most| most.0),
+    };
     let ended = loop {
+        let is_ready = recording.window.pre_trigger.is_some() && orders.ends().is_none();
+        let spent = pump.written();
+        pump.bound(if is_ready {
+            UNBOUNDED
+        } else {
+            Volume {
+                packets: most.packets.saturating_sub(spent.packets - free.packets),
+                bytes: most.bytes.saturating_sub(spent.bytes - free.bytes),
+            }
+        });
         match pump.turn() {
             Ok(true) => {}
             Ok(false) => break Ok(EndReason::Failure),
@@ -216,19 +231,19 @@ fn capture(
         }
         pulse.turned();
         pump.news().for_each(|news| pulse.of_ring(&news.target.label(), news.tally, news.fill));
-        let written = pump.written();
+        if is_ready {
+            free = pump.written();
+        }
         work.tick();
         if let Some(reason) = orders.to_end() {
             break Ok(reason.clone());
         }
         let triggered_until = orders.ends();
-        match triggered_until {
-            Some(ends) => due.move_to(clock.now(), ends),
-            None if recording.window.pre_trigger.is_some() => free = written,
-            None => {}
+        if let Some(ends) = triggered_until {
+            due.move_to(clock.now(), ends);
         }
         let mut is_over_work = false;
-        match cpu.as_mut().and_then(|cpu| cpu.look(Instant::now(), orders.work())) {
+        match cpu.as_mut().and_then(|cpu| cpu.look(Instant::now(), orders.work(), pump.passed())) {
             None => {}
             Some(Work::Over) => is_over_work = true,
             Some(Work::Keep { halvings }) => {
@@ -236,14 +251,14 @@ fn capture(
                 pump.shed(halvings);
             }
         }
-        let spent = Volume { packets: written.packets - free.packets, bytes: written.bytes - free.bytes };
         let waits = orders.is_followed() && !hand_over.is_over(clock.now());
         break Ok(match () {
             () if due.is_over(clock.now()) && !waits && orders.time_is_over(triggered_until) => EndReason::Duration,
-            () if budget.packets.is_some_and(|most| spent.packets >= most.get()) => EndReason::PacketBudget,
-            () if budget.bytes.is_some_and(|most| spent.bytes >= most.0) => EndReason::ByteBudget,
             () if is_over_work => EndReason::CpuBudget,
-            () => continue,
+            () => match pump.spent() {
+                Some(reason) => reason.clone(),
+                None => continue,
+            },
         });
     };
     orders.tell_over();

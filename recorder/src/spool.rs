@@ -25,6 +25,7 @@ mod pins;
 mod starts;
 #[cfg(test)]
 pub(crate) mod tests;
+mod used;
 
 use crate::disk::{Disk, Entry, SystemDisk, gone};
 use crate::rotate::Untold;
@@ -195,48 +196,6 @@ impl Spool {
     fn pass_over(&self, path: &Path, error: &io::Error) {
         if lock(&self.passed_over).insert(path.to_owned()) {
             tracing::warn!(path = %path.display(), %error, "cannot be read: passed over until it can");
-        }
-    }
-
-    /// Bytes of all files in it, but of what outlives recordings, and of what nobody lets us see.
-    pub fn used_bytes(&self) -> io::Result<u64> {
-        self.bytes_below(&self.root)
-    }
-
-    /// Bytes of all files of a window's recordings.
-    pub fn used_bytes_of(&self, window: &Name) -> io::Result<u64> {
-        let mut bytes = 0;
-        for Entry { name, .. } in self.disk.list(&self.root)?.into_iter().filter(|entry| is_a::<Name>(&entry.name)) {
-            let folder = self.root.join(name).join(window.as_str());
-            bytes += self.if_allowed(&folder, self.bytes_below(&folder))?;
-        }
-        Ok(bytes)
-    }
-
-    fn bytes_below(&self, folder: &Path) -> io::Result<u64> {
-        let mut bytes = 0;
-        for Entry { name, is_folder } in self.disk.list(folder)? {
-            if is_folder && folder == self.root && name != READY && !is_a::<Name>(&name) {
-                continue;
-            }
-            let path = folder.join(name);
-            let below = match is_folder {
-                true => self.bytes_below(&path),
-                false => self.disk.look(&path).map(|file| file.bytes),
-            };
-            bytes += self.if_allowed(&path, below)?;
-        }
-        Ok(bytes)
-    }
-
-    /// Nothing where it is gone, or where we are not let in.
-    fn if_allowed(&self, path: &Path, bytes: io::Result<u64>) -> io::Result<u64> {
-        match bytes {
-            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
-                self.pass_over(path, &error);
-                Ok(0)
-            }
-            bytes => bytes.or_else(gone(0)),
         }
     }
 

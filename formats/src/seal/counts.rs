@@ -24,7 +24,8 @@ pub struct Counts {
     /// Packets the filter expression refused, in the kernel, which tells no bytes, and those of the recorder's own
     /// uploads.
     pub filtered: Volume,
-    /// Packets of flows that were left out, by the rate cap or for a share of a processor.
+    /// Packets that were left out because there were too many: of flows, by the rate cap or for a share of a processor, and
+    /// those that came while the recording ended because its budget was used up.
     #[serde(default, skip_serializing_if = "Volume::is_nothing")]
     pub sampled: Volume,
     /// Packets lost, by place.

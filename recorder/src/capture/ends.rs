@@ -1,4 +1,4 @@
-//! Between whom a packet is: enough of its headers to know its flow.
+//! Between whom a packet is: its outermost IP header, and the ports behind it.
 
 use super::block::Packet;
 use formats::bytes::Reader;
@@ -9,8 +9,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 pub struct Ends {
     /// Transport, as IP numbers it.
     pub protocol: u8,
-    /// Who sent it. Its port is 0 where the transport has none, or the packet is a fragment: of those only the first has
-    /// ports, and all of them belong together.
+    /// Who sent it. Its port is 0 where the transport has none, or the packet is a fragment.
     pub from: SocketAddr,
     /// To whom.
     pub to: SocketAddr,
@@ -38,95 +37,116 @@ impl Ends {
     }
 
     fn of_ip(bytes: &[u8]) -> Option<Self> {
+        let ip = Ip::read(bytes)?;
+        let transport = if ip.fragment.is_none() { ip.content } else { &[] };
+        let [from_port, to_port] = ports(ip.protocol, transport);
+        const SYN: u8 = 0x02;
+        const SYN_ACK: u8 = 0x12;
+        let opening = match transport.get(13).map(|flags| flags & SYN_ACK) {
+            Some(SYN) if ip.protocol == TCP => Some(Opening::Asked),
+            Some(SYN_ACK) if ip.protocol == TCP => Some(Opening::Answered),
+            _ => None,
+        };
+        let [from, to] = [SocketAddr::new(ip.from, from_port), SocketAddr::new(ip.to, to_port)];
+        Some(Self { protocol: ip.protocol, from, to, opening })
+    }
+}
+
+/// An IP packet, as far as it is here.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Ip<'a> {
+    /// What it carries; of a later fragment, what the whole does.
+    pub protocol: u8,
+    pub from: IpAddr,
+    pub to: IpAddr,
+    /// None where it is whole.
+    pub fragment: Option<Fragment>,
+    /// What is behind its headers; nothing where they are cut.
+    pub content: &'a [u8],
+}
+
+/// Which part of a datagram a packet is.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Fragment {
+    pub id: u32,
+    pub is_first: bool,
+}
+
+impl<'a> Ip<'a> {
+    /// None of what is no IP, and of what is cut before its addresses.
+    #[inline]
+    pub fn read(bytes: &'a [u8]) -> Option<Self> {
         let mut input = Reader::new(bytes);
         match bytes.first()? >> 4 {
             4 => {
                 // RFC 791 §3.1.
                 let header_bytes = usize::from(input.u8().ok()? & 0x0f) * 4;
-                input.skip(5).ok()?;
-                let fragment = input.u16_be().ok()? & 0x3fff != 0;
+                input.skip(3).ok()?;
+                let (id, place) = (input.u16_be().ok()?, input.u16_be().ok()?);
+                let fragment = Fragment { id: id.into(), is_first: place & 0x1fff == 0 };
                 input.skip(1).ok()?;
                 let protocol = input.u8().ok()?;
                 input.skip(2).ok()?;
                 let [from, to] =
                     [input.array().ok()?, input.array().ok()?].map(|ip: [u8; 4]| Ipv4Addr::from(ip).into());
-                let transport = bytes.get(header_bytes..).filter(|_| !fragment);
-                Some(Self::with_ports(protocol, [from, to], transport))
+                let fragment = (place & 0x3fff != 0).then_some(fragment);
+                Some(Self { protocol, from, to, fragment, content: bytes.get(header_bytes..).unwrap_or_default() })
             }
             6 => {
                 // RFC 8200 §3.
                 input.skip(6).ok()?;
-                let mut next = input.u8().ok()?;
+                let protocol = input.u8().ok()?;
                 input.skip(1).ok()?;
                 let [from, to] =
                     [input.array().ok()?, input.array().ok()?].map(|ip: [u8; 16]| Ipv6Addr::from(ip).into());
-                let transport = behind_options(&mut next, &mut input).then(|| input.rest());
-                Some(Self::with_ports(next, [from, to], transport))
-            }
-            _ => None,
-        }
-    }
-
-    fn with_ports(protocol: u8, [from, to]: [IpAddr; 2], transport: Option<&[u8]>) -> Self {
-        let transport = transport.filter(|_| WITH_PORTS.contains(&protocol)).unwrap_or_default();
-        let mut input = Reader::new(transport);
-        let ports = input.u16_be().and_then(|from| Ok([from, input.u16_be()?]));
-        let [from_port, to_port] = ports.unwrap_or_default();
-        const SYN: u8 = 0x02;
-        const SYN_ACK: u8 = 0x12;
-        let opening = match transport.get(13).map(|flags| flags & SYN_ACK) {
-            Some(SYN) if protocol == TCP => Some(Opening::Asked),
-            Some(SYN_ACK) if protocol == TCP => Some(Opening::Answered),
-            _ => None,
-        };
-        Self { protocol, from: SocketAddr::new(from, from_port), to: SocketAddr::new(to, to_port), opening }
-    }
-
-    /// The same number for both directions, on every node.
-    pub fn flow_hash(&self) -> u64 {
-        let [from, to] = [self.from, self.to].map(|end| {
-            let ip = match end.ip() {
-                IpAddr::V4(ip) => ip.to_ipv6_mapped(),
-                IpAddr::V6(ip) => ip,
-            };
-            let ip = u128::from(ip);
-            mix(mix((ip >> 64) as u64) ^ ip as u64) ^ u64::from(end.port())
-        });
-        mix(mix(from).wrapping_add(mix(to)) ^ u64::from(self.protocol))
-    }
-}
-
-/// Steps over the headers between IPv6 and the transport (RFC 8200 §4); false where that is not here.
-fn behind_options(next: &mut u8, input: &mut Reader<'_>) -> bool {
-    const HOP_BY_HOP: u8 = 0;
-    const ROUTING: u8 = 43;
-    const FRAGMENT: u8 = 44;
-    const DESTINATION: u8 = 60;
-    // As many as a packet may have (§4.1), so that a hostile one costs no more than that.
-    for _ in 0..8 {
-        match *next {
-            HOP_BY_HOP | ROUTING | DESTINATION => {
-                let (Ok(then), Ok(length)) = (input.u8(), input.u8()) else { return false };
-                if input.skip(6 + usize::from(length) * 8).is_err() {
-                    return false;
+                let mut ip = Self { protocol, from, to, fragment: None, content: &[] };
+                if ip.step_over_options(&mut input).is_some() {
+                    ip.content = input.rest();
                 }
-                *next = then;
+                Some(ip)
             }
-            FRAGMENT => {
-                *next = input.u8().unwrap_or(FRAGMENT);
-                return false;
-            }
-            _ => return true,
+            _ => None,
         }
     }
-    false
+
+    /// Steps over the headers between IPv6 and what it carries (RFC 8200 §4); none where that is not here.
+    fn step_over_options(&mut self, input: &mut Reader<'_>) -> Option<()> {
+        const HOP_BY_HOP: u8 = 0;
+        const ROUTING: u8 = 43;
+        const FRAGMENT: u8 = 44;
+        const DESTINATION: u8 = 60;
+        // As many as a packet may have (§4.1), so that a hostile one costs no more than that.
+        for _ in 0..8 {
+            match self.protocol {
+                HOP_BY_HOP | ROUTING | DESTINATION => {
+                    let (next, length) = (input.u8().ok()?, input.u8().ok()?);
+                    input.skip(6 + usize::from(length) * 8).ok()?;
+                    self.protocol = next;
+                }
+                FRAGMENT => {
+                    self.protocol = input.u8().ok()?;
+                    input.skip(1).ok()?;
+                    let (place, id) = (input.u16_be().ok()?, input.u32_be().ok()?);
+                    let is_first = place >> 3 == 0;
+                    // One that is first and last is whole (RFC 6946).
+                    self.fragment = (place & !6 != 0).then_some(Fragment { id, is_first });
+                    if !is_first {
+                        return Some(());
+                    }
+                }
+                _ => return Some(()),
+            }
+        }
+        None
+    }
 }
 
-/// Mixes the bits of a word (the finish of MurmurHash3).
-fn mix(word: u64) -> u64 {
-    let word = (word ^ word >> 33).wrapping_mul(0xff51_afd7_ed55_8ccd);
-    let word = (word ^ word >> 33).wrapping_mul(0xc4ce_b9fe_1a85_ec53);
-    word ^ word >> 33
+/// The ports in front of what a packet carries; 0 where that has none.
+pub(super) fn ports(protocol: u8, content: &[u8]) -> [u16; 2] {
+    match *content {
+        [a, b, c, d, ..] if WITH_PORTS.contains(&protocol) => [u16::from_be_bytes([a, b]), u16::from_be_bytes([c, d])],
+        _ => [0; 2],
+    }
 }
 
 #[cfg(test)]
@@ -181,12 +201,8 @@ mod tests {
 
     proptest! {
         #[test]
-        fn both_directions_are_one_flow(bytes: Vec<u8>, from: [u8; 4], to: [u8; 4], ports: [u16; 2]) {
+        fn whatever_is_there_has_ends_or_none(bytes: Vec<u8>) {
             Ends::of_ip(&bytes);
-            let [a, b] = [(from, ports[0]), (to, ports[1])].map(SocketAddr::from);
-            let there = Ends { protocol: 6, from: a, to: b, opening: None };
-            let back = Ends { from: b, to: a, ..there };
-            prop_assert_eq!(there.flow_hash(), back.flow_hash());
         }
     }
 }

@@ -6,6 +6,7 @@
 
 pub(crate) mod block;
 mod ends;
+mod flow;
 mod interfaces;
 pub(crate) mod kernel;
 pub(crate) mod links;
@@ -13,8 +14,9 @@ mod own;
 mod ring;
 pub(crate) mod sys;
 
-pub use block::{Link, Packet, Packets, fuzz};
+pub use block::{Link, Packet, Packets};
 pub use ends::{Ends, Opening};
+pub use flow::Flows;
 pub use interfaces::{Interface, Interfaces, Numbers, Selection};
 pub use kernel::RingOptions;
 pub use links::Found as FoundLink;
@@ -24,6 +26,13 @@ pub use sys::{Poll, Ready, Urgency, Wait, enter_network, hurry, thread_work};
 
 use crate::limits;
 use std::io;
+
+/// Entries for the fuzzer.
+#[doc(hidden)]
+pub mod fuzz {
+    pub use super::block::fuzz::fuzz_block;
+    pub use super::flow::fuzz::fuzz_flow;
+}
 
 /// Why there is no capture.
 #[derive(Debug, thiserror::Error)]

@@ -93,7 +93,7 @@ pub struct RecordArgs {
     /// End after that many packets [default: no bound].
     #[arg(long, env = "REMORA_PACKETS_MAX", value_name = "N")]
     packets_max: Option<NonZero<u64>>,
-    /// End after that many bytes of packets [default: no bound].
+    /// End before there are more bytes of packets [default: no bound].
     #[arg(long, env = "REMORA_BYTES_MAX", value_name = "SIZE")]
     bytes_max: Option<ByteSize>,
     /// Leave out whole flows, so that about that many packets are kept in a second [default: no bound].

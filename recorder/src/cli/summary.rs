@@ -35,7 +35,7 @@ pub fn closed(close: &Close, out: &mut impl Write) -> anyhow::Result<()> {
     if counts.sampled.packets > 0 {
         writeln!(
             out,
-            "left out   {} packets of flows beyond the rate, or the share of a processor",
+            "left out   {} packets beyond the rate, the share of a processor, or the budget",
             counts.sampled.packets
         )?;
     }

@@ -39,11 +39,11 @@ impl Pins {
         let Self { spool, known } = self.clone();
         Box::new(move || {
             told(match spool.pin(&id, now) {
-                Ok(true) => {
+                Ok(Some(gone)) => {
                     lock(&known).insert(id.clone());
-                    Answer::done("pinned: it stays on this node until it is unpinned", [&id])
+                    Answer::done(format!("pinned: it stays on this node until it is unpinned{}", but_for(&gone)), [&id])
                 }
-                Ok(false) => Answer::refused(format!("{id} is not in the spool: it is stored, or was not made here")),
+                Ok(None) => Answer::refused(format!("{id} is not in the spool: it is stored, or was not made here")),
                 Err(error) => Answer::refused(format!("{id} could not be pinned: {error}")),
             });
         })
@@ -62,5 +62,27 @@ impl Pins {
                 Err(error) => Answer::refused(format!("{id} could not be unpinned: {error}")),
             });
         })
+    }
+}
+
+/// What of it does not stay, in words; nothing where all does.
+fn but_for(gone: &[u32]) -> String {
+    if gone.is_empty() {
+        return String::new();
+    }
+    let runs = gone.chunk_by(|a, b| a + 1 == *b).map(|run| match run {
+        [first, .., last] => format!("{first} to {last}"),
+        run => run.iter().map(u32::to_string).collect(),
+    });
+    format!(", but for what is in the store alone: segments {}", runs.collect::<Vec<_>>().join(", "))
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn what_had_gone_in_words() {
+        let said = super::but_for(&[1, 2, 3, 7, 9, 10]);
+        assert_eq!(said, ", but for what is in the store alone: segments 1 to 3, 7, 9 to 10");
+        assert_eq!(super::but_for(&[]), "");
     }
 }

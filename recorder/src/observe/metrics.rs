@@ -41,7 +41,11 @@ const COUNTERS: [Counter; 10] = [
     }),
     (("capture_filtered", "Packets that the window does not want", "packets"), None, |counts| counts.filtered.packets),
     (
-        ("capture_sampled", "Packets left out: more than the window's rate, or its share of a processor", "packets"),
+        (
+            "capture_sampled",
+            "Packets left out: more than the window's rate, its share of a processor, or its budget",
+            "packets",
+        ),
         None,
         |counts| counts.sampled.packets,
     ),

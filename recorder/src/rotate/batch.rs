@@ -81,8 +81,14 @@ impl Filling {
                 continue;
             }
             let number = numbers.number_of(&packet.link, interfaces);
+            let before = self.blocks.len();
             let remarks = Remarks { dropped: std::mem::take(dropped), id: sieve.id(&packet, netns, number) };
             let bytes = blocks::enhanced_packet(&mut self.blocks, number, &packet, remarks);
+            if !sieve.affords(bytes.kept) {
+                self.blocks.truncate(before);
+                self.leave_out(&packet, LeftOut::Sampled);
+                continue;
+            }
             let counts = &mut self.counts;
             counts.seen += Volume { packets: 1, bytes: bytes.wire.into() };
             counts.written += Volume { packets: 1, bytes: bytes.kept.into() };

@@ -26,7 +26,7 @@ pub use batch::{Batch, Filling, Took};
 pub use identity::Identities;
 pub use pump::Pump;
 pub use segment::{Compression, Finished, OPEN, OpenSegment, SegmentOptions};
-pub use sieve::Sieve;
+pub use sieve::{Passed, Sieve, UNBOUNDED};
 pub use station::RingNews;
 pub use untold::Untold;
 pub use writer::Writer;

@@ -6,13 +6,13 @@
 //! is given up, and no packet.
 
 use super::batch::{Batch, Filling, Took};
-use super::sieve::Sieve;
+use super::sieve::{Passed, Sieve};
 use super::station::{RingNews, Station};
 use crate::capture::{CaptureError, Interfaces, Wait};
 use crate::clock::Clock;
 use crate::limits;
 use crate::targets::Change;
-use formats::seal::Volume;
+use formats::seal::{EndReason, Volume};
 use jiff::Timestamp;
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -112,6 +112,21 @@ impl Pump {
     /// Keeps one flow of two to the power of `halvings` from now on.
     pub fn shed(&mut self, halvings: u32) {
         self.sieve.shed(halvings);
+    }
+
+    /// What is kept while flows are left out, and what the last halving costs.
+    pub fn passed(&self) -> Passed {
+        self.sieve.passed()
+    }
+
+    /// Keeps no more than that from now on.
+    pub fn bound(&mut self, left: Volume) {
+        self.sieve.bound(left);
+    }
+
+    /// Which budget is used up: what still comes is only counted.
+    pub fn spent(&self) -> Option<&EndReason> {
+        self.sieve.spent()
     }
 
     /// What the rings did since this was last asked, told about twice a second and when one is closed.

@@ -1,28 +1,48 @@
-//! What of the packets that came from the rings is not kept after all, and why: the recorder's own uploads, and flows
-//! that are too much, for the rate cap or for the share of a processor. What is kept gets its id.
+//! What of the packets that came from the rings is not kept after all, and why: the recorder's own uploads, flows
+//! that are too much, for the rate cap or for the share of a processor, and what comes when the budget is used up. What is
+//! kept gets its id.
 
 use super::identity::Identities;
-use crate::capture::{Ends, OwnConnections, Packet};
+use crate::capture::{Ends, Flows, OwnConnections, Packet};
+use formats::seal::{EndReason, Volume};
 
 /// What is not IP counts as one flow, the first to be left out: no protocol reads it.
-const WITHOUT_ENDS: u64 = u64::MAX;
+const WITHOUT_IP: u64 = u64::MAX;
+
+/// No budget.
+pub const UNBOUNDED: Volume = Volume { packets: u64::MAX, bytes: u64::MAX };
 
 /// Why a packet is left out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LeftOut {
     /// It is of an upload of this recorder.
     Own,
-    /// Its flow is one of those that the rate cap leaves out, or the share of a processor.
+    /// Its flow is one of those that the rate cap leaves out, or the share of a processor; or the budget is used up.
     Sampled,
+}
+
+/// How many packets there were while flows were left out for want of a processor.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Passed {
+    /// Of flows that are kept.
+    pub kept: u64,
+    /// Of flows that would be kept, were they halved once less.
+    pub next: u64,
 }
 
 /// What is left out.
 #[derive(Debug)]
 pub struct Sieve {
     own: &'static OwnConnections,
+    flows: Flows,
     cap: Option<RateCap>,
     /// Flows are left out whose hash begins with fewer zeroes, for want of a processor.
     halvings: u32,
+    passed: Passed,
+    /// What may still be kept.
+    left: Volume,
+    /// Which budget is used up.
+    spent: Option<EndReason>,
     identities: Option<Identities>,
 }
 
@@ -30,13 +50,50 @@ impl Sieve {
     /// Leaves out our own uploads, and what is beyond `packets_per_second`. Where there are several points, packets are
     /// known again.
     pub fn new(packets_per_second: Option<u64>, several_points: bool) -> Self {
-        let identities = several_points.then(Identities::default);
-        Self { own: OwnConnections::of_process(), cap: packets_per_second.map(RateCap::new), halvings: 0, identities }
+        Self {
+            own: OwnConnections::of_process(),
+            flows: Flows::default(),
+            cap: packets_per_second.map(RateCap::new),
+            halvings: 0,
+            passed: Passed::default(),
+            left: UNBOUNDED,
+            spent: None,
+            identities: several_points.then(Identities::default),
+        }
     }
 
     /// Keeps one flow of two to the power of `halvings` from now on, the same on every node.
     pub fn shed(&mut self, halvings: u32) {
         self.halvings = halvings;
+    }
+
+    /// What it kept since flows were first left out, and what the last halving costs.
+    pub fn passed(&self) -> Passed {
+        self.passed
+    }
+
+    /// Keeps no more than that from now on.
+    pub fn bound(&mut self, left: Volume) {
+        self.left = left;
+    }
+
+    /// Which budget is used up: nothing is kept any more.
+    pub fn spent(&self) -> Option<&EndReason> {
+        self.spent.as_ref()
+    }
+
+    /// Whether another packet, of which so many bytes would be kept, is within the budget; where it is not, none is that comes
+    /// later.
+    pub fn affords(&mut self, bytes: u32) -> bool {
+        let left = self.left.bytes.checked_sub(bytes.into());
+        self.left.packets = self.left.packets.saturating_sub(1);
+        self.left.bytes = left.unwrap_or(0);
+        if self.left.bytes == 0 {
+            self.spent = Some(EndReason::ByteBudget);
+        } else if self.left.packets == 0 {
+            self.spent = Some(EndReason::PacketBudget);
+        }
+        left.is_some()
     }
 
     /// The id of a packet that is kept, seen in that network namespace, at the interface of that number.
@@ -50,13 +107,19 @@ impl Sieve {
         if ends.as_ref().is_some_and(|ends| self.own.has(ends, packet.time_ns, is_here)) {
             return Some(LeftOut::Own);
         }
+        if self.spent.is_some() {
+            return Some(LeftOut::Sampled);
+        }
         if self.halvings == 0 && self.cap.is_none() {
             return None;
         }
-        let hash = ends.map_or(WITHOUT_ENDS, |ends| ends.flow_hash());
-        let kept = hash.leading_zeros() >= self.halvings;
-        let kept = kept && self.cap.as_mut().is_none_or(|cap| cap.keeps(hash, packet.time_ns));
-        (!kept).then_some(LeftOut::Sampled)
+        // Only here, for to look into tunnels takes its time.
+        let hash = self.flows.of(packet).unwrap_or(WITHOUT_IP);
+        let is_kept = hash.leading_zeros() >= self.halvings;
+        self.passed.kept += u64::from(is_kept);
+        self.passed.next += u64::from(hash.leading_zeros() + 1 == self.halvings);
+        let is_kept = is_kept && self.cap.as_mut().is_none_or(|cap| cap.keeps(hash, packet.time_ns));
+        (!is_kept).then_some(LeftOut::Sampled)
     }
 }
 
@@ -71,15 +134,17 @@ struct RateCap {
     /// Packets that were kept and that no interval has paid for yet [packets of a tenth of a second]: each counts ten, and each
     /// interval pays for the packets of a second.
     unpaid: u64,
-    /// Intervals in a row in which twice as many would have been few enough.
+    /// Intervals in a row in which there would have been few enough packets, were flows halved once less.
     quiet: u32,
+    /// So many there would have been in them.
+    wanted: u64,
 }
 
 /// The rate is measured and bounded in each tenth of a second.
 const INTERVALS_PER_SECOND: u64 = 10;
 const INTERVAL_NS: u64 = 1_000_000_000 / INTERVALS_PER_SECOND;
 
-/// After a second without need, twice as many flows are kept.
+/// After a second in which twice as many flows would have been no more than half of what is allowed, so many are kept.
 const QUIET_INTERVALS: u32 = 10;
 
 /// One flow of 65536 is kept at least: a lone flow may be more than the cap.
@@ -90,7 +155,7 @@ const QUIET_INTERVALS_MAX: u32 = QUIET_INTERVALS * HALVINGS_MAX + 1;
 
 impl RateCap {
     fn new(packets_per_second: u64) -> Self {
-        Self { packets_per_second, halvings: 0, interval: 0, unpaid: 0, quiet: 0 }
+        Self { packets_per_second, halvings: 0, interval: 0, unpaid: 0, quiet: 0, wanted: 0 }
     }
 
     fn keeps(&mut self, flow_hash: u64, time_ns: u64) -> bool {
@@ -98,7 +163,9 @@ impl RateCap {
         if interval != self.interval {
             self.begin(interval);
         }
-        if flow_hash.leading_zeros() < self.halvings {
+        let zeroes = flow_hash.leading_zeros();
+        self.wanted += u64::from(zeroes + 1 >= self.halvings);
+        if zeroes < self.halvings {
             return false;
         }
         // A packet that is paid for in part is no reason to leave out others; nor is one flow of before that was too much.
@@ -107,22 +174,26 @@ impl RateCap {
         if self.unpaid == over && self.halvings < HALVINGS_MAX {
             self.halvings += 1;
             self.unpaid = 0;
-            self.quiet = 0;
+            (self.quiet, self.wanted) = (0, 0);
             tracing::info!(halvings = self.halvings, "rate cap: half of the flows are left out");
         }
         true
     }
 
     fn begin(&mut self, interval: u64) {
-        let few = self.unpaid <= self.packets_per_second / 4;
+        let is_few = self.wanted <= self.packets_per_second / 2;
         // Packets of several processors go back and forth a little; a clock that was set begins anew.
         let passed = interval.saturating_sub(self.interval).min(QUIET_INTERVALS_MAX.into()) as u32;
-        // In all intervals without a packet, and in the one before them if it had few.
-        self.quiet = if few { self.quiet.saturating_add(passed) } else { passed.saturating_sub(1) };
+        // All intervals without a packet are quiet, and those before them if they had few.
+        self.quiet = if is_few { self.quiet.saturating_add(passed) } else { passed.saturating_sub(1) };
+        if !is_few {
+            self.wanted = 0;
+        }
         let over = (self.quiet / QUIET_INTERVALS).min(self.halvings);
         if over > 0 {
             self.halvings -= over;
             self.quiet %= QUIET_INTERVALS;
+            self.wanted = 0;
             tracing::info!(halvings = self.halvings, "rate cap: more flows are kept again");
         }
         self.unpaid = self.unpaid.saturating_sub(self.packets_per_second.saturating_mul(passed.into()));
@@ -206,6 +277,22 @@ mod tests {
         let mut cap = RateCap { interval: 0, ..cap };
         let later = kept(&mut cap, 1000, 20, 12);
         assert_eq!(later.last().unwrap().values().sum::<u64>(), 20, "with so few, all are kept again");
+    }
+
+    #[test]
+    fn a_lone_flow_that_is_too_much_stays_left_out_until_it_is_over() {
+        let mut cap = RateCap::new(300);
+        let mut sum = |hash: u64, seconds: std::ops::Range<u64>, per_second: u64| -> u64 {
+            let times =
+                (seconds.start * per_second..seconds.end * per_second).map(|at| at * 1_000_000_000 / per_second);
+            times.map(|time_ns| u64::from(cap.keeps(hash, time_ns))).sum()
+        };
+        let (large, small) = (1 << 60, u64::MAX);
+        assert!((1..300).contains(&sum(large, 0..2, 1500)));
+        assert_eq!(sum(large, 2..60, 1500), 0);
+        assert_eq!(sum(large, 60..61, 100), 0, "few enough now");
+        assert!(sum(large, 61..64, 100) > 100);
+        assert!(sum(small, 64..72, 100) > 100, "and all are kept again");
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! Segments as they are written, read back by another program's reader, and cut anywhere.
 
 use super::blocks::Remarks;
-use super::{Batch, Compression, Filling, OpenSegment, SegmentOptions, Sieve, Took, Untold, Writer, blocks};
+use super::{Batch, Compression, Filling, OpenSegment, SegmentOptions, Sieve, Took, UNBOUNDED, Untold, Writer, blocks};
 use crate::capture::block::tests::block;
 use crate::capture::{Interface, Interfaces, Link, Numbers, Packet, Packets, Selection, Tally};
 use crate::clock::Moment;
@@ -10,7 +10,7 @@ use crate::recover::scan::scan;
 use crate::simulation::clock::SimClock;
 use formats::hash::Hash256;
 use formats::pcapng::{Point, Target};
-use formats::seal::Volume;
+use formats::seal::{EndReason, Volume};
 use jiff::Timestamp;
 use pcap_file::pcapng::PcapNgReader;
 use pcap_file::pcapng::blocks::Block;
@@ -125,6 +125,34 @@ pub(crate) fn batch(interfaces: &mut Interfaces, frames: &[Vec<u8>], tally: Tall
     );
     assert_eq!(took, Took::All, "it is far from full");
     filling.hand_over(interfaces, at(second), Vec::new())
+}
+
+#[test]
+fn a_budget_ends_within_a_batch() {
+    let (header, content) = block(&[&[0; 60][..]; 5]);
+    // 64 bytes are kept of each, for it had a tag.
+    for (left, written, spent) in [
+        (UNBOUNDED, 5, None),
+        (Volume { packets: 6, ..UNBOUNDED }, 5, None),
+        (Volume { packets: 5, ..UNBOUNDED }, 5, Some(EndReason::PacketBudget)),
+        (Volume { packets: 2, ..UNBOUNDED }, 2, Some(EndReason::PacketBudget)),
+        (Volume { bytes: 3 * 64 + 63, ..UNBOUNDED }, 3, Some(EndReason::ByteBudget)),
+        (Volume { bytes: 4 * 64, ..UNBOUNDED }, 4, Some(EndReason::ByteBudget)),
+        (Volume { packets: 9, bytes: 63 }, 0, Some(EndReason::ByteBudget)),
+    ] {
+        let (mut filling, mut interfaces) = (Filling::new(Vec::new()), Interfaces::default());
+        let mut numbers = Numbers::new(Default::default(), Vec::new(), &Selection::Any, &mut interfaces);
+        let mut sieve = Sieve::new(None, false);
+        sieve.bound(left);
+        let described = (&mut numbers, &mut interfaces, &mut sieve);
+        let took = filling.take(&mut Packets::new(&header, &content), u64::MAX, described, &mut 0);
+        assert_eq!((took, sieve.spent()), (Took::All, spent.as_ref()), "{left:?}");
+        let counts = *filling.counts();
+        assert_eq!((counts.seen.packets, counts.written.packets), (5, written), "{left:?}");
+        assert_eq!(counts.sampled, Volume { packets: 5 - written, bytes: (5 - written) * 69 }, "{left:?}");
+        let batch = filling.hand_over(&interfaces, at(0), Vec::new());
+        assert_eq!(batch.blocks.len() as u64, written * 108, "{left:?}");
+    }
 }
 
 fn frames() -> impl Strategy<Value = Vec<Vec<u8>>> {

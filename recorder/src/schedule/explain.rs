@@ -59,7 +59,7 @@ fn describe(config: &Config, view: &View, out: &mut String) -> std::fmt::Result 
         describe_bounds(window, out)?;
         describe_store(window, out)?;
         describe_begin(window, out)?;
-        describe_size(window, view, out)?;
+        describe_size(window, config.spool.bytes_max, view, out)?;
         describe_runs(window, node, view, out)?;
     }
     Ok(())
@@ -143,18 +143,19 @@ fn describe_begin(window: &Window, out: &mut String) -> std::fmt::Result {
 }
 
 /// The least of what bounds a run: its budgets, its rate, and what the interfaces carry while it lasts.
-fn describe_size(window: &Window, view: &View, out: &mut String) -> std::fmt::Result {
+fn describe_size(window: &Window, spool_bytes_max: ByteSize, view: &View, out: &mut String) -> std::fmt::Result {
     let budget = &window.budget;
-    let by_packets = budget.packets.map(|packets| packets.get().saturating_mul(window.snap_length.into()));
+    let each = u64::from(window.snap_length) + AROUND_PACKET_BYTES;
+    let by_packets = budget.packets.map(|packets| packets.get().saturating_mul(each));
     let carried = |lasts: Duration| view.bytes_per_second.map(|rate| rate.0.saturating_mul(lasts.as_secs()));
     let let_in = |lasts: Duration| {
         let packets = window.rate.packets_per_second?.get().saturating_mul(lasts.as_secs());
-        Some(packets.saturating_mul(window.snap_length.into()))
+        Some(packets.saturating_mul(each))
     };
     let bounds = [
-        (carried(window.duration), "what is carried meanwhile"),
+        (carried(window.duration), "what is carried meanwhile, and up to 60 bytes of each packet"),
         (let_in(window.duration), "what its rate lets in, each packet as large as is kept"),
-        (budget.bytes.map(|bytes| bytes.0), "its bytes are used up"),
+        (budget.bytes.map(|bytes| bytes.0), "its bytes are used up, and up to 60 more of each packet"),
         (by_packets, "its packets are used up, each as large as is kept"),
     ];
     let least = bounds.into_iter().filter_map(|(bytes, why)| Some((bytes?, why))).min();
@@ -162,9 +163,11 @@ fn describe_size(window: &Window, view: &View, out: &mut String) -> std::fmt::Re
         Some((bytes, why)) => writeln!(out, "  size       at most {} a run before compression: {why}", about(bytes))?,
         None => writeln!(out, "  size       unknown: no budget bounds it; --bytes-per-second says what is carried")?,
     }
-    match window.pre_trigger.and_then(|before| carried(before).into_iter().chain(let_in(before)).min()) {
+    let Some(before) = window.pre_trigger else { return Ok(()) };
+    let share = window.budget.spool.unwrap_or(READY_SHARE_DEFAULT).of(spool_bytes_max.0);
+    match carried(before).into_iter().chain(let_in(before)).min().filter(|bytes| *bytes <= share) {
         Some(bytes) => writeln!(out, "             and {} of what was before", about(bytes)),
-        None => Ok(()),
+        None => writeln!(out, "             and at most {} of what was before, as stored", about(share)),
     }
 }
 
@@ -198,6 +201,9 @@ fn describe_runs(window: &Window, node: Option<&Name>, view: &View, out: &mut St
     }
     Ok(())
 }
+
+/// What a segment has around each packet, with what is said of it.
+const AROUND_PACKET_BYTES: u64 = 60;
 
 /// A size for people: three digits are enough.
 fn about(bytes: u64) -> String {
@@ -237,7 +243,7 @@ window nightly: cron 30 2 * * * in Europe/Berlin, for 10m
   leaves out flows beyond 50% of one processor, and ends where that does not help
   stored at  s3://b/p, read back
   a run that begins before the last has ended is left out; one that is found running is recorded from then on
-  size       at most 1.2 MiB a run before compression: its packets are used up, each as large as is kept
+  size       at most 1.3 MiB a run before compression: its packets are used up, each as large as is kept
   run 1      2026-03-28T01:30:00Z  Sat 2026-03-28 02:30:00 CET
   run 2      2026-03-29T01:00:00Z  Sun 2026-03-29 03:00:00 CEST (the time it names is left out: the clock goes from 02:00 to 03:00)
   run 3      2026-03-30T00:30:00Z  Mon 2026-03-30 02:30:00 CEST
@@ -252,6 +258,7 @@ window nightly: cron 30 2 * * * in Europe/Berlin, for 10m
         let config = Config::from_yaml(
             "{cluster: prod, store: /s, spool: {bytes_max: 2GiB, age_max: 7d}, windows: [
              {name: incident, on_demand: true, duration: 10m, pre_trigger: 5m, trigger_file: /run/now, interfaces: [any]},
+             {name: short, on_demand: true, duration: 1s, pre_trigger: 1h, budget: {packets: 1, spool: 1%}, interfaces: [any]},
              {name: spread, at: '2026-03-28T00:00:00Z', duration: 1h, jitter: 30m, missed_deadline: 5m, interfaces: [any],
               snap_length: 128, rings: 4, rate: {packets_per_second: 1000}},
              {name: over, at: '2026-03-20T00:00:00Z', duration: 1h, overlap: replace, budget: {bytes: 64MiB}, interfaces: [any]}]}",
@@ -275,9 +282,20 @@ window incident: on demand, for 10m
   stored at  file:///s, read back
   ready      the last 5m, within 25% of the spool; stored when triggered
   triggered  when /run/now appears
-  size       at most 600.0 MiB a run before compression: what is carried meanwhile
+  size       at most 600.0 MiB a run before compression: what is carried meanwhile, and up to 60 bytes of each packet
              and 300.0 MiB of what was before
   runs when somebody asks: remora-recorder ctl start incident
+
+window short: on demand, for 1s
+  records    everything on any
+  keeps      262144 bytes of a packet
+  segments   of 64 MiB or 10s
+  ends at    1 packets
+  stored at  file:///s, read back
+  ready      the last 1h, within 1% of the spool; stored when triggered
+  size       at most 256.1 KiB a run before compression: its packets are used up, each as large as is kept
+             and at most 20.5 MiB of what was before, as stored
+  runs when somebody asks: remora-recorder ctl start short
 
 window spread: once, at 2026-03-28T00:00:00Z, for 1h
   records    everything on any
@@ -287,7 +305,7 @@ window spread: once, at 2026-03-28T00:00:00Z, for 1h
   leaves out flows beyond 1000 packets in a second
   stored at  file:///s, read back
   a run that begins before the last has ended is left out; one that is found running is recorded from then on, up to 5m late
-  size       at most 439.5 MiB a run before compression: what its rate lets in, each packet as large as is kept
+  size       at most 645.4 MiB a run before compression: what its rate lets in, each packet as large as is kept
   begins     DELAY later on this node, of up to 30m
   run 1      2026-03-28T00:00:00Z  Sat 2026-03-28 09:00:00 JST
 
@@ -298,7 +316,7 @@ window over: once, at 2026-03-20T00:00:00Z, for 1h
   ends at    64 MiB
   stored at  file:///s, read back
   a run that begins before the last has ended is recorded in its place; one that is found running is recorded from then on
-  size       at most 64.0 MiB a run before compression: its bytes are used up
+  size       at most 64.0 MiB a run before compression: its bytes are used up, and up to 60 more of each packet
   never runs again
 ";
         let delay = text.lines().find_map(|line| line.strip_prefix("  begins     ")?.split(" later").next()).unwrap();

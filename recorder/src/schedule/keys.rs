@@ -252,15 +252,22 @@ pub(super) const KEYS: [Key; 57] = [
         "number [packets/s]",
         Words("no bound"),
         "50000",
-        "Beyond it whole flows are left out, and counted as sampled.",
+        "Beyond it whole flows are left out, with both directions and all fragments, and counted as sampled; those inside of \
+         VLAN, MPLS, PPPoE, GRE, IP in IP, VXLAN, Geneve and GUE one by one. What is not IP is one flow.",
     ),
-    key("windows[].budget.bytes", SIZE, Words("no bound"), "1GiB", "A run ends after that many bytes of packets."),
+    key(
+        "windows[].budget.bytes",
+        SIZE,
+        Words("no bound"),
+        "1GiB",
+        "A run ends before it has more bytes of packets; up to 60 more are written of each.",
+    ),
     key(
         "windows[].budget.packets",
         "number [packets]",
         Words("no bound"),
         "1000000",
-        "A run ends after that many packets.",
+        "A run ends after that many packets. Those behind them that were seen already are counted as sampled.",
     ),
     key(
         "windows[].budget.cpu",
@@ -268,7 +275,7 @@ pub(super) const KEYS: [Key; 57] = [
         Words("no bound"),
         "50%",
         "Half of the flows are left out when a run takes more, measured over ten seconds, and again, down to one of 256; \
-         coverage counts them. It ends when that does not help. They come back when it takes less than a third.",
+         coverage counts them. It ends when that does not help. They come back when two thirds are enough with them.",
     ),
     key(
         "windows[].budget.spool",

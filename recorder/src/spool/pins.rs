@@ -1,21 +1,32 @@
 //! What somebody wants kept here.
 
-use super::{PINNED, STORED, Spool};
+use super::{PINNED, SENT, STORED, Spool};
+use crate::disk::Entry;
 use crate::sync::lock;
-use formats::store::RecordingId;
+use formats::store::{FileName, RecordingId};
 use jiff::Timestamp;
 use std::io;
 
 impl Spool {
-    /// Keeps a recording here, whatever becomes of it in the store; false when it is not here.
-    pub fn pin(&self, id: &RecordingId, now: Timestamp) -> io::Result<bool> {
+    /// Keeps a recording here, whatever becomes of it in the store; none when it is not here, else the numbers of its segments
+    /// that are in the store alone.
+    pub fn pin(&self, id: &RecordingId, now: Timestamp) -> io::Result<Option<Vec<u32>>> {
         let _pins = lock(&self.pins);
         let folder = self.folder(id);
         if !self.is_begun(id)? {
-            return Ok(false);
+            return Ok(None);
         }
         self.disk.write_durably(&folder.join(PINNED), &serde_json::to_vec(&serde_json::json!({ "since": now }))?)?;
-        Ok(true)
+        let mut gone = self.numbered(id, SENT)?;
+        for Entry { name, .. } in self.disk.list(&folder)? {
+            if let Some(Ok(FileName::Segment { sequence, suffix })) = name.to_str().map(str::parse)
+                && suffix != SENT
+                && let Ok(at) = gone.binary_search(&sequence)
+            {
+                gone.remove(at);
+            }
+        }
+        Ok(Some(gone))
     }
 
     /// Takes back [`Spool::pin`]; false when it was not pinned. What is stored goes at once.

@@ -82,7 +82,7 @@ fn what_was_given_up_is_not_given_up_again_nor_what_is_pinned() {
     let folder = tempfile::tempdir().unwrap();
     let spool = Spool::open(folder.path()).unwrap();
     let ids = ["pinned", "w"].map(|window| record(&spool, window));
-    assert!(spool.pin(&ids[0], Timestamp::UNIX_EPOCH).unwrap());
+    assert_eq!(spool.pin(&ids[0], Timestamp::UNIX_EPOCH).unwrap(), Some(vec![]));
     let given_up = ids.each_ref().map(|id| {
         let seal = spool.seal(id, 1).unwrap().unwrap();
         [(); 2].map(|()| spool.give_up(id, &seal).unwrap() > 0)
@@ -104,8 +104,31 @@ fn what_is_not_ours_to_read_is_passed_over() {
         disk.guard(&folder);
     }
     assert_eq!(spool.recordings().unwrap(), std::slice::from_ref(&id));
-    let used = [spool.used_bytes().unwrap(), spool.used_bytes_of(&id.window).unwrap()];
+    let used = [spool.used_bytes().unwrap(), spool.waiting_bytes_of(&id.window).unwrap()];
     assert_eq!(used, [used_bytes; 2]);
     let told: Vec<PathBuf> = lock(&spool.passed_over).iter().cloned().collect();
     assert!(told.contains(&"/spool/c/guarded".into()) && !told.contains(&"/spool/lost+found".into()), "{told:?}");
+}
+
+#[test]
+fn what_is_stored_and_pinned_waits_no_longer_and_what_had_gone_is_told() {
+    let disk = SimDisk::new(Random::new(1));
+    let spool = Spool::open_on(Arc::new(disk.clone()), Path::new("/spool")).unwrap();
+    assert_eq!(spool.pin(&id("none"), Timestamp::UNIX_EPOCH).unwrap(), None);
+    let [early, late] = ["early", "late"].map(|window| record(&spool, window));
+    let seals = [&early, &late].map(|id| spool.seal(id, 1).unwrap().unwrap());
+    let waiting_bytes = |id: &RecordingId| spool.waiting_bytes_of(&id.window).unwrap();
+    let segment_bytes = seals[0].files[0].bytes;
+    let before = waiting_bytes(&early);
+    assert_eq!(spool.pin(&early, Timestamp::UNIX_EPOCH).unwrap(), Some(vec![]));
+    spool.sent(&early, &seals[0]).unwrap();
+    spool.sent(&late, &seals[1]).unwrap();
+    for _ in 0..2 {
+        assert_eq!(spool.pin(&early, Timestamp::UNIX_EPOCH).unwrap(), Some(vec![]), "it stayed");
+        assert_eq!(spool.pin(&late, Timestamp::UNIX_EPOCH).unwrap(), Some(vec![1]), "it had gone");
+    }
+    assert!(waiting_bytes(&early) + segment_bytes <= before);
+    spool.done(&early).unwrap();
+    assert_eq!(waiting_bytes(&early), 0);
+    assert!(disk.exists(&spool.path(&early, &seals[0].files[0].name)) && spool.used_bytes().unwrap() > segment_bytes);
 }

@@ -99,7 +99,7 @@ impl Bound {
         let room = self.enforce()?;
         let Some(share) = window.budget.spool.filter(|_| window.pre_trigger.is_none()) else { return Ok(room) };
         let error = |source| spool_error(std::path::Path::new("spool"), source);
-        let used = self.spool.used_bytes_of(&window.name).map_err(error)?;
+        let used = self.spool.waiting_bytes_of(&window.name).map_err(error)?;
         let excess_bytes = used.saturating_sub(share.of(self.bytes_max));
         match self.full {
             _ if room == Room::Full || excess_bytes == 0 => Ok(room),

@@ -274,8 +274,9 @@ fn an_interface_that_goes_and_comes_is_recorded_again() {
 fn budgets_and_time_end_a_recording() {
     let Some(cable) = Cable::new() else { return };
     let recorder = cable.record(&["-i", "eth", "--packets-max", "50", "--window", "packets"]);
-    cable.send(200, 100, 9999, 0.005);
-    assert!(recorder.end().contains("until its packets were used up"));
+    cable.send(2000, 100, 9999, 0.0);
+    let said = recorder.end();
+    assert!(said.contains("until its packets were used up") && said.contains("packets    50 written"), "{said}");
     let recorder = cable.record(&["-i", "eth", "--duration", "1s", "--window", "time"]);
     assert!(recorder.end().contains("until its time was over"));
     let reasons: Vec<_> =

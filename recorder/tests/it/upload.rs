@@ -241,7 +241,7 @@ async fn what_is_pinned_is_given_up_last_of_all() {
     for recording in &mut recordings {
         (0..4).for_each(|_| recording.segment(10_000));
     }
-    assert!(spool.pin(&recordings[0].id, jiff::Timestamp::UNIX_EPOCH).unwrap());
+    assert_eq!(spool.pin(&recordings[0].id, jiff::Timestamp::UNIX_EPOCH).unwrap(), Some(vec![]));
     let sender = place.sender();
     assert_eq!(sender.bound(60_000, SpoolFull::DropOldest).enforce().unwrap(), Room::Left);
     assert_eq!(sender.bound(10_000, SpoolFull::DropOldest).enforce().unwrap(), Room::Full);

@@ -34,7 +34,7 @@ pub fn of_counts(counts: Counts, targets: DropsByTarget) -> Vec<NotKept> {
         volume("upload", "segments given up before they were stored", dropped.spool),
     ];
     if !counts.sampled.is_nothing() {
-        rows.push(volume("filter", "flows beyond the rate, or the share of a processor", counts.sampled));
+        rows.push(volume("filter", "beyond the rate, the share of a processor, or the budget", counts.sampled));
     }
     if counts.snapped_bytes > 0 {
         let bytes = Some(counts.snapped_bytes);
