@@ -251,6 +251,9 @@ async fn follow(
             recorder.settings.observer.expect_only(|window| desk.is_due(window));
             recorder.settings.observer.started();
         }
+        for (window, reason) in desk.take_left_out() {
+            recorder.settings.observer.left_out(window.as_str(), reason.as_str());
+        }
         let next = desk.next().map_or(SLEEP_MAX, |next| {
             Duration::try_from(next.duration_since(Timestamp::now())).unwrap_or_default().min(SLEEP_MAX)
         });
