@@ -90,6 +90,7 @@ pub struct Orders {
     asked: Mutex<Asked>,
     is_followed: AtomicBool,
     end: OnceLock<EndReason>,
+    leaves_rest: AtomicBool,
     triggers: Mutex<Vec<Trigger>>,
     life: Mutex<Life>,
     packets: AtomicU64,
@@ -109,6 +110,17 @@ impl Orders {
     /// Why it is to end, if it is.
     pub fn to_end(&self) -> Option<&EndReason> {
         self.end.get()
+    }
+
+    /// Has it end because the recorder does: what is left of it then is for the next start.
+    pub fn end_for_now(&self) {
+        self.leaves_rest.fetch_or(self.end.get().is_none(), Ordering::Relaxed);
+        self.end(EndReason::Stopped);
+    }
+
+    /// Whether the next start is to go on with what is left of it.
+    pub fn leaves_rest(&self) -> bool {
+        self.leaves_rest.load(Ordering::Relaxed)
     }
 
     /// Has another of its window end, for that reason, once this one has its rings, or will never have any.

@@ -15,7 +15,8 @@
 //!         pinned.json                                somebody wants it kept here: none of its files is removed
 //!         stored.json                                all of it is stored; only of those that are pinned
 //!
-//! Beside them `.starts/<window>` keeps which starts were taken, so that a clock that is set back gives none twice.
+//! Beside them `.starts/<window>` keeps which starts were taken, so that a clock that is set back gives none twice; and what
+//! became of the latest run, so that the next start of the recorder goes on with what is wanted of it, and with nothing else.
 //!
 //! Every step is one rename or one removal, so that a crash leaves the state before it or after it.
 //! Names that are none of these belong to who is still writing them.
@@ -69,6 +70,8 @@ pub struct Spool {
     disk: Arc<dyn Disk>,
     signer: Option<Arc<SecretKey>>,
     starts: Starts,
+    /// Held while what is remembered of a window is written.
+    keeping: Arc<Mutex<()>>,
     /// Held while files are removed, and while a recording is pinned: what is pinned is there.
     pins: Arc<Mutex<()>>,
     /// What failed recordings have lost and could not write down, by their folder: told once they are recovered.
@@ -88,8 +91,8 @@ impl Spool {
         disk.create_folders(root)?;
         let starts = starts::read(disk.as_ref(), root)?;
         let root = root.to_owned();
-        let (pins, untold, passed_over) = Default::default();
-        Ok(Self { root, disk, signer: None, starts, pins, untold, passed_over })
+        let (keeping, pins, untold, passed_over) = Default::default();
+        Ok(Self { root, disk, signer: None, starts, keeping, pins, untold, passed_over })
     }
 
     /// Where it lies.

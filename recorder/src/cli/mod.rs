@@ -9,6 +9,7 @@ mod rights;
 mod run;
 mod stop;
 mod summary;
+mod told;
 
 use anyhow::Context;
 use clap::builder::BoolishValueParser;

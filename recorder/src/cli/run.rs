@@ -1,6 +1,7 @@
 //! `remora-recorder run`: windows of a configuration, until stopped.
 
 use super::keygen::SignArgs;
+use super::told::{Files, Signals};
 use super::{CaptureArgs, CapturePlan};
 use anyhow::{Context, bail};
 use formats::seal::{Close, EndReason};
@@ -18,19 +19,18 @@ use recorder::schedule::{Config, Recording, Spool as Spooling};
 use recorder::spool::Spool;
 use recorder::upload::{Bound, Room, Sender};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
-use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{mpsc, watch};
 use tokio::time::MissedTickBehavior;
 
 /// Record the windows of a configuration, until stopped.
 ///
 /// On SIGINT or SIGTERM recordings are ended and sealed. What is not stored by then stays in the spool and is
-/// stored after the next start, as is what a crash left behind. SIGHUP reads the windows anew: those that are the
-/// same go on. SIGUSR1 triggers every window on demand. `remora-recorder ctl` asks it how it is, and starts, stops and
+/// stored after the next start, as is what a crash left behind. SIGHUP reads the windows anew, and the secret for
+/// triggers: windows that are the same go on. SIGUSR1 triggers every window on demand. `remora-recorder ctl` asks it how it is, and starts, stops and
 /// triggers windows. Exits with 1 when a recording could not be ended as it should.
 #[derive(clap::Args)]
 pub struct RunArgs {
@@ -64,7 +64,7 @@ pub struct RunPlan {
     grace: Duration,
     control: Option<PathBuf>,
     capture: CapturePlan,
-    trigger_token: Option<Token>,
+    trigger_token: Option<(PathBuf, Token)>,
     signer: Option<SecretKey>,
 }
 
@@ -82,7 +82,10 @@ impl RunArgs {
         let config = Config::read(&self.config)?;
         let node = self.node.or_else(|| config.node.clone()).map_or_else(super::node_name, Ok)?;
         let trigger_token = self.trigger_token.as_ref().or(config.observe.trigger_token.as_ref());
-        let read = |path: &PathBuf| Token::read(path).with_context(|| path.display().to_string());
+        let read = |path: &PathBuf| {
+            let token = Token::read(path).with_context(|| path.display().to_string())?;
+            anyhow::Ok((path.clone(), token))
+        };
         Ok(RunPlan {
             trigger_token: trigger_token.map(read).transpose()?,
             capture: self.capture.resolve(&config.observe),
@@ -100,18 +103,20 @@ impl RunArgs {
 pub fn run(mut plan: RunPlan) -> anyhow::Result<ExitCode> {
     let Spooling { folder, bytes_max, .. } = &plan.config.spool;
     plan.capture.settle(folder, &plan.config.windows, at_once_max(&plan.config))?;
+    // Before what takes long: who is told something then must not be killed by it.
+    let runtime = super::runtime()?;
+    let signals = runtime.block_on(async { Signals::new() })?;
     let spool =
         Spool::open(folder).with_context(|| format!("spool {}", folder.display()))?.signed_by(plan.signer.take());
     let (asks, asked) = mpsc::channel(1);
-    let door = plan.trigger_token.take().map(|token| Door { token, asks: asks.clone() });
+    let door = plan.trigger_token.clone().map(|(_, token)| Door { token, asks: asks.clone() });
     if door.is_some() && plan.capture.listen.is_none() {
         bail!("there is a secret for triggers over HTTP, and nobody listens for them: give --listen");
     }
     let _observing = plan.capture.observe(Some((&spool, bytes_max.0)), door)?;
     let left = ready::recover_all(&spool, &EndReason::Crash, Timestamp::now())
         .with_context(|| format!("spool {}", folder.display()))?;
-    let runtime = super::runtime()?;
-    let ended = runtime.block_on(record_until_stopped(plan, spool, left, (asks, asked)));
+    let ended = runtime.block_on(record_until_stopped(plan, spool, left, (asks, asked), signals));
     runtime.shutdown_timeout(FAREWELL);
     ended
 }
@@ -126,6 +131,7 @@ async fn record_until_stopped(
     spool: Spool,
     ready::Left { rests, unclosed }: ready::Left,
     (asks, asked): (mpsc::Sender<Ask>, mpsc::Receiver<Ask>),
+    signals: Signals,
 ) -> anyhow::Result<ExitCode> {
     let mut stopped = super::stop::on_signal(|| {})?;
     listen(&plan, asks)?;
@@ -138,7 +144,8 @@ async fn record_until_stopped(
     let is_unclosed = Mutex::new(unclosed > 0);
     let recorder = Recorder { spool: spool.clone(), bound, settings: plan.capture.settings, is_unclosed };
     let desk = Desk::new(&plan.config, plan.node, spool.clone(), rests, SystemClock.now());
-    let recorded = follow(desk, recorder, &plan.config_path, asked, stopped.clone());
+    let files = Files { config: plan.config_path, trigger_token: plan.trigger_token };
+    let recorded = follow(desk, recorder, files, (asked, signals), stopped.clone());
     let out_of_time = async {
         // Nobody can tell us to stop any more: then only the work itself ends.
         if stopped.wait_for(|stopped| *stopped).await.is_err() {
@@ -217,13 +224,12 @@ enum Ended {
 async fn follow(
     mut desk: Desk,
     recorder: Recorder,
-    config: &Path,
-    mut asks: mpsc::Receiver<Ask>,
+    files: Files,
+    (mut asks, mut signals): (mpsc::Receiver<Ask>, Signals),
     mut stopped: watch::Receiver<bool>,
 ) -> std::io::Result<Ended> {
     let recorder = Arc::new(recorder);
     let (ended, mut endings) = mpsc::unbounded_channel();
-    let (mut hangup, mut trigger) = (signal(SignalKind::hangup())?, signal(SignalKind::user_defined1())?);
     let mut at_stop = Ended::Well;
     let mut close_again = tokio::time::interval(limits::CLOSE_AGAIN);
     close_again.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -245,6 +251,9 @@ async fn follow(
             recorder.settings.observer.expect_only(|window| desk.is_due(window));
             recorder.settings.observer.started();
         }
+        for (window, reason) in desk.take_left_out() {
+            recorder.settings.observer.left_out(window.as_str(), reason.as_str());
+        }
         let next = desk.next().map_or(SLEEP_MAX, |next| {
             Duration::try_from(next.duration_since(Timestamp::now())).unwrap_or_default().min(SLEEP_MAX)
         });
@@ -261,10 +270,10 @@ async fn follow(
                 desk.see(Seen { spool_bytes: observer.spool_bytes(), stores: observer.stores() });
                 desk.serve(ask, SystemClock.now());
             }
-            Some(()) = trigger.recv(), if !stopping => desk.trigger_all("signal", SystemClock.now()),
-            Some(()) = hangup.recv(), if !stopping => {
-                let (config, read) = (config.to_owned(), read.clone());
-                chores.send(Box::new(move || drop(read.send(Config::read(&config))))).ok();
+            Some(()) = signals.trigger.recv(), if !stopping => desk.trigger_all("signal", SystemClock.now()),
+            Some(()) = signals.hangup.recv(), if !stopping => {
+                let (files, read) = (files.clone(), read.clone());
+                chores.send(Box::new(move || drop(read.send(files.read())))).ok();
             }
             Some(config) = read_anew.recv(), if !stopping => {
                 if let Some(config) = desk.reload(config, SystemClock.now()) {

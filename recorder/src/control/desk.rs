@@ -14,7 +14,7 @@ use super::request::{Reload, Seen};
 use crate::clock::{Moment, Watch};
 use crate::orders::{Orders, Past, Trigger};
 use crate::ready::Rest;
-use crate::schedule::{Agenda, Config, Decision, Recording, Spool as SpoolConfig, moved};
+use crate::schedule::{Agenda, Config, Decision, Observe, Recording, SkipReason, Spool as SpoolConfig, moved};
 use crate::spool::Spool;
 use formats::hash::Hash256;
 use formats::seal::EndReason;
@@ -70,7 +70,7 @@ pub struct Desk {
     to_begin: Vec<Begin>,
     /// What is to end; as soon as others that begin have taken its place.
     to_end: Vec<(RecordingId, EndReason)>,
-    /// Triggered recordings that ended before their time: they go on as soon as their windows are ready again.
+    /// Recordings that ended before their time: they go on as soon as their windows are ready, or ready again.
     rests: Vec<Rest>,
     /// Triggers that came as the time of the triggered recording was over.
     late: Vec<(Name, Trigger)>,
@@ -78,7 +78,10 @@ pub struct Desk {
     spool: Spool,
     cluster: Name,
     node: Name,
+    /// What the configuration calls this node; flags come before it.
+    node_config: Option<Name>,
     spool_config: SpoolConfig,
+    observe_config: Observe,
     configuration_sha256: Hash256,
     since: Timestamp,
     reload: Option<Reload>,
@@ -86,10 +89,11 @@ pub struct Desk {
     seen: Seen,
     chores: Vec<Chore>,
     pins: Pins,
+    left_out: Vec<(Name, SkipReason)>,
 }
 
 impl Desk {
-    /// Follows `config` on `node` from `now` on, with the rests of what a crash ended.
+    /// Follows `config` on `node` from `now` on, with the rests of what ended before its time.
     pub fn new(config: &Config, node: Name, spool: Spool, rests: Vec<Rest>, now: Moment) -> Self {
         let mut clock = Watch::default();
         clock.look(now);
@@ -106,7 +110,10 @@ impl Desk {
             spool,
             cluster: config.cluster.clone(),
             node,
+            node_config: config.node.clone(),
             spool_config: config.spool.clone(),
+            observe_config: config.observe.clone(),
+            left_out: Vec::new(),
             configuration_sha256: config.sha256,
             since: now,
             reload: None,
@@ -184,9 +191,15 @@ impl Desk {
         let over = self.running.iter().position(|running| running.id == *id).map(|at| self.running.swap_remove(at));
         let late = over.iter().flat_map(|over| over.orders.take_triggers());
         self.late.extend(late.map(|trigger| (id.window.clone(), trigger)));
+        // Nobody ended it: its budget is spent, or its time is over.
+        let ended_by_itself = |over: &Running| ending == Ending::Over && over.orders.to_end().is_none();
+        if over.as_ref().is_some_and(ended_by_itself) && self.agenda.over(id, now) {
+            self.chores.push(chores::keep_runs(self.spool.clone(), id.window.clone(), || {}));
+        }
         let cut_short =
             |over: &Running| ending == Ending::Failed || over.orders.to_end() == Some(&EndReason::WindowChanged);
-        let ends = over.filter(cut_short).and_then(|over| over.orders.ends()).filter(|ends| *ends > now);
+        let ends = over.filter(cut_short).map(|over| over.orders.ends().unwrap_or(over.ends));
+        let ends = ends.filter(|ends| *ends > now && *ends != Timestamp::MAX);
         self.rests.extend(ends.map(|ends| Rest { window: id.window.clone(), ends }));
         match ending {
             Ending::Failed => self.agenda.failed(id, now),
@@ -208,18 +221,23 @@ impl Desk {
         std::mem::take(&mut self.chores)
     }
 
+    /// Runs that were left out since this was last asked.
+    pub fn take_left_out(&mut self) -> Vec<(Name, SkipReason)> {
+        std::mem::take(&mut self.left_out)
+    }
+
     /// Whether nothing is being recorded.
     pub fn is_idle(&self) -> bool {
         self.running.is_empty()
     }
 
-    /// Ends every recording; what has not begun yet never does.
+    /// Ends every recording, for the recorder stops; what has not begun yet never does.
     pub fn end_all(&mut self) {
         self.to_end.clear();
         for Begin { recording, .. } in self.to_begin.drain(..) {
             self.running.retain(|running| running.id != recording.id);
         }
-        self.running.iter().for_each(|running| running.orders.end(EndReason::Stopped));
+        self.running.iter().for_each(|running| running.orders.end_for_now());
     }
 
     /// Follows another configuration from `now` on, and returns it; one that cannot be followed changes nothing, and is
@@ -236,18 +254,23 @@ impl Desk {
     }
 
     fn follow(&mut self, config: Config, now: Timestamp) -> Result<Config, String> {
-        let node = config.node.as_ref().unwrap_or(&self.node);
         let fixed = [
             ("cluster", config.cluster == self.cluster),
-            ("node", *node == self.node),
+            ("node", config.node == self.node_config || config.node.as_ref().is_none_or(|node| *node == self.node)),
+            ("observe", config.observe == self.observe_config),
             ("spool", config.spool == self.spool_config),
         ];
         if let Some((what, _)) = fixed.iter().find(|(_, same)| !same) {
             return Err(format!("{what} is another one: only windows can change while the recorder runs, restart it"));
         }
+        self.node_config = config.node.clone();
         self.configuration_sha256 = config.sha256;
         let decisions = self.agenda.update(&config, now);
         self.carry_out(decisions, now);
+        for running in &self.running {
+            let ends = running.orders.ends().filter(|ends| *ends > now && running.orders.to_end().is_none());
+            ends.into_iter().for_each(|ends| self.agenda.go_on(&running.id.window, ends, now));
+        }
         self.remove_what_is_ready_for_nobody();
         Ok(config)
     }
@@ -268,6 +291,7 @@ impl Desk {
                 }
                 Decision::Skip { window, start, reason } => {
                     tracing::warn!(%window, %start, ?reason, "run left out");
+                    self.left_out.push((window, reason));
                 }
             }
         }
@@ -300,8 +324,11 @@ impl Desk {
     fn look_for_files(&mut self, now: Timestamp) {
         let mut windows = Vec::new();
         for (window, _) in self.agenda.windows() {
-            // What has just failed is ready again soon; until then the file waits.
-            let ready = window.pre_trigger.is_none() || self.of_window(&window.name).next().is_some();
+            // What has just failed is ready again soon, and what is replaced has soon ended; until then the file waits.
+            let ready = match window.pre_trigger {
+                None => self.agenda.has_room(&window.name),
+                Some(_) => self.of_window(&window.name).next().is_some(),
+            };
             windows.extend(window.trigger_file.clone().map(|path| (window.name.clone(), path, ready)));
         }
         let mut files = std::mem::take(&mut self.files);

@@ -136,6 +136,20 @@ impl Report {
         let ended = lock(&self.0.ended).clone();
         let ended = ended.iter().map(|(reason, count)| (vec![("reason", reason.as_str())], *count));
         out.counter(("schedule_ended", "Recordings that ended, by reason", "recordings"), ended)?;
+        let left_out = lock(&self.0.left_out).clone();
+        let left_out = left_out
+            .iter()
+            .map(|((window, reason), count)| (vec![("window", window.as_str()), ("reason", *reason)], *count));
+        out.counter(("schedule_left_out", "Runs that were left out, by reason", "runs"), left_out)?;
+        let refused = self.0.refused_triggers.load(Ordering::Relaxed);
+        out.counter(
+            (
+                "observe_refused",
+                "Triggers over HTTP that were refused: without the secret, or with another",
+                "triggers",
+            ),
+            once(refused),
+        )?;
         let progress = lock(&self.0.progress).as_ref().map(|progress| progress.borrow().clone()).unwrap_or_default();
         for (name, value) in SENT {
             out.counter(name, once(value(&progress)))?;

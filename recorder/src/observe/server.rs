@@ -9,7 +9,7 @@ use crate::spool::Spool;
 use crate::sync::lock;
 use http_body_util::Full;
 use hyper::body::{Bytes, Incoming};
-use hyper::header::{CONTENT_TYPE, HeaderValue, WWW_AUTHENTICATE};
+use hyper::header::{ALLOW, CONTENT_TYPE, HeaderValue, WWW_AUTHENTICATE};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
@@ -179,7 +179,13 @@ async fn answer(state: &Arc<State>, door: Option<&Door>, request: &Request<Incom
     let mut response = Response::new(Full::new(Bytes::from(body)));
     *response.status_mut() = status;
     if status == StatusCode::UNAUTHORIZED {
+        state.refused_triggers.fetch_add(1, Ordering::Relaxed);
         response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+    }
+    // RFC 9110 §15.5.6: it says what is allowed.
+    if status == StatusCode::METHOD_NOT_ALLOWED {
+        let allowed = if request.uri().path().starts_with("/trigger/") { "POST" } else { "GET, HEAD" };
+        response.headers_mut().insert(ALLOW, HeaderValue::from_static(allowed));
     }
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(media_type));
     response

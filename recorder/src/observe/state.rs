@@ -29,6 +29,10 @@ pub(super) struct State {
     pub sealed_segments: AtomicU64,
     /// Recordings that ended, by reason.
     pub ended: Mutex<BTreeMap<String, u64>>,
+    /// Runs that were left out, by window and reason.
+    pub left_out: Mutex<BTreeMap<(String, &'static str), u64>>,
+    /// Triggers that were refused, for whoever asked did not know the secret.
+    pub refused_triggers: AtomicU64,
     pub series: Mutex<Vec<Arc<Series>>>,
     pub rings: Mutex<Vec<Rings>>,
     pub pulses: Mutex<Vec<Arc<Beat>>>,
@@ -117,6 +121,8 @@ impl Observer {
             stalls: AtomicU64::new(0),
             sealed_segments: AtomicU64::new(0),
             ended: Mutex::default(),
+            left_out: Mutex::default(),
+            refused_triggers: AtomicU64::new(0),
             series: Mutex::default(),
             rings: Mutex::default(),
             pulses: Mutex::default(),
@@ -183,6 +189,11 @@ impl Observer {
     pub fn ended(&self, reason: &EndReason) {
         let name = serde_json::to_value(reason).ok().and_then(|name| name.as_str().map(str::to_owned));
         *lock(&self.0.ended).entry(name.unwrap_or_else(|| "other".to_owned())).or_default() += 1;
+    }
+
+    /// A run was left out.
+    pub fn left_out(&self, window: &str, reason: &'static str) {
+        *lock(&self.0.left_out).entry((window.to_owned(), reason)).or_default() += 1;
     }
 }
 

@@ -141,6 +141,7 @@ fn every_number_stands_once_with_its_labels() {
     pulses[2].unrecorded(3);
     pulses[0].segment_sealed();
     observer.ended(&EndReason::SpoolFull);
+    observer.left_out("a", "overlap");
     lock(&observer.0.look).found =
         Some(Found { used_bytes: 5, waiting_segments: 2, waits_since: Some(SystemTime::now() + STALL) });
     let text = render(&observer.0).unwrap();
@@ -161,6 +162,8 @@ fn every_number_stands_once_with_its_labels() {
         "remora_capture_unrecorded_targets{window=\"b\"} 3.0",
         "remora_seal_sealed_segments_total 1",
         "remora_schedule_ended_recordings_total{reason=\"spool_full\"} 1",
+        "remora_schedule_left_out_runs_total{window=\"a\",reason=\"overlap\"} 1",
+        "remora_observe_refused_triggers_total 0",
         "remora_spool_waiting_segments 2.0",
         "remora_upload_lag_seconds 0.0",
     ] {

@@ -1,12 +1,14 @@
 //! Triggers over HTTP: whoever knows the secret may do there what the control socket lets its owner do, and only this.
 
 use crate::control::{self, Answer, Ask, Request};
+use crate::sync::lock;
 use formats::hash::Hash256;
 use hyper::header::{AUTHORIZATION, HeaderMap};
 use hyper::{Method, StatusCode};
 use std::fmt;
 use std::io;
 use std::path::Path;
+use std::sync::{Arc, Mutex};
 use tokio::sync::mpsc;
 
 /// Shortest secret [bytes]: nobody guesses 64 random bits over a line, and most write 16 digits of hex for them.
@@ -30,9 +32,9 @@ pub enum TokenError {
     Read(#[from] io::Error),
 }
 
-/// The secret, as its hash: so comparing takes as long whatever is sent.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Token(Hash256);
+/// The secret, as its hash: so comparing takes as long whatever is sent. Clones share it.
+#[derive(Clone)]
+pub struct Token(Arc<Mutex<Hash256>>);
 
 impl Token {
     /// The secret in a file, without the spaces around it.
@@ -41,11 +43,19 @@ impl Token {
         let secret = text.trim();
         let is_one =
             (TOKEN_BYTES_MIN..=TOKEN_BYTES_MAX).contains(&secret.len()) && !secret.contains(char::is_whitespace);
-        if is_one { Ok(Self::of(secret)) } else { Err(TokenError::NoSecret { bytes: secret.len() }) }
+        let token = || Self(Arc::new(Mutex::new(Hash256::of(secret.as_bytes()))));
+        if is_one { Ok(token()) } else { Err(TokenError::NoSecret { bytes: secret.len() }) }
     }
 
-    fn of(secret: &str) -> Self {
-        Self(Hash256::of(secret.as_bytes()))
+    /// The secret that is in the file by now takes the place of this one, for all that share it.
+    pub fn read_anew(&self, path: &Path) -> Result<(), TokenError> {
+        let read = *lock(&Self::read(path)?.0);
+        *lock(&self.0) = read;
+        Ok(())
+    }
+
+    fn is(&self, secret: &str) -> bool {
+        Hash256::of(secret.as_bytes()) == *lock(&self.0)
     }
 }
 
@@ -93,6 +103,6 @@ impl Door {
         let sent = headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok());
         let secret =
             sent.and_then(|sent| sent.split_once(' ')).filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"));
-        secret.is_some_and(|(_, secret)| Token::of(secret.trim()) == self.token)
+        secret.is_some_and(|(_, secret)| self.token.is(secret.trim()))
     }
 }

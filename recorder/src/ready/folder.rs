@@ -21,7 +21,7 @@ pub(super) const EXPIRED: &str = "expired.json";
 pub(super) const PAUSED: &str = "paused.json";
 /// What was triggered.
 pub(super) const MARK: &str = "trigger.json";
-/// Until when a recording was to go on that a crash ended.
+/// Until when a recording was to go on that ended before its time.
 pub(super) const REST: &str = "rest.json";
 
 /// A finished segment that waits for a trigger.
@@ -124,7 +124,7 @@ pub(super) fn parts(name: &FileName) -> Option<(u32, String)> {
     }
 }
 
-/// Until when a recording was to go on that a crash ended, if it was not begun again.
+/// Until when a recording was to go on that ended before its time, if it was not begun again.
 pub(super) fn rest(disk: &dyn Disk, folder: &Path, now: Timestamp) -> io::Result<Option<Timestamp>> {
     let ends = read(disk, &folder.join(REST))?.filter(|ends| *ends > now);
     if ends.is_none() {

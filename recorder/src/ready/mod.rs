@@ -14,7 +14,7 @@
 //!         expired.json              what was removed so far
 //!         paused.json               no ring was open before those of now; until a segment that is kept tells
 //!         trigger.json              it was triggered: all that is kept belongs to that recording
-//!         rest.json                 a crash ended that recording before its time, and it is to go on
+//!         rest.json                 that recording was ended before its time, by a crash or with the recorder, and is to go on
 //!
 //! Nothing is sealed before the trigger: a seal names the one before, and the oldest are removed. Then segments move
 //! into the folder of the recording one by one, each sealed before the next moves, so that a crash leaves
@@ -144,6 +144,9 @@ pub(crate) fn expire(backlog: &mut Backlog, bound: &Bound, orders: &Orders) -> R
 pub(crate) fn end(mut backlog: Backlog, orders: &Orders) -> Result<Option<Promoted>, RecordError> {
     if !backlog.is_triggered() {
         orders.take_triggers().into_iter().for_each(|trigger| backlog.trigger(trigger, orders));
+    }
+    if orders.leaves_rest() {
+        backlog.note_rest()?;
     }
     Ok(backlog.finish()?)
 }

@@ -13,7 +13,7 @@ use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
-/// A recording that a crash ended before its time.
+/// A recording that ended before its time, by a crash or with the recorder.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Rest {
     /// Its window.
@@ -25,7 +25,7 @@ pub struct Rest {
 /// What is left to do behind a recovery.
 #[derive(Debug, Default)]
 pub struct Left {
-    /// Recordings that a crash ended before their time.
+    /// Recordings that ended before their time.
     pub rests: Vec<Rest>,
     /// How many recordings could not be closed.
     pub unclosed: usize,
@@ -127,7 +127,7 @@ pub fn remove_others(spool: &Spool, wanted: &[Name]) -> io::Result<()> {
         if folder::mark(disk, &folder)?.is_none() {
             let files = disk.list(&folder)?;
             let segments = files.iter().filter(|entry| is_kept(entry)).count();
-            tracing::warn!(%window, segments, "window is gone: what was kept ready for it is removed");
+            tracing::warn!(%window, segments, "nobody can trigger it any more: what was kept ready for it is removed");
             files.iter().try_for_each(|entry| disk.remove(&folder.join(&entry.name)))?;
             disk.remove_folder(&folder)?;
         }

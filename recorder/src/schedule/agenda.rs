@@ -1,6 +1,9 @@
 //! Which runs begin now, which are left out: decisions over time, without a clock.
 
-use super::{Config, Missed, Overlap, Recording, Starts, When, Window};
+mod entry;
+
+use super::{Config, Overlap, Recording, Run, Starts, When, Window};
+use entry::Entry;
 use formats::hash::Hash256;
 use formats::seal::EndReason;
 use formats::store::{Name, RecordingId};
@@ -12,9 +15,6 @@ const LATE_MAX: SignedDuration = SignedDuration::from_secs(2);
 
 /// A clock that is set back by less than this repeats no run.
 const SET_BACK_MIN: SignedDuration = SignedDuration::from_mins(1);
-
-/// After this time a run that failed is begun again.
-const AGAIN_AFTER: SignedDuration = SignedDuration::from_secs(30);
 
 /// What is to happen with a run.
 #[derive(Debug, Clone)]
@@ -50,6 +50,17 @@ pub enum SkipReason {
     Unended,
 }
 
+impl SkipReason {
+    /// In a word.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Missed => "missed",
+            Self::Overlap => "overlap",
+            Self::Unended => "unended",
+        }
+    }
+}
+
 /// Why nothing begins that somebody asked for.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
@@ -69,12 +80,18 @@ pub enum StartError {
         window: Name,
     },
     /// As many of its runs as may be there at once have not ended.
-    #[error("{window} has {runs} runs that have not ended, and no more may go on at once: see runs_max and overlap")]
+    #[error("{window} has {runs} runs that have not ended, and no more may go on at once: see runs_max")]
     RunsMax {
         /// What was asked for.
         window: Name,
         /// How many there are.
         runs: usize,
+    },
+    /// One of its runs takes the place of another, which has not ended yet.
+    #[error("a run of {window} takes the place of another at this moment: ask again once that has ended")]
+    Replacing {
+        /// What was asked for.
+        window: Name,
     },
 }
 
@@ -96,25 +113,13 @@ struct Identity {
     starts: Starts,
 }
 
-#[derive(Debug)]
-struct Entry {
-    window: Arc<Window>,
-    /// Since when we follow it.
-    begun: Timestamp,
-    /// How much later than its window says a run begins on this node.
-    delay: SignedDuration,
-    /// When the next run begins here.
-    next: Option<Timestamp>,
-    running: Vec<(RecordingId, Timestamp)>,
-    /// Runs that failed: when to begin what is left of each, and when it ends.
-    again: Vec<(Timestamp, Timestamp)>,
-}
-
 impl Agenda {
-    /// Begins at `now`: runs that are going on are the next ones. Recordings begin at other times than in `starts`.
+    /// Begins at `now`: runs that are going on are the next ones, unless they are over. Recordings begin at other times than
+    /// in `starts`.
     pub fn new(config: &Config, node: Name, starts: Starts, now: Timestamp) -> Self {
         let cluster = config.cluster.clone();
-        let entries = config.windows.iter().map(|window| Entry::new(window, &node, now)).collect();
+        let entry = |window: &Arc<Window>| Entry::resumed(window, &node, starts.run(&window.name), now);
+        let entries = config.windows.iter().map(entry).collect();
         let identity = Identity { cluster, node, configuration_sha256: config.sha256, starts };
         Self { identity, entries, latest: now }
     }
@@ -125,9 +130,10 @@ impl Agenda {
             if entry.window.when == When::Always {
                 entry.next.iter_mut().for_each(|next| *next = moved(*next, by));
             }
-            entry.running.iter_mut().for_each(|(_, ends)| *ends = moved(*ends, by));
-            entry.again.iter_mut().for_each(|(due, ends)| (*due, *ends) = (moved(*due, by), moved(*ends, by)));
+            entry.running.iter_mut().for_each(|(_, run)| run.ends = moved(run.ends, by));
+            entry.again.iter_mut().for_each(|(due, run)| (*due, run.ends) = (moved(*due, by), moved(run.ends, by)));
         }
+        self.identity.starts.clock_was_set(by);
     }
 
     /// Follows the windows of `config` from `now` on: those that are the same go on as if nothing were, runs of
@@ -138,16 +144,18 @@ impl Agenda {
         let mut decisions = Vec::new();
         for window in &config.windows {
             let old = before.iter().position(|entry| entry.window.name == window.name);
+            let begun = self.identity.starts.run(&window.name);
             self.entries.push(match old.map(|at| before.swap_remove(at)) {
                 Some(old) if old.window == *window => old,
                 Some(old) => {
                     decisions.extend(old.end_all(&EndReason::WindowChanged));
-                    let again = old.rests_on_demand(window, now);
+                    let next = Entry::new(window, &self.identity.node, begun, now);
+                    let again = old.rests_on_demand(&next, now);
                     // They end now, so that nothing that begins overlaps them.
-                    let running = old.running.into_iter().map(|(id, _)| (id, now)).collect();
-                    Entry { running, again, ..Entry::new(window, &self.identity.node, now) }
+                    let running = old.running.into_iter().map(|(id, run)| (id, Run { ends: now, ..run })).collect();
+                    Entry { running, again, ..next }
                 }
-                None => Entry::new(window, &self.identity.node, now),
+                None => Entry::new(window, &self.identity.node, begun, now),
             });
         }
         decisions.extend(before.iter().flat_map(|entry| entry.end_all(&EndReason::WindowChanged)));
@@ -180,7 +188,8 @@ impl Agenda {
         let is_set_back = self.latest.duration_since(now) >= SET_BACK_MIN;
         self.latest = if is_set_back { now } else { self.latest.max(now) };
         for entry in &mut self.entries {
-            if is_set_back {
+            if is_set_back && entry.follows_clock() {
+                self.identity.starts.begin(&entry.window.name, None);
                 entry.begin_anew(now);
             }
             while let Some(start) = entry.next.filter(|&start| start <= now) {
@@ -191,32 +200,33 @@ impl Agenda {
                 let late = start < entry.begun || now.duration_since(start) > LATE_MAX;
                 // Replaced before it has begun.
                 let replaced = entry.window.overlap == Overlap::Replace && entry.next.is_some_and(|next| next <= now);
-                let decided = if replaced { Err(SkipReason::Overlap) } else { entry.decide(start, late, now) };
+                let begun = self.identity.starts.run(&entry.window.name);
+                let decided = if replaced { Err(SkipReason::Overlap) } else { entry.decide(start, late, begun, now) };
                 let skip = |entry: &Entry, reason| Decision::Skip { window: entry.window.name.clone(), start, reason };
                 match decided {
                     Err(reason) => decisions.push(skip(entry, reason)),
-                    Ok(ends) if !entry.has_room() => {
+                    Ok(run) if !entry.has_room() => {
                         decisions.push(skip(entry, SkipReason::Unended));
                         // Its rest has in it what is left of those before.
-                        entry.again.retain(|(_, other)| *other > ends);
-                        entry.begin_again(ends, now);
+                        entry.again.retain(|(_, other)| other.ends > run.ends);
+                        entry.begin_again(run, now);
                     }
-                    Ok(ends) => {
-                        let begins = if late { now } else { start.checked_sub(entry.delay).unwrap_or(start) };
-                        self.identity.begin(entry, begins, ends, &mut decisions);
+                    Ok(run) => {
+                        self.identity.starts.begin(&entry.window.name, Some(run));
+                        self.identity.begin(entry, if late { now } else { start }, run, &mut decisions);
                     }
                 }
             }
             while let Some(due) = entry.again.iter().position(|(due, _)| *due <= now) {
-                let (_, ends) = entry.again.swap_remove(due);
-                match ends > now && !entry.overlaps(now) {
-                    true if entry.has_room() => self.identity.begin(entry, now, ends, &mut decisions),
-                    true => entry.begin_again(ends, now),
+                let (_, run) = entry.again.swap_remove(due);
+                match run.ends > now && !entry.overlaps(now) {
+                    true if entry.has_room() => self.identity.begin(entry, now, run, &mut decisions),
+                    true => entry.begin_again(run, now),
                     false => {}
                 }
             }
             if entry.is_to_be_armed() {
-                self.identity.begin(entry, now, Timestamp::MAX, &mut decisions);
+                self.identity.begin(entry, now, Run::asked_for(now, Timestamp::MAX), &mut decisions);
             }
         }
         decisions
@@ -224,29 +234,72 @@ impl Agenda {
 
     /// Begins a run at `now`, whatever the schedule says: somebody asked for it.
     pub fn start(&mut self, window: &Name, now: Timestamp) -> Result<Vec<Decision>, StartError> {
+        let present = self.present();
         let Some(entry) = self.entries.iter_mut().find(|entry| entry.window.name == *window) else {
-            let present: Vec<_> = self.entries.iter().map(|entry| entry.window.name.as_str()).collect();
-            let present = if present.is_empty() { "none".to_owned() } else { present.join(", ") };
             return Err(StartError::NoWindow { window: window.clone(), present });
         };
         if entry.overlaps(now) || !entry.has_room() {
             let (window, runs) = (window.clone(), entry.running.len());
             return Err(match entry.window.overlap {
                 Overlap::Skip => StartError::Overlap { window },
-                Overlap::Allow | Overlap::Replace => StartError::RunsMax { window, runs },
+                Overlap::Allow => StartError::RunsMax { window, runs },
+                Overlap::Replace => StartError::Replacing { window },
             });
         }
         let mut decisions = Vec::new();
-        let ends = now.checked_add(entry.window.duration).unwrap_or(Timestamp::MAX);
-        self.identity.begin(entry, now, ends, &mut decisions);
+        let run = Run::asked_for(now, now.checked_add(entry.window.duration).unwrap_or(Timestamp::MAX));
+        // A run that a schedule has is not forgotten for one that somebody asked for beside it.
+        if entry.window.when == When::OnDemand {
+            self.identity.starts.begin(window, Some(run));
+        }
+        self.identity.begin(entry, now, run, &mut decisions);
         Ok(decisions)
     }
 
-    /// Told that runs of a window that failed are not to be begun again: somebody stopped it.
-    pub fn stop(&mut self, window: &Name) {
-        for entry in self.entries.iter_mut().filter(|entry| entry.window.name == *window) {
-            entry.again.clear();
+    /// Told that somebody stopped a window: what is left of its runs is not begun again, now or after a start of the
+    /// recorder. Whether anything was to be.
+    pub fn stop(&mut self, window: &Name) -> Result<bool, StartError> {
+        let present = self.present();
+        let Some(entry) = self.entries.iter_mut().find(|entry| entry.window.name == *window) else {
+            return Err(StartError::NoWindow { window: window.clone(), present });
+        };
+        self.identity.starts.end(window, |_| true);
+        entry.running.iter_mut().for_each(|(_, run)| run.is_over = true);
+        // What keeps the past ready is stopped by nobody, and what failed of that is not tried again sooner.
+        if entry.window.pre_trigger.is_some() {
+            return Ok(false);
         }
+        Ok(!std::mem::take(&mut entry.again).is_empty())
+    }
+
+    /// Told that a recording ended by itself, and what is left of its run is not to be recorded: its budget is spent. Whether
+    /// anything is left.
+    pub fn over(&mut self, id: &RecordingId, now: Timestamp) -> bool {
+        let mut all = self.entries.iter_mut().flat_map(|entry| &mut entry.running);
+        let Some((_, run)) = all.find(|(running, run)| running == id && run.ends > now) else { return false };
+        run.is_over = true;
+        self.identity.starts.end(&id.window, |latest| latest.start == run.start);
+        true
+    }
+
+    /// Whether a run of `window` may begin as soon as somebody asks for it, by how many have not ended.
+    pub fn has_room(&self, window: &Name) -> bool {
+        self.entries.iter().any(|entry| entry.window.name == *window && entry.has_room())
+    }
+
+    /// Begins at `now` what is left of a run that somebody asked for, where its window keeps nothing ready any more.
+    pub fn go_on(&mut self, window: &Name, ends: Timestamp, now: Timestamp) {
+        let run = Run::asked_for(now, ends);
+        for entry in self.entries.iter_mut().filter(|entry| entry.window.name == *window && entry.is_on_demand()) {
+            self.identity.starts.begin(window, Some(run));
+            entry.again.push((now, run));
+        }
+    }
+
+    /// The names of all windows, for people.
+    fn present(&self) -> String {
+        let names: Vec<_> = self.entries.iter().map(|entry| entry.window.name.as_str()).collect();
+        if names.is_empty() { "none".to_owned() } else { names.join(", ") }
     }
 
     /// Told when a recording is over, at its time or before.
@@ -260,8 +313,8 @@ impl Agenda {
     /// unless its window wants whole runs. Interfaces come late, and stores come back.
     pub fn failed(&mut self, id: &RecordingId, now: Timestamp) {
         for entry in &mut self.entries {
-            if let Some(&(_, ends)) = entry.running.iter().find(|(running, _)| running == id) {
-                entry.begin_again(ends, now);
+            if let Some(&(_, run)) = entry.running.iter().find(|(running, _)| running == id) {
+                entry.begin_again(run, now);
             }
         }
         self.ended(id);
@@ -270,7 +323,7 @@ impl Agenda {
 
 impl Identity {
     /// A recording that begins at `begins`, entered as running; with it the end of those that it replaces.
-    fn begin(&self, entry: &mut Entry, begins: Timestamp, ends: Timestamp, decisions: &mut Vec<Decision>) {
+    fn begin(&self, entry: &mut Entry, begins: Timestamp, run: Run, decisions: &mut Vec<Decision>) {
         if entry.window.overlap == Overlap::Replace {
             decisions.extend(entry.end_all(&EndReason::Replaced));
         }
@@ -278,100 +331,9 @@ impl Identity {
         let (cluster, node) = (self.cluster.clone(), self.node.clone());
         let mut id = RecordingId { cluster, window: window.name.clone(), start: begins.into(), node };
         self.starts.take(&mut id);
-        entry.running.push((id.clone(), ends));
+        entry.running.push((id.clone(), run));
         let configuration_sha256 = self.configuration_sha256;
-        decisions.push(Decision::Record(Recording { id, ends, window, configuration_sha256 }));
-    }
-}
-
-impl Entry {
-    fn new(window: &Arc<Window>, node: &Name, now: Timestamp) -> Self {
-        let mut entry = Self {
-            window: window.clone(),
-            begun: now,
-            delay: window.delay_on(node),
-            next: None,
-            running: Vec::new(),
-            again: Vec::new(),
-        };
-        entry.next = entry.going_or_next(now);
-        entry
-    }
-
-    fn again(&self) -> Option<Timestamp> {
-        self.again.iter().map(|(due, _)| *due).min()
-    }
-
-    /// The clock says that it is earlier: runs begin when it says so, though it has said so before.
-    fn begin_anew(&mut self, now: Timestamp) {
-        self.begun = self.begun.min(now);
-        match self.window.when {
-            // One that is going on need not begin again.
-            When::At(_) | When::Cron { .. } if !self.running.is_empty() => self.next = self.after(now),
-            When::At(_) | When::Cron { .. } => self.next = self.going_or_next(now),
-            When::Always | When::OnDemand => {}
-        }
-    }
-
-    /// As [`When::going_or_next`](super::When::going_or_next), by this node's time.
-    fn going_or_next(&self, now: Timestamp) -> Option<Timestamp> {
-        let scheduled = self.window.when.going_or_next(now.checked_sub(self.delay).ok()?, self.window.duration)?;
-        scheduled.checked_add(self.delay).ok()
-    }
-
-    /// As [`When::after`](super::When::after), by this node's time.
-    fn after(&self, start: Timestamp) -> Option<Timestamp> {
-        let scheduled = self.window.when.after(start.checked_sub(self.delay).ok()?, self.window.duration)?;
-        scheduled.checked_add(self.delay).ok()
-    }
-
-    /// When the run of `start` ends, if it is to be recorded.
-    fn decide(&self, start: Timestamp, late: bool, now: Timestamp) -> Result<Timestamp, SkipReason> {
-        let window = &self.window;
-        let ends = start.checked_add(window.duration).map_err(|_| SkipReason::Missed)?;
-        let late_by = now.duration_since(start).unsigned_abs();
-        let past_deadline = window.missed_deadline.is_some_and(|deadline| late_by > deadline);
-        if ends <= now || (late && (window.missed == Missed::Skip || past_deadline)) {
-            return Err(SkipReason::Missed);
-        }
-        if self.overlaps(now) { Err(SkipReason::Overlap) } else { Ok(ends) }
-    }
-
-    /// Whether as many runs are going on as its window wants beside each other. By the time they are meant to end: one that
-    /// ends as another begins does not overlap it.
-    fn overlaps(&self, now: Timestamp) -> bool {
-        let going_on = self.running.iter().filter(|(_, ends)| *ends > now).count();
-        self.window.overlap != Overlap::Replace && going_on >= self.window.runs_max
-    }
-
-    /// Whether one more run keeps to [`Window::runs_at_once_max`], whatever keeps others from ending.
-    fn has_room(&self) -> bool {
-        self.running.len() < self.window.runs_at_once_max()
-    }
-
-    /// What is left of a run that ends then is begun a little later, unless its window wants whole runs.
-    fn begin_again(&mut self, ends: Timestamp, now: Timestamp) {
-        if self.window.missed == Missed::Rest || self.window.pre_trigger.is_some() {
-            self.again.extend(now.checked_add(AGAIN_AFTER).map(|due| (due, ends)));
-        }
-    }
-
-    /// Whether its past is to be kept ready, and nobody does.
-    fn is_to_be_armed(&self) -> bool {
-        self.window.pre_trigger.is_some() && self.running.is_empty() && self.again.is_empty()
-    }
-
-    /// What is left of runs that no schedule begins anew under `window`, which takes the place of theirs.
-    fn rests_on_demand(&self, window: &Window, now: Timestamp) -> Vec<(Timestamp, Timestamp)> {
-        let is_on_demand = |window: &Window| window.when == When::OnDemand && window.pre_trigger.is_none();
-        if !is_on_demand(&self.window) || !is_on_demand(window) || window.missed == Missed::Skip {
-            return Vec::new();
-        }
-        self.again.iter().copied().chain(self.running.iter().map(|(_, ends)| (now, *ends))).collect()
-    }
-
-    fn end_all(&self, reason: &EndReason) -> impl Iterator<Item = Decision> {
-        self.running.iter().map(|(id, _)| Decision::End { id: id.clone(), reason: reason.clone() })
+        decisions.push(Decision::Record(Recording { id, ends: run.ends, window, configuration_sha256 }));
     }
 }
 

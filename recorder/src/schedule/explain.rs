@@ -2,12 +2,14 @@
 
 use super::clock_changes;
 use super::when::When;
+use super::{Agenda, Decision, SkipReason, Starts};
 use super::{ByteSize, Config, Interface, Missed, Overlap, Period, Selector, SpoolFull, Window};
 use crate::limits::READY_SHARE_DEFAULT;
-use formats::store::Name;
+use formats::store::{Name, RecordingId};
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 use std::fmt::Write;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// How many runs are shown of each window.
@@ -60,7 +62,7 @@ fn describe(config: &Config, view: &View, out: &mut String) -> std::fmt::Result 
         describe_store(window, out)?;
         describe_begin(window, out)?;
         describe_size(window, config.spool.bytes_max, view, out)?;
-        describe_runs(window, node, view, out)?;
+        describe_runs(config, window, node, view, out)?;
     }
     Ok(())
 }
@@ -171,7 +173,13 @@ fn describe_size(window: &Window, spool_bytes_max: ByteSize, view: &View, out: &
     }
 }
 
-fn describe_runs(window: &Window, node: Option<&Name>, view: &View, out: &mut String) -> std::fmt::Result {
+fn describe_runs(
+    config: &Config,
+    window: &Window,
+    node: Option<&Name>,
+    view: &View,
+    out: &mut String,
+) -> std::fmt::Result {
     let zone = match &window.when {
         When::Cron { time_zone, .. } => time_zone.clone(),
         When::Always | When::At(_) | When::OnDemand => view.local.clone(),
@@ -186,24 +194,51 @@ fn describe_runs(window: &Window, node: Option<&Name>, view: &View, out: &mut St
         return writeln!(out, "  runs when somebody asks: remora-recorder ctl start {}", window.name);
     }
     let now = view.now.checked_sub(delay).unwrap_or(view.now);
-    let mut next = window.when.going_or_next(now, window.duration);
-    if next.is_none() {
+    let runs = next_runs(config, window, now);
+    if runs.is_empty() {
         return writeln!(out, "  never runs again");
     }
-    for run in 1..=RUNS {
-        let Some(start) = next else { break };
-        let state = if start <= now { " (going on)" } else { "" };
+    for (run, (start, left_out)) in (1..).zip(runs) {
+        let state = match left_out {
+            Some(SkipReason::Missed) => " (left out by a recorder that starts now)",
+            Some(SkipReason::Overlap | SkipReason::Unended) => " (left out: one before it goes on)",
+            None if start <= now => " (going on)",
+            None => "",
+        };
         let local = start.to_zoned(zone.clone()).strftime("%a %Y-%m-%d %H:%M:%S %Z").to_string();
         let change = clock_changes::note(&window.when, &zone, start, window.duration);
         let change = change.map(|note| format!(" ({note})")).unwrap_or_default();
         writeln!(out, "  run {run}      {start:.0}  {local}{state}{change}")?;
-        next = window.when.after(start, window.duration);
     }
     Ok(())
 }
 
 /// What a segment has around each packet, with what is said of it.
 const AROUND_PACKET_BYTES: u64 = 60;
+
+/// The next runs of a window by what it says, and why one is left out: decided as a recorder does that starts at `now`, each run as
+/// long as it may be.
+fn next_runs(config: &Config, window: &Window, now: Timestamp) -> Vec<(Timestamp, Option<SkipReason>)> {
+    let alone = Arc::new(Window { jitter: Duration::ZERO, ..window.clone() });
+    let config = Config { windows: vec![alone], ..config.clone() };
+    let mut agenda = Agenda::new(&config, config.cluster.clone(), Starts::default(), now);
+    let (mut runs, mut going): (Vec<_>, Vec<(RecordingId, Timestamp)>) = Default::default();
+    while let Some(start) = agenda.next().filter(|_| runs.len() < RUNS) {
+        let due = start.max(now);
+        going.extract_if(.., |(_, ends)| *ends <= due).for_each(|(id, _)| agenda.ended(&id));
+        for decision in agenda.wake(due) {
+            match decision {
+                Decision::End { id, .. } => agenda.ended(&id),
+                Decision::Record(run) => {
+                    going.push((run.id, run.ends));
+                    runs.push((start, None));
+                }
+                Decision::Skip { start, reason, .. } => runs.push((start, Some(reason))),
+            }
+        }
+    }
+    runs
+}
 
 /// A size for people: three digits are enough.
 fn about(bytes: u64) -> String {
@@ -251,6 +286,46 @@ window nightly: cron 30 2 * * * in Europe/Berlin, for 10m
   run 5      2026-04-01T00:30:00Z  Wed 2026-04-01 02:30:00 CEST
 ";
         assert_eq!(text, want);
+    }
+
+    #[test]
+    fn runs_that_will_be_left_out_are_told() {
+        for (case, window, now, want) in [
+            (
+                "too long",
+                "cron: '*/5 * * * *', duration: 6m",
+                "2026-03-27T12:01:00Z",
+                "going on, one before it goes on, , one before it goes on",
+            ),
+            (
+                "beside each other",
+                "cron: '*/5 * * * *', duration: 6m, overlap: allow",
+                "2026-03-27T12:06:00Z",
+                "going on, , , ",
+            ),
+            (
+                "found going on",
+                "cron: '0 * * * *', duration: 10m, missed: skip",
+                "2026-03-27T12:01:00Z",
+                "left out by a recorder that starts now, , , ",
+            ),
+            // The day has 23 hours.
+            (
+                "a day that ends early",
+                "cron: '0 0 * * *', time_zone: Europe/Berlin, duration: 1d",
+                "2026-03-28T12:00:00Z",
+                "going on, , one before it goes on, ",
+            ),
+        ] {
+            let config = format!("{{cluster: c, store: /s, windows: [{{name: w, interfaces: [any], {window}}}]}}");
+            let text = explain(&Config::from_yaml(&config).unwrap(), &view(now));
+            let state = |line: &str| {
+                let state = line.split_once('(').map_or("", |(_, state)| state.split([')', '(']).next().unwrap_or(""));
+                state.trim_start_matches("left out: ").replace("the clock goes from 02:00 to 03:00 during it", "")
+            };
+            let runs: Vec<_> = text.lines().filter(|line| line.starts_with("  run ")).take(4).map(state).collect();
+            assert_eq!(runs.join(", "), want, "{case}: {text}");
+        }
     }
 
     #[test]

@@ -71,8 +71,8 @@ struct Written {
     object_lock: Option<Spanned<LockWord>>,
     spool: Option<Spanned<Spool>>,
     observe: Option<Spanned<Observe>>,
-    #[serde(default)]
-    windows: Vec<WindowFile>,
+    /// Null where all of them are commented out.
+    windows: Option<Vec<WindowFile>>,
 }
 
 impl Config {
@@ -205,7 +205,8 @@ fn only<T: Clone>(
 fn windows(sources: &[Source], files: &[Written], defaults: &Defaults) -> Result<Vec<Arc<Window>>, Blamed> {
     let mut windows = Vec::new();
     let mut named: HashMap<&Name, (usize, u64)> = HashMap::new();
-    let all = files.iter().enumerate().flat_map(|(at, file)| file.windows.iter().map(move |window| (at, window)));
+    let all =
+        files.iter().enumerate().flat_map(|(at, file)| file.windows.iter().flatten().map(move |window| (at, window)));
     for (at, window) in all {
         let place = (at, window.name.referenced.line());
         if let Some((file, line)) = named.insert(&window.name.value, place) {
@@ -261,6 +262,8 @@ mod tests {
         };
         let lines = ["00.yaml", "a.yaml", "b.yml"].map(line).concat();
         assert_eq!(config.sha256, Hash256::of(lines.as_bytes()));
+        let (_, names) = read(&[("0.yaml", "cluster: c\nwindows:\n# - {name: w}\n")]).unwrap();
+        assert_eq!(names, "");
     }
 
     #[test]

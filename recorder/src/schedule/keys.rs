@@ -134,7 +134,7 @@ pub(super) const KEYS: [Key; 57] = [
         Words("UTC"),
         "Europe/Berlin",
         "The time zone that cron is in. In spring, runs in the hour that is skipped are one, at its end; in autumn those in the hour \
-         that comes twice are those of its first time. Where hours are * or steps (/) runs keep their distance instead.",
+         that comes twice are those of its first time. Where hours are * runs keep their distance instead.",
     ),
     key(
         "windows[].at",
@@ -339,7 +339,7 @@ pub(super) const KEYS: [Key; 57] = [
         TIME,
         Words("as long as something is left of it"),
         "5m",
-        "A run that could not begin for that long is left out. With cron and at.",
+        "A run that could not begin for that long is left out; one that had begun goes on. With cron and at.",
     ),
     key(
         "windows[].pre_trigger",

@@ -27,7 +27,7 @@ pub use explain::{View, explain};
 pub use files::FilesError;
 pub use keys::{EXAMPLE, explain_keys};
 pub use lock::{LockMode, ObjectLock};
-pub use starts::Starts;
+pub use starts::{Remembered, Run, Starts};
 pub use targets::{Glob, Place, Selector};
 pub use values::{ByteSize, EncryptTo, Interface, Percent, Period, Recipients, StoreUrl};
 pub use when::When;

@@ -1,45 +1,117 @@
-//! Which starts the recordings of each window have had: a clock that is set back comes to the same time twice, and what
-//! is recorded then must not take the place of what was recorded before.
+//! What is remembered of the runs of each window, longer than their recordings. Which starts they have had: a clock that is set
+//! back comes to the same time twice, and what is recorded then must not take the place of what was recorded before. And the
+//! latest run that has begun: who starts anew while it goes on is to know whether anything of it is still wanted.
 
 use crate::limits;
 use crate::sync::lock;
-use formats::store::{Name, RecordingId};
+use formats::store::{Name, RecordingId, Start};
 use jiff::{SignedDuration, Timestamp};
+use serde::{Deserialize, Serialize};
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex};
 
-/// The latest starts of each window, [`limits::STARTS_MAX`] of them. Shared by who decides on runs and who keeps it for the
-/// next start.
+/// What is remembered of all windows. Shared by who decides on runs and who keeps it for the next start.
 #[derive(Debug, Clone, Default)]
-pub struct Starts(Arc<Mutex<HashMap<Name, VecDeque<Timestamp>>>>);
+pub struct Starts(Arc<Mutex<HashMap<Name, Remembered>>>);
+
+/// What is remembered of a window.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct Remembered {
+    /// The latest starts of recordings, [`limits::STARTS_MAX`] of them, oldest first.
+    starts: VecDeque<Start>,
+    /// The latest run that has begun.
+    run: Option<Run>,
+}
+
+/// A run that has begun.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Run {
+    /// When its window says that it begins, whatever the delay of this node; when it was begun, where somebody asked for it.
+    pub start: Timestamp,
+    /// When it is to end.
+    pub ends: Timestamp,
+    /// Somebody asked for it: no schedule has it.
+    pub is_asked_for: bool,
+    /// It was stopped, or its budget is spent: what is left of it is not to be recorded.
+    pub is_over: bool,
+}
+
+impl Run {
+    /// One that somebody asked for.
+    pub fn asked_for(start: Timestamp, ends: Timestamp) -> Self {
+        Self { start, ends, is_asked_for: true, is_over: false }
+    }
+}
 
 impl Starts {
     /// Moves a recording that is to begin to the first millisecond that is not taken, and takes that.
     pub fn take(&self, id: &mut RecordingId) {
         let mut all = lock(&self.0);
         let taken = all.entry(id.window.clone()).or_default();
-        while taken.contains(&id.start.time())
+        while taken.starts.contains(&id.start)
             && let Ok(later) = id.start.time().checked_add(SignedDuration::from_millis(1))
         {
             id.start = later.into();
         }
-        add(taken, id.start.time());
+        taken.add(id.start);
     }
 
-    /// Adds those of a window that were taken before, oldest first; all of it then.
-    pub fn add(&self, window: &Name, starts: impl IntoIterator<Item = Timestamp>) -> Vec<Timestamp> {
+    /// Adds the start of a recording, wherever that is from.
+    pub fn add(&self, id: &RecordingId) {
+        lock(&self.0).entry(id.window.clone()).or_default().add(id.start);
+    }
+
+    /// All that is remembered of a window.
+    pub fn of(&self, window: &Name) -> Remembered {
+        lock(&self.0).get(window).cloned().unwrap_or_default()
+    }
+
+    /// What was remembered of a window before.
+    pub fn recall(&self, window: Name, remembered: Remembered) {
+        lock(&self.0).insert(window, remembered);
+    }
+
+    /// The latest run of a window that has begun.
+    pub fn run(&self, window: &Name) -> Option<Run> {
+        lock(&self.0).get(window)?.run
+    }
+
+    /// A run begins, and is the latest; without one, none is remembered any more.
+    pub fn begin(&self, window: &Name, run: Option<Run>) {
+        lock(&self.0).entry(window.clone()).or_default().run = run;
+    }
+
+    /// What is left of the latest run is not to be recorded, if it is one of those.
+    pub fn end(&self, window: &Name, which: impl FnOnce(&Run) -> bool) {
         let mut all = lock(&self.0);
-        let taken = all.entry(window.clone()).or_default();
-        starts.into_iter().for_each(|start| add(taken, start));
-        taken.iter().copied().collect()
+        let run = all.get_mut(window).and_then(|remembered| remembered.run.as_mut());
+        run.filter(|run| which(run)).into_iter().for_each(|run| run.is_over = true);
+    }
+
+    /// Somebody set the clock: runs last as long as they were to.
+    pub fn clock_was_set(&self, by: SignedDuration) {
+        let mut all = lock(&self.0);
+        let runs = all.values_mut().filter_map(|remembered| remembered.run.as_mut());
+        runs.for_each(|run| run.ends = super::moved(run.ends, by));
     }
 }
 
-fn add(taken: &mut VecDeque<Timestamp>, start: Timestamp) {
-    if !taken.contains(&start) {
-        taken.push_back(start);
-        if taken.len() > limits::STARTS_MAX {
-            taken.pop_front();
+impl Remembered {
+    fn add(&mut self, start: Start) {
+        if !self.starts.contains(&start) {
+            self.starts.push_back(start);
+            if self.starts.len() > limits::STARTS_MAX {
+                self.starts.pop_front();
+            }
         }
+    }
+}
+
+/// As an earlier version wrote it: starts alone.
+impl FromIterator<Start> for Remembered {
+    fn from_iter<I: IntoIterator<Item = Start>>(starts: I) -> Self {
+        let mut remembered = Self::default();
+        starts.into_iter().for_each(|start| remembered.add(start));
+        remembered
     }
 }

@@ -48,7 +48,7 @@ impl When {
     /// The first run after `time`, which for [`When::Always`] is the begin of a run of `duration`.
     ///
     /// Clock times that a change to summer time leaves out run once, at the end of the gap; those that a change
-    /// to winter time repeats run the first time. Expressions with `*` or `/` in hours follow time that passes.
+    /// to winter time repeats run the first time. Expressions with `*` in hours follow time that passes.
     pub fn after(&self, time: Timestamp, duration: Duration) -> Option<Timestamp> {
         match self {
             Self::Always => time.checked_add(duration).ok(),
@@ -82,7 +82,7 @@ impl When {
 /// Whether runs keep their distance when the clock changes.
 fn follows_time(cron: &Cron) -> bool {
     let hours = &cron.pattern.hours;
-    hours.from_wildcard || hours.step != 1
+    hours.from_wildcard && hours.step == 1
 }
 
 /// The first run after `time`, by the clock. Times come in the order of what the clock shows, also where it changes: so none
@@ -201,6 +201,20 @@ mod tests {
                 berlin,
                 "2026-10-25T00:30:00Z",
                 "2026-10-25T01:00:00Z 2026-10-25T02:00:00Z",
+            ),
+            (
+                "steps of hours over the gap",
+                "0 */2 * * *",
+                berlin,
+                "2026-03-28T23:00:00Z",
+                "2026-03-29T01:00:00Z 2026-03-29T02:00:00Z",
+            ),
+            (
+                "steps of hours over the hour that comes twice",
+                "30 2-23/12 * * *",
+                berlin,
+                "2026-10-24T12:30:00Z",
+                "2026-10-25T00:30:00Z 2026-10-25T13:30:00Z",
             ),
             (
                 "a list over the gap",

@@ -1,29 +1,34 @@
-//! Which starts were taken, kept for the next start of the recorder: `.starts/<window>`.
+//! What is remembered of the runs of each window, kept for the next start of the recorder: `.starts/<window>`.
 
 use super::Spool;
 use crate::disk::{Disk, Entry, gone};
-use crate::schedule::Starts;
+use crate::schedule::{Remembered, Starts};
+use crate::sync::lock;
 use formats::store::{Name, RecordingId, Start};
-use jiff::Timestamp;
 use std::io;
 use std::path::Path;
 
-/// Starts that were taken, a file for each window: no recording, for no cluster has a name like that.
+/// A file for each window: no recording, for no cluster has a name like that.
 const STARTS: &str = ".starts";
 
 impl Spool {
-    /// The starts that recordings of before have had, for those that begin to take others.
+    /// What is remembered of runs, for those that begin others.
     pub fn starts(&self) -> &Starts {
         &self.starts
     }
 
     /// Remembers the start of a recording, before anybody else sees that.
     pub(super) fn remember_start(&self, id: &RecordingId) -> io::Result<()> {
-        let starts = self.starts.add(&id.window, [id.start.time()]);
-        let starts: Vec<Start> = starts.into_iter().map(Start::from).collect();
+        self.starts.add(id);
+        self.keep_starts(&id.window)
+    }
+
+    /// Keeps what is remembered of a window for the next start of the recorder.
+    pub fn keep_starts(&self, window: &Name) -> io::Result<()> {
+        let _keeping = lock(&self.keeping);
         let folder = self.root.join(STARTS);
         self.disk.create_folders(&folder)?;
-        self.disk.write_durably(&folder.join(id.window.as_str()), &serde_json::to_vec(&starts)?)
+        self.disk.write_durably(&folder.join(window.as_str()), &serde_json::to_vec(&self.starts.of(window))?)
     }
 }
 
@@ -32,11 +37,17 @@ pub(super) fn read(disk: &dyn Disk, root: &Path) -> io::Result<Starts> {
     let (starts, folder) = (Starts::default(), root.join(STARTS));
     for Entry { name, .. } in disk.list(&folder).or_else(gone(Vec::new()))? {
         let Some(window) = name.to_str().and_then(|name| name.parse::<Name>().ok()) else { continue };
-        let read = disk.read(&folder.join(&name)).and_then(|bytes| Ok(serde_json::from_slice::<Vec<Start>>(&bytes)?));
-        match read {
-            Ok(taken) => drop(starts.add(&window, taken.into_iter().map(Timestamp::from))),
+        match disk.read(&folder.join(&name)).and_then(|bytes| Ok(remembered(&bytes)?)) {
+            Ok(remembered) => starts.recall(window, remembered),
             Err(error) => tracing::warn!(%window, %error, "it is not known which starts its recordings had"),
         }
     }
     Ok(starts)
+}
+
+fn remembered(bytes: &[u8]) -> serde_json::Result<Remembered> {
+    match serde_json::from_slice::<Vec<Start>>(bytes) {
+        Ok(starts) => Ok(starts.into_iter().collect()),
+        Err(_) => serde_json::from_slice(bytes),
+    }
 }

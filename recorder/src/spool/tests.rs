@@ -78,6 +78,20 @@ fn starts_that_cannot_be_read_keep_nobody_from_recording() {
 }
 
 #[test]
+fn starts_that_an_earlier_version_wrote_are_not_taken_again() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::create_dir_all(folder.path().join(".starts")).unwrap();
+    std::fs::write(folder.path().join(".starts/w"), br#"["2026-11-24T10:00:00Z"]"#).unwrap();
+    for taken_ms in 1..3 {
+        let spool = Spool::open(folder.path()).unwrap();
+        let mut id = RecordingId::parse_folder("c/w/20261124T100000Z/n").unwrap();
+        spool.starts().take(&mut id);
+        assert_eq!(id.start.time().subsec_millisecond(), taken_ms);
+        spool.keep_starts(&id.window).unwrap();
+    }
+}
+
+#[test]
 fn what_was_given_up_is_not_given_up_again_nor_what_is_pinned() {
     let folder = tempfile::tempdir().unwrap();
     let spool = Spool::open(folder.path()).unwrap();

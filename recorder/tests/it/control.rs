@@ -1,8 +1,10 @@
 //! What people and signals tell a recorder that runs.
 
-use crate::net::{Cable, wait_until};
+use crate::net::{Cable, must, wait_until};
 use formats::seal::EndReason;
+use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
+use std::process::Command;
 
 pub const HEAD: &str = "
 cluster: prod
@@ -170,6 +172,26 @@ fn a_signal_triggers_every_window_on_demand() {
 }
 
 #[test]
+fn who_is_told_something_while_it_starts_does_it_then() {
+    let Some(cable) = Cable::new() else { return };
+    // It waits for what is remembered of a window.
+    let starts = cable.spool().join(".starts");
+    std::fs::create_dir_all(&starts).unwrap();
+    let pipe = starts.join("plain");
+    must(Command::new("mkfifo").arg(&pipe));
+    let recorder = cable.run(&format!("{HEAD}{}", window("plain", "on_demand: true, duration: 1h")));
+    let mut remembered = std::fs::OpenOptions::new().write(true).open(&pipe).unwrap();
+    recorder.signal("HUP");
+    recorder.signal("USR1");
+    std::fs::remove_file(&pipe).unwrap();
+    remembered.write_all(b"[]").unwrap();
+    drop(remembered);
+    let is_done = |status: String| status.contains("  read anew ") && status.contains(" until ");
+    wait_until("both are done", || cable.ctl(&["status"]).is_ok_and(is_done));
+    recorder.stop();
+}
+
+#[test]
 fn what_is_pinned_stays_until_it_is_unpinned() {
     let Some(cable) = Cable::new() else { return };
     let window = window("incident", "on_demand: true, duration: 1h");
@@ -238,8 +260,20 @@ fn whoever_knows_the_secret_triggers_over_http() {
         assert_eq!(status, want, "{path} {headers:?}: {said}");
     }
     assert!(!cable.ctl(&["status"]).unwrap().contains("prod/incident/"), "nothing is triggered yet");
+    let asked = |arguments: &[&str]| {
+        let out =
+            cable.in_b("curl", &[&["-s", "-D", "-", "http://127.0.0.1:9477/metrics"], arguments].concat()).output();
+        String::from_utf8(out.unwrap().stdout).unwrap()
+    };
+    assert!(asked(&["-X", "POST"]).contains("allow: GET, HEAD\r\n"));
+    assert!(asked(&[]).contains("remora_observe_refused_triggers_total 3\n"));
     let (status, said) = post(&cable, "/trigger/incident", &[secret]);
     assert!(status == 200 && said.starts_with("triggered\nprod/incident/"), "{status} {said}");
+    // Another secret takes its place.
+    std::fs::write(&token, "fedcba9876543210").unwrap();
+    recorder.signal("HUP");
+    wait_until("the secret is another", || post(&cable, "/trigger/incident", &[secret]).0 == 401);
+    assert_eq!(post(&cable, "/trigger/incident", &["Authorization: Bearer fedcba9876543210"]).0, 200);
     recorder.stop();
     let stored = cable.stored();
     let triggered = stored.iter().find_map(|stored| stored.close.trigger.as_ref()).expect("it was triggered");

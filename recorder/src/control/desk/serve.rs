@@ -5,7 +5,7 @@
 
 use super::{Desk, Running};
 use crate::clock::Moment;
-use crate::control::chores::Chore;
+use crate::control::chores::{self, Chore};
 use crate::control::pins::Pins;
 use crate::control::request::{Answer, Request, Told};
 use crate::control::socket::Ask;
@@ -27,7 +27,7 @@ impl Desk {
             Request::Pin { recording } => self.pin(&recording, told, |pins, id, told| pins.pin(id, now, told)),
             Request::Start { window } => self.start(&window, by, now, told),
             Request::Status => told(Answer::Status(Box::new(self.status()))),
-            Request::Stop { window } => told(self.stop(&window)),
+            Request::Stop { window } => self.stop(window, told),
             Request::Trigger { window } => self.trigger(&window, by, now, told),
             Request::Unpin { recording } => self.pin(&recording, told, Pins::unpin),
         }
@@ -96,17 +96,24 @@ impl Desk {
         }
     }
 
-    fn stop(&mut self, window: &Name) -> Answer {
-        self.agenda.stop(window);
+    fn stop(&mut self, window: Name, told: Told) {
+        let was_due = match self.agenda.stop(&window) {
+            Ok(was_due) => was_due,
+            Err(error) => return told(Answer::refused(error)),
+        };
+        let was_due = self.rests.extract_if(.., |rest| rest.window == window).count() > 0 || was_due;
         // What only waits for a trigger is not being recorded.
         let recorded = |running: &&Running| running.ends != Timestamp::MAX || running.orders.ends().is_some();
-        let running: Vec<_> = self.of_window(window).filter(recorded).collect();
-        if running.is_empty() {
-            return Answer::refused(format!("{window} is not being recorded"));
-        }
+        let running: Vec<_> = self.of_window(&window).filter(recorded).collect();
         running.iter().for_each(|running| running.orders.end(EndReason::Stopped));
         let ids: Vec<_> = running.iter().filter_map(|running| running.recording()).collect();
-        Answer::done("recording ends", &ids)
+        let answer = match (running.is_empty(), was_due) {
+            (true, false) => return told(Answer::refused(format!("{window} is not being recorded"))),
+            (true, true) => Answer::done("what is left of a run that failed is not recorded", &[]),
+            (false, _) => Answer::done("recording ends", &ids),
+        };
+        // Once it stays stopped after a start, too.
+        self.chores.push(chores::keep_runs(self.spool.clone(), window, || told(answer)));
     }
 }
 

@@ -103,6 +103,64 @@ fn who_ends_as_another_begins_waits_until_that_one_has_its_rings() {
 }
 
 #[test]
+fn what_a_configuration_calls_the_node_matters_where_no_flag_comes_before_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = |head: &str| Config::from_yaml(&format!("{{cluster: c, store: /s, {head}, windows: []}}")).unwrap();
+    let spool = Spool::open(folder.path()).unwrap();
+    let mut desk = Desk::new(&config("node: file"), "flag".parse().unwrap(), spool, Vec::new(), at(0));
+    for (head, is_followed) in [
+        ("node: file", true),
+        ("node: other", false),
+        ("node: flag", true),
+        ("node: flag, observe: {stall: 1s}", false),
+    ] {
+        assert_eq!(desk.reload::<String>(Ok(config(head)), at(1)).is_some(), is_followed, "{head}");
+    }
+}
+
+#[test]
+fn a_start_goes_on_with_what_nobody_stopped_and_spent_no_budget() {
+    for (act, is_begun) in [("stop", false), ("budget", false), ("end", true), ("kill", true)] {
+        let folder = tempfile::tempdir().unwrap();
+        let mut before = desk(&folder, PLAIN);
+        assert_eq!(ask(&mut before, "{\"command\":\"start\",\"window\":\"w\"}"), None);
+        let begun = before.begin_due(at(0)).remove(0).recording;
+        before.spool.begin(&begun.id, &begun.window.store).unwrap();
+        match act {
+            "stop" => drop(ask(&mut before, "{\"command\":\"stop\",\"window\":\"w\"}")),
+            "end" => before.end_all(),
+            _ => {}
+        }
+        if act != "kill" {
+            before.ended(&begun.id, Ending::Over, at(10));
+            before.take_chores().into_iter().for_each(|chore| chore());
+        }
+        let ends: Vec<_> = desk(&folder, PLAIN).begin_due(at(10)).iter().map(|begin| begin.recording.ends).collect();
+        assert_eq!(ends, Vec::from_iter(is_begun.then_some(begun.ends)), "{act}");
+    }
+}
+
+#[test]
+fn a_file_waits_until_what_is_replaced_has_ended() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("now");
+    let window = format!(
+        "{{name: w, on_demand: true, duration: 1h, overlap: replace, trigger_file: {}, interfaces: [any]}}",
+        file.display()
+    );
+    let mut desk = desk(&folder, &window);
+    let request = "{\"command\":\"start\",\"window\":\"w\"}";
+    assert_eq!([(); 2].map(|()| ask(&mut desk, request)), [None, None]);
+    let begun = desk.begin_due(at(0));
+    std::fs::write(&file, b"").unwrap();
+    for _ in 0..3 {
+        assert!(desk.begin_due(at(0)).is_empty() && file.exists());
+    }
+    desk.ended(&begun[0].recording.id, Ending::Over, at(1));
+    assert_eq!(desk.begin_due(at(1)).len(), 1);
+}
+
+#[test]
 fn a_clock_that_is_set_right_silences_no_window() {
     let folder = tempfile::tempdir().unwrap();
     let mut desk = desk(
@@ -188,11 +246,28 @@ fn what_a_crash_ended_goes_on_once() {
     let trigger = Trigger { at: ends, by: "late".to_owned(), ends, told: Box::new(|_| {}) };
     begun[1].orders.trigger(trigger);
     desk.ended(&begun[1].recording.id, Ending::Over, at(1000));
-    let [again] = &desk.begin_due(at(1000))[..] else { panic!("it is kept ready again") };
+    let again = desk.begin_due(at(1000));
+    let [again] = &again[..] else { panic!("it is kept ready again") };
     assert_eq!((again.recording.id.window.as_str(), again.orders.take_triggers().len()), ("x", 1));
     // What another configuration ends goes on, too.
     begun[0].orders.tell_past(Past { since: Some(ends), triggered: Some((begun[0].recording.id.clone(), ends)) });
     begun[0].orders.end(EndReason::WindowChanged);
     desk.ended(&begun[0].recording.id, Ending::Over, at(900));
     assert_eq!(desk.rests.iter().map(|rest| rest.ends).collect::<Vec<_>>(), [ends]);
+    // Also where nothing is kept ready any more, or only from now on.
+    again.orders.tell_past(Past { since: Some(ends), triggered: Some((again.recording.id.clone(), at(3000).wall)) });
+    let plain = PLAIN.replace("name: w", "name: x");
+    let reload = |desk: &mut Desk, window: &str| {
+        let config = Config::from_yaml(&format!("{{cluster: c, store: /s, windows: [{window}]}}"));
+        assert!(desk.reload(config, at(2000)).is_some());
+    };
+    reload(&mut desk, &plain);
+    let [rest] = &desk.begin_due(at(2000))[..] else { panic!("it goes on") };
+    assert_eq!(rest.recording.ends, at(3000).wall);
+    desk.ended(&again.recording.id, Ending::Over, at(2000));
+    reload(&mut desk, &plain.replace("duration: 1h", "duration: 1h, pre_trigger: 5m"));
+    rest.orders.end(EndReason::WindowChanged);
+    desk.ended(&rest.recording.id, Ending::Over, at(2000));
+    let [ready] = &desk.begin_due(at(2000))[..] else { panic!("it is kept ready again") };
+    assert_eq!(ready.orders.take_triggers().iter().map(|trigger| trigger.ends).collect::<Vec<_>>(), [at(3000).wall]);
 }

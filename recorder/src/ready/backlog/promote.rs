@@ -1,6 +1,6 @@
 //! How a trigger makes a recording of what is kept: marked, moved, sealed, one segment after the other.
 
-use super::super::folder::{EXPIRED, Expired, MARK, Mark, PAUSED, REST, Remembered, parts, remove};
+use super::super::folder::{EXPIRED, Expired, MARK, Mark, PAUSED, REST, Remembered, note_rest, parts, remove};
 use super::{Backlog, Promoted};
 use crate::limits;
 use crate::orders::{Orders, Trigger};
@@ -20,7 +20,7 @@ impl Backlog {
     pub fn trigger(&mut self, trigger: Trigger, orders: &Orders) {
         let extends = self.is_triggered();
         let marked = match extends {
-            true => self.go_on_until(trigger.ends),
+            true => self.go_on_until(trigger.ends, &trigger.by),
             false => self.begin(trigger.at, trigger.by.clone(), trigger.ends),
         };
         let goes_on = orders.tell_past(self.past());
@@ -51,7 +51,7 @@ impl Backlog {
             return Err(error);
         }
         if let Err(error) = remove(self.disk(), &self.folder.join(REST)) {
-            tracing::error!(window = %id.window, %error, "what a crash had ended before is begun again after the next one");
+            tracing::error!(window = %id.window, %error, "what had ended before its time is begun again after the next start");
         }
         Ok(id)
     }
@@ -77,12 +77,13 @@ impl Backlog {
         self.disk().write_durably(&self.folder.join(MARK), &serde_json::to_vec(mark)?)
     }
 
-    fn go_on_until(&mut self, ends: Timestamp) -> Result<RecordingId, SealingError> {
+    fn go_on_until(&mut self, ends: Timestamp, by: &str) -> Result<RecordingId, SealingError> {
         let Some((_, mark)) = &self.promoted else { return Err(self.error(io::ErrorKind::NotFound.into())) };
         let later = Mark { ends: mark.ends.max(ends), ..mark.clone() };
         self.write_mark(&later).map_err(|source| self.error(source))?;
         let id = later.recording.clone();
         self.promoted.iter_mut().for_each(|(_, mark)| mark.ends = later.ends);
+        tracing::info!(recording = %id, by, ends = %later.ends, "triggered again: it goes on for longer");
         Ok(id)
     }
 
@@ -180,6 +181,12 @@ impl Backlog {
     /// The chain of the recording that is made.
     pub fn chain(&self) -> Option<&Chain> {
         self.promoted.as_ref().map(|(promoted, _)| &promoted.chain)
+    }
+
+    /// Notes until when the recording that was triggered is to go on: the next start does.
+    pub fn note_rest(&self) -> Result<(), SealingError> {
+        let Some((_, mark)) = &self.promoted else { return Ok(()) };
+        note_rest(self.disk(), &self.folder, mark.ends).map_err(|source| self.error(source))
     }
 
     /// It is over. What was triggered is sealed to its end, and can be closed; nothing here belongs to it any more.

@@ -10,6 +10,24 @@ fn trigger(backlog: &mut Backlog, second: i64) {
     backlog.trigger(trigger, &Orders::default());
 }
 
+#[test]
+fn a_recording_that_ends_with_the_recorder_leaves_its_rest_to_the_next_start() {
+    for (case, stop, want) in [
+        ("with the recorder", &[Orders::end_for_now as fn(&Orders)][..], vec![at(1000)]),
+        ("somebody stopped it", &[|orders| orders.end(EndReason::Stopped), Orders::end_for_now], vec![]),
+    ] {
+        let folder = tempfile::tempdir().unwrap();
+        let spool = Spool::open(folder.path()).unwrap();
+        let (mut backlog, _) = opened_anew(&spool);
+        trigger(&mut backlog, 730);
+        let orders = Orders::default();
+        stop.iter().for_each(|stop| stop(&orders));
+        drop(super::super::end(backlog, &orders).unwrap());
+        let rests = recover(&spool, at(800)).unwrap().rests;
+        assert_eq!(rests.into_iter().map(|rest| rest.ends).collect::<Vec<_>>(), want, "{case}");
+    }
+}
+
 fn take(backlog: &mut Backlog, sequences: &[u32]) {
     sequences.iter().for_each(|&sequence| backlog.take(segment(backlog.folder(), sequence, 10)).unwrap());
 }

@@ -156,10 +156,10 @@ fn a_node_begins_at_a_time_of_its_own() {
         let begins = agenda.next().unwrap();
         let delay = begins.duration_since("2026-11-24T10:05:00Z".parse().unwrap());
         assert!((SignedDuration::ZERO..SignedDuration::from_mins(10)).contains(&delay), "{delay}");
-        // Recordings of all nodes stand under the time the window says, and have its length.
+        // Recordings stand under the time they begin, and have the length the window says.
         let ends = clock(begins.checked_add(SignedDuration::from_mins(10)).unwrap());
         let decided: Vec<_> = agenda.wake(begins).into_iter().map(shown).collect();
-        assert_eq!(decided, [format!("+10:05:00-{ends}")]);
+        assert_eq!(decided, [format!("+{}-{ends}", clock(begins))]);
         let next = "2026-11-24T11:05:00Z".parse::<Timestamp>().unwrap().checked_add(delay).unwrap();
         assert_eq!(agenda.next(), Some(next), "the same delay every time");
         delays.push(delay);
@@ -191,6 +191,12 @@ fn nobody_starts_more_runs_than_there_may_be() {
         let (w, now) = ("w".parse().unwrap(), BEGIN.parse().unwrap());
         let begun = (0..40).filter(|_| agenda.start(&w, now).is_ok()).count();
         assert_eq!(begun, want, "{overlap}");
+        let why = agenda.start(&w, now).unwrap_err().to_string();
+        assert_eq!(
+            (why.contains("runs_max"), agenda.has_room(&w)),
+            (overlap.contains("runs_max"), overlap != "replace"),
+            "{why}"
+        );
     }
 }
 
@@ -204,6 +210,20 @@ fn another_configuration() {
         ("changed, not due", always, "cron: '0 12 * * *'", "!10:00:30:WindowChanged", ""),
         ("vanished", always, "", "!10:00:30:WindowChanged", ""),
         (
+            "whole runs only",
+            "cron: '5 * * * *', missed: skip",
+            "cron: '5 * * * *', missed: skip, snap_length: 64",
+            "!10:05:00:WindowChanged",
+            "+10:06:00-10:15:00",
+        ),
+        (
+            "past the deadline of its begin",
+            "cron: '5 * * * *', missed_deadline: 10s",
+            "cron: '5 * * * *', missed_deadline: 10s, snap_length: 64",
+            "!10:05:00:WindowChanged",
+            "+10:06:00-10:15:00",
+        ),
+        (
             "started by hand",
             "on_demand: true",
             "on_demand: true, snap_length: 64",
@@ -212,7 +232,7 @@ fn another_configuration() {
         ),
     ] {
         let mut agenda = agenda(before);
-        decided(&mut agenda, "10:00:30");
+        decided(&mut agenda, "10:00:30 10:05:00");
         if before == "on_demand: true" {
             agenda.start(&"w".parse().unwrap(), BEGIN.parse().unwrap()).unwrap();
         }
@@ -223,6 +243,65 @@ fn another_configuration() {
         let ended: Vec<_> = agenda.update(&file, now).into_iter().map(shown).collect();
         assert_eq!((ended.join(" ").as_str(), decided(&mut agenda, "10:06:00").as_str()), (ends, begins), "{case}");
     }
+}
+
+#[test]
+fn what_is_over_is_begun_anew_by_no_start_of_the_recorder_nor_another_configuration() {
+    let hourly = "cron: '5 * * * *'";
+    let over = ["stopped", "spent"];
+    for (window, acts, want) in [
+        (hourly, &["killed"][..], "+10:06:00-10:15:00"),
+        (hourly, &over, ""),
+        ("cron: '5 * * * *', missed_deadline: 10s", &["killed"], "+10:06:00-10:15:00"),
+        ("cron: '5 * * * *', missed: skip", &["killed"], "-10:05:00:Missed"),
+        ("cron: '5 * * * *', missed: skip", &over, ""),
+        ("at: 2026-11-24T10:05:00Z", &over, ""),
+        ("always: true", &["killed"], "+10:06:00-10:16:00"),
+        ("always: true", &over, "+10:10:30-10:20:30"),
+        ("on_demand: true", &["killed"], "+10:06:00-10:10:30"),
+        ("on_demand: true", &over, ""),
+        ("on_demand: true, missed: skip", &["killed"], ""),
+    ] {
+        for act in acts {
+            let w = "w".parse().unwrap();
+            let begin = |starts: &Starts, now: &str| {
+                Agenda::new(&config(window), "n".parse().unwrap(), starts.clone(), now.parse().unwrap())
+            };
+            let [started, configured] = [(); 2].map(|()| {
+                let starts = Starts::default();
+                let mut agenda = begin(&starts, BEGIN);
+                if window.starts_with("on_demand") {
+                    agenda.start(&w, BEGIN.parse().unwrap()).unwrap();
+                }
+                decided(&mut agenda, "10:00:30 10:05:00");
+                let id = agenda.entries[0].running[0].0.clone();
+                match *act {
+                    "stopped" => drop(agenda.stop(&w).unwrap()),
+                    "spent" => assert!(agenda.over(&id, "2026-11-24T10:05:30Z".parse().unwrap())),
+                    _ => {}
+                }
+                (agenda, starts)
+            });
+            let (now, wakes, case) = ("2026-11-24T10:06:00Z", "10:06:00 10:10:30", format!("{window}, {act}"));
+            assert_eq!(decided(&mut begin(&started.1, now), wakes), want, "{case}, started anew");
+            if *act != "killed" {
+                let mut agenda = configured.0;
+                agenda.update(&config(&format!("{window}, snap_length: 64")), now.parse().unwrap());
+                assert_eq!(decided(&mut agenda, wakes), want, "{case}, configured anew");
+            }
+        }
+    }
+}
+
+#[test]
+fn who_stops_a_window_that_is_only_kept_ready_has_it_fail_no_faster() {
+    let mut agenda = agenda("on_demand: true, pre_trigger: 5m");
+    decided(&mut agenda, "10:01:00");
+    assert_eq!(agenda.stop(&"w".parse().unwrap()), Ok(false));
+    assert_eq!(decided(&mut agenda, "?10:02:00 10:02:29 10:02:30"), "+10:02:30-ever");
+    decided(&mut agenda, "?10:03:00");
+    assert_eq!(agenda.stop(&"w".parse().unwrap()), Ok(false));
+    assert_eq!(decided(&mut agenda, "10:03:29 10:03:30"), "+10:03:30-ever");
 }
 
 #[test]
