@@ -223,7 +223,7 @@ impl World {
         let id = &recordings[self.random.below(recordings.len() as u64) as usize];
         if self.pinned.remove(id).is_some() {
             spool.unpin(id).ok();
-        } else if spool.pin(id, self.clock.now().wall).is_ok_and(|is_pinned| is_pinned) {
+        } else if spool.pin(id, self.clock.now().wall).is_ok_and(|gone| gone.is_some()) {
             self.pinned.insert(id.clone(), self.whole_files(spool, id));
             self.deeds.pinned += 1;
         }
