@@ -105,7 +105,7 @@ impl Entry {
         let has_begun = begun.is_some_and(|run| run.start == scheduled);
         let late_by = now.duration_since(start).unsigned_abs();
         let past_deadline = !has_begun && window.missed_deadline.is_some_and(|deadline| late_by > deadline);
-        let in_pieces = window.missed == Missed::Skip && !(has_begun && !self.running.is_empty());
+        let in_pieces = window.missed == Missed::Skip && (!has_begun || self.running.is_empty());
         if ends <= now || (late && (in_pieces || past_deadline)) {
             return Err(SkipReason::Missed);
         }
