@@ -111,6 +111,12 @@ pub const STALL_DEFAULT: Duration = Duration::from_secs(10);
 /// How often it is looked whether a capture has stalled.
 pub const ALARM: Duration = Duration::from_secs(1);
 
+/// Lines of the log that wait for standard error [bytes]: some five hundred. As many again are being written.
+pub const LOG_BYTES: usize = 128 << 10;
+
+/// For so long the end waits for the rest of the log to be read.
+pub const LOG_FLUSH: Duration = Duration::from_millis(500);
+
 /// How often the spool is looked at.
 pub const SPOOL_LOOK: Duration = Duration::from_secs(5);
 

@@ -16,11 +16,13 @@ use clap::{Args, CommandFactory, Parser, Subcommand};
 use formats::said::once;
 use recorder::capture::Urgency;
 use recorder::limits;
+use recorder::log::{Flush, LOG};
 use recorder::observe::{self, Door, Observer, Observing};
 use recorder::pipeline::Settings;
 use recorder::rotate::Compression;
 use recorder::schedule::{ByteSize, Observe, Period, Place, Selector, Window};
 use recorder::spool::Spool;
+use std::backtrace::{Backtrace, BacktraceStatus};
 use std::io::{IsTerminal, Write};
 use std::net::SocketAddr;
 use std::process::ExitCode;
@@ -162,6 +164,7 @@ impl CapturePlan {
             low_port: self.listen.is_some_and(|address| (1..1024).contains(&address.port())),
             writes: std::iter::once(spool.to_owned()).chain(folders).collect(),
         })?;
+        LOG.begin().context("begin to write the log")?;
         say_memory(windows, recordings, self.settings.ring_bytes);
         Ok(())
     }
@@ -203,7 +206,7 @@ const FAILED: u8 = 2;
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
     let log_format = cli.common.log_format;
-    start_log(&cli.common);
+    let _flush = start_log(&cli.common);
     let out = &mut std::io::stdout();
     let result = match cli.command {
         Command::Check(args) => args.resolve().and_then(|plan| check::run(&plan, out)),
@@ -220,7 +223,7 @@ pub fn main() -> ExitCode {
         }
         match log_format {
             LogFormat::Json => tracing::error!(error = once(error.chain()), "failed"),
-            LogFormat::Text => eprintln!("remora-recorder: {}", once(error.chain())),
+            LogFormat::Text => LOG.line(format!("remora-recorder: {}\n", once(error.chain())).as_bytes()),
         }
         ExitCode::from(FAILED)
     })
@@ -244,23 +247,25 @@ fn is_closed_pipe(error: &anyhow::Error) -> bool {
 /// object_store tells of each of its retries; what came of them is told once, by who sends.
 const DEFAULT_LOG: &str = "info,object_store=warn";
 
-fn start_log(common: &Common) {
+/// Sends messages to the log, those of bugs too; what is left of it is written when the answer is dropped.
+fn start_log(common: &Common) -> Flush {
     let filter = tracing_subscriber::EnvFilter::try_from_env("REMORA_LOG")
         .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new(if common.quiet { "error" } else { DEFAULT_LOG }));
-    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false);
-    // What reads them from a pipe or the journal wants no colours.
-    let log = log.with_ansi(std::io::stderr().is_terminal());
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(|| &LOG).with_target(false);
+    // What reads them from a pipe or the journal wants no colours. What cannot be written is counted by the log.
+    let log = log.with_ansi(std::io::stderr().is_terminal()).log_internal_errors(false);
     match common.log_format {
-        LogFormat::Json => {
-            log.json().flatten_event(true).init();
-            // Whoever reads the log reads lines of JSON, also of a bug.
-            std::panic::set_hook(Box::new(|panic| {
-                let place = panic.location().map(ToString::to_string);
-                tracing::error!(place, what = panic.payload_as_str().unwrap_or("no text"), "bug");
-            }));
-        }
+        LogFormat::Json => log.json().flatten_event(true).init(),
         LogFormat::Text => log.init(),
     }
+    // Whoever reads the log reads lines of its format, also of a bug; and a reader that stands still is not waited for.
+    std::panic::set_hook(Box::new(|panic| {
+        let place = panic.location().map(ToString::to_string);
+        let calls = Backtrace::capture();
+        let calls = (calls.status() == BacktraceStatus::Captured).then(|| calls.to_string());
+        tracing::error!(place, calls, what = panic.payload_as_str().unwrap_or("no text"), "bug");
+    }));
+    Flush
 }
 
 /// This node's own name: what Kubernetes calls it if it says so, else the host's name.

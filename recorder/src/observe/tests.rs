@@ -160,6 +160,7 @@ fn every_number_stands_once_with_its_labels() {
         "remora_capture_unrecorded_targets{window=\"a\"} 0.0",
         "remora_capture_unrecorded_targets{window=\"b\"} 3.0",
         "remora_seal_sealed_segments_total 1",
+        "remora_log_lost_lines_total 0",
         "remora_schedule_ended_recordings_total{reason=\"spool_full\"} 1",
         "remora_spool_waiting_segments 2.0",
         "remora_upload_lag_seconds 0.0",
