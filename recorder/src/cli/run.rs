@@ -22,7 +22,8 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::runtime::Runtime;
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{mpsc, watch};
 use tokio::time::MissedTickBehavior;
 
@@ -108,12 +109,30 @@ pub fn run(mut plan: RunPlan) -> anyhow::Result<ExitCode> {
         bail!("there is a secret for triggers over HTTP, and nobody listens for them: give --listen");
     }
     let _observing = plan.capture.observe(Some((&spool, bytes_max.0)), door)?;
+    let runtime = super::runtime()?;
+    // What we are told while that is recovered counts, and does not end us.
+    let signals = Signals::take(&runtime)?;
     let left = ready::recover_all(&spool, &EndReason::Crash, Timestamp::now())
         .with_context(|| format!("spool {}", folder.display()))?;
-    let runtime = super::runtime()?;
-    let ended = runtime.block_on(record_until_stopped(plan, spool, left, (asks, asked)));
+    let ended = runtime.block_on(record_until_stopped(plan, spool, left, (asks, asked), signals));
     runtime.shutdown_timeout(FAREWELL);
     ended
+}
+
+/// What we can be told by signals.
+struct Signals {
+    stopped: watch::Receiver<bool>,
+    hangup: Signal,
+    trigger: Signal,
+}
+
+impl Signals {
+    /// From here on they are kept until they are heeded.
+    fn take(runtime: &Runtime) -> std::io::Result<Self> {
+        let _inside = runtime.enter();
+        let (hangup, trigger) = (signal(SignalKind::hangup())?, signal(SignalKind::user_defined1())?);
+        Ok(Self { stopped: super::stop::on_signal(None, || {})?, hangup, trigger })
+    }
 }
 
 /// Most recordings of its windows that are there at once.
@@ -126,8 +145,9 @@ async fn record_until_stopped(
     spool: Spool,
     ready::Left { rests, unclosed }: ready::Left,
     (asks, asked): (mpsc::Sender<Ask>, mpsc::Receiver<Ask>),
+    signals: Signals,
 ) -> anyhow::Result<ExitCode> {
-    let mut stopped = super::stop::on_signal(|| {})?;
+    let mut stopped = signals.stopped.clone();
     listen(&plan, asks)?;
     let age_max = plan.config.spool.age_max.map(|period| period.0);
     let sender = Sender::new(spool.clone()).with_age_max(age_max, Arc::new(SystemClock));
@@ -138,7 +158,7 @@ async fn record_until_stopped(
     let is_unclosed = Mutex::new(unclosed > 0);
     let recorder = Recorder { spool: spool.clone(), bound, settings: plan.capture.settings, is_unclosed };
     let desk = Desk::new(&plan.config, plan.node, spool.clone(), rests, SystemClock.now());
-    let recorded = follow(desk, recorder, &plan.config_path, asked, stopped.clone());
+    let recorded = follow(desk, recorder, &plan.config_path, asked, signals);
     let out_of_time = async {
         // Nobody can tell us to stop any more: then only the work itself ends.
         if stopped.wait_for(|stopped| *stopped).await.is_err() {
@@ -219,11 +239,10 @@ async fn follow(
     recorder: Recorder,
     config: &Path,
     mut asks: mpsc::Receiver<Ask>,
-    mut stopped: watch::Receiver<bool>,
+    Signals { mut stopped, mut hangup, mut trigger }: Signals,
 ) -> std::io::Result<Ended> {
     let recorder = Arc::new(recorder);
     let (ended, mut endings) = mpsc::unbounded_channel();
-    let (mut hangup, mut trigger) = (signal(SignalKind::hangup())?, signal(SignalKind::user_defined1())?);
     let mut at_stop = Ended::Well;
     let mut close_again = tokio::time::interval(limits::CLOSE_AGAIN);
     close_again.set_missed_tick_behavior(MissedTickBehavior::Delay);
