@@ -157,6 +157,8 @@ impl Report {
         let segment_age = |beat: &Beat| lock(&beat.segment).map(|opened| now.saturating_sub(opened.steady));
         let name = ("capture_captures", "Captures that go on", "");
         out.gauge(name, std::iter::once((Vec::new(), beats.len() as f64)))?;
+        let name = ("capture_recorded", "Targets that have a ring; 0 where none that is chosen is there", "targets");
+        out.gauge(name, greatest(&beats, |beat| beat.recorded_targets.load(Ordering::Relaxed) as f64))?;
         let name = (
             "capture_unrecorded",
             "Targets that are chosen and not recorded: the log and ctl status say why",

@@ -69,7 +69,7 @@ impl Processes {
             self.all_at = Some(now);
         }
         match refused {
-            Some(source) => Err(TargetError::NotAllowed { source }),
+            Some(source) => Err(TargetError::NotAllowed { held: may_look(), source }),
             None => Ok(()),
         }
     }
@@ -121,4 +121,9 @@ fn owner(folder: &Path) -> Owner {
         Ok(_) => Owner::from_cgroup(&String::from_utf8_lossy(&text)),
         Err(_) => Owner::default(), // It has ended.
     }
+}
+/// Whether this thread has the capability to see where processes are.
+fn may_look() -> bool {
+    let held = rustix::thread::capabilities(None);
+    held.is_ok_and(|held| held.effective.contains(rustix::thread::CapabilitySet::SYS_PTRACE))
 }
