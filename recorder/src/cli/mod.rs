@@ -70,7 +70,7 @@ enum LogFormat {
 #[derive(Args, Debug, Clone)]
 struct CaptureArgs {
     /// Memory shared with the kernel, where packets wait for us, of all targets of a recording [bytes, 8MiB to 1GiB].
-    #[arg(long, env = "REMORA_RING", default_value = "32MiB", value_name = "SIZE")]
+    #[arg(long, env = "REMORA_RING", default_value = "32MiB", value_name = "SIZE", value_parser = ring_size)]
     ring: ByteSize,
     /// Ask interfaces also for frames that are not addressed to them.
     #[arg(long, env = "REMORA_PROMISCUOUS", value_parser = BoolishValueParser::new())]
@@ -101,6 +101,13 @@ enum Priority {
     Normal,
     /// Before everything else (SCHED_RR); needs CAP_SYS_NICE.
     Realtime,
+}
+
+/// A size that all rings together may have.
+fn ring_size(text: &str) -> Result<ByteSize, String> {
+    let size: ByteSize = text.parse()?;
+    let may_be = limits::RING_BYTES_MIN as u64..=limits::RING_BYTES_MAX as u64;
+    if may_be.contains(&size.0) { Ok(size) } else { Err("rings have 8MiB to 1GiB".to_owned()) }
 }
 
 /// A processor that this process may run on.
@@ -171,9 +178,14 @@ impl CapturePlan {
 
     /// Begins to tell how it goes, of that spool too; windows can be triggered through `door`.
     fn observe(&self, spool: Option<(&Spool, u64)>, door: Option<Door>) -> anyhow::Result<Observing> {
-        let listen = || self.listen.map(|address| address.to_string()).unwrap_or_default();
-        observe::start(&self.settings.observer, self.listen, spool, door)
-            .with_context(|| format!("cannot listen on {}", listen()))
+        observe::start(&self.settings.observer, self.listen, spool, door).map_err(|error| {
+            let address = self.listen.map(|address| address.to_string()).unwrap_or_default();
+            let right = match error.kind() {
+                std::io::ErrorKind::PermissionDenied => ", which below 1024 needs the capability CAP_NET_BIND_SERVICE",
+                _ => "",
+            };
+            anyhow::Error::new(error).context(format!("cannot listen on {address}{right}"))
+        })
     }
 }
 
@@ -283,6 +295,12 @@ fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
 mod tests {
     use super::*;
     use clap::ArgAction;
+
+    #[test]
+    fn a_ring_that_would_have_another_size_is_refused() {
+        let is_taken = ["8MiB", "1GiB", "1MiB", "8GiB", "32"].map(|size| ring_size(size).is_ok());
+        assert_eq!(is_taken, [true, true, false, false, false]);
+    }
 
     #[test]
     fn every_flag_has_help_and_every_option_a_variable() {

@@ -83,9 +83,8 @@ impl RunArgs {
         let config = Config::read(&self.config)?;
         let node = self.node.or_else(|| config.node.clone()).map_or_else(super::node_name, Ok)?;
         let trigger_token = self.trigger_token.as_ref().or(config.observe.trigger_token.as_ref());
-        let read = |path: &PathBuf| Token::read(path).with_context(|| path.display().to_string());
         Ok(RunPlan {
-            trigger_token: trigger_token.map(read).transpose()?,
+            trigger_token: trigger_token.map(|path| token(path)).transpose()?,
             capture: self.capture.resolve(&config.observe),
             config,
             config_path: self.config,
@@ -95,6 +94,11 @@ impl RunArgs {
             signer: self.sign.resolve()?,
         })
     }
+}
+
+/// The secret in that file.
+pub fn token(path: &Path) -> anyhow::Result<Token> {
+    Token::read(path).with_context(|| path.display().to_string())
 }
 
 /// Runs until stopped.
