@@ -4,8 +4,9 @@
 
 use std::ffi::OsString;
 use std::fmt;
-use std::fs::{self, File, TryLockError};
+use std::fs::{self, DirBuilder, File, TryLockError};
 use std::io::{self, Read, Seek, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
@@ -140,7 +141,8 @@ pub struct SystemDisk;
 
 impl Disk for SystemDisk {
     fn create(&self, path: &Path) -> io::Result<Box<dyn DiskFile>> {
-        Ok(Box::new(File::create(path)?))
+        // What was on the wire is for nobody but who records it, before it is encrypted above all.
+        Ok(Box::new(File::options().write(true).create(true).truncate(true).mode(0o600).open(path)?))
     }
 
     fn open(&self, path: &Path) -> io::Result<Box<dyn Read + Send>> {
@@ -171,7 +173,7 @@ impl Disk for SystemDisk {
 
     fn create_folders(&self, folder: &Path) -> io::Result<()> {
         let missing: Vec<&Path> = folder.ancestors().take_while(|folder| !folder.exists()).collect();
-        fs::create_dir_all(folder)?;
+        DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
         // Each new name stands in the folder above.
         let above = missing.iter().rev().filter_map(|folder| folder.parent());
         above.filter(|folder| !folder.as_os_str().is_empty()).try_for_each(|folder| self.sync_folder(folder))
@@ -202,5 +204,20 @@ impl DiskFile for File {
 
     fn sync(&mut self) -> io::Result<()> {
         self.sync_all()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::MetadataExt;
+
+    #[test]
+    fn what_is_made_is_for_its_owner_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let (spool, file) = (folder.path().join("spool"), folder.path().join("spool/file"));
+        SystemDisk.create_folders(&spool).unwrap();
+        SystemDisk.create(&file).unwrap();
+        assert_eq!([spool, file].map(|path| fs::metadata(path).unwrap().mode() & 0o777), [0o700, 0o600]);
     }
 }

@@ -10,6 +10,7 @@ pub mod disk;
 pub mod filter;
 pub mod limits;
 pub mod link;
+pub mod log;
 pub mod observe;
 pub mod orders;
 pub mod pipeline;

@@ -52,8 +52,9 @@ pub const SNAP_BYTES_MAX: u32 = 256 << 10;
 /// compress hardly better.
 pub const BATCH_BYTES: usize = 1 << 20;
 
-/// Batches there are. When all wait for the disk, the ring fills, and the kernel counts what it drops.
-pub const BATCHES: usize = 6;
+/// Batches there are: one is filled, one compressed, two wait between them. When all wait for the disk, the ring fills, which has
+/// eight times their room, and the kernel counts what it drops.
+pub const BATCHES: usize = 4;
 
 /// A batch goes to the disk after this time, full or not. With twice [`BLOCK_RETIRE`], [`ORDER_WAIT`] and
 /// [`WAIT`] it stays below the second that a `kill -9` may cost.
@@ -110,6 +111,12 @@ pub const STALL_DEFAULT: Duration = Duration::from_secs(10);
 
 /// How often it is looked whether a capture has stalled.
 pub const ALARM: Duration = Duration::from_secs(1);
+
+/// Lines of the log that wait for standard error [bytes]: some five hundred. As many again are being written.
+pub const LOG_BYTES: usize = 128 << 10;
+
+/// For so long the end waits for the rest of the log to be read.
+pub const LOG_FLUSH: Duration = Duration::from_millis(500);
 
 /// How often the spool is looked at.
 pub const SPOOL_LOOK: Duration = Duration::from_secs(5);
@@ -198,10 +205,11 @@ pub const CONTROL_PAUSE: Duration = Duration::from_millis(100);
 /// Most memory that is resident with `recordings` at once [bytes], of which `kept_ready` keep a past ready.
 ///
 /// For each: its rings, its batches with room for the packet that is one too many, a compressed batch, and what zstd
-/// needs at [`ZSTD_LEVEL`]; what is being encrypted; where a past is kept ready, the list of its segments. Once: two parts on their way, to however many stores, and the program.
+/// needs at [`ZSTD_LEVEL`]; what is being encrypted; where a past is kept ready, the list of its segments. Once: two parts on their
+/// way, to however many stores, and the program, of which TLS to a store is 2 MiB; the log is in it.
 pub fn memory_bytes_max(recordings: usize, kept_ready: usize, ring_bytes: usize) -> usize {
     const ZSTD: usize = 2 << 20;
-    const PROGRAM: usize = 11 << 20;
+    const PROGRAM: usize = 13 << 20;
     const READY: usize = 400 * READY_SEGMENTS_MAX;
     let rings = ring_bytes.clamp(RING_BYTES_MIN, RING_BYTES_MAX);
     let batches = BATCHES * (BATCH_BYTES + SNAP_BYTES_MAX as usize);

@@ -156,11 +156,11 @@ pub(crate) fn run<T: Send>(
         let writer =
             thread("writer").spawn_scoped(scope, || write(writer, orders, batches, buffers, segments, &pulse))?;
         if scout.follows() {
-            let unrecorded = |targets: Vec<Unrecorded>| {
-                pulse.unrecorded(targets.len());
-                orders.tell_unrecorded(targets);
+            let found = |recorded, unrecorded: Vec<Unrecorded>| {
+                pulse.targets(recorded, unrecorded.len());
+                orders.tell_unrecorded(unrecorded);
             };
-            thread("scout").spawn_scoped(scope, move || scout.follow(&tell, &closed, unrecorded))?;
+            thread("scout").spawn_scoped(scope, move || scout.follow(&tell, &closed, found))?;
         } else {
             drop(closed); // Nobody opens a ring anew.
         }

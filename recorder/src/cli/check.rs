@@ -36,7 +36,9 @@ impl CheckArgs {
             local: TimeZone::system(),
             bytes_per_second: self.bytes_per_second,
         };
-        Ok(CheckPlan { config: Config::read(&self.config)?, view })
+        let config = Config::read(&self.config)?;
+        config.observe.trigger_token.as_deref().map(super::run::token).transpose()?;
+        Ok(CheckPlan { config, view })
     }
 }
 

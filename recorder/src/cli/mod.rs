@@ -17,11 +17,13 @@ use clap::{Args, CommandFactory, Parser, Subcommand};
 use formats::said::once;
 use recorder::capture::Urgency;
 use recorder::limits;
+use recorder::log::{Flush, LOG};
 use recorder::observe::{self, Door, Observer, Observing};
 use recorder::pipeline::Settings;
 use recorder::rotate::Compression;
 use recorder::schedule::{ByteSize, Observe, Period, Place, Selector, Window};
 use recorder::spool::Spool;
+use std::backtrace::{Backtrace, BacktraceStatus};
 use std::io::{IsTerminal, Write};
 use std::net::SocketAddr;
 use std::process::ExitCode;
@@ -69,7 +71,7 @@ enum LogFormat {
 #[derive(Args, Debug, Clone)]
 struct CaptureArgs {
     /// Memory shared with the kernel, where packets wait for us, of all targets of a recording [bytes, 8MiB to 1GiB].
-    #[arg(long, env = "REMORA_RING", default_value = "32MiB", value_name = "SIZE")]
+    #[arg(long, env = "REMORA_RING", default_value = "32MiB", value_name = "SIZE", value_parser = ring_size)]
     ring: ByteSize,
     /// Ask interfaces also for frames that are not addressed to them.
     #[arg(long, env = "REMORA_PROMISCUOUS", value_parser = BoolishValueParser::new())]
@@ -100,6 +102,13 @@ enum Priority {
     Normal,
     /// Before everything else (SCHED_RR); needs CAP_SYS_NICE.
     Realtime,
+}
+
+/// A size that all rings together may have.
+fn ring_size(text: &str) -> Result<ByteSize, String> {
+    let size: ByteSize = text.parse()?;
+    let may_be = limits::RING_BYTES_MIN as u64..=limits::RING_BYTES_MAX as u64;
+    if may_be.contains(&size.0) { Ok(size) } else { Err("rings have 8MiB to 1GiB".to_owned()) }
 }
 
 /// A processor that this process may run on.
@@ -163,15 +172,21 @@ impl CapturePlan {
             low_port: self.listen.is_some_and(|address| (1..1024).contains(&address.port())),
             writes: std::iter::once(spool.to_owned()).chain(folders).collect(),
         })?;
+        LOG.begin().context("begin to write the log")?;
         say_memory(windows, recordings, self.settings.ring_bytes);
         Ok(())
     }
 
     /// Begins to tell how it goes, of that spool too; windows can be triggered through `door`.
     fn observe(&self, spool: Option<(&Spool, u64)>, door: Option<Door>) -> anyhow::Result<Observing> {
-        let listen = || self.listen.map(|address| address.to_string()).unwrap_or_default();
-        observe::start(&self.settings.observer, self.listen, spool, door)
-            .with_context(|| format!("cannot listen on {}", listen()))
+        observe::start(&self.settings.observer, self.listen, spool, door).map_err(|error| {
+            let address = self.listen.map(|address| address.to_string()).unwrap_or_default();
+            let right = match error.kind() {
+                std::io::ErrorKind::PermissionDenied => ", which below 1024 needs the capability CAP_NET_BIND_SERVICE",
+                _ => "",
+            };
+            anyhow::Error::new(error).context(format!("cannot listen on {address}{right}"))
+        })
     }
 }
 
@@ -204,7 +219,7 @@ const FAILED: u8 = 2;
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
     let log_format = cli.common.log_format;
-    start_log(&cli.common);
+    let _flush = start_log(&cli.common);
     let out = &mut std::io::stdout();
     let result = match cli.command {
         Command::Check(args) => args.resolve().and_then(|plan| check::run(&plan, out)),
@@ -221,7 +236,7 @@ pub fn main() -> ExitCode {
         }
         match log_format {
             LogFormat::Json => tracing::error!(error = once(error.chain()), "failed"),
-            LogFormat::Text => eprintln!("remora-recorder: {}", once(error.chain())),
+            LogFormat::Text => LOG.line(format!("remora-recorder: {}\n", once(error.chain())).as_bytes()),
         }
         ExitCode::from(FAILED)
     })
@@ -245,23 +260,25 @@ fn is_closed_pipe(error: &anyhow::Error) -> bool {
 /// object_store tells of each of its retries; what came of them is told once, by who sends.
 const DEFAULT_LOG: &str = "info,object_store=warn";
 
-fn start_log(common: &Common) {
+/// Sends messages to the log, those of bugs too; what is left of it is written when the answer is dropped.
+fn start_log(common: &Common) -> Flush {
     let filter = tracing_subscriber::EnvFilter::try_from_env("REMORA_LOG")
         .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new(if common.quiet { "error" } else { DEFAULT_LOG }));
-    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false);
-    // What reads them from a pipe or the journal wants no colours.
-    let log = log.with_ansi(std::io::stderr().is_terminal());
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(|| &LOG).with_target(false);
+    // What reads them from a pipe or the journal wants no colours. What cannot be written is counted by the log.
+    let log = log.with_ansi(std::io::stderr().is_terminal()).log_internal_errors(false);
     match common.log_format {
-        LogFormat::Json => {
-            log.json().flatten_event(true).init();
-            // Whoever reads the log reads lines of JSON, also of a bug.
-            std::panic::set_hook(Box::new(|panic| {
-                let place = panic.location().map(ToString::to_string);
-                tracing::error!(place, what = panic.payload_as_str().unwrap_or("no text"), "bug");
-            }));
-        }
+        LogFormat::Json => log.json().flatten_event(true).init(),
         LogFormat::Text => log.init(),
     }
+    // Whoever reads the log reads lines of its format, also of a bug; and a reader that stands still is not waited for.
+    std::panic::set_hook(Box::new(|panic| {
+        let place = panic.location().map(ToString::to_string);
+        let calls = Backtrace::capture();
+        let calls = (calls.status() == BacktraceStatus::Captured).then(|| calls.to_string());
+        tracing::error!(place, calls, what = panic.payload_as_str().unwrap_or("no text"), "bug");
+    }));
+    Flush
 }
 
 /// This node's own name: what Kubernetes calls it if it says so, else the host's name.
@@ -279,6 +296,12 @@ fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
 mod tests {
     use super::*;
     use clap::ArgAction;
+
+    #[test]
+    fn a_ring_that_would_have_another_size_is_refused() {
+        let is_taken = ["8MiB", "1GiB", "1MiB", "8GiB", "32"].map(|size| ring_size(size).is_ok());
+        assert_eq!(is_taken, [true, true, false, false, false]);
+    }
 
     #[test]
     fn every_flag_has_help_and_every_option_a_variable() {

@@ -29,7 +29,7 @@ use tokio::time::Instant;
 
 /// Record one window, now, and store it.
 ///
-/// Ends after --duration, when a budget is spent, or on SIGINT or SIGTERM; what was recorded is then sealed, summed up on
+/// Ends after --duration, when a budget is spent, or on SIGINT, SIGTERM or SIGHUP (not with nohup); what was recorded is then sealed, summed up on
 /// standard output, and stored. What a store does not take stays in the spool for the next start.
 #[derive(clap::Args)]
 pub struct RecordArgs {
@@ -242,14 +242,16 @@ pub fn run(mut plan: RecordPlan, out: &mut impl Write) -> anyhow::Result<ExitCod
     // Nobody else asks how full the spool is.
     let asked = plan.capture.listen.map(|_| (&spool, plan.spool_bytes_max));
     let _observing = plan.capture.observe(asked, None)?;
+    let (runtime, orders) = (super::runtime()?, Arc::new(Orders::default()));
+    let mut stopped = {
+        let (_inside, to_end) = (runtime.enter(), orders.clone());
+        super::stop::on_signal(super::stop::hangup(), move || to_end.end(EndReason::Stopped))?
+    };
     ready::recover_all(&spool, &EndReason::Crash, Timestamp::now())
         .with_context(|| format!("spool {}", plan.spool.display()))?;
-    let runtime = super::runtime()?;
     let stored = runtime.block_on(async {
         let sender = Sender::new(spool.clone());
-        let (progress, orders) = (sender.progress(), Arc::new(Orders::default()));
-        let to_end = orders.clone();
-        let mut stopped = super::stop::on_signal(move || to_end.end(EndReason::Stopped))?;
+        let progress = sender.progress();
         let bound = sender.bound(plan.spool_bytes_max, SpoolFull::Stop);
         plan.capture.settings.observer.follow(sender.progress());
         let (_stop_sending, stop_sender) = watch::channel(false);

@@ -82,12 +82,8 @@ impl RunArgs {
         let config = Config::read(&self.config)?;
         let node = self.node.or_else(|| config.node.clone()).map_or_else(super::node_name, Ok)?;
         let trigger_token = self.trigger_token.as_ref().or(config.observe.trigger_token.as_ref());
-        let read = |path: &PathBuf| {
-            let token = Token::read(path).with_context(|| path.display().to_string())?;
-            anyhow::Ok((path.clone(), token))
-        };
         Ok(RunPlan {
-            trigger_token: trigger_token.map(read).transpose()?,
+            trigger_token: trigger_token.map(|path| anyhow::Ok((path.clone(), token(path)?))).transpose()?,
             capture: self.capture.resolve(&config.observe),
             config,
             config_path: self.config,
@@ -99,13 +95,18 @@ impl RunArgs {
     }
 }
 
+/// The secret in that file.
+pub fn token(path: &Path) -> anyhow::Result<Token> {
+    Token::read(path).with_context(|| path.display().to_string())
+}
+
 /// Runs until stopped.
 pub fn run(mut plan: RunPlan) -> anyhow::Result<ExitCode> {
     let Spooling { folder, bytes_max, .. } = &plan.config.spool;
     plan.capture.settle(folder, &plan.config.windows, at_once_max(&plan.config))?;
     // Before what takes long: who is told something then must not be killed by it.
     let runtime = super::runtime()?;
-    let signals = runtime.block_on(async { Signals::new() })?;
+    let signals = Signals::take(&runtime)?;
     let spool =
         Spool::open(folder).with_context(|| format!("spool {}", folder.display()))?.signed_by(plan.signer.take());
     let (asks, asked) = mpsc::channel(1);
@@ -133,7 +134,7 @@ async fn record_until_stopped(
     (asks, asked): (mpsc::Sender<Ask>, mpsc::Receiver<Ask>),
     signals: Signals,
 ) -> anyhow::Result<ExitCode> {
-    let mut stopped = super::stop::on_signal(|| {})?;
+    let mut stopped = signals.stopped.clone();
     listen(&plan, asks)?;
     let age_max = plan.config.spool.age_max.map(|period| period.0);
     let sender = Sender::new(spool.clone()).with_age_max(age_max, Arc::new(SystemClock));
@@ -145,7 +146,7 @@ async fn record_until_stopped(
     let recorder = Recorder { spool: spool.clone(), bound, settings: plan.capture.settings, is_unclosed };
     let desk = Desk::new(&plan.config, plan.node, spool.clone(), rests, SystemClock.now());
     let files = Files { config: plan.config_path, trigger_token: plan.trigger_token };
-    let recorded = follow(desk, recorder, files, (asked, signals), stopped.clone());
+    let recorded = follow(desk, recorder, files, asked, signals);
     let out_of_time = async {
         // Nobody can tell us to stop any more: then only the work itself ends.
         if stopped.wait_for(|stopped| *stopped).await.is_err() {
@@ -225,8 +226,8 @@ async fn follow(
     mut desk: Desk,
     recorder: Recorder,
     files: Files,
-    (mut asks, mut signals): (mpsc::Receiver<Ask>, Signals),
-    mut stopped: watch::Receiver<bool>,
+    mut asks: mpsc::Receiver<Ask>,
+    Signals { mut stopped, mut hangup, mut trigger }: Signals,
 ) -> std::io::Result<Ended> {
     let recorder = Arc::new(recorder);
     let (ended, mut endings) = mpsc::unbounded_channel();
@@ -270,8 +271,8 @@ async fn follow(
                 desk.see(Seen { spool_bytes: observer.spool_bytes(), stores: observer.stores() });
                 desk.serve(ask, SystemClock.now());
             }
-            Some(()) = signals.trigger.recv(), if !stopping => desk.trigger_all("signal", SystemClock.now()),
-            Some(()) = signals.hangup.recv(), if !stopping => {
+            Some(()) = trigger.recv(), if !stopping => desk.trigger_all("signal", SystemClock.now()),
+            Some(()) = hangup.recv(), if !stopping => {
                 let (files, read) = (files.clone(), read.clone());
                 chores.send(Box::new(move || drop(read.send(files.read())))).ok();
             }

@@ -1,12 +1,16 @@
-//! What `remora-recorder run` is told by signals, beside to stop: SIGHUP and SIGUSR1, and what is read anew then.
+//! What `remora-recorder run` is told by signals, and what is read anew then.
 
 use recorder::observe::Token;
 use recorder::schedule::Config;
 use std::path::PathBuf;
+use tokio::runtime::Runtime;
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::watch;
 
 /// Signals that it is told something by.
 pub struct Signals {
+    /// Stop: SIGINT or SIGTERM.
+    pub stopped: watch::Receiver<bool>,
     /// Read the configuration anew.
     pub hangup: Signal,
     /// Trigger every window on demand.
@@ -14,8 +18,11 @@ pub struct Signals {
 }
 
 impl Signals {
-    pub fn new() -> std::io::Result<Self> {
-        Ok(Self { hangup: signal(SignalKind::hangup())?, trigger: signal(SignalKind::user_defined1())? })
+    /// From here on they are kept until they are heeded.
+    pub fn take(runtime: &Runtime) -> std::io::Result<Self> {
+        let _inside = runtime.enter();
+        let (hangup, trigger) = (signal(SignalKind::hangup())?, signal(SignalKind::user_defined1())?);
+        Ok(Self { stopped: super::stop::on_signal(None, || {})?, hangup, trigger })
     }
 }
 

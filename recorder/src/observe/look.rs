@@ -86,7 +86,8 @@ fn probe(folder: &Path) -> io::Result<()> {
 
 fn find(spool: &Spool) -> io::Result<Found> {
     let mut found = Found { used_bytes: spool.used_bytes()?, ..Found::default() };
-    for id in spool.recordings()? {
+    // What is pinned stays there once it is stored, and does not wait.
+    for id in spool.unsent()? {
         let waiting = spool.waiting(&id)?;
         found.waiting_segments += waiting.len() as u64;
         let oldest = waiting.first().map_or(FileName::Close, |&sequence| FileName::seal(sequence));

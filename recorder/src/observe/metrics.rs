@@ -3,6 +3,7 @@
 use super::state::{Beat, RESTS, Rings, Series, State};
 use crate::capture::Tally;
 use crate::clock::{Clock, SystemClock};
+use crate::log::LOG;
 use crate::sync::lock;
 use crate::upload::{Failing, Progress};
 use formats::seal::Counts;
@@ -131,6 +132,8 @@ impl Report {
         let once = |value| std::iter::once((Vec::new(), value));
         let stalls = self.0.stalls.load(Ordering::Relaxed);
         out.counter(("capture_stalled", "Times a capture thread did not turn for too long", "times"), once(stalls))?;
+        let lost = LOG.lost_lines();
+        out.counter(("log_lost", "Lines of the log that were not read in time, or not taken", "lines"), once(lost))?;
         let sealed = self.0.sealed_segments.load(Ordering::Relaxed);
         out.counter(("seal_sealed", "Segments sealed", "segments"), once(sealed))?;
         let ended = lock(&self.0.ended).clone();
@@ -172,6 +175,8 @@ impl Report {
         let segment_age = |beat: &Beat| lock(&beat.segment).map(|opened| now.saturating_sub(opened.steady));
         let name = ("capture_captures", "Captures that go on", "");
         out.gauge(name, std::iter::once((Vec::new(), beats.len() as f64)))?;
+        let name = ("capture_recorded", "Targets that have a ring; 0 where none that is chosen is there", "targets");
+        out.gauge(name, greatest(&beats, |beat| beat.recorded_targets.load(Ordering::Relaxed) as f64))?;
         let name = (
             "capture_unrecorded",
             "Targets that are chosen and not recorded: the log and ctl status say why",

@@ -73,6 +73,8 @@ pub(super) struct Beat {
     pub segment: Mutex<Option<Moment>>,
     /// Whether the stall it is in was told.
     pub is_stalled: AtomicBool,
+    /// Targets that have a ring.
+    pub recorded_targets: AtomicUsize,
     /// Targets that are chosen and have no ring.
     pub unrecorded_targets: AtomicUsize,
 }
@@ -179,6 +181,7 @@ impl Observer {
             turned_ms: AtomicU64::new(self.0.now_ms()),
             segment: Mutex::default(),
             is_stalled: AtomicBool::new(false),
+            recorded_targets: AtomicUsize::new(0),
             unrecorded_targets: AtomicUsize::new(0),
         });
         lock(&self.0.pulses).push(beat.clone());
@@ -267,9 +270,10 @@ impl Pulse {
         }
     }
 
-    /// So many targets are chosen and have no ring.
-    pub fn unrecorded(&self, targets: usize) {
-        self.beat.unrecorded_targets.store(targets, Ordering::Relaxed);
+    /// So many targets that are chosen have a ring, and so many have none.
+    pub fn targets(&self, recorded: usize, unrecorded: usize) {
+        self.beat.recorded_targets.store(recorded, Ordering::Relaxed);
+        self.beat.unrecorded_targets.store(unrecorded, Ordering::Relaxed);
     }
 
     /// The capture thread is done: it need not turn any more.

@@ -12,6 +12,7 @@ use crate::spool::Spool;
 use crate::sync::lock;
 use crate::upload::{Failing, Progress, Sender};
 use formats::seal::{Counts, Dropped, EndReason, Volume};
+use formats::store::{FileName, RecordingId};
 use jiff::Timestamp;
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -82,6 +83,25 @@ fn a_spool_that_cannot_be_written_is_complained_of() {
 }
 
 #[test]
+fn what_is_pinned_waits_for_the_store_until_it_is_stored() {
+    let folder = tempfile::tempdir().unwrap();
+    let (observer, spool) = (Observer::new(STALL), Spool::open(folder.path()).unwrap());
+    let id = RecordingId::parse_folder("c/w/20261124T100000Z/n").unwrap();
+    let target =
+        StoreTarget { url: "/store".parse().unwrap(), write_only: false, encrypt_to: Vec::new(), object_lock: None };
+    spool.begin(&id, &target).unwrap();
+    assert!(spool.pin(&id, Timestamp::now()).unwrap());
+    spool.disk().write_durably(&spool.path(&id, &FileName::Close), b"{}").unwrap();
+    let waits = || {
+        look(&observer.0.look, &spool);
+        lock(&observer.0.look).found.unwrap().waits_since.is_some()
+    };
+    let before = waits();
+    spool.done(&id).unwrap();
+    assert_eq!((before, waits()), (true, false));
+}
+
+#[test]
 fn a_sender_that_is_gone_is_complained_of() {
     let folder = tempfile::tempdir().unwrap();
     let observer = Observer::new(STALL);
@@ -138,7 +158,7 @@ fn every_number_stands_once_with_its_labels() {
     }
     pulses[0].of_ring("host", tally, 0.75);
     pulses[2].of_ring("pod \"x\"\n", tally, 0.0);
-    pulses[2].unrecorded(3);
+    pulses[2].targets(2, 3);
     pulses[0].segment_sealed();
     observer.ended(&EndReason::SpoolFull);
     observer.left_out("a", "overlap");
@@ -158,9 +178,11 @@ fn every_number_stands_once_with_its_labels() {
         "remora_upload_dropped_packets_total{stage=\"spool\"} 0",
         "remora_capture_ring_fill_ratio{window=\"a\",target=\"host\"} 0.75",
         "remora_capture_captures 3.0",
+        "remora_capture_recorded_targets{window=\"b\"} 2.0",
         "remora_capture_unrecorded_targets{window=\"a\"} 0.0",
         "remora_capture_unrecorded_targets{window=\"b\"} 3.0",
         "remora_seal_sealed_segments_total 1",
+        "remora_log_lost_lines_total 0",
         "remora_schedule_ended_recordings_total{reason=\"spool_full\"} 1",
         "remora_schedule_left_out_runs_total{window=\"a\",reason=\"overlap\"} 1",
         "remora_observe_refused_triggers_total 0",

@@ -51,6 +51,7 @@ impl Tap {
         let (tell, changes) = channel();
         scout.begin(&tell, || orders.to_end().is_some())?;
         let pulse = settings.observer.open(window.name.as_str());
+        pulse.targets(scout.recorded(), 0);
         let (tell_closed, closed) = channel();
         let (buffers, to_fill) = sync_channel(limits::BATCHES);
         let (to_write, batches) = sync_channel(limits::BATCHES);

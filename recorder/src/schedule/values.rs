@@ -151,7 +151,7 @@ impl FromStr for StoreUrl {
         // An absolute path first: it needs no scheme, and no percent signs.
         let url = match Url::from_file_path(text) {
             Ok(url) => url,
-            Err(()) => Url::parse(text).map_err(|error| format!("{text:?} is no store: {error}"))?,
+            Err(()) => Url::parse(text).map_err(|error| format!("{:?} is no store: {error}", public(text)))?,
         };
         // There the container stands where a login does elsewhere.
         let names_container = matches!(url.scheme(), "abfs" | "abfss");
@@ -159,9 +159,13 @@ impl FromStr for StoreUrl {
             return Err("a store's URL holds no secrets: give them in the environment".to_owned());
         }
         if !STORE_SCHEMES.contains(&url.scheme()) {
-            return Err(format!("{text:?} is no store: begin with / or one of {}", STORE_SCHEMES.join("://, ")));
+            return Err(format!(
+                "{:?} is no store: begin with / or one of {}",
+                public(text),
+                STORE_SCHEMES.join("://, ")
+            ));
         }
-        let refused = |why: &str| Err(format!("{text:?} is no store: {why}"));
+        let refused = |why: &str| Err(format!("{:?} is no store: {why}", public(text)));
         if url.query().is_some() || url.fragment().is_some() {
             return refused("neither ? nor # means anything in its URL");
         }
@@ -177,6 +181,12 @@ impl FromStr for StoreUrl {
             Err(error) => refused(&said(&error)),
         }
     }
+}
+
+/// What may be said of a URL that is refused: its scheme and host, for a secret may stand in all else.
+fn public(text: &str) -> String {
+    let host = Url::parse(text).ok().and_then(|url| Some(format!("{}://{}", url.scheme(), url.host_str()?)));
+    host.unwrap_or_else(|| text.split([':', '?', '#', '@']).next().unwrap_or_default().to_owned())
 }
 
 impl Serialize for StoreUrl {
@@ -302,10 +312,15 @@ mod tests {
             ("file:tmp/x", "begins with /"),
             ("s3://key:secret@bucket/x", "holds no secrets"),
             ("s3://key@bucket/x", "holds no secrets"),
+            ("az://box/x?sig=secret", "az://box"),
+            ("s3:/key:secret@bucket", "names no bucket"),
+            ("file://key:secret@host/x", "is no store"),
+            ("ftp://key:secret@host/x", "holds no secrets"),
+            ("relative?sig=secret", "relative URL"),
             ("abfs://box:secret@account.dfs.core.windows.net/x", "holds no secrets"),
         ] {
             let error = text.parse::<StoreUrl>().expect_err(text);
-            assert!(error.contains(why), "{text}: {error}");
+            assert!(error.contains(why) && !error.contains("secret@") && !error.contains("=secret"), "{text}: {error}");
         }
     }
 

@@ -74,9 +74,12 @@ pub enum TargetError {
     /// The kernel lets us not see where processes are.
     #[error(
         "the network namespaces of some processes cannot be seen, and are not recorded unless others are in them: \
-         that needs the capability CAP_SYS_PTRACE ({source})"
+         that needs the capability CAP_SYS_PTRACE{} ({source})",
+        if *held { ", which is held: something else refuses, such as an AppArmor profile" } else { "" }
     )]
     NotAllowed {
+        /// Whether the capability is held all the same.
+        held: bool,
         /// What the kernel said.
         source: io::Error,
     },

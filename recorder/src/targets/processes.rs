@@ -78,7 +78,7 @@ impl Processes {
         }
         self.known = known;
         match refused {
-            Some(source) => Err(TargetError::NotAllowed { source }),
+            Some(source) => Err(TargetError::NotAllowed { held: may_look(), source }),
             None => Ok(()),
         }
     }
@@ -147,6 +147,12 @@ fn read_owner(folder: &Path) -> Owner {
         Ok(_) => Owner::from_cgroup(&String::from_utf8_lossy(&text)),
         Err(_) => Owner::default(), // It has ended.
     }
+}
+
+/// Whether this thread has the capability to see where processes are.
+fn may_look() -> bool {
+    let held = rustix::thread::capabilities(None);
+    held.is_ok_and(|held| held.effective.contains(rustix::thread::CapabilitySet::SYS_PTRACE))
 }
 
 #[cfg(test)]

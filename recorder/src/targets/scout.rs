@@ -112,15 +112,23 @@ impl Scout {
         let Memory { bytes, left_bytes, .. } = self.memory;
         let targets = self.open.len();
         tracing::info!(targets, ring_bytes = bytes, target_ring_bytes = share_bytes, left_bytes, "rings are open");
+        if targets == 0 && !is_over() {
+            tracing::warn!("no target that is chosen is there: nothing is recorded until one comes");
+        }
         Ok(())
     }
 
-    /// Follows targets that come and go, until nobody tells any more which rings are `closed`. After each look `unrecorded`
-    /// is told which have none.
-    pub fn follow(mut self, tell: &Sender<Change>, closed: &Receiver<u64>, unrecorded: impl Fn(Vec<Unrecorded>)) {
+    /// Targets that have a ring.
+    pub fn recorded(&self) -> usize {
+        self.open.len()
+    }
+
+    /// Follows targets that come and go, until nobody tells any more which rings are `closed`. After each look
+    /// `found` is told how many have one, and which have none.
+    pub fn follow(mut self, tell: &Sender<Change>, closed: &Receiver<u64>, found: impl Fn(usize, Vec<Unrecorded>)) {
         let mut pause = limits::LOOK;
         loop {
-            unrecorded(self.refused.values().cloned().collect());
+            found(self.recorded(), self.refused.values().cloned().collect());
             let until = Instant::now() + pause;
             loop {
                 match closed.recv_timeout(until.saturating_duration_since(Instant::now())) {

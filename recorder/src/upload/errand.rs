@@ -186,7 +186,8 @@ impl Errand {
         self.spool.sent(id, &seal).map_err(|source| spool_error(&seal_path, source))?;
         tracing::debug!(recording = %id, sequence, bytes, proof = ?receipt.proof, "segment stored");
         self.progress.send_modify(|progress| {
-            progress.segments += 1;
+            // A seal without its files is of what was given up, or tells of losses alone.
+            progress.segments += u64::from(bytes > 0);
             progress.bytes += bytes + receipt.bytes;
         });
         Ok(())

@@ -1,8 +1,12 @@
 //! What a recorder tells of itself while it runs.
 
+use crate::made;
 use crate::net::{Cable, Recorder, wait_until};
+use recorder::schedule::StoreTarget;
+use recorder::spool::Spool;
+use std::io::Write;
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 /// Every cable has its own namespaces, and its own ports in them.
 pub const LISTEN: &str = "127.0.0.1:9477";
@@ -110,10 +114,11 @@ fn not_ready_while_a_full_spool_lets_nothing_begin() {
     let Some(cable) = Cable::new() else { return };
     // Where the store should be, something else is.
     std::fs::write(cable.store(), b"").unwrap();
-    let recorder = cable.run(
+    let recorder = cable.run_with(
         "{cluster: c, node: n, store: STORE, spool: {folder: SPOOL, bytes_max: 96KiB, full: stop}, \
          observe: {listen: '127.0.0.1:9477'}, windows: [{name: all, always: true, interfaces: [eth], \
          filter: udp port 9999, segment: {bytes: 16KiB, age: 1s}}]}",
+        &["--grace-s", "0"],
     );
     wait_until("it is ready", || status(&cable, "/readyz") == 200);
     cable.send(150, 1000, 9999, 0.001);
@@ -126,7 +131,6 @@ fn not_ready_while_a_full_spool_lets_nothing_begin() {
     assert_eq!((code, missing.as_str()), (503, "window all: a recording is due, and has no ring yet\n"));
     assert!(cable.ctl(&["stop", "all"]).unwrap_err().contains("all is not being recorded"));
     wait_until("nobody waits for it", || status(&cable, "/readyz") == 200);
-    recorder.signal("TERM");
     recorder.signal("TERM");
     recorder.log();
 }
@@ -259,6 +263,60 @@ fn the_log_is_json_to_its_last_line() {
     let last = failed.last().expect("it says why");
     assert_eq!((&last["level"], &last["message"]), (&"ERROR".into(), &"failed".into()));
     assert!(last["error"].as_str().unwrap().contains("there is no interface eth7"), "{last}");
+}
+
+#[test]
+fn a_log_that_nobody_takes_is_not_waited_for() {
+    let Some(cable) = Cable::new() else { return };
+    // A disk that is full, a pipe whose reader went, and one whose reader stands still.
+    let full = || (std::fs::File::options().write(true).open("/dev/full").unwrap().into(), None);
+    let broken = || (Stdio::from(std::io::pipe().unwrap().1), None);
+    let still = || {
+        let (reader, mut writer) = std::io::pipe().unwrap();
+        // A page at a time, until another would have to wait.
+        rustix::io::ioctl_fionbio(&writer, true).unwrap();
+        while writer.write(&[b'x'; 4096]).is_ok() {}
+        rustix::io::ioctl_fionbio(&writer, false).unwrap();
+        (Stdio::from(writer), Some(reader))
+    };
+    let logs: [&dyn Fn() -> (Stdio, Option<std::io::PipeReader>); 3] = [&full, &broken, &still];
+    for (format, log) in ["json", "text"].iter().flat_map(|format| logs.map(|log| (format, log))) {
+        let (stderr, _reader) = log();
+        let mut command =
+            cable.in_b(env!("CARGO_BIN_EXE_remora-recorder"), &["record", "-i", "eth", "--duration", "1s"]);
+        command.arg("--store").arg(cable.store()).arg("--spool").arg(cable.spool()).args(["--log-format", format]);
+        let ended = command.stdout(Stdio::null()).stderr(stderr).status().unwrap();
+        assert!(ended.success(), "{format}: {ended}");
+    }
+    assert_eq!(cable.stored().len(), 6);
+}
+
+#[test]
+fn signals_count_from_the_start_and_twice_at_once_is_once() {
+    let Some(cable) = Cable::new() else { return };
+    // Recovery waits for what it can read of that segment, for as long as nobody writes there.
+    let spool = Spool::open(&cable.spool()).unwrap();
+    let id = made::id("all");
+    let target =
+        StoreTarget { url: "/nowhere".parse().unwrap(), write_only: false, encrypt_to: Vec::new(), object_lock: None };
+    spool.begin(&id, &target).unwrap();
+    let open = spool.folder(&id).join("000001.pcapng.zst.open");
+    sh(Command::new("mkfifo").arg(&open));
+    let recorder = cable.run(
+        "{cluster: c, node: n, store: STORE, spool: {folder: SPOOL}, windows: [{name: all, always: true, interfaces: [eth]}]}",
+    );
+    let mut segment = std::fs::File::options().write(true).open(open).unwrap();
+    wait_until("signals are heeded", || {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", recorder.id())).unwrap();
+        let caught = status.lines().find_map(|line| line.strip_prefix("SigCgt:")).unwrap();
+        // SIGHUP, SIGUSR1 and SIGTERM.
+        [1, 10, 15].iter().all(|signal| u64::from_str_radix(caught.trim(), 16).unwrap() & 1 << (signal - 1) != 0)
+    });
+    ["HUP", "USR1", "TERM", "TERM", "INT"].iter().for_each(|signal| recorder.signal(signal));
+    std::fs::remove_dir_all(spool.folder(&id)).unwrap();
+    while segment.write_all(&[0; 4096]).is_ok() {}
+    recorder.end();
+    assert!(cable.stored().is_empty(), "it was told to stop before anything began");
 }
 
 #[test]

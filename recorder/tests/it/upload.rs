@@ -175,7 +175,9 @@ async fn a_full_spool_gives_up_the_oldest_and_the_ledger_says_so() {
     assert_eq!(bound(25_000, SpoolFull::DropOldest), Room::Left);
     // Seals and totals themselves are never given up.
     assert_eq!(bound(10, SpoolFull::DropOldest), Room::Full);
-    place.sender().sweep().await.unwrap();
+    let mut sender = place.sender();
+    sender.sweep().await.unwrap();
+    assert_eq!(sender.progress().borrow().segments, 0, "seals alone");
     let sound = verify(&place.objects, &prefix(), &made::id("nightly")).await.unwrap();
     assert_eq!((sound.forgotten, sound.segments, sound.files), ([1, 2, 3, 4, 5].into(), 5, 0));
     assert_eq!((sound.counts.dropped.spool.packets, sound.forgotten_at_close.packets), (20, 30));
