@@ -52,7 +52,7 @@ impl Found {
         captures().any(|capture| !capture.origin.not_kept.is_empty()).then(|| {
             lost.fold(Lost::default(), |lost, not_kept| Lost {
                 packets: lost.packets.saturating_add(not_kept.packets.unwrap_or(0)),
-                pauses: lost.pauses + u64::from(not_kept.packets.is_none()),
+                times_uncounted: lost.times_uncounted + u64::from(not_kept.packets.is_none()),
             })
         })
     }
