@@ -14,7 +14,7 @@ pub use fault::{Fault, Wrong};
 
 use crate::age::Recipient;
 use crate::hash::Hash256;
-use crate::seal::{Clock, Close, Counts, Pause, Seal, SealedFile, TlsCounts, Volume, note_pause};
+use crate::seal::{Clock, Close, Counts, EndReason, Pause, Seal, SealedFile, TlsCounts, Volume, note_pause};
 use crate::signature::{self, PublicKey, SignatureError};
 use crate::store::{FileName, RecordingId};
 use jiff::Timestamp;
@@ -98,8 +98,14 @@ pub struct Sound {
     pub forgotten: BTreeSet<u32>,
     /// Packets in segments only `close.json` tells are forgotten.
     pub forgotten_at_close: Volume,
-    /// Segments found open after a crash.
+    /// Segments found open, after a crash or a failure.
     pub recovered: Vec<u32>,
+    /// After this moment nothing is known of the last of these.
+    pub nothing_after: Option<Timestamp>,
+    /// When it ended; none before its end.
+    pub ended: Option<Timestamp>,
+    /// Why it ended; none before its end.
+    pub reason: Option<EndReason>,
     /// The clock the packets were timed with, and how it was set.
     pub clock: Option<Clock>,
     /// When no ring was open.
@@ -147,6 +153,7 @@ fn verify_folder(id: &RecordingId, found: &[Found], keys: Option<&[PublicKey]>) 
     let close = folder.close(id)?;
     check_close(&close, &sound, previous.map(|(_, sha256)| sha256))?;
     folder.check_signature(&FileName::Close, keys)?;
+    (sound.ended, sound.reason) = (Some(close.ended), Some(close.reason));
     sound.forgotten_at_close = close.forgotten_volume;
     sound.signatures = folder.files.keys().filter(|name| name.is_signature()).count() as u32;
     Ok(sound)
@@ -169,8 +176,9 @@ impl Sound {
             .extend(seal.files.iter().filter_map(|file| file.encrypted.as_ref()).flat_map(|file| &file.recipients));
         Clock::follow(&mut self.clock, seal.clock.as_ref());
         seal.pause.into_iter().for_each(|pause| note_pause(&mut self.pauses, pause));
-        if seal.recovered.is_some() {
+        if let Some(recovered) = &seal.recovered {
             self.recovered.push(seal.sequence);
+            self.nothing_after = recovered.nothing_after;
         }
     }
 }

@@ -1,6 +1,6 @@
 //! What Remora writes down and promises to read for ever: capture blocks, segments, seals and the
 //! columns of its tables; and what all of it share about stores: how the environment is read, and the line that says
-//! what went wrong with one; and how sizes are written. Nothing here opens a file, a socket or a clock.
+//! what went wrong with one; and how sizes and times are written. Nothing here opens a file, a socket or a clock.
 
 pub mod age;
 pub mod bytes;

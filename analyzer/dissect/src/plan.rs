@@ -4,6 +4,8 @@ use crate::limits;
 use crate::protocols::grpc::Protos;
 use crate::read::{Damage, Interface, ReadError};
 use crate::redact::Redaction;
+use formats::seal::Volume;
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::io::{self, Read};
 use std::path::PathBuf;
@@ -33,16 +35,18 @@ pub struct Origin {
     pub recording: Option<String>,
     /// What its seal says did not come into it; empty where no seal was read.
     pub not_kept: Vec<NotKept>,
+    /// What its seal says is in it: what of that is not read stands in `coverage` too. None where no seal was read.
+    pub sealed: Option<Volume>,
 }
 
 /// Packets that did not come into a capture, as its recorder counted them: rows of `coverage` beside those of what
 /// was read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NotKept {
-    /// The recorder's stage: 'kernel', 'ring', 'filter', 'disk', 'upload' or 'store'.
+    /// The recorder's stage: 'kernel', 'ring', 'filter', 'disk', 'upload', 'clock' or 'store'.
     pub stage: &'static str,
     /// What became of them: a short phrase in lower case.
-    pub reason: &'static str,
+    pub reason: Cow<'static, str>,
     /// The target they were of, where that is known.
     pub target: Option<String>,
     /// How many, where they were counted.

@@ -10,8 +10,8 @@ use formats::tables::TABLES;
 pub struct Lost {
     /// Packets that were counted.
     pub packets: u64,
-    /// How often no ring was open: nobody counted what came then.
-    pub pauses: u64,
+    /// How often nobody counted: no ring was open, or the recorder died.
+    pub times_uncounted: u64,
 }
 
 /// Damaged rows of the tables a statement asks, drops and damage of the captures behind them.
@@ -36,8 +36,8 @@ pub fn of(catalogue: &Catalogue, sql: &str, recorders_lost: Option<Lost>) -> Opt
         }
     }
     let whole = |count: u64| i64::try_from(count).unwrap_or(i64::MAX);
-    let (by_recorders, pauses) = match recorders_lost {
-        Some(Lost { packets, pauses }) => (whole(packets), whole(pauses)),
+    let (by_recorders, times_uncounted) = match recorders_lost {
+        Some(Lost { packets, times_uncounted }) => (whole(packets), whole(times_uncounted)),
         None => (
             number("select sum(packets) from coverage where stage in ('kernel', 'ring', 'disk', 'upload')"),
             number("select count(*) from coverage where packets is null"),
@@ -48,8 +48,10 @@ pub fn of(catalogue: &Catalogue, sql: &str, recorders_lost: Option<Lost>) -> Opt
     if by_recorders > 0 {
         said.push(format!("the recorders lost {by_recorders} packets (coverage, stages before 'read')"));
     }
-    if pauses > 0 {
-        said.push(format!("the recorders had no ring open {pauses} times (coverage, packets is null)"));
+    if times_uncounted > 0 {
+        said.push(format!(
+            "{times_uncounted} times nobody counted what the recorders lost (coverage, packets is null)"
+        ));
     }
     if dropped > 0 {
         said.push(format!("the capturing systems lost {dropped} packets (captures.dropped)"));

@@ -13,7 +13,7 @@ mod stored;
 pub use capture::{Capture, Source, Stored};
 
 use crate::keys::{Keys, decrypted_name};
-use crate::snapshot::{SnapshotError, Store};
+use crate::snapshot::{SnapshotError, Store, refuse_secrets};
 use anyhow::bail;
 use formats::store::{FileName, RecordingId, TLS};
 use query::{Dataset, Lost};
@@ -52,7 +52,7 @@ impl Found {
         captures().any(|capture| !capture.origin.not_kept.is_empty()).then(|| {
             lost.fold(Lost::default(), |lost, not_kept| Lost {
                 packets: lost.packets.saturating_add(not_kept.packets.unwrap_or(0)),
-                pauses: lost.pauses + u64::from(not_kept.packets.is_none()),
+                times_uncounted: lost.times_uncounted + u64::from(not_kept.packets.is_none()),
             })
         })
     }
@@ -101,6 +101,7 @@ fn kind(input: &str) -> Result<Kind, SnapshotError> {
     if input == "-" {
         return Ok(Kind::Stdin);
     }
+    refuse_secrets(input)?;
     match url::Url::parse(input) {
         Ok(url) if url.scheme() == "file" => {
             let refused =
@@ -180,6 +181,9 @@ mod tests {
     fn urls_are_told_from_paths() {
         assert!(matches!(kind("-"), Ok(Kind::Stdin)));
         assert!(matches!(kind("s3://bucket/prefix"), Ok(Kind::Store(_))));
+        for input in ["s3://key:secret@bucket/prefix", "s3://key:sec/ret@bucket"] {
+            assert!(matches!(kind(input), Err(SnapshotError::Secret)), "{input}");
+        }
         for (input, path) in [("a/b.pcap", "a/b.pcap"), ("c:b.pcap", "c:b.pcap"), ("file:///tmp/x%20y", "/tmp/x y")] {
             assert!(matches!(kind(input), Ok(Kind::Local(found)) if found == Path::new(path)), "{input}");
         }

@@ -9,9 +9,9 @@ use dissect::{NotKept, Origin};
 use formats::age::Recipient;
 use formats::chain::{Fault, Wrong};
 use formats::hash::Hash256;
-use formats::seal::{Close, Counts, DropsByTarget, Seal, Volume};
+use formats::seal::{Close, Counts, DropsByTarget, EndReason, Seal, Volume};
 use formats::store::{FileName, PACKETS, RecordingId};
-use rows::{PAUSE, of_counts, volume};
+use rows::{CRASH, PAUSE, clock_set, of_counts, volume};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Display;
 use std::ops::RangeInclusive;
@@ -47,12 +47,13 @@ pub enum LedgerError {
 /// `close.json`.
 pub fn origin(path: &Path, told: Option<Told>) -> (Origin, Vec<Recipient>, bool) {
     let Some((id, file)) = recorded(path) else { return (Origin::default(), Vec::new(), false) };
-    let Told { not_kept, recipients } = told.unwrap_or_default();
+    let Told { not_kept, sealed, recipients } = told.unwrap_or_default();
     let origin = Origin {
         node: Some(id.node.as_str().to_owned()),
         window: Some(id.window.as_str().to_owned()),
         recording: Some(id.folder()),
         not_kept,
+        sealed,
     };
     (origin, recipients, file == FileName::Close)
 }
@@ -74,6 +75,8 @@ pub struct Recording {
 pub struct Told {
     /// What did not come into it.
     pub not_kept: Vec<NotKept>,
+    /// What was sealed in it.
+    pub sealed: Option<Volume>,
     /// Whose keys decrypt it.
     pub recipients: Vec<Recipient>,
 }
@@ -174,7 +177,8 @@ impl Recording {
     /// What the seals say of a segment that is read, and of those before it that are not.
     fn of_file(&self, file: &FileName, ledgers: &Ledgers, absent: &BTreeMap<u32, Volume>) -> Result<Told, String> {
         let (mut counts, mut targets) = (Counts::default(), DropsByTarget::default());
-        let (mut cut_bytes, mut recipients, mut gone, mut pauses) = (0u64, Vec::new(), Volume::default(), 0);
+        let (mut cut_bytes, mut recipients, mut gone, mut noted) = (0u64, Vec::new(), Volume::default(), Vec::new());
+        let mut sealed = None;
         for sequence in self.speakers(file) {
             let name = FileName::seal(sequence);
             let seal = match ledgers.get(&name) {
@@ -186,25 +190,30 @@ impl Recording {
             targets += seal.targets.clone();
             let own = seal.files.iter().filter(|sealed| sealed.name == *file);
             recipients.extend(own.filter_map(|sealed| sealed.encrypted.clone()).flat_map(|plain| plain.recipients));
-            pauses += usize::from(seal.pause.is_some());
+            sealed = sealed.or((file.sequence() == Some(sequence)).then_some(seal.counts.written));
+            noted.extend(seal.pause.map(|_| PAUSE));
+            noted.extend(seal.clock.iter().flat_map(|clock| &clock.steps).map(clock_set));
             cut_bytes = cut_bytes.saturating_add(seal.recovered.as_ref().map_or(0, |recovered| recovered.cut_bytes));
             gone += absent.get(&sequence).copied().unwrap_or_default();
         }
         let mut not_kept = of_counts(counts, targets);
-        not_kept.extend(std::iter::repeat_n(PAUSE, pauses));
+        not_kept.append(&mut noted);
         if cut_bytes > 0 {
             let cut = Volume { packets: 0, bytes: cut_bytes };
-            not_kept.push(volume("disk", "end of a segment cut off after a crash, in bytes of the file", cut));
+            not_kept.push(volume("disk", "end of a segment that was found open, cut off, in bytes of the file", cut));
         }
         if !gone.is_nothing() {
             not_kept.push(volume("store", "sealed and not there: removed, or not copied", gone));
         }
-        Ok(Told { not_kept, recipients })
+        Ok(Told { not_kept, sealed, recipients })
     }
 
-    /// What the end of the recording tells of segments that left nothing here, neither packets nor a seal.
+    /// What the end of the recording tells: that nobody counted what came last, and of segments that left nothing here, neither
+    /// packets nor a seal.
     fn at_end(&self, seals: &[(&Seal, &Hash256)], close: Option<&Close>, warnings: &mut Vec<String>) -> Vec<NotKept> {
         let mut not_kept = Vec::new();
+        // Whoever fails and lives on counts what is not written any more.
+        not_kept.extend(close.filter(|close| close.reason == EndReason::Crash).map(|_| CRASH));
         if let Some(close) = close.filter(|close| !close.forgotten_volume.is_nothing()) {
             let reason = "segments given up at the end, before they were stored";
             not_kept.push(volume("upload", reason, close.forgotten_volume));
@@ -213,7 +222,9 @@ impl Recording {
         if seals.len() != self.sealed().count() {
             return not_kept;
         }
-        let there: BTreeSet<u32> = self.there.iter().filter_map(FileName::sequence).collect();
+        // What lies beside a segment, such as the signature of its seal, is none.
+        let is_there = |sequence: &u32| self.is_sealed(*sequence) || self.has_packets(*sequence);
+        let there: BTreeSet<u32> = self.there.iter().filter_map(FileName::sequence).filter(is_there).collect();
         let last = there.last().copied().max(close.map(|close| close.segments)).unwrap_or(0);
         let lacking = u64::from(last).saturating_sub(there.len() as u64);
         if let Some(first) = (1..=last).find(|sequence| !there.contains(sequence)) {

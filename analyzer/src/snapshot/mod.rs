@@ -13,7 +13,7 @@ mod verify;
 
 pub use download::download;
 pub use list::{Recorded, Selection, list};
-pub use store::Store;
+pub use store::{Store, refuse_secrets};
 pub use verify::{ProofKeys, verify};
 
 use std::io;
@@ -50,6 +50,9 @@ pub enum SnapshotError {
         /// What is wrong with it.
         reason: String,
     },
+    /// A login in a URL, which stands in lists of processes and in logs.
+    #[error("a store's URL holds no secrets: give them in the environment")]
+    Secret,
     /// The store did not do what was asked.
     #[error("store {store}: {said}")]
     Store {

@@ -40,7 +40,14 @@ impl Store {
     /// Opens a folder, or what a URL names, with the options of the environment (`AWS_…`, `AZURE_…`, `GOOGLE_…`).
     pub fn open(store: &str) -> Result<Self, SnapshotError> {
         let refused = |reason: String| SnapshotError::NoStore { store: store.to_owned(), reason };
+        refuse_secrets(store)?;
         let url = match Url::parse(store) {
+            // It may be a signature, and is not told again.
+            Ok(url) if url.query().is_some() => {
+                let store = store.split('?').next().unwrap_or_default().to_owned();
+                let reason = "'?' means nothing in its URL".to_owned();
+                return Err(SnapshotError::NoStore { store, reason });
+            }
             Ok(url) if url.scheme() != "file" => url,
             Ok(url) => folder_url(&url.to_file_path().map_err(|()| refused("no path of this machine".into()))?)?,
             Err(_) => folder_url(Path::new(store))?,
@@ -211,6 +218,22 @@ impl Store {
     fn error(&self, of: &StorePath, source: object_store::Error) -> SnapshotError {
         SnapshotError::Store { store: self.shown_at(of), said: said(&source) }
     }
+}
+
+/// Refuses a URL with a login in it, also one that cannot be read for what is in the login; it is not told again.
+///
+/// # Errors
+/// [`SnapshotError::Secret`].
+pub fn refuse_secrets(text: &str) -> Result<(), SnapshotError> {
+    let holds_secret = match Url::parse(text) {
+        Ok(url) => {
+            // There the container stands where a login does elsewhere.
+            let names_container = matches!(url.scheme(), "abfs" | "abfss");
+            !(url.username().is_empty() || names_container) || url.password().is_some()
+        }
+        Err(_) => text.split_once("://").is_some_and(|(_, rest)| rest.contains('@')),
+    };
+    if holds_secret { Err(SnapshotError::Secret) } else { Ok(()) }
 }
 
 /// A folder that is there: a mistyped one would only look empty.

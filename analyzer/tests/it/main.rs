@@ -9,6 +9,7 @@ mod seaweed;
 mod asked;
 mod carve;
 mod encrypted;
+mod missing;
 mod peers;
 mod redact;
 mod run;

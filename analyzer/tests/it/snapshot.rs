@@ -83,7 +83,7 @@ fn recording(folder: &str, segments: u32, is_closed: bool) -> Files {
             counts,
             tls: TlsCounts::default(),
             forgotten: Vec::new(),
-            forgotten_volume: Volume::default(),
+            forgotten_volume: Volume { packets: 5, bytes: 500 },
             trigger: None,
             clock: None,
             pauses: (segments > 1).then_some(pause).into_iter().collect(),
@@ -140,13 +140,22 @@ fn shown(folder: &tempfile::TempDir) -> &str {
 
 #[test]
 fn list_shows_what_is_there() {
-    let folder = written(&store());
+    let mut files = store();
+    let close = files.get_mut("prod/nightly/20261124T100000Z/node-2/close.json").unwrap();
+    *close = Close { reason: EndReason::Crash, ..Close::from_bytes(close).unwrap() }.to_bytes();
+    let folder = written(&files);
     let (code, table, _) = remora(&["list", shown(&folder)], &[]);
     let rows: Vec<Vec<&str>> = table.lines().map(|line| line.split_whitespace().collect()).collect();
     assert_eq!((code, rows.len()), (0, 4), "{table}");
     let want = "2026-11-24T10:00:00Z prod nightly node-1 2026-11-24T10:10:00Z duration 3";
     assert_eq!(rows[1][..7].join(" "), want);
-    assert_eq!(rows[1][9..].join(" "), "21 3 + 5s", "{table}");
+    assert_eq!(rows[1][9..].join(" "), "16 8 + 5s", "{table}");
+    assert_eq!(rows[2][9..].join(" "), "9 7 + 5s + ?", "{table}");
+    let (_, report, _) = remora(&["verify", shown(&folder), "--node", "node-2"], &[]);
+    assert!(
+        report.contains("9 packets, 7 packets lost (kernel 2, upload 5), ended: crash, nobody counted"),
+        "{report}"
+    );
     assert_eq!(rows[3][3..7].join(" "), "node-1 - - 1", "not ended: {table}");
     let (_, json, _) = remora(&["list", shown(&folder), "--format", "json"], &[]);
     let json: Value = serde_json::from_str(&json).unwrap();
@@ -184,7 +193,7 @@ fn verify_names_the_first_broken_thing() {
     assert_eq!((code, report.lines().count()), (0, 2), "{report}");
     assert!(
         report.lines().all(|line| {
-            line.starts_with("ok ") && line.contains("packets lost while recording, no ring open 1 times (5s)")
+            line.starts_with("ok ") && line.contains(", upload 5), ended: duration, no ring open 1 times (5s)")
         }),
         "{report}"
     );
@@ -219,6 +228,8 @@ fn verify_names_the_first_broken_thing() {
         (code, report[2]["state"].as_str(), report[2]["file"].as_str()),
         (2, Some("broken"), Some("close.json"))
     );
+    let said = ["packets", "lost_packets", "reason", "ended"].map(|name| report[0][name].to_string());
+    assert_eq!(said, ["16", "8", "\"duration\"", "\"2026-11-24T10:10:00Z\""], "{report}");
 }
 
 #[test]
@@ -229,6 +240,10 @@ fn nothing_and_no_store_are_told_apart() {
     assert!(code == 2 && error.contains("/no/such/folder"), "{error}");
     let (code, _, error) = remora(&["list", shown(&empty), "--from", "yesterday"], &[]);
     assert!(code == 2 && error.contains("is no time"), "{error}");
+    for url in ["s3://AKIA:sekret@b/x", "s3://AKIA:se/kret@b/x", "s3://sekret@b", "https://b.example/x?sig=sekret"] {
+        let (code, out, error) = remora(&["list", url], &[]);
+        assert!(code == 2 && !error.is_empty() && !(out + &error).contains("kret"), "{url}: {error}");
+    }
     let endpoint = [("AWS_ENDPOINT".to_owned(), "minio:9000".to_owned())];
     let (code, _, error) = remora(&["list", "s3://captures/x"], &endpoint);
     assert!(code == 2 && error.contains("AWS_ENDPOINT is not like http"), "{error}");

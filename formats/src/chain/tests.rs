@@ -257,7 +257,8 @@ fn what_the_ledger_tells_is_no_fault() {
     files.retain(|(name, _)| !name.starts_with("000001.") || name.ends_with("seal.json"));
     let sound = check(&files).unwrap();
     assert_eq!((sound.forgotten, sound.recovered, sound.files), ([1].into(), vec![2], 6));
-    assert_eq!(sound.pauses, [PAUSE]);
+    assert_eq!((sound.pauses, sound.reason), (vec![PAUSE], Some(EndReason::Duration)));
+    assert!(sound.nothing_after.is_some() && sound.ended.is_some());
 }
 
 #[test]

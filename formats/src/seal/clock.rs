@@ -1,7 +1,9 @@
 //! The clock that packets were timed with: how far it was off, and how it was set.
 
+use crate::size;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use std::fmt;
 
 /// How far the clock of the node was off, and how it was set.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -28,6 +30,13 @@ pub struct ClockStep {
     pub at: Timestamp,
     /// By how much; below zero when it was set back.
     pub by_ns: i64,
+}
+
+impl fmt::Display for ClockStep {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let way = if self.by_ns < 0 { "back" } else { "forward" };
+        write!(f, "clock set {way} {}", size::time(self.by_ns.saturating_abs()))
+    }
 }
 
 /// Steps of the clock that are told one by one: who sets it more often is told by the sum.

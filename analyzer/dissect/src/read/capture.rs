@@ -190,7 +190,8 @@ impl CaptureReader {
                 Err(error) => {
                     // A cut or broken compressed file gives what came before the break.
                     self.at_end = true;
-                    self.summary.damaged("input_broken", self.offset + filled as u64, 0, error.to_string());
+                    let (at_byte, rest_bytes) = (self.offset + filled as u64, self.source.rest_bytes());
+                    self.summary.damaged("input_broken", at_byte, rest_bytes, error.to_string());
                     break;
                 }
             }

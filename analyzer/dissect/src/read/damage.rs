@@ -7,7 +7,7 @@ pub struct Damage {
     pub kind: &'static str,
     /// Where, in the decompressed capture.
     pub at_byte: u64,
-    /// Bytes that gave no frame because of it.
+    /// Bytes that gave no frame because of it; of a compressed input that breaks off, its rest as stored.
     pub bytes: u64,
     /// What exactly was seen; empty where the kind says it all.
     pub detail: String,

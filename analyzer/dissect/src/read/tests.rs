@@ -152,6 +152,14 @@ fn compression_is_told_by_content() {
     }
     let (frames, damage) = read_bytes(&zstd[..zstd.len() - 5]);
     assert_eq!((frames.len(), damage.first()), (2, Some(&"input_broken")));
+    // What is behind the break is counted, as it is stored.
+    let last = zstd::encode_all(plain.chunks(30).next_back().unwrap(), 1).unwrap();
+    let rest = [&vec![0xff; 2 << 20][..], &zstd].concat();
+    for (front, skipped) in [(&skipped[..], true), (b"", false)] {
+        let cut = rest_bytes([front, &zstd[..zstd.len() - 5]].concat());
+        assert_eq!(cut, last.len() as u64 - 5, "cut, {skipped}");
+        assert_eq!(rest_bytes([front, &zstd, &rest].concat()), rest.len() as u64, "no frame, {skipped}");
+    }
     for (broken, frames) in [
         ([&lz4s[..], b"no frame"].concat(), 3),
         ([&lz4s[..], &skipped[..9]].concat(), 3),
@@ -162,6 +170,15 @@ fn compression_is_told_by_content() {
         let (read, damage) = read_bytes(&broken);
         assert_eq!((read.len(), damage.first()), (frames, Some(&"input_broken")));
     }
+}
+
+/// Bytes behind the break of a compressed capture.
+fn rest_bytes(packed: Vec<u8>) -> u64 {
+    let mut reader = CaptureReader::new("test", Box::new(Cursor::new(packed))).unwrap();
+    let mut stretch = Stretch::default();
+    while reader.fill(&mut stretch) {}
+    let broken = reader.summary().damage.iter().find(|damage| damage.kind == "input_broken").unwrap();
+    broken.bytes
 }
 
 #[test]

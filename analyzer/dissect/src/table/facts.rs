@@ -7,6 +7,7 @@ use crate::plan::Origin;
 use crate::read::{LinkType, Summary};
 use crate::tally::{Count, Stage, Tally};
 use formats::hash::hex;
+use formats::seal::Volume;
 
 columns! {
     /// Rows of `captures`.
@@ -54,6 +55,15 @@ pub struct CaptureFacts {
     pub unread: Option<String>,
 }
 
+impl CaptureFacts {
+    /// What was sealed in it, and is not what was read; none where all of it was.
+    fn unread_of_sealed(&self) -> Option<Volume> {
+        let Volume { packets, bytes } = self.origin.sealed?;
+        let (packets, bytes) = (packets.saturating_sub(self.summary.packets), bytes.saturating_sub(self.summary.bytes));
+        Some(Volume { packets, bytes }).filter(|unread| !unread.is_nothing())
+    }
+}
+
 /// The rows of `captures`; `redaction` names the rules their rows were redacted by.
 ///
 /// # Errors
@@ -93,10 +103,13 @@ pub fn coverage(tallies: &[(&CaptureFacts, Tally)]) -> Result<Lot, TableError> {
     let mut to = CoverageColumns::default();
     let mut order = Vec::new();
     for (facts, tally) in tallies {
+        let count = |count: u64| i64::try_from(count).unwrap_or(i64::MAX);
         let recorder = facts.origin.not_kept.iter().map(|not_kept| {
-            let count = |count: u64| i64::try_from(count).unwrap_or(i64::MAX);
             let counts = (not_kept.packets.map(count), not_kept.bytes.map(count));
-            (not_kept.stage, not_kept.reason, counts, not_kept.target.as_deref())
+            (not_kept.stage, &*not_kept.reason, counts, not_kept.target.as_deref())
+        });
+        let unread = facts.unread_of_sealed().map(|Volume { packets, bytes }| {
+            ("store", "sealed, and not read from its file", (Some(count(packets)), Some(count(bytes))), None)
         });
         // A capture without packets has its row too: nothing, and all of it accounted for.
         let nothing = if facts.unread.is_some() { "not read" } else { "no packets" };
@@ -106,7 +119,7 @@ pub fn coverage(tallies: &[(&CaptureFacts, Tally)]) -> Result<Lot, TableError> {
             .into_iter()
             .chain(nothing)
             .map(|(stage, reason, count)| (stage.name(), reason, (Some(count.packets), Some(count.bytes)), None));
-        for (stage, reason, (packets, bytes), target) in recorder.chain(analyzer) {
+        for (stage, reason, (packets, bytes), target) in recorder.chain(unread).chain(analyzer) {
             to.capture.append_value(&facts.name);
             to.node.append_option(facts.origin.node.as_deref());
             to.recording.append_option(facts.origin.recording.as_deref());

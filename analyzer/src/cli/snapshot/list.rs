@@ -1,7 +1,7 @@
 //! The recordings of stores as a list.
 
 use super::Format;
-use super::report::{identity, lost_packets, not_recorded};
+use super::report::{identity, kept_packets, lost_packets, not_recorded, reason};
 use crate::snapshot::Recorded;
 use formats::seal::{Close, EndReason};
 use indicatif::HumanBytes;
@@ -41,7 +41,7 @@ pub fn show(recordings: &[Recorded], format: Format, out: &mut impl Write) -> an
             or_dash(close.map(|close| reason(&close.reason))),
             recorded.segments().to_string(),
             HumanBytes(recorded.bytes()).to_string(),
-            or_dash(close.map(|close| close.counts.written.packets.to_string())),
+            or_dash(close.map(|close| kept_packets(&close.counts, close.forgotten_volume).to_string())),
             or_dash(close.map(lost)),
         ]);
     }
@@ -57,16 +57,10 @@ pub fn show(recordings: &[Recorded], format: Format, out: &mut impl Write) -> an
     Ok(())
 }
 
-/// How many packets were lost; and for how long nobody could know.
+/// How many packets were lost; for how long nobody could know, and whether what came last was counted.
 fn lost(close: &Close) -> String {
     let packets = lost_packets(&close.counts, close.forgotten_volume).to_string();
-    if close.pauses.is_empty() { packets } else { format!("{packets} + {}", not_recorded(&close.pauses)) }
-}
-
-/// The word a close has for why it ended.
-fn reason(reason: &EndReason) -> String {
-    match serde_json::to_value(reason) {
-        Ok(Value::String(word)) => word,
-        _ => "-".to_owned(),
-    }
+    let pauses = (!close.pauses.is_empty()).then(|| not_recorded(&close.pauses));
+    let crash = (close.reason == EndReason::Crash).then(|| "?".to_owned());
+    [Some(packets), pauses, crash].into_iter().flatten().collect::<Vec<_>>().join(" + ")
 }

@@ -4,9 +4,9 @@ use super::{Format, SnapshotPlan};
 use crate::snapshot::{Recorded, SnapshotError};
 use anyhow::Context;
 use formats::chain::{Fault, Sound, Wrong};
-use formats::seal::{ClockStep, Counts, Pause, Volume};
+use formats::seal::{ClockStep, Counts, EndReason, Pause, Volume};
+use formats::size;
 use indicatif::{HumanBytes, ProgressBar};
-use jiff::{SignedDuration, Unit};
 use serde_json::{Value, json};
 use std::io::Write;
 
@@ -66,9 +66,15 @@ impl<'a, W: Write> Report<'a, W> {
                 value["bytes"] = sound.bytes.into();
                 value["first_packet"] = json!(sound.first_packet);
                 value["last_packet"] = json!(sound.last_packet);
+                value["ended"] = json!(sound.ended);
+                value["reason"] = json!(sound.reason);
                 value["counts"] = json!(sound.counts);
+                value["packets"] = kept_packets(&sound.counts, sound.forgotten_at_close).into();
+                value["lost_packets"] = lost_packets(&sound.counts, sound.forgotten_at_close).into();
                 value["recovered"] = json!(sound.recovered);
+                value["nothing_after"] = json!(sound.nothing_after);
                 value["forgotten"] = json!(sound.forgotten);
+                value["forgotten_at_close"] = json!(sound.forgotten_at_close);
                 value["pauses"] = json!(sound.pauses);
                 value["clock"] = json!(sound.clock);
                 value["recipients"] = json!(sound.recipients);
@@ -122,17 +128,25 @@ fn describe(sound: &Sound, signed: bool) -> String {
     let mut words = vec![
         format!("{} segments", sound.segments),
         HumanBytes(sound.bytes).to_string(),
-        format!("{} packets", sound.counts.written.packets),
+        format!("{} packets", kept_packets(&sound.counts, sound.forgotten_at_close)),
     ];
     let lost = lost_packets(&sound.counts, sound.forgotten_at_close);
     if lost > 0 {
-        words.push(format!("{lost} packets lost while recording"));
+        let stages = lost_by_stage(&sound.counts, sound.forgotten_at_close);
+        let stages = stages.iter().filter(|(_, packets)| *packets > 0);
+        let stages: Vec<String> = stages.map(|(stage, packets)| format!("{stage} {packets}")).collect();
+        words.push(format!("{lost} packets lost ({})", stages.join(", ")));
+    }
+    words.extend(sound.reason.as_ref().map(|why| format!("ended: {}", reason(why))));
+    if sound.reason == Some(EndReason::Crash) {
+        let after = sound.nothing_after.map_or("the last write".to_owned(), |after| format!("{after:.3}"));
+        words.push(format!("nobody counted what came after {after}"));
     }
     if !sound.pauses.is_empty() {
         words.push(format!("no ring open {} times ({})", sound.pauses.len(), not_recorded(&sound.pauses)));
     }
     if !sound.recovered.is_empty() {
-        words.push(format!("recovered after a crash: segment {}", numbers(sound.recovered.iter())));
+        words.push(format!("found open: segment {}", numbers(sound.recovered.iter())));
     }
     if !sound.forgotten.is_empty() {
         words.push(format!("given up before storing: segment {}", numbers(sound.forgotten.iter())));
@@ -155,35 +169,49 @@ fn describe(sound: &Sound, signed: bool) -> String {
 /// How long all pauses were together; one that ended by a clock that was set back before it began adds nothing.
 pub fn not_recorded(pauses: &[Pause]) -> String {
     let ns = pauses.iter().map(|pause| pause.until.duration_since(pause.from).as_nanos().max(0)).sum::<i128>();
-    rounded(i64::try_from(ns).unwrap_or(i64::MAX))
+    size::time(i64::try_from(ns).unwrap_or(i64::MAX))
 }
 
 /// How often the clock was set, and by how much each way: opposite steps do not hide each other.
 fn clock_set(steps: &[ClockStep]) -> String {
     let sum = |ways: fn(i64) -> i64| steps.iter().fold(0i64, |sum, step| sum.saturating_add(ways(step.by_ns).max(0)));
     let ways = [(sum(|by_ns| by_ns), "forward"), (sum(i64::saturating_neg), "back")];
-    let ways = ways.iter().filter(|(by_ns, _)| *by_ns > 0).map(|(by_ns, way)| format!("{} {way}", rounded(*by_ns)));
+    let ways = ways.iter().filter(|(by_ns, _)| *by_ns > 0).map(|(by_ns, way)| format!("{} {way}", size::time(*by_ns)));
     format!("clock set {} times ({})", steps.len(), ways.collect::<Vec<_>>().join(", "))
-}
-
-/// A time for people: to the second, or to what is left of one.
-fn rounded(ns: i64) -> String {
-    let exact = SignedDuration::from_nanos(ns);
-    let units = [Unit::Second, Unit::Millisecond, Unit::Microsecond].into_iter();
-    let mut rounded = units.filter_map(|unit| exact.round(unit).ok()).filter(|rounded| !rounded.is_zero());
-    format!("{:#}", rounded.next().unwrap_or(exact))
 }
 
 fn numbers<'a>(numbers: impl Iterator<Item = &'a u32>) -> String {
     numbers.map(u32::to_string).collect::<Vec<_>>().join(" ")
 }
 
-/// Packets that should have been kept and were not; `forgotten` are those that no seal speaks for.
+/// Packets that are there: written, and not given up before they were stored. `forgotten` are those that no seal speaks for.
+pub fn kept_packets(counts: &Counts, forgotten: Volume) -> u64 {
+    let given_up = counts.dropped.spool.packets.saturating_add(forgotten.packets);
+    counts.written.packets.saturating_sub(given_up)
+}
+
+/// Packets that should have been kept and were not.
 pub fn lost_packets(counts: &Counts, forgotten: Volume) -> u64 {
+    lost_by_stage(counts, forgotten).iter().fold(0, |sum, (_, packets)| sum.saturating_add(*packets))
+}
+
+/// The same by the stages of `coverage`.
+fn lost_by_stage(counts: &Counts, forgotten: Volume) -> [(&'static str, u64); 4] {
     let dropped = &counts.dropped;
-    [dropped.ring.packets, dropped.disk.packets, dropped.spool.packets, forgotten.packets]
-        .into_iter()
-        .fold(dropped.kernel_packets, u64::saturating_add)
+    [
+        ("kernel", dropped.kernel_packets),
+        ("ring", dropped.ring.packets),
+        ("disk", dropped.disk.packets),
+        ("upload", dropped.spool.packets.saturating_add(forgotten.packets)),
+    ]
+}
+
+/// The word a close has for why it ended.
+pub fn reason(reason: &EndReason) -> String {
+    match serde_json::to_value(reason) {
+        Ok(Value::String(word)) => word,
+        _ => "-".to_owned(),
+    }
 }
 
 /// Which recording it is.

@@ -1,11 +1,21 @@
 //! What seals count, as rows of `coverage`.
 
 use dissect::NotKept;
-use formats::seal::{Counts, Dropped, DropsByTarget, TargetDrops, Volume};
+use formats::seal::{ClockStep, Counts, Dropped, DropsByTarget, TargetDrops, Volume};
+use std::borrow::Cow;
 
 /// What was on the wire while no ring was open: nobody knows how much.
 pub const PAUSE: NotKept =
-    NotKept { stage: "ring", reason: "no ring was open", target: None, packets: None, bytes: None };
+    NotKept { stage: "ring", reason: Cow::Borrowed("no ring was open"), target: None, packets: None, bytes: None };
+
+/// What had been handed over and was not written yet when the recorder died: it was in memory, and so was its count.
+pub const CRASH: NotKept =
+    NotKept { stage: "disk", reason: Cow::Borrowed("behind the last write before a crash"), ..PAUSE };
+
+/// How the clock was set: no packet is lost by that, but times before and behind do not compare.
+pub fn clock_set(step: &ClockStep) -> NotKept {
+    NotKept { reason: step.to_string().into(), ..volume("clock", "", Volume::default()) }
+}
 
 /// A row for each stage, also where it lost nothing: zero is an answer, no row is none. What is known to be of a target has
 /// rows of its own.
@@ -59,5 +69,6 @@ fn of_drops(dropped: &Dropped) -> [NotKept; 3] {
 
 /// A row of one stage, of all targets.
 pub fn volume(stage: &'static str, reason: &'static str, volume: Volume) -> NotKept {
+    let reason = Cow::Borrowed(reason);
     NotKept { stage, reason, target: None, packets: Some(volume.packets), bytes: Some(volume.bytes) }
 }

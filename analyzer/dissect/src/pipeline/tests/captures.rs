@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::plan::NotKept;
+use formats::seal::Volume;
 
 #[test]
 fn what_gave_no_packet_is_covered() {
@@ -20,21 +21,24 @@ fn what_gave_no_packet_is_covered() {
 #[test]
 fn what_cannot_be_read_stands_with_what_its_seal_says() {
     let out = tempfile::tempdir().unwrap();
-    let lost = NotKept { stage: "ring", reason: "writing too slow", target: None, packets: Some(3), bytes: Some(9) };
-    let paused = NotKept { reason: "no ring was open", packets: None, bytes: None, ..lost.clone() };
-    let input = |name: &str, not_kept: &[&NotKept], content: Option<Vec<u8>>| Input {
+    let lost =
+        NotKept { stage: "ring", reason: "writing too slow".into(), target: None, packets: Some(3), bytes: Some(9) };
+    let paused = NotKept { reason: "no ring was open".into(), packets: None, bytes: None, ..lost.clone() };
+    let sealed = |packets| Some(Volume { packets, bytes: 0 });
+    let input = |name: &str, not_kept: &[&NotKept], sealed, content: Option<Vec<u8>>| Input {
         name: name.into(),
-        origin: Origin { not_kept: not_kept.iter().map(|&lost| lost.clone()).collect(), ..Origin::default() },
+        origin: Origin { not_kept: not_kept.iter().map(|&lost| lost.clone()).collect(), sealed, ..Origin::default() },
         open: Box::new(move || match content {
             Some(bytes) => Ok(Box::new(Cursor::new(bytes)) as _),
             None => Err(std::io::Error::other("locked")),
         }),
     };
     let inputs = vec![
-        input("1", &[&lost], Some(capture(&[query(1), query(2)]))),
-        input("2", &[&lost], None),
-        input("3", &[], None),
-        input("4", &[&lost, &paused], Some(capture(&[query(3)]))),
+        input("1", &[&lost], sealed(2), Some(capture(&[query(1), query(2)]))),
+        input("2", &[&lost], sealed(5), None),
+        input("3", &[], None, None),
+        // Its file was cut since.
+        input("4", &[&lost, &paused], sealed(8), Some(capture(&[query(3)]))),
     ];
     let report = dissect(Unit { inputs }, &Plan { threads: 2, ..Plan::new(out.path()) }, &()).unwrap();
     assert_eq!((report.captures.len(), report.refused.len()), (2, 2));
@@ -44,7 +48,8 @@ fn what_cannot_be_read_stands_with_what_its_seal_says() {
     counted.sort_unstable();
     assert_eq!(
         counted,
-        [None, Some("1"), Some("2"), Some("3"), Some("3"), Some("3")].map(|text| text.map(str::to_owned))
+        [None, Some("1"), Some("2"), Some("3"), Some("3"), Some("3"), Some("5"), Some("7")]
+            .map(|text| text.map(str::to_owned))
     );
 }
 
