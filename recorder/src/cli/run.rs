@@ -19,7 +19,7 @@ use recorder::schedule::{Config, Recording, Spool as Spooling};
 use recorder::spool::Spool;
 use recorder::upload::{Bound, Room, Sender};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;

@@ -90,7 +90,7 @@ fn what_is_pinned_waits_for_the_store_until_it_is_stored() {
     let target =
         StoreTarget { url: "/store".parse().unwrap(), write_only: false, encrypt_to: Vec::new(), object_lock: None };
     spool.begin(&id, &target).unwrap();
-    assert!(spool.pin(&id, Timestamp::now()).unwrap());
+    assert!(spool.pin(&id, Timestamp::now()).unwrap().is_some());
     spool.disk().write_durably(&spool.path(&id, &FileName::Close), b"{}").unwrap();
     let waits = || {
         look(&observer.0.look, &spool);
