@@ -17,7 +17,6 @@ use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{LazyLock, Mutex};
-use std::task::Poll;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 /// Our connections.
@@ -86,7 +85,7 @@ impl OwnConnections {
         std::future::poll_fn(|context| {
             let polled = request.as_mut().poll(context);
             // A socket that connects is waited for, and not closed before the next turn, whatever became of it.
-            if let Poll::Pending = polled {
+            if polled.is_pending() {
                 self.look();
             }
             polled
