@@ -44,3 +44,18 @@ fn positive(digest: &[u8]) -> i64 {
     bytes.iter_mut().zip(digest).for_each(|(to, from)| *to = *from);
     (u64::from_be_bytes(bytes) >> 1) as i64
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::decode::{Endpoint, IpProtocol, Tunnel};
+
+    #[test]
+    fn ids_stay_what_they_are() {
+        let end = |port| Endpoint { ip: 0xffff_7f00_0001_u128.to_be_bytes(), port };
+        let (key, _) = FlowKey::new(end(4000), end(80), IpProtocol::TCP, 4, 0, Tunnel::None);
+        for (netns, id) in [(0, 8430362816702702720), (7, 70552988589111351)] {
+            assert_eq!(flow_id(&FlowKey { netns, ..key }, 1_700_000_000_000_000_000, 0), id);
+        }
+    }
+}
