@@ -1,6 +1,7 @@
 //! What the recorder says in pcapng blocks, straight from the ring.
 
 use crate::capture::{Interface, Packet};
+use crate::limits;
 use crate::link::Framing;
 use formats::pcapng::{option, write};
 use formats::seal::Counts;
@@ -13,11 +14,13 @@ pub fn section_header(out: &mut Vec<u8>) {
 
 /// Appends the description of an interface; its number is how many were described before it.
 pub fn interface_description(out: &mut Vec<u8>, interface: &Interface, snap_bytes: u32, filter: Option<&str>) {
-    let link_type: u16 = match Framing::of(interface.hardware) {
-        Framing::Cooked => 276, // LINKTYPE_LINUX_SLL2
-        Framing::Ethernet => 1, // LINKTYPE_ETHERNET
-        Framing::Ip => 101,     // LINKTYPE_RAW
+    let (link_type, front_bytes): (u16, usize) = match Framing::of(interface.hardware) {
+        Framing::Cooked => (276, SLL2_BYTES), // LINKTYPE_LINUX_SLL2
+        Framing::Ethernet => (1, TAG_BYTES),  // LINKTYPE_ETHERNET
+        Framing::Ip => (101, 0),              // LINKTYPE_RAW
     };
+    // The kernel cuts before we put that in front; readers refuse packets that are longer than is said here.
+    let snap_bytes = (snap_bytes + front_bytes as u32).min(limits::SNAP_BYTES_MAX);
     let (name, description) = (interface.point.name(), interface.point.description());
     let filter = filter.map(|filter| [&[0], filter.as_bytes()].concat()); // 0: an expression as text.
     let mut options = vec![(option::IF_NAME, name.as_bytes()), (option::IF_DESCRIPTION, description.as_bytes())];
@@ -61,8 +64,8 @@ pub fn enhanced_packet(out: &mut Vec<u8>, number: u32, packet: &Packet<'_>, rema
                 // Back to where the kernel took it from: behind the addresses (IEEE 802.1Q §9.3).
                 head[..MACS_BYTES].copy_from_slice(macs);
                 head[MACS_BYTES..MACS_BYTES + 2].copy_from_slice(&protocol.to_be_bytes());
-                head[MACS_BYTES + 2..MACS_BYTES + 4].copy_from_slice(&tag.to_be_bytes());
-                (&head[..MACS_BYTES + 4], rest, packet.wire_bytes + 4)
+                head[MACS_BYTES + 2..MACS_BYTES + TAG_BYTES].copy_from_slice(&tag.to_be_bytes());
+                (&head[..MACS_BYTES + TAG_BYTES], rest, packet.wire_bytes + TAG_BYTES as u32)
             }
             (Framing::Ethernet, ..) => (&[], packet.frame, packet.wire_bytes),
             (Framing::Ip, ..) => (&[], inner, inner_wire),
@@ -83,6 +86,8 @@ pub fn enhanced_packet(out: &mut Vec<u8>, number: u32, packet: &Packet<'_>, rema
 
 /// Two Ethernet addresses.
 const MACS_BYTES: usize = 12;
+/// A VLAN tag with its EtherType.
+const TAG_BYTES: usize = 4;
 /// The header that stands for one we do not know (LINKTYPE_LINUX_SLL2).
 const SLL2_BYTES: usize = 20;
 
@@ -140,4 +145,27 @@ pub fn interface_statistics(out: &mut Vec<u8>, counts: &Counts, interfaces: usiz
         (option::ISB_USRDELIV, &written),
     ];
     write::statistics(out, 0, time_ns, &options[usize::from(interfaces <= 1)..]);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use formats::pcapng::{Point, Target};
+
+    #[test]
+    fn what_is_put_in_front_of_a_packet_is_within_the_snap_length_that_is_said() {
+        let point = Point { target: Target::default(), interface: "eth0".into(), alias: None };
+        let longest = limits::SNAP_BYTES_MAX;
+        for (hardware, snap_bytes, said) in [
+            (libc::ARPHRD_ETHER, 100, 104),
+            (libc::ARPHRD_ETHER, longest, longest),
+            (libc::ARPHRD_NONE, 100, 100),
+            (libc::ARPHRD_IEEE80211, 100, 120),
+        ] {
+            let interface = Interface { index: 1, hardware, point: point.clone().into() };
+            let mut block = Vec::new();
+            interface_description(&mut block, &interface, snap_bytes, None);
+            assert_eq!(block[12..16], said.to_le_bytes(), "{hardware}");
+        }
+    }
 }
