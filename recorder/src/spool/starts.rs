@@ -1,7 +1,7 @@
 //! Which starts were taken, kept for the next start of the recorder: `.starts/<window>`.
 
 use super::Spool;
-use crate::disk::{Disk, Entry, gone};
+use crate::disk::{Disk, Entry, at, gone};
 use crate::schedule::Starts;
 use formats::store::{Name, RecordingId, Start};
 use jiff::Timestamp;
@@ -22,8 +22,9 @@ impl Spool {
         let starts = self.starts.add(&id.window, [id.start.time()]);
         let starts: Vec<Start> = starts.into_iter().map(Start::from).collect();
         let folder = self.root.join(STARTS);
-        self.disk.create_folders(&folder)?;
-        self.disk.write_durably(&folder.join(id.window.as_str()), &serde_json::to_vec(&starts)?)
+        let path = folder.join(id.window.as_str());
+        self.disk.create_folders(&folder).map_err(at(&folder))?;
+        self.disk.write_durably(&path, &serde_json::to_vec(&starts)?).map_err(at(&path))
     }
 }
 
