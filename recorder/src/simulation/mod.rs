@@ -7,7 +7,8 @@
 //!
 //! Which of them goes on next is chance, as is what happens: targets come and go, rings fill up and break down, what is kept
 //! ready is triggered, the process dies in any operation on the disk or while it waits for the store, the power is cut,
-//! syncs fail or lie, looks fail, the disk is full or read-only, the store is down, forbids, loses answers, and somebody sets the clock. Whatever happened, at the end every recording is in the store, whole,
+//! syncs fail or lie, looks fail, the disk is full or read-only, the store is down, forbids, loses answers, gets objects that were
+//! damaged on their way, and somebody sets the clock. Whatever happened, at the end every recording is in the store, whole,
 //! signed and chained, its ledger balances packet for packet against the source, and the spool is empty.
 //!
 //! Which windows begin when is a world of its own: a clock that is set, and runs that fail; none of them falls silent.
@@ -24,7 +25,7 @@ mod ready;
 mod recording;
 pub(crate) mod ring;
 mod schedule;
-mod store;
+pub(crate) mod store;
 mod truth;
 mod world;
 

@@ -193,6 +193,7 @@ impl World {
     /// The last life: nothing fails any more, and everything is stored.
     fn end_in_peace(&mut self) {
         self.store.set(None, false);
+        self.store.damage(Some(6));
         self.disk.set(Faults::default());
         let mut life = self.start().expect("nothing fails");
         ready::remove_others(&life.spool, &[]).expect("nothing fails");
@@ -200,6 +201,7 @@ impl World {
         for _ in 0..5_000 {
             if life.spool.recordings().expect("nothing fails").is_empty() {
                 self.disk.remove_folder(&life.spool.ready_root()).ok(); // Where there was any.
+                self.deeds.damaged = self.store.damaged();
                 return;
             }
             life.upload();
