@@ -16,7 +16,7 @@ use crate::age::Recipient;
 use crate::hash::Hash256;
 use crate::seal::{Clock, Close, Counts, EndReason, Pause, Seal, SealedFile, TlsCounts, Volume, note_pause};
 use crate::signature::{self, PublicKey, SignatureError};
-use crate::store::{FileName, RecordingId};
+use crate::store::{FileName, PROBE_BYTES, RecordingId};
 use jiff::Timestamp;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -32,7 +32,7 @@ pub struct Found {
 /// What is in a file.
 #[derive(Debug, Clone)]
 pub enum Content {
-    /// A seal, `close.json`, or a signature, read whole; or the first [`crate::seal::SEAL_BYTES_MAX`] + 1 bytes
+    /// A seal, `close.json`, a signature, or what is called like a probe, read whole; or the first [`crate::seal::SEAL_BYTES_MAX`] + 1 bytes
     /// of it.
     Ledger(Vec<u8>),
     /// Any other file: read through, and forgotten.
@@ -71,7 +71,7 @@ impl Content {
 impl Found {
     /// Whether the file of that name is to be read whole.
     pub fn is_ledger(name: &str) -> bool {
-        name.parse::<FileName>().is_ok_and(|name| name.is_ledger() || name.is_signature())
+        name.parse::<FileName>().is_ok_and(|name| name.is_ledger() || name.is_signature() || name.is_probe())
     }
 }
 
@@ -360,13 +360,16 @@ impl<'a> Folder<'a> {
         let sealed: BTreeSet<&FileName> = files().map(|file| &file.name).chain(plain).collect();
         let closed = self.files.contains_key(&FileName::Close);
         let is_signed = |name: &FileName| name.is_signature() && self.signs_something(name);
-        let unknown = self.files.keys().filter(|name| !name.is_ledger() && !sealed.contains(name) && !is_signed(name));
+        let is_probe = |name: &FileName| name.is_probe() && self.ledger(name) == Some(PROBE_BYTES);
+        let is_known = |name: &&FileName| sealed.contains(name) || is_signed(name) || is_probe(name);
+        let unknown = self.files.keys().filter(|name| !name.is_ledger() && !is_known(name));
         for name in unknown {
             if closed || name.sequence().is_some_and(|sequence| sequence <= last) {
                 return Err(Fault::new(name, Wrong::NotSealed));
             }
         }
-        match self.strangers.first() {
+        // Being written, as long as there is no close.
+        match self.strangers.iter().find(|name| closed || !FileName::is_staged(name)) {
             Some(stranger) => Err(Fault::new(stranger, Wrong::NotSealed)),
             None => Ok(()),
         }

@@ -15,7 +15,7 @@ use name::shown;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
-pub use file::{CLOSE, CLOSE_SIGNATURE, FileName, INVENTORY, PACKETS, SEAL, SEAL_SIGNATURE, TLS};
+pub use file::{CLOSE, CLOSE_SIGNATURE, FileName, INVENTORY, PACKETS, PROBE, PROBE_BYTES, SEAL, SEAL_SIGNATURE, TLS};
 pub use name::{NAME_BYTES_MAX, Name, NameError};
 pub use start::Start;
 

@@ -2,6 +2,7 @@
 //!
 //! Refused: to guess. What was not synced may be gone after a power cut, a rename until its folder was synced.
 
+use formats::hash::Hash256;
 use std::ffi::OsString;
 use std::fmt;
 use std::fs::{self, DirBuilder, File, TryLockError};
@@ -68,15 +69,34 @@ pub trait Disk: fmt::Debug + Send + Sync {
 
     /// Writes a file so that it is there whole, or not at all, whatever happens.
     fn write_durably(&self, path: &Path, bytes: &[u8]) -> io::Result<()> {
-        let mut open = path.as_os_str().to_owned();
-        open.push(".open");
-        let open = PathBuf::from(open);
+        let open = while_open(path);
         let mut file = self.create(&open)?;
         file.write_all(bytes)?;
         file.sync()?;
         self.rename(&open, path)?;
         path.parent().map_or(Ok(()), |folder| self.sync_folder(folder))
     }
+}
+
+/// Behind the name of a file that is being written.
+const OPEN: &str = ".open";
+/// Longest name of a file, of nearly every file system [bytes].
+const NAME_BYTES_MAX: usize = 255;
+
+/// What a file is called until it is whole. Where its own name leaves no room for more, the hash of that stands for it.
+fn while_open(path: &Path) -> PathBuf {
+    let name = path.file_name().unwrap_or_default();
+    let mut open = match name.len() + OPEN.len() <= NAME_BYTES_MAX {
+        true => name.to_owned(),
+        false => Hash256::of(name.as_encoded_bytes()).to_string().into(),
+    };
+    open.push(OPEN);
+    path.with_file_name(open)
+}
+
+/// Has an error of the system name the file or folder.
+pub(crate) fn at(path: &Path) -> impl FnOnce(io::Error) -> io::Error + '_ {
+    move |error| io::Error::new(error.kind(), format!("{}: {error}", path.display()))
 }
 
 /// What is not there, perhaps because somebody else was faster, is no error.

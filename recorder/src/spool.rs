@@ -9,7 +9,9 @@
 //!         000002.sent.json                           a seal that is stored, its files with it; kept until the
 //!                                                    recording is, to continue the chain after a crash
 //!         1.room …              room for what ends it, on a disk that is full by then
+//!         created               names the file that was created in the store and could not be proved: it may be replaced
 //!         unsent                nothing of it was sent yet to a store that nobody can read; `tried` from then on
+//!         000002.receipt                             its files are in the store, its seal is not yet: they may go
 //!         000001.forgotten                           its files were given up; the next seal, or close.json, says so
 //!         close.json.minisig, close.json             renamed into place last
 //!         pinned.json                                somebody wants it kept here: none of its files is removed
@@ -24,11 +26,12 @@
 mod forgotten;
 mod pins;
 mod starts;
+mod stored;
 #[cfg(test)]
 pub(crate) mod tests;
 mod used;
 
-use crate::disk::{Disk, Entry, SystemDisk, gone};
+use crate::disk::{Disk, Entry, SystemDisk, at, gone};
 use crate::rotate::Untold;
 use crate::schedule::{Starts, StoreTarget};
 use crate::sync::lock;
@@ -46,6 +49,8 @@ use std::sync::{Arc, Mutex};
 pub const SENT: &str = "sent.json";
 /// Suffix of the mark that the files of a segment were given up.
 const FORGOTTEN: &str = "forgotten";
+/// Suffix of the mark that the files of a segment are in the store.
+const RECEIPT: &str = "receipt";
 /// What set a recording off.
 const TRIGGER: &str = "trigger.json";
 /// Somebody wants a recording kept here.
@@ -76,6 +81,8 @@ pub struct Spool {
     pins: Arc<Mutex<()>>,
     /// What failed recordings have lost and could not write down, by their folder: told once they are recovered.
     untold: Arc<Mutex<HashMap<PathBuf, Untold>>>,
+    /// Recordings that are stored and could not be removed.
+    unremoved: Arc<Mutex<BTreeSet<RecordingId>>>,
     /// What cannot be read, of which that was told.
     passed_over: Arc<Mutex<BTreeSet<PathBuf>>>,
 }
@@ -91,8 +98,8 @@ impl Spool {
         disk.create_folders(root)?;
         let starts = starts::read(disk.as_ref(), root)?;
         let root = root.to_owned();
-        let (keeping, pins, untold, passed_over) = Default::default();
-        Ok(Self { root, disk, signer: None, starts, keeping, pins, untold, passed_over })
+        let (keeping, pins, untold, unremoved, passed_over) = Default::default();
+        Ok(Self { root, disk, signer: None, starts, keeping, pins, untold, unremoved, passed_over })
     }
 
     /// Where it lies.
@@ -124,11 +131,11 @@ impl Spool {
         if self.is_begun(id)? {
             return Err(io::Error::new(io::ErrorKind::AlreadyExists, format!("{} has begun before", folder.display())));
         }
-        self.disk.create_folders(&folder)?;
+        self.disk.create_folders(&folder).map_err(at(&folder))?;
         let described = serde_json::to_vec(target)?;
         let mark = || if target.write_only { self.disk.write_durably(&folder.join(UNSENT), b"") } else { Ok(()) };
-        let begun = self.remember_start(id).and_then(|()| mark());
-        let begun = begun.and_then(|()| self.disk.write_durably(&folder.join(STORE), &described));
+        let store = || self.disk.write_durably(&folder.join(STORE), &described);
+        let begun = self.remember_start(id).and_then(|()| mark().and_then(|()| store()).map_err(at(&folder)));
         // Better without than not at all.
         ROOM.iter().try_for_each(|name| self.disk.create(&folder.join(name))?.write_all(b"\n")).ok();
         if begun.is_err() {
@@ -248,26 +255,6 @@ impl Spool {
         if is_full && room().is_some() { self.write_with_room(id, path, bytes) } else { written }
     }
 
-    /// A segment and its seal are stored: forgets the files, keeps the seal under another name.
-    pub fn sent(&self, id: &RecordingId, seal: &Seal) -> io::Result<()> {
-        let sent = FileName::segment(seal.sequence, SENT);
-        // First the rename: a crash between the two leaves files that nobody waits for, not a seal without files.
-        // Another process with the same spool may have been faster; what is stored is stored.
-        let name = FileName::seal(seal.sequence);
-        self.disk.rename(&self.path(id, &name), &self.path(id, &sent)).or_else(gone(()))?;
-        self.disk.sync_folder(&self.folder(id)).or_else(gone(()))?;
-        let _pins = lock(&self.pins);
-        if self.is_pinned(id)? {
-            return Ok(());
-        }
-        self.remove_files(id, seal)?;
-        self.disk.remove(&self.path(id, &name.signature())).or_else(gone(()))
-    }
-
-    fn remove_files(&self, id: &RecordingId, seal: &Seal) -> io::Result<()> {
-        seal.files.iter().try_for_each(|file| self.disk.remove(&self.path(id, &file.name)).or_else(gone(())))
-    }
-
     /// `close.json` of a recording that has ended, amended by what was given up since it was written.
     /// It has not left the node, so nobody has seen it without.
     pub fn close(&self, id: &RecordingId) -> io::Result<Option<Result<Close, SealError>>> {
@@ -290,57 +277,6 @@ impl Spool {
     /// Whether a recording has begun here, and is not done.
     pub fn is_begun(&self, id: &RecordingId) -> io::Result<bool> {
         self.disk.exists(&self.folder(id).join(STORE))
-    }
-
-    /// A recording is stored, `close.json` and all: nothing of it stays here, unless it is pinned.
-    pub fn done(&self, id: &RecordingId) -> io::Result<()> {
-        let _pins = lock(&self.pins);
-        if self.is_pinned(id)? {
-            return self.disk.write_durably(&self.folder(id).join(STORED), b"{}");
-        }
-        self.remove(id)
-    }
-
-    fn remove(&self, id: &RecordingId) -> io::Result<()> {
-        let folder = self.folder(id);
-        // What a crash leaves of the rest is then known to be owed to nobody.
-        self.disk.remove(&folder.join(STORE)).or_else(gone(()))?;
-        self.disk.sync_folder(&folder).or_else(gone(()))?;
-        for Entry { name, .. } in self.disk.list(&folder).or_else(gone(Vec::new()))? {
-            self.disk.remove(&folder.join(name)).or_else(gone(()))?;
-        }
-        self.disk.remove_folder(&folder).or_else(gone(()))?;
-        // The folder of the run, if nothing else is in it. Those above are for the next run.
-        folder.parent().map(|run| self.disk.remove_folder(run));
-        Ok(())
-    }
-
-    /// Recordings that are not stored, or not wholly; or of which that is not known: what is stored may be sent again.
-    pub fn unsent(&self) -> io::Result<Vec<RecordingId>> {
-        Ok(self.recordings()?.into_iter().filter(|id| !self.is_stored(id).unwrap_or(false)).collect())
-    }
-
-    /// After a crash, or when it is no longer pinned: removes what is known to be stored.
-    pub fn tidy(&self, id: &RecordingId) -> io::Result<()> {
-        if self.is_pinned(id)? {
-            return Ok(());
-        }
-        if self.is_stored(id)? {
-            return self.remove(id);
-        }
-        let sent = self.numbered(id, SENT)?;
-        let folder = self.folder(id);
-        for Entry { name, .. } in self.disk.list(&folder)? {
-            match name.to_str().map(str::parse) {
-                Some(Ok(FileName::Segment { sequence, suffix }))
-                    if sent.contains(&sequence) && suffix != SENT && suffix != FORGOTTEN =>
-                {
-                    self.disk.remove(&folder.join(&name))?;
-                }
-                _ => {}
-            }
-        }
-        Ok(())
     }
 }
 

@@ -269,6 +269,33 @@ fn a_segment_on_its_way_is_not_held_against_an_open_recording() {
 }
 
 #[test]
+fn what_a_recorder_leaves_beside_a_recording_is_no_fault() {
+    for (name, bytes, is_closed, is_sound) in [
+        ("000001.probe", PROBE_BYTES, true, true),
+        ("000001.pcapng.zst.probe", PROBE_BYTES, true, true),
+        ("000001.probe", b"evidence", true, false),
+        ("000004.pcapng.zst", PROBE_BYTES, true, false),
+        ("000002.pcapng.zst#17", b"", false, true),
+        ("000002.pcapng.zst#17", b"", true, false),
+        ("000002.pcapng.zst#", b"", false, false),
+        ("x#17", b"", false, false),
+    ] {
+        let mut files = recording(&id("node-1"), 3);
+        files.push((name.into(), bytes.to_vec()));
+        if !is_closed {
+            files.retain(|(name, _)| name != "close.json");
+        }
+        let want = match (is_sound, is_closed) {
+            (false, _) => format!("{name} was sealed by nobody"),
+            (true, false) => "close.json is missing: still being recorded, ".to_owned(),
+            (true, true) => String::new(),
+        };
+        let fault = check(&files).err().unwrap_or_default();
+        assert!(fault.starts_with(&want) && fault.is_empty() == want.is_empty(), "{name}: {fault}");
+    }
+}
+
+#[test]
 fn members_of_later_versions_are_ignored() {
     let bytes = recording(&id("node-1"), 1)[3].1.clone();
     let text = String::from_utf8(bytes.clone()).unwrap();

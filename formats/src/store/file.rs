@@ -22,6 +22,10 @@ pub const SEAL: &str = "seal.json";
 pub const SEAL_SIGNATURE: &str = "seal.json.minisig";
 /// The signature of the totals.
 pub const CLOSE_SIGNATURE: &str = "close.json.minisig";
+/// Suffix of what a recorder sends first whose credentials can only write, and that stays where a store compares nothing.
+pub const PROBE: &str = "probe";
+/// All that is in it.
+pub const PROBE_BYTES: &[u8] = b"This store keeps what has another SHA-256 than was sent along with it.\n";
 
 /// Name of a file of a recording: `close.json` and its signature, or `<number of the segment>.<suffix>`.
 ///
@@ -70,6 +74,18 @@ impl FileName {
     /// Whether it is the signature of a seal or of `close.json`.
     pub fn is_signature(&self) -> bool {
         matches!(self, Self::Segment { suffix, .. } if suffix == SEAL_SIGNATURE) || *self == Self::CloseSignature
+    }
+
+    /// Whether it is called like a probe: also one beside a file, with `.probe` behind its name.
+    pub fn is_probe(&self) -> bool {
+        matches!(self, Self::Segment { suffix, .. } if suffix.rsplit('.').next() == Some(PROBE))
+    }
+
+    /// Whether that is what a file is called while it is written to a folder: its name, `#` and a number.
+    pub fn is_staged(name: &str) -> bool {
+        name.rsplit_once('#').is_some_and(|(name, number)| {
+            name.parse::<Self>().is_ok() && !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit())
+        })
     }
 
     /// The same file, encrypted; ledgers and signatures are not.

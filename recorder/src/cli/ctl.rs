@@ -87,6 +87,9 @@ fn print_window(window: &WindowStatus, out: &mut impl Write) -> std::io::Result<
     let next = window.next.map(|next| format!(", next {next:.0}")).unwrap_or_default();
     let again = window.again.map(|again| format!(", failed, again {again:.0}")).unwrap_or_default();
     writeln!(out, "window {}: {}{next}{again}", window.name, window.when)?;
+    if let Some(failure) = &window.failure {
+        writeln!(out, "  failed: {failure}")?;
+    }
     for run in &window.runs {
         match (&run.recording, run.ends) {
             (Some(recording), Some(ends)) => write!(out, "  {recording} since {:.0} until {ends:.0}", run.since)?,

@@ -268,7 +268,8 @@ async fn follow(
             }
             Some(ask) = asks.recv(), if !stopping => {
                 let observer = &recorder.settings.observer;
-                desk.see(Seen { spool_bytes: observer.spool_bytes(), stores: observer.stores() });
+                let (spool_bytes, stores, failures) = (observer.spool_bytes(), observer.stores(), observer.failures());
+                desk.see(Seen { spool_bytes, stores, failures });
                 desk.serve(ask, SystemClock.now());
             }
             Some(()) = trigger.recv(), if !stopping => desk.trigger_all("signal", SystemClock.now()),
@@ -357,6 +358,7 @@ fn record(recording: &Recording, orders: &Orders, recorder: &Recorder) -> Ending
         }
         Err(error) => {
             settings.observer.ended(&EndReason::Failure);
+            settings.observer.failed(id.window.as_str(), error.to_string());
             tracing::error!(recording = %id, %error, "recording failed");
             recorder.close_failed();
             Ending::Failed

@@ -107,6 +107,8 @@ pub struct Seen {
     pub spool_bytes: Option<u64>,
     /// [`Status::stores`].
     pub stores: BTreeMap<String, Option<Failing>>,
+    /// [`WindowStatus::failure`], by window.
+    pub failures: BTreeMap<String, String>,
 }
 
 /// How reading the configuration anew went.
@@ -140,6 +142,9 @@ pub struct WindowStatus {
     pub next: Option<Timestamp>,
     /// When what is left of a run that failed is begun again; null if none is to be.
     pub again: Option<Timestamp>,
+    /// Why its last run failed; null if it did not, or has rings since.
+    #[serde(default)]
+    pub failure: Option<String>,
     /// Its runs that are going on.
     pub runs: Vec<RunStatus>,
 }

@@ -48,6 +48,8 @@ pub(super) struct Series {
     pub counts: Mutex<Counts>,
     /// A recording is due and has no ring yet: until then it is missed.
     pub due_until: Mutex<Option<Instant>>,
+    /// Why its last recording failed, until it has rings again.
+    pub failure: Mutex<Option<String>>,
     /// When its last recording ended [ms]; none while there is one.
     pub ended_ms: Mutex<Option<u64>>,
 }
@@ -175,6 +177,7 @@ impl Observer {
     pub fn open(&self, window: &str) -> Pulse {
         let series = self.0.series(window);
         *lock(&series.due_until) = None;
+        *lock(&series.failure) = None;
         *lock(&series.ended_ms) = None;
         let beat = Arc::new(Beat {
             series,
@@ -186,6 +189,17 @@ impl Observer {
         });
         lock(&self.0.pulses).push(beat.clone());
         Pulse { state: self.0.clone(), beat }
+    }
+
+    /// A recording has failed: that is why.
+    pub fn failed(&self, window: &str, why: String) {
+        *lock(&self.0.series(window).failure) = Some(why);
+    }
+
+    /// Why windows that have no rings since have failed.
+    pub fn failures(&self) -> BTreeMap<String, String> {
+        let all = lock(&self.0.series);
+        all.iter().filter_map(|series| Some((series.window.clone(), lock(&series.failure).clone()?))).collect()
     }
 
     /// A recording has ended.
@@ -223,6 +237,7 @@ impl State {
             window: window.to_owned(),
             counts: Mutex::default(),
             due_until: Mutex::default(),
+            failure: Mutex::default(),
             ended_ms: Mutex::default(),
         });
         all.push(series.clone());

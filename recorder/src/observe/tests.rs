@@ -50,8 +50,10 @@ fn ready_is_who_has_a_ring_for_everything_that_is_due() {
     observer.expect("nightly", Duration::from_secs(600));
     assert_eq!(missing(0), ["window nightly: a recording is due, and has no ring yet"]);
     assert!(missing(601).is_empty(), "its time is over");
+    observer.failed("nightly", "no room".to_owned());
+    assert_eq!(observer.failures(), [("nightly".to_owned(), "no room".to_owned())].into());
     let pulse = observer.open("nightly");
-    assert!(missing(0).is_empty());
+    assert!(missing(0).is_empty() && observer.failures().is_empty());
     drop(pulse);
     assert!(missing(0).is_empty(), "it was made");
     observer.expect("nightly", Duration::from_secs(600));

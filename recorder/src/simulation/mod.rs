@@ -8,7 +8,7 @@
 //! Which of them goes on next is chance, as is what happens: targets come and go, rings fill up and break down, what is kept
 //! ready is triggered, recordings are pinned, the process dies in any operation on the disk or while it waits for the store, the
 //! power is cut, syncs fail or lie, looks and changes fail, the disk is full or read-only, the store is down, forbids, loses
-//! answers and what it said it has, and somebody sets the clock.
+//! answers and what it said it has, gets objects that were damaged on their way, and somebody sets the clock.
 //!
 //! Whatever happened, the capture hands on within a second, the spool keeps to its bound, and what is pinned stays. At the end
 //! every recording is in the store, whole, signed and chained, its ledger balances packet for packet against the source, by
@@ -28,7 +28,7 @@ mod ready;
 mod recording;
 pub(crate) mod ring;
 mod schedule;
-mod store;
+pub(crate) mod store;
 mod truth;
 mod world;
 

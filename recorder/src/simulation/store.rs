@@ -30,6 +30,9 @@ struct State {
     /// One of so many requests fails; none where all is well.
     fails_one_of: Option<u64>,
     is_down: bool,
+    /// One of so many objects is damaged on its way here; only of stores that can be read, for others compare.
+    damages_one_of: Option<u64>,
+    damaged: u64,
 }
 
 impl fmt::Display for SimStore {
@@ -54,13 +57,30 @@ fn denied(location: &Path) -> Error {
 
 impl SimStore {
     pub fn new(random: Random, write_only: bool) -> Self {
-        let state = State { random, fails_one_of: None, is_down: false };
+        let state = State { random, fails_one_of: None, is_down: false, damages_one_of: None, damaged: 0 };
         Self { inside: InMemory::new(), write_only, state: Mutex::new(state) }
     }
 
     pub fn set(&self, fails_one_of: Option<u64>, is_down: bool) {
         let mut state = self.state.lock().expect("no panic with it in hand");
         (state.fails_one_of, state.is_down) = (fails_one_of, is_down);
+    }
+
+    /// Damages one of so many objects from here on. Whoever dies before it has looked does not know that it is its own.
+    pub fn damage(&self, one_of: Option<u64>) {
+        self.state.lock().expect("no panic with it in hand").damages_one_of = one_of;
+    }
+
+    /// How many were damaged.
+    pub fn damaged(&self) -> u64 {
+        self.state.lock().expect("no panic with it in hand").damaged
+    }
+
+    fn is_damaged(&self) -> bool {
+        let state = &mut *self.state.lock().expect("no panic with it in hand");
+        let is_damaged = !self.write_only && state.damages_one_of.is_some_and(|of| state.random.chance(1, of));
+        state.damaged += u64::from(is_damaged);
+        is_damaged
     }
 
     fn random<T>(&self, of: impl FnOnce(&mut Random) -> T) -> T {
@@ -105,7 +125,11 @@ impl ObjectStore for SimStore {
             // It says yes and keeps nothing: who can read finds out.
             return Ok(PutResult { e_tag: None, version: None });
         }
-        let put = self.inside.put_opts(location, payload, options).await;
+        let mut bytes: Vec<u8> = payload.into_iter().flatten().collect();
+        if self.is_damaged() {
+            bytes.reverse();
+        }
+        let put = self.inside.put_opts(location, bytes.into(), options).await;
         self.answer().await?;
         put
     }

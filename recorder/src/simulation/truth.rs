@@ -74,6 +74,7 @@ pub struct Deeds {
     pub lost_by_kernel: u64,
     pub lost_in_rings: u64,
     pub lost_on_disk: u64,
+    pub damaged: u64,
 }
 
 impl std::ops::AddAssign for Deeds {
@@ -96,5 +97,6 @@ impl std::ops::AddAssign for Deeds {
         self.lost_by_kernel += other.lost_by_kernel;
         self.lost_in_rings += other.lost_in_rings;
         self.lost_on_disk += other.lost_on_disk;
+        self.damaged += other.damaged;
     }
 }

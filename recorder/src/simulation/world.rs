@@ -199,6 +199,7 @@ impl World {
     /// The last life: nothing fails any more, and everything is stored.
     fn end_in_peace(&mut self) {
         self.store.set(None, false);
+        self.store.damage(Some(6));
         self.disk.set(Faults::default());
         let mut life = self.start().expect("nothing fails");
         ready::remove_others(&life.spool, &[]).expect("nothing fails");
@@ -207,6 +208,7 @@ impl World {
             if life.spool.unsent().expect("nothing fails").is_empty() {
                 self.unpin_all(&life.spool);
                 self.disk.remove_folder(&life.spool.ready_root()).ok(); // Where there was any.
+                self.deeds.damaged = self.store.damaged();
                 return;
             }
             life.upload();

@@ -12,7 +12,7 @@ use std::path::Path;
 
 impl Spool {
     /// Gives up the files of a segment that waits, which are whole, unless somebody wants them kept here. How many bytes that
-    /// makes free; none where it was given up before.
+    /// makes free; none where it was given up before. What is in the store is not lost, and no ledger tells of it.
     pub fn give_up(&self, id: &RecordingId, seal: &Seal) -> io::Result<u64> {
         let _pins = lock(&self.pins);
         if self.is_pinned(id)? {
@@ -21,7 +21,9 @@ impl Spool {
         let look = |file| self.disk.look(&self.path(id, file)).map(|file| file.bytes).or_else(gone(0));
         let bytes = seal.files.iter().map(|file| look(&file.name)).sum::<io::Result<u64>>()?;
         if bytes > 0 {
-            self.mark_forgotten(id, seal)?;
+            if !self.has_receipt(id, seal.sequence)? {
+                self.mark_forgotten(id, seal)?;
+            }
             self.remove_files(id, seal)?;
         }
         Ok(bytes)

@@ -1,7 +1,7 @@
 //! What is remembered of the runs of each window, kept for the next start of the recorder: `.starts/<window>`.
 
 use super::Spool;
-use crate::disk::{Disk, Entry, gone};
+use crate::disk::{Disk, Entry, at, gone};
 use crate::schedule::{Remembered, Starts};
 use crate::sync::lock;
 use formats::store::{Name, RecordingId, Start};
@@ -27,8 +27,9 @@ impl Spool {
     pub fn keep_starts(&self, window: &Name) -> io::Result<()> {
         let _keeping = lock(&self.keeping);
         let folder = self.root.join(STARTS);
-        self.disk.create_folders(&folder)?;
-        self.disk.write_durably(&folder.join(window.as_str()), &serde_json::to_vec(&self.starts.of(window))?)
+        let path = folder.join(window.as_str());
+        self.disk.create_folders(&folder).map_err(at(&folder))?;
+        self.disk.write_durably(&path, &serde_json::to_vec(&self.starts.of(window))?).map_err(at(&path))
     }
 }
 

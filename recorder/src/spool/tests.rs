@@ -146,3 +146,42 @@ fn what_is_stored_and_pinned_waits_no_longer_and_what_had_gone_is_told() {
     assert_eq!(waiting_bytes(&early), 0);
     assert!(disk.exists(&spool.path(&early, &seals[0].files[0].name)) && spool.used_bytes().unwrap() > segment_bytes);
 }
+
+#[test]
+fn what_is_stored_and_could_not_be_removed_is_owed_to_nobody_and_removed_later() {
+    let folder = tempfile::tempdir().unwrap();
+    let spool = Spool::open(folder.path()).unwrap();
+    let id = record(&spool, "w");
+    let in_the_way = spool.folder(&id).join("000000");
+    std::fs::create_dir(&in_the_way).unwrap();
+    spool.done(&id).unwrap();
+    assert_eq!((spool.unsent().unwrap(), spool.recordings().unwrap()), (vec![], vec![id]));
+    std::fs::remove_dir(&in_the_way).unwrap();
+    spool.remove_rest();
+    assert_eq!((spool.recordings().unwrap(), lock(&spool.unremoved).len()), (vec![], 0));
+}
+
+#[test]
+fn names_may_be_as_long_as_a_store_takes_them() {
+    let folder = tempfile::tempdir().unwrap();
+    let spool = Spool::open(folder.path()).unwrap();
+    let windows = [250, 251, 252, 253].map(|bytes| "w".repeat(bytes));
+    windows.iter().for_each(|window| drop(record(&spool, window)));
+    let taken = std::fs::read_dir(folder.path().join(".starts")).unwrap();
+    let mut taken: Vec<String> = taken.map(|file| file.unwrap().file_name().into_string().unwrap()).collect();
+    taken.sort();
+    assert_eq!(taken, windows);
+}
+
+#[test]
+fn an_error_names_what_it_is_about() {
+    let folder = tempfile::tempdir().unwrap();
+    let spool = Spool::open(folder.path()).unwrap();
+    for in_the_way in ["c", ".starts"] {
+        let path = folder.path().join(in_the_way);
+        std::fs::write(&path, b"").unwrap();
+        let error = spool.begin(&id("w"), &target()).unwrap_err().to_string();
+        assert!(error.starts_with(path.to_str().unwrap()), "{error}");
+        std::fs::remove_file(&path).unwrap();
+    }
+}

@@ -134,8 +134,8 @@ impl Bound {
     }
 }
 
-/// Removes the files of a segment that waits, unless it is being sent or pinned; the ledger will say so, and whoever watches is
-/// told. How many bytes that makes free.
+/// Removes the files of a segment that waits, unless it is being sent or pinned. Where they are not stored, the ledger will say so,
+/// and whoever watches is told. How many bytes that makes free.
 pub(super) fn give_up(
     spool: &Spool,
     in_transit: &InTransit,
@@ -149,8 +149,11 @@ pub(super) fn give_up(
         return Ok(0);
     }
     let Ok(Ok(seal)) = spool.seal(id, sequence) else { return Ok(0) };
+    let is_stored = spool.has_receipt(id, sequence)?;
     let bytes = spool.give_up(id, &seal)?;
-    if bytes > 0 {
+    if bytes > 0 && is_stored {
+        tracing::info!(recording = %id, sequence, bytes, "{why}: files removed that are stored, their seal is not yet");
+    } else if bytes > 0 {
         let packets = seal.counts.written.packets;
         tracing::warn!(recording = %id, sequence, bytes, packets, "{why}: segment given up");
         progress.send_modify(|progress| progress.given_up += seal.counts.written);

@@ -1,11 +1,11 @@
 //! What waits for one store: sent in order, and given up where that has to be.
 
-use super::UploadError;
 use super::ages::Ages;
 use super::bound::{InTransit, give_up};
 use super::progress::{Failing, Progress};
 use super::source::spool_error;
-use super::store::{Receipt, Store};
+use super::store::Store;
+use super::{Receipt, UploadError};
 use crate::schedule::StoreTarget;
 use crate::spool::Spool;
 use formats::hash::Hash256;
@@ -163,34 +163,48 @@ impl Errand {
         let seal_path = self.spool.path(id, &name);
         let seal_bytes = self.spool.disk().read(&seal_path).map_err(|source| spool_error(&seal_path, source))?;
         let seal = Seal::from_bytes(&seal_bytes).map_err(|_| UploadError::Damaged { path: seal_path.clone() })?;
-        let mut bytes = 0;
-        for file in &seal.files {
-            let path = self.spool.path(id, &file.name);
-            if self.is_given_up(id, &seal, &path).map_err(|source| spool_error(&path, source))? {
-                tracing::warn!(recording = %id, file = %file.name, "given up before it was stored");
-                continue;
-            }
-            match store.send(self.spool.disk().as_ref(), &id.path(&file.name), &path, file.sha256).await {
-                Ok(Receipt { bytes: stored, .. }) => bytes += stored,
-                Err(UploadError::Damaged { path }) => {
-                    // It will never again be what was sealed; the rest of the recording must not wait for it.
-                    tracing::error!(recording = %id, file = %path.display(), "damaged in the spool: given up");
-                    self.give_up_damaged(id, &seal).map_err(|source| spool_error(&path, source))?;
-                }
-                Err(error) => return Err(error),
-            }
-        }
+        let has_receipt = self.spool.has_receipt(id, sequence).map_err(|source| spool_error(&seal_path, source))?;
+        let is_whole = has_receipt || self.send_files(id, &seal, store).await?;
         self.send_signature(id, &name, store).await?;
         let receipt =
             store.send(self.spool.disk().as_ref(), &id.path(&name), &seal_path, Hash256::of(&seal_bytes)).await?;
         self.spool.sent(id, &seal).map_err(|source| spool_error(&seal_path, source))?;
-        tracing::debug!(recording = %id, sequence, bytes, proof = ?receipt.proof, "segment stored");
+        tracing::debug!(recording = %id, sequence, proof = ?receipt.proof, "segment stored");
         self.progress.send_modify(|progress| {
             // A seal without its files is of what was given up, or tells of losses alone.
-            progress.segments += u64::from(bytes > 0);
-            progress.bytes += bytes + receipt.bytes;
+            progress.segments += u64::from(is_whole && !seal.files.is_empty());
+            progress.bytes += receipt.bytes;
         });
         Ok(())
+    }
+
+    /// Sends what a seal is of, and remembers it once all of it is stored: what is removed here then is not lost. Whether it is
+    /// all.
+    async fn send_files(&self, id: &RecordingId, seal: &Seal, store: &Store) -> Result<bool, UploadError> {
+        let mut is_whole = true;
+        for file in &seal.files {
+            let path = self.spool.path(id, &file.name);
+            if self.is_given_up(id, seal, &path).map_err(|source| spool_error(&path, source))? {
+                tracing::warn!(recording = %id, file = %file.name, "given up before it was stored");
+                is_whole = false;
+                continue;
+            }
+            match store.send(self.spool.disk().as_ref(), &id.path(&file.name), &path, file.sha256).await {
+                Ok(Receipt { bytes, .. }) => self.progress.send_modify(|progress| progress.bytes += bytes),
+                Err(UploadError::Damaged { path }) => {
+                    // It will never again be what was sealed; the rest of the recording must not wait for it.
+                    tracing::error!(recording = %id, file = %path.display(), "damaged in the spool: given up");
+                    self.give_up_damaged(id, seal).map_err(|source| spool_error(&path, source))?;
+                    is_whole = false;
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        if is_whole {
+            let in_spool = |source| spool_error(&self.spool.folder(id), source);
+            self.spool.keep_receipt(id, seal.sequence).map_err(in_spool)?;
+        }
+        Ok(is_whole)
     }
 }
 

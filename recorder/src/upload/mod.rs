@@ -1,7 +1,7 @@
 //! What was sealed goes into the store: sent, proved, and only then forgotten here.
 //!
 //! Enters: the [`Spool`](crate::spool::Spool). Leaves: a [`Receipt`] for every file. Refused: to overwrite
-//! anything in the store, and to remove anything here that is not proved to be there.
+//! in the store what it did not create itself, and to remove anything here that is not proved to be there.
 //!
 //! Order, which recovery and `remora snapshot verify` rely on: the files of a segment, the signature of its seal,
 //! its seal, the next segment, `close.json` last. When the store cannot be reached, segments stay, until the spool's bound
@@ -11,9 +11,12 @@
 mod ages;
 mod bound;
 mod errand;
+mod folder;
+mod marks;
 mod options;
 mod probe;
 mod progress;
+mod receipt;
 mod s3;
 mod sender;
 mod source;
@@ -22,8 +25,9 @@ mod turns;
 
 pub use bound::{Bound, Room};
 pub use progress::{Failing, Progress};
+pub use receipt::{Proof, Receipt};
 pub use sender::Sender;
-pub use store::{Proof, Receipt, Store};
+pub use store::Store;
 
 use formats::hash::Hash256;
 use formats::store::RecordingId;
@@ -43,7 +47,7 @@ pub enum UploadError {
         /// What was said as it happened.
         what: String,
     },
-    /// Something else stands under that name; nothing is ever overwritten.
+    /// Something else stands under that name, and may be another's.
     #[error("{path} is in the store with other bytes: {found}, not {sealed}")]
     Conflict {
         /// The path in the store.

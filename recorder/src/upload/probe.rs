@@ -4,14 +4,12 @@
 //! It is asked with an object whose bytes are others than those that were hashed and signed. A store that compares refuses it,
 //! and keeps nothing.
 
+use formats::store::PROBE_BYTES;
 use object_store::client::{HttpRequest, HttpResponse};
 use object_store::path::Path as StorePath;
 use object_store::{Error, Extensions, ObjectStore, PutMode, PutOptions};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-
-/// What is sent, and stays where nobody compares.
-const SENT: &[u8] = b"This store keeps what has another SHA-256 than was sent along with it.\n";
 
 /// What a store that compares answers: `BadDigest`, `XAmzContentSHA256Mismatch` (S3 API reference, error codes).
 const BAD_REQUEST: u16 = 400;
@@ -43,7 +41,7 @@ impl Probe {
     async fn put(objects: &dyn ObjectStore, location: &StorePath, mode: PutMode) -> object_store::Result<bool> {
         let (probe, mut extensions) = (Self::default(), Extensions::new());
         extensions.insert(probe.clone());
-        let hashed = vec![b' '; SENT.len()];
+        let hashed = vec![b' '; PROBE_BYTES.len()];
         let put = objects.put_opts(location, hashed.into(), PutOptions { mode, extensions, ..PutOptions::default() });
         match put.await {
             Ok(_) => Ok(false),
@@ -55,7 +53,7 @@ impl Probe {
     /// The question in a request that is about to leave, if it is one: from here on its bytes are others.
     pub fn forge(request: &mut HttpRequest) -> Option<Self> {
         let probe = request.extensions().get::<Self>().cloned()?;
-        *request.body_mut() = bytes::Bytes::from_static(SENT).into();
+        *request.body_mut() = bytes::Bytes::from_static(PROBE_BYTES).into();
         Some(probe)
     }
 

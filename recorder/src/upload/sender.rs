@@ -147,6 +147,7 @@ impl Sender {
 
     /// What waits, by store.
     fn waiting(&self) -> Result<Vec<Waiting>, UploadError> {
+        self.errand.spool.remove_rest();
         let recordings = self.errand.spool.unsent().map_err(|source| spool_error(Path::new("spool"), source))?;
         self.errand.ages.iter().for_each(|ages| ages.retain(&recordings));
         let mut waiting: Vec<Waiting> = Vec::new();

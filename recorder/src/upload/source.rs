@@ -43,6 +43,15 @@ impl Source {
         Ok(part.into())
     }
 
+    /// All of it, where it is one part.
+    ///
+    /// # Errors
+    /// [`UploadError::Damaged`]: whatever was not hashed as sealed must not become evidence.
+    pub fn whole(&mut self, sealed: Hash256) -> Result<Bytes, UploadError> {
+        let content = self.part()?;
+        if self.hash() == sealed { Ok(content) } else { Err(UploadError::Damaged { path: self.path.clone() }) }
+    }
+
     /// SHA-256 of all parts so far.
     pub fn hash(&self) -> Hash256 {
         Hash256(self.hasher.clone().finalize().into())

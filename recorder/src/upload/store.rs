@@ -1,17 +1,19 @@
-//! A store to send to: created, never overwritten, and proved.
+//! A store to send to: created and proved, and overwritten only where what is there is known to be our own, and damaged.
 
+use super::folder::Folder;
+use super::marks::{is_created, not_tried, set_created, try_first};
 use super::options::options;
 use super::probe::Probe;
 use super::source::{ETags, Source, spool_error};
 use super::turns::{Place, Turns};
-use super::{Failing, UploadError, s3};
+use super::{Failing, Proof, Receipt, UploadError, s3};
 use crate::disk::{Disk, SystemDisk};
 use crate::limits;
 use crate::schedule::StoreTarget;
-use crate::spool::UNSENT;
 use bytes::Bytes;
 use formats::hash::Hash256;
 use formats::said::said;
+use formats::store::{FileName, PROBE};
 use futures::TryStreamExt;
 use object_store::path::Path as StorePath;
 use object_store::{
@@ -23,32 +25,6 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use tokio::sync::OnceCell;
-
-/// A file is in the store.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Receipt {
-    /// Its path in the store.
-    pub path: String,
-    /// Its size.
-    pub bytes: u64,
-    /// Its SHA-256.
-    pub sha256: Hash256,
-    /// How we know.
-    pub proof: Proof,
-}
-
-/// How we know that a file is in the store as it was sealed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Proof {
-    /// It was read back: same size, same SHA-256.
-    ReadBack,
-    /// The credentials cannot read. The store compared every part with the SHA-256 we sent along before it said
-    /// yes (`x-amz-checksum-sha256`), for it refuses what has another.
-    StoreCompared,
-    /// The credentials cannot read, and the store does not compare. The ETag that it gave is that of what was sent: it has the
-    /// same MD5.
-    ETag,
-}
 
 /// A store that is open.
 #[derive(Debug, Clone)]
@@ -89,7 +65,8 @@ impl Store {
             (lock, _) => s3::open(url, options.clone(), lock, RetryConfig::default()),
         };
         let (objects, prefix) = opened.map_err(|error| failed(&error))?;
-        let objects: Arc<dyn ObjectStore> = objects.into();
+        let local = url.to_file_path().ok();
+        let objects: Arc<dyn ObjectStore> = if local.is_some() { Arc::new(Folder::default()) } else { objects.into() };
         let once = match target.write_only {
             true => {
                 let once = s3::open(url, options, lock, RetryConfig { max_retries: 0, ..RetryConfig::default() });
@@ -103,7 +80,7 @@ impl Store {
             prefix,
             shown,
             proof: if target.write_only { Proof::StoreCompared } else { Proof::ReadBack },
-            local: target.url.url().to_file_path().ok(),
+            local,
             place: Place::new(Arc::default()),
             compares: Arc::default(),
         })
@@ -168,29 +145,64 @@ impl Store {
             false => Some(Created(None)),
         };
         if is_first && created.is_none() {
-            mark(disk, file, TRIED, UNSENT)?;
+            not_tried(disk, file)?;
             return Err(UploadError::Taken { path: path.to_owned() });
         }
         let created = if is_small { created } else { self.create_in_parts(&location, &mut source, sealed).await? };
-        let receipt = |bytes, sha256, proof| Receipt { path: path.to_owned(), bytes, sha256, proof };
         // What we did not create ourselves is only proved by reading it.
-        if let Some(Created(e_tag)) = created
+        if let Some(Created(e_tag)) = &created
             && self.proof == Proof::StoreCompared
         {
-            return match source.e_tags.map(|sent| e_tag.is_some_and(|e_tag| sent.is(&e_tag))) {
-                None => Ok(receipt(source.bytes, sealed, Proof::StoreCompared)),
-                Some(true) => Ok(receipt(source.bytes, sealed, Proof::ETag)),
-                Some(false) => Err(UploadError::Uncompared { store: self.shown.clone() }),
+            let proof = match source.e_tags.map(|sent| e_tag.as_ref().is_some_and(|e_tag| sent.is(e_tag))) {
+                None => Proof::StoreCompared,
+                Some(true) => Proof::ETag,
+                Some(false) => return Err(UploadError::Uncompared { store: self.shown.clone() }),
             };
+            return Ok(Receipt { path: path.to_owned(), bytes: source.bytes, sha256: sealed, proof });
         }
+        let is_ours = created.is_some() || is_created(disk, file)?;
+        let proved = match self.prove(path, size, sealed).await {
+            // Damaged on its way, and nobody relied on it yet; or it holds nothing, of whoever it is.
+            Err(UploadError::Conflict { found, .. }) if is_ours || found == Hash256::of(b"") => {
+                let replaced = self.replace(&location, Source::open(disk, file)?, sealed, is_small).await;
+                match replaced {
+                    Ok(()) => self.prove(path, size, sealed).await,
+                    Err(error) => Err(error),
+                }
+            }
+            proved => proved,
+        };
+        if is_ours && created.is_some() == proved.is_err() {
+            set_created(disk, file, proved.is_err())?;
+        }
+        proved
+    }
+
+    /// Reads back what is there.
+    async fn prove(&self, path: &str, size: u64, sealed: Hash256) -> Result<Receipt, UploadError> {
         if let Some(folder) = &self.local {
             sync(&folder.join(path))?;
         }
-        let (bytes, found) = self.read_back(&location, size).await?;
+        let (bytes, found) = self.read_back(&self.location(path), size).await?;
         match found == sealed {
-            true => Ok(receipt(bytes, found, Proof::ReadBack)),
+            true => Ok(Receipt { path: path.to_owned(), bytes, sha256: found, proof: Proof::ReadBack }),
             false => Err(UploadError::Conflict { path: path.to_owned(), found, sealed }),
         }
+    }
+
+    /// Sends a file in place of what is there.
+    async fn replace(
+        &self,
+        location: &StorePath,
+        mut source: Source,
+        sealed: Hash256,
+        is_small: bool,
+    ) -> Result<(), UploadError> {
+        if !is_small {
+            return self.put_in_parts(location, &mut source, sealed).await.map(drop);
+        }
+        let whole = async { self.put(location, source.whole(sealed)?.into()).await };
+        self.turn(whole).await.map(drop)
     }
 
     /// That it owes an answer, where it takes too long.
@@ -200,7 +212,8 @@ impl Store {
     }
 
     async fn ask_whether_it_compares(&self, path: &str) -> Result<bool, UploadError> {
-        let location = self.location(&format!("{path}.probe"));
+        let folder = path.rsplit_once('/').map_or("", |(folder, _)| folder);
+        let location = self.location(&format!("{folder}/{}", FileName::segment(1, PROBE)));
         let asked = self.place.ask(Probe::ask(self.objects.as_ref(), &location)).await;
         asked.map_err(|source| self.error(source))
     }
@@ -222,12 +235,12 @@ impl Store {
         sealed: Hash256,
         is_first: bool,
     ) -> Result<Option<Created>, UploadError> {
-        let content = source.part()?;
-        // Whatever was not hashed as sealed must not become evidence.
-        match source.hash() == sealed {
-            true => self.create(location, content, is_first).await,
-            false => Err(UploadError::Damaged { path: source.path.clone() }),
-        }
+        self.create(location, source.whole(sealed)?, is_first).await
+    }
+
+    async fn put(&self, location: &StorePath, payload: PutPayload) -> Result<Created, UploadError> {
+        let put = self.place.ask(self.objects.put(location, payload)).await;
+        put.map(|put| Created(put.e_tag)).map_err(|source| self.error(source))
     }
 
     /// What was said of it, if it was us who created it.
@@ -244,12 +257,9 @@ impl Store {
             Ok(put) => Ok(Some(Created(put.e_tag))),
             // From before a crash, or the answer to it was lost; and nobody can read what it is. Sent again it is
             // compared again, and a store that keeps versions keeps also what was there.
-            Err(object_store::Error::AlreadyExists { .. }) if self.proof == Proof::StoreCompared && !is_first => self
-                .place
-                .ask(self.objects.put(location, payload))
-                .await
-                .map(|put| Some(Created(put.e_tag)))
-                .map_err(|source| self.error(source)),
+            Err(object_store::Error::AlreadyExists { .. }) if self.proof == Proof::StoreCompared && !is_first => {
+                self.put(location, payload).await.map(Some)
+            }
             Err(object_store::Error::AlreadyExists { .. }) => Ok(None),
             // A store without conditional writes: the look before is all there is. Nobody but this node
             // writes to this folder.
@@ -257,11 +267,7 @@ impl Store {
                 if self.exists(location).await? {
                     return Ok(None);
                 }
-                self.place
-                    .ask(self.objects.put(location, payload))
-                    .await
-                    .map(|put| Some(Created(put.e_tag)))
-                    .map_err(|source| self.error(source))
+                self.put(location, payload).await.map(Some)
             }
             Err(source) => Err(self.error(source)),
         }
@@ -278,6 +284,15 @@ impl Store {
         if self.proof == Proof::ReadBack && self.exists(location).await? {
             return Ok(None);
         }
+        self.put_in_parts(location, source, sealed).await.map(Some)
+    }
+
+    async fn put_in_parts(
+        &self,
+        location: &StorePath,
+        source: &mut Source,
+        sealed: Hash256,
+    ) -> Result<Created, UploadError> {
         let mut upload =
             self.place.ask(self.objects.put_multipart(location)).await.map_err(|source| self.error(source))?;
         let sent = self.send_parts(upload.as_mut(), source, sealed).await;
@@ -285,7 +300,7 @@ impl Store {
             // The parts would stay, unseen and paid for. If this fails too, the first error says why.
             let _ = self.place.ask(upload.abort()).await;
         }
-        sent.map(Some)
+        sent
     }
 
     async fn send_parts(
@@ -358,27 +373,7 @@ impl Store {
 /// Something is in the store, and that is its ETag, if the store told.
 struct Created(Option<String>);
 
-/// What [`UNSENT`] is called once something of a recording was sent.
-const TRIED: &str = "tried";
-
-/// Renames the mark that stands beside a file, to stay.
-fn mark(disk: &dyn Disk, file: &Path, from: &str, to: &str) -> Result<(), UploadError> {
-    let renamed = disk.rename(&file.with_file_name(from), &file.with_file_name(to));
-    let synced = renamed.and_then(|()| file.parent().map_or(Ok(()), |folder| disk.sync_folder(folder)));
-    synced.map_err(|source| spool_error(file, source))
-}
-
-/// Whether nothing of the recording of this file was sent before; it counts as sent from here on. What has no mark may have
-/// been.
-fn try_first(disk: &dyn Disk, file: &Path) -> Result<bool, UploadError> {
-    let is_first = disk.exists(&file.with_file_name(UNSENT)).map_err(|source| spool_error(file, source))?;
-    if is_first {
-        mark(disk, file, UNSENT, TRIED)?;
-    }
-    Ok(is_first)
-}
-
-/// object_store leaves a local file to the page cache.
+/// The name of a local file is durable only then, and so are bytes that object_store put there.
 fn sync(path: &Path) -> Result<(), UploadError> {
     let synced = std::fs::File::open(path).and_then(|file| file.sync_all());
     synced

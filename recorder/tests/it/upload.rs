@@ -91,7 +91,15 @@ async fn into_a_folder() {
     recording.segment(1000);
     recording.segment((8 << 20) + 17);
     recording.close();
+    // Somebody was killed while he sent to it.
+    let stored = folder.path().join("with a space").join(made::id("nightly").folder());
+    std::fs::create_dir_all(&stored).unwrap();
+    for name in ["000001.pcapng.zst#1", "close.json#17", "somebody's#1"] {
+        std::fs::write(stored.join(name), b"{").unwrap();
+    }
     Sender::new(spool).sweep().await.unwrap();
+    let names = std::fs::read_dir(&stored).unwrap().map(|file| file.unwrap().file_name().into_string().unwrap());
+    assert_eq!(names.filter(|name| name.contains('#')).collect::<Vec<_>>(), ["somebody's#1"]);
     let objects = object_store::local::LocalFileSystem::new_with_prefix(folder.path().join("with a space")).unwrap();
     assert_eq!(verify(&objects, &Path::default(), &made::id("nightly")).await.unwrap().segments, 2);
     assert!(place.left_in_spool().is_empty());
@@ -121,7 +129,7 @@ async fn a_recording_goes_on_while_it_is_sent() {
 async fn nothing_in_the_store_is_overwritten_and_nothing_unproved_is_removed() {
     let place = Place::new();
     let spool = place.spool();
-    for (window, there) in [("other-bytes", &b"evidence"[..]), ("same-bytes", b"inventory 1")] {
+    for (window, there) in [("other-bytes", &b"evidence"[..]), ("same-bytes", b"inventory 1"), ("no-bytes", b"")] {
         let mut recording = Recording::begin(&spool, window, &place.target);
         recording.segment(10);
         recording.close();
@@ -133,7 +141,9 @@ async fn nothing_in_the_store_is_overwritten_and_nothing_unproved_is_removed() {
     assert!(matches!(&error, UploadError::Conflict { path, .. } if path.contains("other-bytes")), "{error}");
     assert_eq!(place.left_in_spool(), [made::id("other-bytes").to_string()]);
     assert_eq!(spool.waiting(&made::id("other-bytes")).unwrap(), [1]);
-    verify(&place.objects, &prefix(), &made::id("same-bytes")).await.unwrap();
+    for window in ["same-bytes", "no-bytes"] {
+        verify(&place.objects, &prefix(), &made::id(window)).await.unwrap();
+    }
 }
 
 #[tokio::test]
@@ -181,6 +191,31 @@ async fn a_full_spool_gives_up_the_oldest_and_the_ledger_says_so() {
     let sound = verify(&place.objects, &prefix(), &made::id("nightly")).await.unwrap();
     assert_eq!((sound.forgotten, sound.segments, sound.files), ([1, 2, 3, 4, 5].into(), 5, 0));
     assert_eq!((sound.counts.dropped.spool.packets, sound.forgotten_at_close.packets), (20, 30));
+}
+
+#[tokio::test]
+async fn what_is_stored_makes_room_and_is_not_lost_though_its_seal_is_not() {
+    let place = Place::new();
+    let spool = place.spool();
+    let mut recording = Recording::begin(&spool, "nightly", &place.target);
+    (0..2).for_each(|_| recording.segment(10_000));
+    let seal = Path::from(format!("captures/{}/000001.seal.json", made::id("nightly").folder()));
+    place.objects.put(&seal, PutPayload::from_static(b"{}")).await.unwrap();
+    let mut sender = place.sender();
+    sender.sweep().await.unwrap_err();
+    let bound = sender.bound(15_000, SpoolFull::DropOldest);
+    let full = spool.used_bytes().unwrap();
+    assert_eq!((bound.enforce().unwrap(), bound.enforce().unwrap()), (Room::Left, Room::Left));
+    assert!(full - spool.used_bytes().unwrap() > 10_000);
+    assert_eq!((sender.progress().borrow().given_up.packets, spool.untold(&recording.id).unwrap().0), (0, vec![]));
+    sender.bound(5000, SpoolFull::DropOldest).enforce().unwrap();
+    assert_eq!((sender.progress().borrow().given_up.packets, spool.untold(&recording.id).unwrap().0), (10, vec![2]));
+    recording.close();
+    place.objects.delete(&seal).await.unwrap();
+    place.sender().sweep().await.unwrap();
+    let sound = verify(&place.objects, &prefix(), &made::id("nightly")).await.unwrap();
+    assert_eq!((sound.forgotten, sound.forgotten_at_close.packets), ([2].into(), 10));
+    assert_eq!(place.left_in_spool().len(), 0);
 }
 
 #[tokio::test]

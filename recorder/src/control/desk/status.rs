@@ -22,6 +22,7 @@ impl Desk {
             name: window.name.clone(),
             when: window.when.to_string(),
             next,
+            failure: self.seen.failures.get(window.name.as_str()).cloned(),
             again: self.agenda.again(window.name.as_str()),
             // What is about to be kept ready is not yet.
             runs: self.of_window(&window.name).filter(|running| running.has_begun()).map(run).collect(),

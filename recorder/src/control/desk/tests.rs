@@ -59,15 +59,17 @@ fn who_asks_for_a_recording_is_answered_once_it_has_begun_or_cannot() {
 }
 
 #[test]
-fn the_status_names_a_store_that_fails() {
+fn the_status_names_a_store_that_fails_and_why_a_window_did() {
     let folder = tempfile::tempdir().unwrap();
     let mut desk = desk(&folder, PLAIN);
     let failing = Failing { since: Timestamp::UNIX_EPOCH, why: "no route".to_owned() };
     let stores = [("s3://a/b".to_owned(), Some(failing))].into();
-    desk.see(Seen { spool_bytes: Some(7), stores });
+    let name = desk.agenda.windows().next().unwrap().0.name.to_string();
+    desk.see(Seen { spool_bytes: Some(7), stores, failures: [(name, "no room".to_owned())].into() });
     let Some(Answer::Status(status)) = ask(&mut desk, "{\"command\":\"status\"}") else { panic!("a status") };
     let json = serde_json::to_string(&status.stores).unwrap();
     assert_eq!(json, r#"{"s3://a/b":{"since":"1970-01-01T00:00:00Z","why":"no route"}}"#);
+    assert_eq!(status.windows[0].failure.as_deref(), Some("no room"));
 }
 
 #[test]
