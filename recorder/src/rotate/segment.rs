@@ -254,6 +254,10 @@ impl OpenSegment {
 
     /// Ends the segment: everything is on the disk when this returns.
     pub fn finish(mut self) -> io::Result<Finished> {
+        if self.failed {
+            // A part of the frame that failed may still be there, where the disk did not take that back either.
+            self.file.set_len(self.bytes)?;
+        }
         self.file.sync()?;
         let time = |nanoseconds: u64| Timestamp::from_nanosecond(nanoseconds.into()).ok();
         Ok(Finished {
