@@ -98,13 +98,8 @@ pub fn record(
     let sealer = |to_seal, pulse: &Pulse| seal(chain, bound, window, orders, to_seal, pulse);
     let to_disk = (spool.disk().clone(), options);
     let Ran { captured, sealed, untold } = run(tap, recording, settings, orders, to_disk, &clock, sealer)?;
-    let mut chain = match sealed {
-        Ok(chain) => chain,
-        Err(error) => {
-            spool.keep_untold(&spool.folder(&recording.id), untold);
-            return Err(error);
-        }
-    };
+    let mut chain =
+        sealed.inspect_err(|_| spool.keep_untold(&spool.folder(&recording.id), untold.clone(), Vec::new()))?;
     let reason = captured.as_ref().map_or(EndReason::Failure, EndReason::clone);
     let close = close(&mut chain, untold, reason, clock.now().wall)?;
     Ok(captured.map(|_| close)?)

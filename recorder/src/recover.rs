@@ -79,7 +79,7 @@ fn recover_one(
         last = Some(chain.seal(segment, Some(recovered))?);
     }
     remove_unfinished(spool.disk().as_ref(), &folder).map_err(failed)?;
-    chain.seal_untold(spool.take_untold(&folder))?;
+    chain.seal_untold(spool.take_untold(&folder).map_err(failed)?)?;
     chain.close(reason, now)?;
     let packets = last.as_ref().map_or(0, |seal| seal.counts.written.packets);
     let lost = last.as_ref().and_then(|seal| seal.recovered.as_ref());

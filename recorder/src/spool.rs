@@ -79,8 +79,9 @@ pub struct Spool {
     keeping: Arc<Mutex<()>>,
     /// Held while files are removed, and while a recording is pinned: what is pinned is there.
     pins: Arc<Mutex<()>>,
-    /// What failed recordings have lost and could not write down, by their folder: told once they are recovered.
-    untold: Arc<Mutex<HashMap<PathBuf, Untold>>>,
+    /// What failed recordings have lost and could not write down, by their folder, with the files that may tell it all the same:
+    /// told once they are recovered.
+    untold: Arc<Mutex<HashMap<PathBuf, Vec<(Untold, Vec<PathBuf>)>>>>,
     /// Recordings that are stored and could not be removed.
     unremoved: Arc<Mutex<BTreeSet<RecordingId>>>,
     /// What cannot be read, of which that was told.

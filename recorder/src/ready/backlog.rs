@@ -68,7 +68,6 @@ impl Backlog {
         let mut backlog = Self::load(spool, folder, lock, recording.configuration_sha256, clock)?;
         backlog.recording = Some(recording.clone());
         let opened = backlog.open_since;
-        backlog.untold = spool.take_untold(&backlog.folder);
         // Removed before a crash, and not counted yet.
         let names: Vec<PathBuf> = backlog.kept.iter().map(|kept| backlog.path(&kept.file.name)).collect();
         let first = disk.first_of(&names)?;
@@ -123,7 +122,7 @@ impl Backlog {
             last_sequence: 0,
             paused,
             promoted: None,
-            untold: Untold::default(),
+            untold: spool.take_untold(&folder)?,
             _lock: lock,
             folder,
         };
@@ -201,17 +200,23 @@ impl Backlog {
     /// Takes a finished segment. It is kept, too, while what came before it is: sealing that takes time, and the
     /// capture must not wait for it.
     pub fn take(&mut self, mut segment: Finished) -> Result<(), SealingError> {
-        let Untold { counts, targets, steps } = std::mem::take(&mut self.untold);
-        segment.counts += counts;
-        segment.targets += targets;
-        segment.steps.splice(0..0, steps);
-        match &mut self.promoted {
+        let untold = std::mem::take(&mut self.untold);
+        segment.counts += untold.counts;
+        segment.targets += untold.targets.clone();
+        segment.steps.splice(0..0, untold.steps.clone());
+        // The file does not have it: where what is known of it cannot be written, others must tell it.
+        let (told_by, taken) = match &mut self.promoted {
             Some((Promoted { chain, .. }, _)) if self.kept.is_empty() && self.paused.is_none() => {
                 chain.made_with(self.configuration_sha256, Some(self.clock.clone()));
-                self.seal(segment, None)
+                (chain.seal_paths(chain.next_sequence()).to_vec(), self.seal(segment, None))
             }
-            _ => self.keep(segment, None).map_err(|source| self.error(source)),
-        }
+            _ => {
+                let known = segment.file.name.sequence().map(|sequence| FileName::segment(sequence, KEPT));
+                let told_by = known.iter().map(|name| self.path(name)).collect();
+                (told_by, self.keep(segment, None).map_err(|source| self.error(source)))
+            }
+        };
+        taken.inspect_err(|_| self.spool.keep_untold(&self.folder, untold, told_by))
     }
 
     /// Keeps a finished segment, behind those that are; one that was left open may be of a recording that was triggered.
@@ -345,5 +350,12 @@ impl Backlog {
 
     fn error(&self, source: io::Error) -> SealingError {
         SealingError::Spool { folder: self.folder.clone(), source }
+    }
+}
+
+impl Drop for Backlog {
+    /// What no segment came to tell is for whoever comes next.
+    fn drop(&mut self) {
+        self.spool.keep_untold(&self.folder, std::mem::take(&mut self.untold), Vec::new());
     }
 }

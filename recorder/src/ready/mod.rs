@@ -37,11 +37,13 @@ use crate::orders::Orders;
 use crate::pipeline::{self, Ran, RecordError, Settings};
 use crate::rotate::OpenSegment;
 use crate::schedule::Recording;
+use crate::seal::SealingError;
 use crate::spool::Spool;
 use crate::upload::{Bound, Room};
 pub(crate) use backlog::{Backlog, Promoted};
 use formats::seal::{Close, EndReason};
 use jiff::Timestamp;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::Duration;
@@ -69,21 +71,24 @@ pub fn keep_ready(
     let to_disk = (spool.disk().clone(), options);
     let ran = pipeline::run(tap, recording, settings, orders, to_disk, &clock, sealer)?;
     let Ran { captured, sealed, untold } = ran;
-    let mut promoted = match sealed {
-        Ok(promoted) => promoted,
-        Err(error) => {
-            spool.keep_untold(&spool.ready_folder(&window.name), untold);
-            return Err(error);
-        }
-    };
-    match &mut promoted {
-        Some(promoted) => promoted.chain.seal_untold(untold)?,
-        // For whoever keeps the window ready next.
-        None => spool.keep_untold(&spool.ready_folder(&window.name), untold),
-    }
+    let folder = spool.ready_folder(&window.name);
+    // For whoever recovers what was triggered, or keeps the window ready next.
+    spool.keep_untold(&folder, untold, Vec::new());
     let reason = captured.as_ref().map_or(EndReason::Failure, EndReason::clone);
-    let close = promoted.map(|promoted| promoted.chain.close(reason, Timestamp::now())).transpose()?;
+    let close = sealed?.map(|promoted| close(promoted, spool, &folder, reason, Timestamp::now())).transpose()?;
     Ok((captured?, close))
+}
+
+/// Ends a recording that was triggered, all of which is sealed; it tells what is told nowhere else.
+pub(crate) fn close(
+    mut promoted: Promoted,
+    spool: &Spool,
+    folder: &Path,
+    reason: EndReason,
+    ended: Timestamp,
+) -> Result<Close, SealingError> {
+    let untold = spool.take_untold(folder).map_err(|source| promoted.chain.error(source))?;
+    pipeline::close(&mut promoted.chain, untold, reason, ended)
 }
 
 /// The sealer thread: keeps segments, or seals them once they are part of a recording.

@@ -107,9 +107,8 @@ fn recover_one(spool: &Spool, folder: &Path, now: Timestamp) -> Result<Option<Ti
     }
     // Before the mark goes: the next start may be killed too.
     folder::note_rest(disk, folder, ends).map_err(failed)?;
-    if let Some(mut promoted) = backlog.finish()? {
-        promoted.chain.seal_untold(spool.take_untold(folder))?;
-        let close = promoted.chain.close(EndReason::Crash, now)?;
+    if let Some(promoted) = backlog.finish()? {
+        let close = super::close(promoted, spool, folder, EndReason::Crash, now)?;
         tracing::warn!(recording = %close.recording, packets = close.counts.written.packets, "recording was left behind after its trigger: recovered and closed");
     }
     Ok(Some(ends))

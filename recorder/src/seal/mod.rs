@@ -94,9 +94,7 @@ impl Chain {
     pub fn resume(spool: Spool, id: RecordingId) -> Result<Self, SealingError> {
         let mut chain = Self::without_clock(spool, id, Hash256::of(b""));
         loop {
-            let sequence = chain.sequence + 1;
-            let sent = FileName::segment(sequence, spool::SENT);
-            let paths = [FileName::seal(sequence), sent].map(|name| chain.spool.path(&chain.id, &name));
+            let paths = chain.seal_paths(chain.next_sequence());
             let path = chain.spool.disk().first_of(&paths).map_err(|source| chain.error(source))?;
             let Some(path) = path else { return Ok(chain) };
             let bytes = chain.spool.disk().read(&path).map_err(|source| chain.error(source))?;
@@ -145,14 +143,15 @@ impl Chain {
         if untold.is_empty() {
             return Ok(());
         }
-        let seal = FileName::seal(self.next_sequence());
-        self.put(None, untold.clone(), None).map(drop).inspect_err(|_| {
-            // In place, and only not known to be there to stay: it is told. Where that is not known it may be told twice, better
-            // than not at all.
-            if !self.spool.disk().exists(&self.spool.path(&self.id, &seal)).unwrap_or(false) {
-                self.spool.keep_untold(&self.folder(), untold);
-            }
-        })
+        let told_by = self.seal_paths(self.next_sequence());
+        let sealed = self.put(None, untold.clone(), None);
+        sealed.map(drop).inspect_err(|_| self.spool.keep_untold(&self.folder(), untold, told_by.to_vec()))
+    }
+
+    /// Where the seal with that number is, sent or not.
+    pub fn seal_paths(&self, sequence: u32) -> [PathBuf; 2] {
+        let sent = FileName::segment(sequence, spool::SENT);
+        [FileName::seal(sequence), sent].map(|name| self.spool.path(&self.id, &name))
     }
 
     fn put(
@@ -264,7 +263,8 @@ impl Chain {
         seal.pause.into_iter().for_each(|pause| seal::note_pause(&mut self.pauses, pause));
     }
 
-    fn error(&self, source: io::Error) -> SealingError {
+    /// The folder of this recording could not be read or written.
+    pub fn error(&self, source: io::Error) -> SealingError {
         SealingError::Spool { folder: self.folder(), source }
     }
 }

@@ -104,13 +104,11 @@ impl World {
     ) -> Result<(), ()> {
         let sealer = std::mem::replace(&mut running.sealer, Sealer::Over);
         let Sealer::Ready { mut backlog, finished } = sealer else { return Ok(()) };
+        life.has_untold |= !untold.is_empty();
+        life.spool.keep_untold(&running.folder, untold, Vec::new());
         let kept = self.expire(&mut backlog, &life.bound, &running.orders)?;
         let before = recording(&backlog);
-        let Some(mut promoted) = ready::end(*backlog, &running.orders).map_err(drop)? else {
-            life.has_untold |= !untold.is_empty();
-            life.spool.keep_untold(&running.folder, untold);
-            return Ok(());
-        };
+        let Some(promoted) = ready::end(*backlog, &running.orders).map_err(drop)? else { return Ok(()) };
         let id = promoted.chain.id().clone();
         if before.is_none() {
             self.promise(&id, &kept, &finished);
@@ -120,8 +118,8 @@ impl World {
                 truth.promise = Some(Promise::default());
             }
         }
-        promoted.chain.seal_untold(untold).map_err(drop)?;
-        promoted.chain.close(reason, self.clock.now().wall).map_err(drop)?;
+        let now = self.clock.now().wall;
+        ready::close(promoted, &life.spool, &running.folder, reason, now).map_err(drop)?;
         let is_all_of = self.truth[&running.id].begun_with_nothing.then(|| running.id.clone());
         let promise = self.truth.get_mut(&id).and_then(|truth| truth.promise.as_mut()).expect("it was promised");
         (promise.is_ended, promise.is_all_of) = (true, is_all_of);

@@ -210,7 +210,7 @@ impl World {
         let (_, untold) = running.writer.take_rest();
         running.untold += untold;
         life.has_untold |= !running.untold.is_empty();
-        life.spool.keep_untold(&running.folder, std::mem::take(&mut running.untold));
+        life.spool.keep_untold(&running.folder, std::mem::take(&mut running.untold), Vec::new());
         let truth = self.truth.get_mut(&running.id).expect("it was begun");
         (truth.seen, truth.failed) = (std::mem::take(&mut running.front.seen), true);
         // Whoever recovers it gives the same reason.

@@ -8,7 +8,7 @@ use formats::seal::{Close, Seal, Volume};
 use formats::store::{FileName, RecordingId};
 use std::collections::BTreeSet;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 impl Spool {
     /// Gives up the files of a segment that waits, which are whole, unless somebody wants them kept here. How many bytes that
@@ -87,15 +87,27 @@ impl Spool {
         forgotten.iter().try_for_each(|&sequence| self.disk.remove(&mark(sequence)).or_else(gone(())))
     }
 
-    /// Remembers what happened that is written down nowhere in a folder.
-    pub fn keep_untold(&self, folder: &Path, untold: Untold) {
+    /// Remembers what happened that is written down nowhere in a folder. Where writing it down failed, it is not known whether it
+    /// did: it is told if one of these files is there after all.
+    pub fn keep_untold(&self, folder: &Path, untold: Untold, told_by: Vec<PathBuf>) {
         if !untold.is_empty() {
-            *lock(&self.untold).entry(folder.to_owned()).or_default() += untold;
+            lock(&self.untold).entry(folder.to_owned()).or_default().push((untold, told_by));
         }
     }
 
     /// What happened that is written down nowhere in a folder, to be written down now.
-    pub fn take_untold(&self, folder: &Path) -> Untold {
-        lock(&self.untold).remove(folder).unwrap_or_default()
+    ///
+    /// # Errors
+    /// When the disk does not say what is written down; then all of it is still remembered.
+    pub fn take_untold(&self, folder: &Path) -> io::Result<Untold> {
+        let mut all = lock(&self.untold);
+        let mut sum = Untold::default();
+        for (untold, told_by) in all.get(folder).into_iter().flatten() {
+            if self.disk.first_of(told_by)?.is_none() {
+                sum += untold.clone();
+            }
+        }
+        all.remove(folder);
+        Ok(sum)
     }
 }

@@ -4,14 +4,14 @@ use super::Spool;
 use crate::clock::SystemClock;
 use crate::disk::Disk;
 use crate::ready::recover_all;
-use crate::rotate::{OpenSegment, SegmentOptions};
+use crate::rotate::{OpenSegment, SegmentOptions, Untold};
 use crate::schedule::{Config, StoreTarget};
 use crate::seal::Chain;
 use crate::simulation::disk::{Faults, SimDisk};
 use crate::simulation::random::Random;
 use crate::sync::lock;
 use formats::hash::Hash256;
-use formats::seal::EndReason;
+use formats::seal::{Counts, EndReason, Volume};
 use formats::store::{FileName, RecordingId};
 use jiff::Timestamp;
 use std::path::{Path, PathBuf};
@@ -68,6 +68,26 @@ fn a_recording_that_cannot_be_recovered_keeps_back_no_other() {
         ids.iter().filter(closed).count()
     });
     assert!(0 < closed[0] && closed[0] <= closed[1] && closed[0] < closed[2], "{closed:?}");
+}
+
+#[test]
+fn what_may_be_told_already_is_told_once() {
+    let disk = SimDisk::new(Random::new(1));
+    let spool = Spool::open_on(Arc::new(disk.clone()), Path::new("/spool")).unwrap();
+    let id = record(&spool, "w");
+    let lost = |packets| {
+        let seen = Volume { packets, bytes: packets };
+        Untold { counts: Counts { seen, ..Counts::default() }, ..Untold::default() }
+    };
+    let folder = spool.folder(&id);
+    let seal = |sequence| vec![spool.path(&id, &FileName::seal(sequence))];
+    spool.keep_untold(&folder, lost(1), seal(1));
+    spool.keep_untold(&folder, lost(2), seal(2));
+    spool.keep_untold(&folder, lost(4), Vec::new());
+    disk.set(Faults { look_fails_one_of: Some(1), ..Faults::default() });
+    spool.take_untold(&folder).unwrap_err();
+    disk.set(Faults::default());
+    assert_eq!([(); 2].map(|()| spool.take_untold(&folder).unwrap()), [lost(6), lost(0)]);
 }
 
 #[test]

@@ -192,7 +192,7 @@ impl Backlog {
     /// It is over. What was triggered is sealed to its end, and can be closed; nothing here belongs to it any more.
     pub fn finish(mut self) -> Result<Option<Promoted>, SealingError> {
         while self.promote_oldest()? {}
-        let Some((promoted, _)) = self.promoted else { return Ok(None) };
+        let Some((promoted, _)) = self.promoted.take() else { return Ok(None) };
         let failed = |source| SealingError::Spool { folder: self.folder.clone(), source };
         let disk = self.spool.disk().as_ref();
         for name in [EXPIRED, PAUSED, MARK] {

@@ -190,7 +190,7 @@ fn what_a_process_could_not_write_down_is_told_by_the_next_segment() {
     let mut targets = DropsByTarget::default();
     targets.add(&target, lost.dropped);
     let untold = Untold { counts: lost, targets: targets.clone(), steps: steps.clone() };
-    spool.keep_untold(&spool.ready_folder(&recording().window.name), untold);
+    spool.keep_untold(&spool.ready_folder(&recording().window.name), untold, Vec::new());
     let mut backlog = Backlog::open(&spool, &recording(), hand(700)).unwrap();
     take(&mut backlog, &[10, 11]);
     trigger(&mut backlog, 730);
