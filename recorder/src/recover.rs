@@ -30,16 +30,21 @@ pub struct Found {
     pub seal: Result<Option<Seal>, SealingError>,
 }
 
-/// Seals and closes every recording of the spool that nobody works on any more, but those in `but`, with that `reason`:
-/// [`EndReason::Crash`] at a start, [`EndReason::Failure`] while other recordings go on.
+/// Seals and closes every recording of the spool that nobody works on any more, but those that are to be left, with that
+/// `reason`: [`EndReason::Crash`] at a start, [`EndReason::Failure`] while other recordings go on.
 ///
 /// A recording that cannot be recovered is logged and left as it is, and does not keep back the others.
 ///
 /// # Errors
 /// When the spool itself cannot be read.
-pub fn recover(spool: &Spool, reason: &EndReason, now: Timestamp, but: &[RecordingId]) -> io::Result<Vec<Found>> {
+pub fn recover(
+    spool: &Spool,
+    reason: &EndReason,
+    now: Timestamp,
+    is_left: impl Fn(&RecordingId) -> bool,
+) -> io::Result<Vec<Found>> {
     let mut found = Vec::new();
-    for id in spool.recordings()?.into_iter().filter(|id| !but.contains(id)) {
+    for id in spool.recordings()?.into_iter().filter(|id| !is_left(id)) {
         let Some(seal) = recover_one(spool, &id, reason.clone(), now).transpose() else { continue };
         if let Err(error) = &seal {
             tracing::error!(recording = %id, %error, "recording cannot be recovered");
@@ -73,18 +78,28 @@ fn recover_one(
         return Ok(None);
     }
     let mut chain = Chain::resume(spool.clone(), id.clone())?;
-    let mut last = None;
-    while let Some((open, name, compression)) = left_open(spool, &chain).map_err(failed)? {
-        let (segment, recovered) = cut(spool.disk().as_ref(), &open, name, compression).map_err(failed)?;
-        last = Some(chain.seal(segment, Some(recovered))?);
-    }
-    remove_unfinished(spool.disk().as_ref(), &folder).map_err(failed)?;
-    chain.seal_untold(spool.take_untold(&folder).map_err(failed)?)?;
+    // Before anything is sealed here: the number of a seal that failed may become that of a segment.
+    let untold = spool.take_untold(&folder).map_err(failed)?;
+    let sealed = seal_left_open(spool, &mut chain);
+    let last = sealed.inspect_err(|_| spool.keep_untold(&folder, untold.clone(), Vec::new()))?;
+    chain.seal_untold(untold)?;
     chain.close(reason, now)?;
     let packets = last.as_ref().map_or(0, |seal| seal.counts.written.packets);
     let lost = last.as_ref().and_then(|seal| seal.recovered.as_ref());
     tracing::warn!(recording = %id, packets, ?lost, "recording was left behind: recovered and closed");
     Ok(Some(last))
+}
+
+/// Seals the segments that the chain has no seals of. The seal of the last of them.
+fn seal_left_open(spool: &Spool, chain: &mut Chain) -> Result<Option<Seal>, SealingError> {
+    let mut last = None;
+    while let Some((open, name, compression)) = left_open(spool, chain).map_err(|source| chain.error(source))? {
+        let cut = cut(spool.disk().as_ref(), &open, name, compression);
+        let (segment, recovered) = cut.map_err(|source| chain.error(source))?;
+        last = Some(chain.seal(segment, Some(recovered))?);
+    }
+    remove_unfinished(spool.disk().as_ref(), &chain.folder()).map_err(|source| chain.error(source))?;
+    Ok(last)
 }
 
 /// The segment that the chain has no seal of yet.

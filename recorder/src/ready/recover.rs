@@ -7,8 +7,9 @@ use crate::recover;
 use crate::seal::SealingError;
 use crate::spool::Spool;
 use formats::seal::EndReason;
-use formats::store::Name;
+use formats::store::{Name, RecordingId};
 use jiff::Timestamp;
+use std::collections::BTreeSet;
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
@@ -39,7 +40,7 @@ pub struct Left {
 pub fn recover_all(spool: &Spool, reason: &EndReason, now: Timestamp) -> io::Result<Left> {
     let mut left = recover(spool, now)?;
     // What could not be recovered with what is kept must not be closed without it.
-    let mut marked = Vec::new();
+    let (mut marked, mut unknown) = (BTreeSet::new(), BTreeSet::new());
     for (window, folder) in folder::folders(spool)? {
         // A mark that is gone must not come back with a power cut, behind the close of its recording.
         match spool.disk().sync_folder(&folder).and_then(|()| folder::mark(spool.disk().as_ref(), &folder)) {
@@ -47,11 +48,12 @@ pub fn recover_all(spool: &Spool, reason: &EndReason, now: Timestamp) -> io::Res
             Err(error) if error.kind() == io::ErrorKind::NotFound => {} // The window has just gone.
             Err(error) => {
                 tracing::error!(%window, %error, "it is not known whether it was triggered");
-                marked.extend(spool.recordings()?.into_iter().filter(|id| id.window == window));
+                unknown.insert(window);
             }
         }
     }
-    let found = recover::recover(spool, reason, now, &marked)?;
+    let is_left = |id: &RecordingId| marked.contains(id) || unknown.contains(&id.window);
+    let found = recover::recover(spool, reason, now, is_left)?;
     left.unclosed += found.iter().filter(|found| found.seal.is_err()).count();
     Ok(left)
 }

@@ -252,7 +252,6 @@ impl DiskFile for SimFile {
         let dies = state.change()?;
         if let Some(file) = state.inodes.get_mut(&self.inode) {
             file.live.resize(bytes as usize, 0);
-            file.promised.truncate(bytes as usize);
         }
         if dies { Err(killed()) } else { Ok(()) }
     }

@@ -134,7 +134,9 @@ impl State {
         let there: BTreeSet<Node> = self.live.values().copied().collect();
         for (number, inode) in &mut self.inodes {
             let bytes = inode.after_power_cut(&mut self.random);
-            self.betrayed |= there.contains(&Node::File(*number)) && !bytes.starts_with(&inode.promised);
+            // Longer than promised it was before a sync that lied.
+            let is_kept = bytes.starts_with(&inode.promised) && inode.durable.len() <= inode.promised.len();
+            self.betrayed |= there.contains(&Node::File(*number)) && !is_kept;
             *inode = Inode { live: bytes.clone(), promised: bytes.clone(), durable: bytes, lost: None };
         }
     }
