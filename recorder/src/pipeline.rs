@@ -29,7 +29,6 @@ use formats::seal::{Close, EndReason, Seal, Volume};
 use jiff::Timestamp;
 use rustix::thread::{CpuSet, sched_setaffinity};
 use std::io;
-use std::num::NonZero;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
@@ -206,8 +205,8 @@ fn capture(
     // What is kept ready for a trigger that may never come spends no budget of packets and bytes.
     let mut free = Volume::default();
     let most = Volume {
-        packets: budget.packets.map_or(u64::MAX, NonZero::get),
-        bytes: budget.bytes.map_or(u64::MAX, |most| most.0),
+        packets: budget.packets.map_or(u64::MAX, |most| most.get().saturating_sub(recording.spent.packets)),
+        bytes: budget.bytes.map_or(u64::MAX, |most| most.0.saturating_sub(recording.spent.bytes)),
     };
     let ended = loop {
         let is_ready = recording.window.pre_trigger.is_some() && orders.ends().is_none();

@@ -5,7 +5,7 @@ use super::{CaptureArgs, CapturePlan, summary};
 use anyhow::{Context, bail};
 use clap::builder::BoolishValueParser;
 use formats::hash::Hash256;
-use formats::seal::{Close, EndReason};
+use formats::seal::{Close, EndReason, Volume};
 use formats::signature::SecretKey;
 use formats::store::{Name, RecordingId};
 use jiff::{SignedDuration, Timestamp};
@@ -184,6 +184,7 @@ impl RecordArgs {
                 ends: now.checked_add(SignedDuration::try_from(duration)?)?,
                 configuration_sha256: Hash256::of(settings(&window).as_bytes()),
                 window: Arc::new(window),
+                spent: Volume::default(),
             },
             grace: Duration::from_secs(self.grace_s),
             spool: self.spool,

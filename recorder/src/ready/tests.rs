@@ -38,7 +38,7 @@ fn recording() -> Recording {
     let config = Config::from_yaml(WINDOW).unwrap();
     let id = RecordingId::parse_folder("c/w/20261124T100000Z/n").unwrap();
     let window = config.windows[0].clone();
-    Recording { id, ends: Timestamp::MAX, window, configuration_sha256: config.sha256 }
+    Recording { id, ends: Timestamp::MAX, window, configuration_sha256: config.sha256, spent: Volume::default() }
 }
 
 fn counts(packets: u64) -> Counts {

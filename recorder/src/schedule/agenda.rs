@@ -332,8 +332,8 @@ impl Identity {
         let mut id = RecordingId { cluster, window: window.name.clone(), start: begins.into(), node };
         self.starts.take(&mut id);
         entry.running.push((id.clone(), run));
-        let configuration_sha256 = self.configuration_sha256;
-        decisions.push(Decision::Record(Recording { id, ends: run.ends, window, configuration_sha256 }));
+        let (spent, configuration_sha256) = (self.starts.spent(&id, &run), self.configuration_sha256);
+        decisions.push(Decision::Record(Recording { id, ends: run.ends, window, configuration_sha256, spent }));
     }
 }
 

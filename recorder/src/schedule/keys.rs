@@ -260,14 +260,14 @@ pub(super) const KEYS: [Key; 57] = [
         SIZE,
         Words("no bound"),
         "1GiB",
-        "A run ends before it has more bytes of packets; up to 60 more are written of each.",
+        "A run ends before it has more bytes of packets, all its recordings together; up to 60 more are written of each.",
     ),
     key(
         "windows[].budget.packets",
         "number [packets]",
         Words("no bound"),
         "1000000",
-        "A run ends after that many packets. Those behind them that were seen already are counted as sampled.",
+        "A run ends after that many packets, in all its recordings together. Those behind them that were seen already are counted as sampled.",
     ),
     key(
         "windows[].budget.cpu",

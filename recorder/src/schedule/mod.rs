@@ -34,6 +34,7 @@ pub use when::When;
 pub use window::{Budget, Missed, Overlap, Rate, SegmentLimits, StoreTarget, Window};
 
 use formats::hash::Hash256;
+use formats::seal::Volume;
 use formats::store::RecordingId;
 use jiff::Timestamp;
 use std::sync::Arc;
@@ -50,6 +51,8 @@ pub struct Recording {
     pub window: Arc<Window>,
     /// SHA-256 of the configuration it follows.
     pub configuration_sha256: Hash256,
+    /// What of its budget other recordings of the same run have spent.
+    pub spent: Volume,
 }
 
 impl Recording {

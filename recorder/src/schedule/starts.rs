@@ -4,6 +4,7 @@
 
 use crate::limits;
 use crate::sync::lock;
+use formats::seal::Volume;
 use formats::store::{Name, RecordingId, Start};
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -21,6 +22,18 @@ pub struct Remembered {
     starts: VecDeque<Start>,
     /// The latest run that has begun.
     run: Option<Run>,
+    /// What it has spent of its budget.
+    #[serde(default)]
+    spent: Spent,
+}
+
+/// What the recordings of a run have written.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+struct Spent {
+    /// Each of the latest [`limits::STARTS_MAX`], oldest first; nothing until it has ended.
+    recordings: VecDeque<(Start, Volume)>,
+    /// Those before.
+    before: Volume,
 }
 
 /// A run that has begun.
@@ -76,9 +89,33 @@ impl Starts {
         lock(&self.0).get(window)?.run
     }
 
-    /// A run begins, and is the latest; without one, none is remembered any more.
+    /// A run begins, or goes on, and is the latest; without one, none is remembered any more.
     pub fn begin(&self, window: &Name, run: Option<Run>) {
-        lock(&self.0).entry(window.clone()).or_default().run = run;
+        let mut all = lock(&self.0);
+        let remembered = all.entry(window.clone()).or_default();
+        if remembered.run.map(|run| run.start) != run.map(|run| run.start) {
+            remembered.spent = Spent::default();
+        }
+        remembered.run = run;
+    }
+
+    /// A recording of that run begins: what those before it have written. Of no run but the latest it is known.
+    pub fn spent(&self, id: &RecordingId, run: &Run) -> Volume {
+        let mut all = lock(&self.0);
+        let Some(remembered) = all.get_mut(&id.window) else { return Volume::default() };
+        if remembered.run.is_none_or(|latest| latest.start != run.start) {
+            return Volume::default();
+        }
+        remembered.spent.begin(id.start)
+    }
+
+    /// A recording has ended, and has written so much. Whether it is of the latest run of its window.
+    pub fn spend(&self, id: &RecordingId, written: Volume) -> bool {
+        let mut all = lock(&self.0);
+        let mut recordings =
+            all.get_mut(&id.window).into_iter().flat_map(|remembered| &mut remembered.spent.recordings);
+        let own = recordings.find(|(start, _)| *start == id.start);
+        own.map(|(_, spent)| *spent = written).is_some()
     }
 
     /// What is left of the latest run is not to be recorded, if it is one of those.
@@ -93,6 +130,19 @@ impl Starts {
         let mut all = lock(&self.0);
         let runs = all.values_mut().filter_map(|remembered| remembered.run.as_mut());
         runs.for_each(|run| run.ends = super::moved(run.ends, by));
+    }
+}
+
+impl Spent {
+    /// A recording begins: what those before it have written.
+    fn begin(&mut self, start: Start) -> Volume {
+        let mut sum = self.before;
+        self.recordings.iter().for_each(|(_, written)| sum += *written);
+        self.recordings.push_back((start, Volume::default()));
+        if self.recordings.len() > limits::STARTS_MAX {
+            self.before += self.recordings.pop_front().map(|(_, written)| written).unwrap_or_default();
+        }
+        sum
     }
 }
 

@@ -248,6 +248,7 @@ impl Chain {
             recorder: RECORDER.to_owned(),
             last_seal_sha256: self.previous_sha256,
         };
+        self.spool.remember_spent(&self.id, self.counts.written);
         let put = self.spool.put_ledger(&self.id, &FileName::Close, &close.to_bytes());
         put.map_err(|source| self.error(source))?;
         Ok(close)

@@ -10,7 +10,7 @@ use crate::rotate::{OpenSegment, Untold};
 use crate::schedule::Recording;
 use crate::upload::Bound;
 use formats::hash::Hash256;
-use formats::seal::EndReason;
+use formats::seal::{EndReason, Volume};
 use formats::store::RecordingId;
 use jiff::{SignedDuration, Timestamp};
 use std::collections::BTreeMap;
@@ -25,6 +25,7 @@ impl World {
             ends: Timestamp::MAX,
             window: self.ready_window.clone(),
             configuration_sha256: Hash256::of(b""),
+            spent: Volume::default(),
         };
         let Ok(backlog) = Backlog::open(&life.spool, &recording, Arc::new(self.clock.clone())) else { return };
         // What its writer did has a place of its own, which is never one of the store.

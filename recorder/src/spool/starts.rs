@@ -4,6 +4,7 @@ use super::Spool;
 use crate::disk::{Disk, Entry, at, gone};
 use crate::schedule::{Remembered, Starts};
 use crate::sync::lock;
+use formats::seal::Volume;
 use formats::store::{Name, RecordingId, Start};
 use std::io;
 use std::path::Path;
@@ -21,6 +22,14 @@ impl Spool {
     pub(super) fn remember_start(&self, id: &RecordingId) -> io::Result<()> {
         self.starts.add(id);
         self.keep_starts(&id.window)
+    }
+
+    /// Remembers what a recording that has ended has spent of the budget of its run, before anybody sees that it has ended.
+    pub fn remember_spent(&self, id: &RecordingId, written: Volume) {
+        let kept = if self.starts.spend(id, written) { self.keep_starts(&id.window) } else { Ok(()) };
+        if let Err(error) = kept {
+            tracing::warn!(recording = %id, %error, "after a restart its run has more of its budget than is left");
+        }
     }
 
     /// Keeps what is remembered of a window for the next start of the recorder.

@@ -172,3 +172,36 @@ fn size(folder: &std::path::Path) -> u64 {
         )
         .sum()
 }
+
+#[test]
+fn a_budget_that_is_spent_in_part_is_not_whole_again_after_a_restart() {
+    let Some(cable) = Cable::new() else { return };
+    let begun = Timestamp::now();
+    let configuration = format!(
+        "{}  - {{name: w, at: '{begun:.0}', duration: 1h, interfaces: [eth], filter: udp port 9999, \
+         segment: {{age: 1s}}, budget: {{packets: 100}}}}",
+        HEAD.replace("FULL", "stop")
+    );
+    let runs =
+        |packets: &str| cable.ctl(&["status"]).is_ok_and(|status| status.contains(&format!(": {packets} packets")));
+    for round in 0..2 {
+        let recorder = cable.run(&configuration);
+        wait_until("it is recorded", || runs("0"));
+        cable.send(40, 100, 9999, 0.0);
+        wait_until("they are recorded", || runs("40"));
+        // Let the block be written: what a kill takes along is not spent.
+        std::thread::sleep(std::time::Duration::from_secs(2));
+        if round == 0 { recorder.kill() } else { drop(recorder.stop()) }
+    }
+    let recorder = cable.run(&configuration);
+    wait_until("the rest is recorded", || runs("0"));
+    cable.send(40, 100, 9999, 0.0);
+    wait_until("all three are stored", || cable.stored().len() == 3);
+    recorder.stop();
+    let mut stored = cable.stored();
+    stored.sort_by_key(|stored| stored.close.recording.start.time());
+    let told: Vec<_> =
+        stored.into_iter().map(|stored| (stored.close.reason, stored.sound.counts.written.packets)).collect();
+    let want = [(EndReason::Crash, 40), (EndReason::Stopped, 40), (EndReason::PacketBudget, 20)];
+    assert_eq!(told, want);
+}

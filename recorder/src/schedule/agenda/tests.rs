@@ -1,4 +1,6 @@
 use super::*;
+use crate::limits;
+use formats::seal::Volume;
 
 const BEGIN: &str = "2026-11-24T10:00:30Z";
 
@@ -9,6 +11,14 @@ fn config(window: &str) -> Config {
 
 fn agenda(window: &str) -> Agenda {
     Agenda::new(&config(window), "n".parse().unwrap(), Starts::default(), BEGIN.parse().unwrap())
+}
+
+fn name(text: &str) -> Name {
+    text.parse().unwrap()
+}
+
+fn time(of_day: &str) -> Timestamp {
+    format!("2026-11-24T{of_day}Z").parse().unwrap()
 }
 
 fn clock(time: Timestamp) -> String {
@@ -291,6 +301,36 @@ fn what_is_over_is_begun_anew_by_no_start_of_the_recorder_nor_another_configurat
             }
         }
     }
+}
+
+#[test]
+fn recordings_of_a_run_share_its_budget() {
+    let starts = Starts::default();
+    let mut agenda = Agenda::new(&config("cron: '0 * * * *'"), name("n"), starts.clone(), time("10:00:30"));
+    let mut begun = |wake: &str| {
+        let mut begun = agenda.wake(time(wake)).into_iter().filter_map(|decision| match decision {
+            Decision::Record(recording) => Some(recording),
+            _ => None,
+        });
+        let recording = begun.next().unwrap();
+        agenda.failed(&recording.id, time(wake));
+        (recording.id, recording.spent.packets)
+    };
+    let spend = |id: &RecordingId, packets| starts.spend(id, Volume { packets, bytes: 0 });
+    let (first, spent) = begun("10:00:30");
+    assert_eq!((spent, spend(&first, 3)), (0, true));
+    let (second, spent) = begun("10:01:00");
+    assert_eq!((spent, spend(&second, 5), spend(&second, 4)), (3, true, true), "told again, it counts once");
+    assert_eq!(begun("10:01:30").1, 7);
+    for later in 0..limits::STARTS_MAX as i64 {
+        let start = time("10:02:00").checked_add(SignedDuration::from_millis(later)).unwrap().into();
+        let id = RecordingId { start, ..first.clone() };
+        starts.spent(&id, &starts.run(&first.window).unwrap());
+        assert_eq!(spend(&id, 1), true);
+    }
+    assert_eq!((begun("10:02:00").1, spend(&first, 9)), (7 + limits::STARTS_MAX as u64, false));
+    let (next, spent) = begun("11:00:00");
+    assert_eq!((spent, spend(&second, 9), spend(&next, 1)), (0, false, true), "of the latest run alone");
 }
 
 #[test]
