@@ -32,9 +32,9 @@ pub(crate) mod tests;
 mod used;
 
 use crate::disk::{Disk, Entry, SystemDisk, at, gone};
-use crate::rotate::Untold;
 use crate::schedule::{Starts, StoreTarget};
 use crate::sync::lock;
+use forgotten::Unwritten;
 use formats::seal::{Close, Seal, SealError, Trigger};
 use formats::signature::SecretKey;
 use formats::store::{FileName, Name, RecordingId, Start};
@@ -79,9 +79,8 @@ pub struct Spool {
     keeping: Arc<Mutex<()>>,
     /// Held while files are removed, and while a recording is pinned: what is pinned is there.
     pins: Arc<Mutex<()>>,
-    /// What failed recordings have lost and could not write down, by their folder, with the files that may tell it all the same:
-    /// told once they are recovered.
-    untold: Arc<Mutex<HashMap<PathBuf, Vec<(Untold, Vec<PathBuf>)>>>>,
+    /// What failed recordings have lost and could not write down, by their folder: told once they are recovered.
+    untold: Arc<Mutex<HashMap<PathBuf, Vec<Unwritten>>>>,
     /// Recordings that are stored and could not be removed.
     unremoved: Arc<Mutex<BTreeSet<RecordingId>>>,
     /// What cannot be read, of which that was told.

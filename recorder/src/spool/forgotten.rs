@@ -10,6 +10,14 @@ use std::collections::BTreeSet;
 use std::io;
 use std::path::{Path, PathBuf};
 
+/// What could not be written down.
+#[derive(Debug)]
+pub(super) struct Unwritten {
+    untold: Untold,
+    /// One of these files tells it, where it is there after all.
+    told_by: Vec<PathBuf>,
+}
+
 impl Spool {
     /// Gives up the files of a segment that waits, which are whole, unless somebody wants them kept here. How many bytes that
     /// makes free; none where it was given up before. What is in the store is not lost, and no ledger tells of it.
@@ -91,7 +99,7 @@ impl Spool {
     /// did: it is told if one of these files is there after all.
     pub fn keep_untold(&self, folder: &Path, untold: Untold, told_by: Vec<PathBuf>) {
         if !untold.is_empty() {
-            lock(&self.untold).entry(folder.to_owned()).or_default().push((untold, told_by));
+            lock(&self.untold).entry(folder.to_owned()).or_default().push(Unwritten { untold, told_by });
         }
     }
 
@@ -102,7 +110,7 @@ impl Spool {
     pub fn take_untold(&self, folder: &Path) -> io::Result<Untold> {
         let mut all = lock(&self.untold);
         let mut sum = Untold::default();
-        for (untold, told_by) in all.get(folder).into_iter().flatten() {
+        for Unwritten { untold, told_by } in all.get(folder).into_iter().flatten() {
             if self.disk.first_of(told_by)?.is_none() {
                 sum += untold.clone();
             }

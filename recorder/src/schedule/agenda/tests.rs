@@ -326,7 +326,7 @@ fn recordings_of_a_run_share_its_budget() {
         let start = time("10:02:00").checked_add(SignedDuration::from_millis(later)).unwrap().into();
         let id = RecordingId { start, ..first.clone() };
         starts.spent(&id, &starts.run(&first.window).unwrap());
-        assert_eq!(spend(&id, 1), true);
+        assert!(spend(&id, 1));
     }
     assert_eq!((begun("10:02:00").1, spend(&first, 9)), (7 + limits::STARTS_MAX as u64, false));
     let (next, spent) = begun("11:00:00");
