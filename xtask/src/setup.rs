@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// What tests run: program and the Debian package that has it.
-pub const TESTS: [(&str, &str); 10] = [
+pub const TESTS: [(&str, &str); 11] = [
     ("age", "age"),
     ("gcc", "gcc"),
     ("tshark", "tshark"),
@@ -14,6 +14,7 @@ pub const TESTS: [(&str, &str); 10] = [
     ("mkfs.ext4", "e2fsprogs"),
     ("setpriv", "util-linux"),
     ("ip", "iproute2"),
+    ("nft", "nftables"),
     ("python3", "python3"),
     ("curl", "curl"),
     ("minisign", "minisign"),

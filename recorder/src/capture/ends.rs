@@ -37,8 +37,12 @@ impl Ends {
     }
 
     fn of_ip(bytes: &[u8]) -> Option<Self> {
-        let ip = Ip::read(bytes)?;
-        let transport = if ip.fragment.is_none() { ip.content } else { &[] };
+        Ip::read(bytes).map(|ip| Self::of_whole(&ip, if ip.fragment.is_none() { ip.content } else { &[] }))
+    }
+
+    /// The ends of an IP packet that carries that.
+    #[inline]
+    pub(super) fn of_whole(ip: &Ip<'_>, transport: &[u8]) -> Self {
         let [from_port, to_port] = ports(ip.protocol, transport);
         const SYN: u8 = 0x02;
         const SYN_ACK: u8 = 0x12;
@@ -48,7 +52,7 @@ impl Ends {
             _ => None,
         };
         let [from, to] = [SocketAddr::new(ip.from, from_port), SocketAddr::new(ip.to, to_port)];
-        Some(Self { protocol: ip.protocol, from, to, opening })
+        Self { protocol: ip.protocol, from, to, opening }
     }
 }
 

@@ -2,7 +2,7 @@
 //! both directions of a connection, and its packets at every point of every node, have one number.
 
 use super::block::Packet;
-use super::ends::{Fragment, Ip, ports};
+use super::ends::{Ends, Fragment, Ip, ports};
 use crate::link::Framing;
 use std::net::IpAddr;
 
@@ -10,11 +10,11 @@ use std::net::IpAddr;
 #[derive(Debug)]
 pub struct Flows {
     /// Datagrams whose first fragment was seen lately, and their flows: only that fragment has ports, or what a tunnel carries.
-    firsts: Vec<(u64, u64)>,
+    firsts: Vec<(u64, Option<Ends>)>,
 }
 
-/// Datagrams that are remembered: 16 KiB. The fragments of one follow each other within microseconds.
-const FIRSTS: usize = 1 << 10;
+/// Datagrams that are remembered: 40 KiB. The fragments of one follow each other within microseconds.
+const FIRSTS: usize = 1 << 9;
 
 /// Layers that are looked into, so that a hostile packet costs no more: a mirrored frame of a tunnel between virtual machines
 /// has a dozen.
@@ -36,7 +36,7 @@ enum Layer {
 
 impl Default for Flows {
     fn default() -> Self {
-        Self { firsts: vec![(0, 0); FIRSTS] }
+        Self { firsts: vec![(0, None); FIRSTS] }
     }
 }
 
@@ -44,6 +44,31 @@ impl Flows {
     /// A number of the flow of a packet, the same for both directions and on every node; none where there is no IP in it.
     /// Fragments have that of their first, or of their addresses alone where that was not seen before them.
     pub fn of(&mut self, packet: &Packet<'_>) -> Option<u64> {
+        self.ends(packet).map(|ends| number(&ends))
+    }
+
+    /// The ends of what a tunnel carries, or a frame that IP is not the outermost of; none of others. `outer`: those of the packet.
+    #[inline]
+    pub fn carried(&mut self, packet: &Packet<'_>, outer: Option<&Ends>) -> Option<Ends> {
+        let carries = match outer {
+            // But for errors, which are not of what they are about.
+            Some(outer) => match outer.protocol {
+                4 | 41 | 47 | 94 | 97 | 137 => true,
+                // Of a fragment the first may tell it.
+                17 => [outer.to.port(), outer.from.port()].into_iter().any(|port| port == 0 || TUNNELS.contains(&port)),
+                _ => false,
+            },
+            None => !matches!(packet.link.protocol, 0x0806),
+        };
+        if carries { self.ends(packet) } else { None }
+    }
+
+    /// The ends of the innermost packet of an IP packet.
+    pub(super) fn inside_ip(&mut self, bytes: &[u8]) -> Option<Ends> {
+        self.inside(Layer::Ip, bytes, LAYERS_MAX)
+    }
+
+    fn ends(&mut self, packet: &Packet<'_>) -> Option<Ends> {
         let network = || packet.frame.get(packet.network_at..).unwrap_or_default();
         match Framing::of(packet.link.hardware) {
             Framing::Cooked => self.inside(Layer::Type(packet.link.protocol), network(), LAYERS_MAX),
@@ -52,7 +77,7 @@ impl Flows {
         }
     }
 
-    fn inside(&mut self, layer: Layer, bytes: &[u8], layers_left: u32) -> Option<u64> {
+    fn inside(&mut self, layer: Layer, bytes: &[u8], layers_left: u32) -> Option<Ends> {
         let layers_left = layers_left.checked_sub(1)?;
         let (next, at) = match layer {
             Layer::Ip => return self.of_ip(&Ip::read(bytes)?, layers_left),
@@ -86,31 +111,34 @@ impl Flows {
         self.inside(next, bytes.get(at..)?, layers_left)
     }
 
-    fn of_ip(&mut self, ip: &Ip<'_>, layers_left: u32) -> Option<u64> {
+    fn of_ip(&mut self, ip: &Ip<'_>, layers_left: u32) -> Option<Ends> {
         let Some(Fragment { id, is_first }) = ip.fragment else { return Some(self.of_whole(ip, layers_left)) };
         let datagram = mix(mix(of_address(ip.from)) ^ of_address(ip.to)) ^ u64::from(id) << 8 ^ u64::from(ip.protocol);
         let datagram = mix(datagram) | 1;
         let slot = (datagram >> 32) as usize % FIRSTS;
         if is_first {
-            let flow = self.of_whole(ip, layers_left);
-            *self.firsts.get_mut(slot)? = (datagram, flow);
-            return Some(flow);
+            let ends = self.of_whole(ip, layers_left);
+            *self.firsts.get_mut(slot)? = (datagram, Some(Ends { opening: None, ..ends }));
+            return Some(ends);
         }
         let first = self.firsts.get(slot).filter(|first| first.0 == datagram);
-        Some(first.map_or_else(|| hash(ip, [0; 2]), |first| first.1))
+        first.and_then(|first| first.1).or_else(|| Some(Ends::of_whole(ip, &[])))
     }
 
-    fn of_whole(&mut self, ip: &Ip<'_>, layers_left: u32) -> u64 {
+    fn of_whole(&mut self, ip: &Ip<'_>, layers_left: u32) -> Ends {
         match carried(ip.protocol, ip.content) {
             // The source port of a tunnel tells the flow inside, another for each direction.
             Some((layer, at)) => {
                 let inside = ip.content.get(at..).and_then(|bytes| self.inside(layer, bytes, layers_left));
-                inside.unwrap_or_else(|| hash(ip, [0; 2]))
+                inside.unwrap_or_else(|| Ends::of_whole(ip, &[]))
             }
-            None => hash(ip, ports(ip.protocol, ip.content)),
+            None => Ends::of_whole(ip, ip.content),
         }
     }
 }
+
+/// Ports of UDP at which tunnels are looked into.
+const TUNNELS: [u16; 8] = [4789, 4790, 6080, 6081, 6635, 8285, 8472, 9886];
 
 /// Where a packet is carried in what is behind an IP header, if that is a tunnel.
 fn carried(protocol: u8, content: &[u8]) -> Option<(Layer, usize)> {
@@ -176,9 +204,9 @@ fn u16_at(bytes: &[u8], at: usize) -> Option<u16> {
 }
 
 /// The same number for both directions.
-fn hash(ip: &Ip<'_>, ports: [u16; 2]) -> u64 {
-    let [from, to] = [(ip.from, ports[0]), (ip.to, ports[1])].map(|(ip, port)| of_address(ip) ^ u64::from(port));
-    mix(mix(from).wrapping_add(mix(to)) ^ u64::from(ip.protocol))
+fn number(ends: &Ends) -> u64 {
+    let [from, to] = [ends.from, ends.to].map(|end| of_address(end.ip()) ^ u64::from(end.port()));
+    mix(mix(from).wrapping_add(mix(to)) ^ u64::from(ends.protocol))
 }
 
 fn of_address(ip: IpAddr) -> u64 {

@@ -2,12 +2,16 @@
 //!
 //! They are known by both addresses and both ports, from our own sockets, in all targets: what we send to a store on this
 //! node goes through its namespace too. So what is left out is nobody else's: while a connection is ours nobody can have
-//! those ports, and who opens one with the same ports later is told apart by its first packet. Where addresses are
-//! translated on the way they are others, and packets not known as ours.
+//! those ports, and who opens one with the same ports later is told apart by its first packet.
+//!
+//! Where addresses are translated on the way they are others: our sockets carry a mark, which the kernel keeps with each
+//! packet through our namespace, and tells whoever asks for packets that have it ([`marked`]).
 //!
 //! Whoever sends looks, each time that it has to wait: then a socket that connects is still there, also one that is refused or
 //! closed before its packets come out of a ring. Whoever captures looks too, where the first packet is there before the
 //! sender has looked.
+
+mod marked;
 
 use super::ends::{Ends, Opening};
 use super::sys;
@@ -15,7 +19,7 @@ use crate::sync::lock;
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::pin::pin;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{LazyLock, Mutex};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -24,8 +28,12 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 pub struct OwnConnections {
     /// A bit for each port of our ends: nearly all packets of others have none of these.
     ports: [AtomicU64; PORT_WORDS],
+    /// Whether there are any.
+    are_any: AtomicBool,
     /// When somebody last looked, by the clock that packets have their times from [ns since the Unix epoch].
     looked_ns: AtomicU64,
+    /// Whether they are to be marked.
+    is_marking: AtomicBool,
     known: Mutex<Known>,
 }
 
@@ -33,6 +41,8 @@ pub struct OwnConnections {
 struct Known {
     /// When each was last open: our end, and the other.
     open: HashMap<[SocketAddr; 2], Open>,
+    /// Our sockets when they were last looked at: what of their marks is their own, and our end.
+    marked: Vec<(u32, SocketAddr)>,
     /// When those that are over were last forgotten.
     cleared: Instant,
 }
@@ -43,6 +53,12 @@ struct Open {
     at: Instant,
     /// The same by the clock that packets have their times from [ns since the Unix epoch].
     at_ns: u64,
+}
+
+impl Open {
+    fn now() -> Self {
+        Self { at: Instant::now(), at_ns: now_ns() }
+    }
 }
 
 const PORT_WORDS: usize = (1 << 16) / 64;
@@ -74,8 +90,10 @@ impl OwnConnections {
     fn new() -> Self {
         Self {
             ports: [const { AtomicU64::new(0) }; PORT_WORDS],
+            are_any: AtomicBool::new(false),
             looked_ns: AtomicU64::new(0),
-            known: Mutex::new(Known { open: HashMap::new(), cleared: Instant::now() }),
+            is_marking: AtomicBool::new(false),
+            known: Mutex::new(Known { open: HashMap::new(), marked: Vec::new(), cleared: Instant::now() }),
         }
     }
 
@@ -91,6 +109,11 @@ impl OwnConnections {
             polled
         })
         .await
+    }
+
+    /// Whether there are any.
+    pub fn are_any(&self) -> bool {
+        self.are_any.load(Ordering::Relaxed)
     }
 
     /// Whether a packet seen at `seen_ns` is of one of our connections. `is_here`: in our own network namespace.
@@ -124,29 +147,39 @@ impl OwnConnections {
     /// Takes some 50 µs.
     fn look(&self) {
         // Before it is looked: what is opened meanwhile was not seen.
-        let now = Open { at: Instant::now(), at_ns: now_ns() };
+        let now = Open::now();
         let sockets = sys::own_sockets();
         // Whoever asks us for metrics opened the connection, and is none of ours.
         let is_asked = |local: SocketAddr| {
             sockets.iter().any(|socket| socket.remote.is_none() && socket.local.port() == local.port())
         };
         let mut known = lock(&self.known);
+        known.marked.clear();
         for socket in &sockets {
             if let Some(remote) = socket.remote
                 && !is_asked(socket.local)
             {
-                let open = known.open.entry([socket.local, remote]).or_insert(now);
-                // Another thread, that began to look later, may have been faster.
-                *open = Open { at: open.at.max(now.at), at_ns: open.at_ns.max(now.at_ns) };
-                if let Some(ports) = self.ports.get(usize::from(socket.local.port()) / 64) {
-                    ports.fetch_or(1 << (socket.local.port() % 64), Ordering::Relaxed);
-                }
+                self.note(&mut known, [socket.local, remote], now);
+                known.marked.extend(self.mark(socket).map(|mark| (mark, socket.local)));
             }
         }
-        if known.open.len() > CONNECTIONS_MAX || now.at.duration_since(known.cleared) >= CLEAR {
-            self.clear(&mut known, now.at);
-        }
+        drop(known);
         self.looked_ns.store(now.at_ns, Ordering::Relaxed);
+    }
+
+    /// A connection of ours is open.
+    fn note(&self, known: &mut Known, pair: [SocketAddr; 2], now: Open) {
+        let open = known.open.entry(pair).or_insert(now);
+        // Another thread, that began to look later, may have been faster.
+        *open = Open { at: open.at.max(now.at), at_ns: open.at_ns.max(now.at_ns) };
+        let port = pair[0].port();
+        if let Some(ports) = self.ports.get(usize::from(port) / 64) {
+            ports.fetch_or(1 << (port % 64), Ordering::Relaxed);
+        }
+        self.are_any.store(true, Ordering::Relaxed);
+        if known.open.len() > CONNECTIONS_MAX || now.at.duration_since(known.cleared) >= CLEAR {
+            self.clear(known, now.at);
+        }
     }
 
     /// Forgets those that are over.
@@ -160,6 +193,7 @@ impl OwnConnections {
                 *ports |= 1 << (ours.port() % 64);
             }
         }
+        self.are_any.store(!known.open.is_empty(), Ordering::Relaxed);
         // Each word at once: a port that stays is known all the while.
         self.ports.iter().zip(ports).for_each(|(known, ports)| known.store(ports, Ordering::Relaxed));
     }

@@ -10,7 +10,7 @@ mod thread;
 use std::io;
 
 pub use mapping::{BLOCK_HEADER_BYTES, Mapping};
-pub use own::own_sockets;
+pub use own::{OwnSocket, own_sockets};
 pub use poll::{Poll, Ready, Wait};
 pub use socket::Socket;
 pub use thread::{Urgency, enter_network, hurry, thread_work};

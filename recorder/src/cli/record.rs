@@ -9,6 +9,7 @@ use formats::seal::{Close, EndReason, Volume};
 use formats::signature::SecretKey;
 use formats::store::{Name, RecordingId};
 use jiff::{SignedDuration, Timestamp};
+use recorder::capture::OwnConnections;
 use recorder::orders::Orders;
 use recorder::pipeline::{self, RecordError};
 use recorder::ready;
@@ -251,6 +252,7 @@ pub fn run(mut plan: RecordPlan, out: &mut impl Write) -> anyhow::Result<ExitCod
     ready::recover_all(&spool, &EndReason::Crash, Timestamp::now())
         .with_context(|| format!("spool {}", plan.spool.display()))?;
     let stored = runtime.block_on(async {
+        OwnConnections::of_process().watch();
         let sender = Sender::new(spool.clone());
         let progress = sender.progress();
         let bound = sender.bound(plan.spool_bytes_max, SpoolFull::Stop);

@@ -8,6 +8,7 @@ use formats::seal::{Close, EndReason};
 use formats::signature::SecretKey;
 use formats::store::{Name, RecordingId};
 use jiff::Timestamp;
+use recorder::capture::OwnConnections;
 use recorder::clock::{Clock, SystemClock};
 use recorder::control::{Ask, Begin, Chore, Desk, Ending, Listener, SOCKET, Seen};
 use recorder::limits;
@@ -137,6 +138,7 @@ async fn record_until_stopped(
     let mut stopped = signals.stopped.clone();
     listen(&plan, asks)?;
     let age_max = plan.config.spool.age_max.map(|period| period.0);
+    OwnConnections::of_process().watch();
     let sender = Sender::new(spool.clone()).with_age_max(age_max, Arc::new(SystemClock));
     plan.capture.settings.observer.follow(sender.progress());
     let bound = sender.bound(plan.config.spool.bytes_max.0, plan.config.spool.full);

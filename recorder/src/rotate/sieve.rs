@@ -101,10 +101,16 @@ impl Sieve {
         self.identities.as_mut()?.of(packet, netns, number)
     }
 
+    fn is_own(&mut self, packet: &Packet<'_>, is_here: bool) -> bool {
+        let outer = Ends::of(packet);
+        let is_own = |ends: &Ends| self.own.has(ends, packet.time_ns, is_here);
+        outer.as_ref().is_some_and(is_own)
+            || self.own.are_any() && self.flows.carried(packet, outer.as_ref()).as_ref().is_some_and(is_own)
+    }
+
     /// Why a packet is left out; none if it is kept. `is_here`: it is of the recorder's own network namespace.
     pub fn look(&mut self, packet: &Packet<'_>, is_here: bool) -> Option<LeftOut> {
-        let ends = Ends::of(packet);
-        if ends.as_ref().is_some_and(|ends| self.own.has(ends, packet.time_ns, is_here)) {
+        if self.is_own(packet, is_here) {
             return Some(LeftOut::Own);
         }
         if self.spent.is_some() {

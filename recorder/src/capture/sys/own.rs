@@ -1,10 +1,13 @@
 //! The TCP sockets of this process, as the kernel knows them.
 
+use super::check;
+use std::io;
 use std::net::{IpAddr, SocketAddr};
 
 /// A TCP socket of this process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct OwnSocket {
+    fd: i32,
     /// Our end.
     pub local: SocketAddr,
     /// The other; none where it waits for others to connect.
@@ -38,7 +41,7 @@ fn own_socket(fd: i32) -> Option<OwnSocket> {
     }
     let local = socket_address(&address)?;
     if option(libc::SO_ACCEPTCONN)? != 0 {
-        return Some(OwnSocket { local, remote: None });
+        return Some(OwnSocket { fd, local, remote: None });
     }
     // Unlike getpeername this also tells whom a socket connects to, or did until it was refused. It wants room for no more than
     // an address of that family, which `bytes` is by now.
@@ -46,7 +49,24 @@ fn own_socket(fd: i32) -> Option<OwnSocket> {
     // SAFETY: as above.
     let got = unsafe { libc::getsockopt(fd, level, libc::SO_PEERNAME, out, &raw mut bytes) };
     let remote = if got == 0 { socket_address(&address) } else { None };
-    Some(OwnSocket { local, remote: Some(remote?) })
+    Some(OwnSocket { fd, local, remote: Some(remote?) })
+}
+
+impl OwnSocket {
+    /// The number of its descriptor.
+    pub fn number(&self) -> u32 {
+        self.fd.unsigned_abs()
+    }
+
+    /// Has each packet that it sends carry a mark (socket(7), `SO_MARK`).
+    pub fn mark(&self, mark: u32) -> io::Result<()> {
+        let bytes = size_of_val(&mark) as libc::socklen_t;
+        // SAFETY: the kernel reads `bytes` bytes from `mark`. Where the descriptor is another by now, that is marked: of whatever
+        // this process has, only a socket can be.
+        let set =
+            unsafe { libc::setsockopt(self.fd, libc::SOL_SOCKET, libc::SO_MARK, (&raw const mark).cast(), bytes) };
+        check(set).map(drop)
+    }
 }
 
 /// An address of IP; an IPv4 address of an IPv6 socket is one of IPv4, as on the wire.

@@ -22,6 +22,11 @@ impl Socket {
         Self::open(libc::AF_PACKET, libc::SOCK_RAW, 0)
     }
 
+    /// As [`Socket::packet`], but packets begin with what their frame carries.
+    pub fn network_packet() -> io::Result<Self> {
+        Self::open(libc::AF_PACKET, libc::SOCK_DGRAM, 0)
+    }
+
     /// A socket that hears of every interface that appears, changes or vanishes (rtnetlink(7)).
     pub fn link_news() -> io::Result<Self> {
         let socket = Self::open(libc::AF_NETLINK, libc::SOCK_RAW | libc::SOCK_NONBLOCK, libc::NETLINK_ROUTE)?;
@@ -156,6 +161,40 @@ impl Socket {
         // SAFETY: the kernel writes at most `message.len()` bytes to `message`.
         let read = unsafe { libc::recv(self.fd(), message.as_mut_ptr().cast(), message.len(), 0) };
         usize::try_from(read).map_err(|_| io::Error::last_os_error())
+    }
+
+    /// Has [`Socket::receive_marked`] tell marks. Linux 5.19.
+    pub fn tell_marks(&self) -> io::Result<()> {
+        self.set(libc::SOL_SOCKET, libc::SO_RCVMARK, 1)
+    }
+
+    /// As [`Socket::receive`], with the mark of what was received; 0 where that is not told.
+    pub fn receive_marked(&self, message: &mut [u8]) -> io::Result<(usize, u32)> {
+        // As cmsg(3) wants it aligned.
+        let mut control = [0u64; 16];
+        let mut part = libc::iovec { iov_base: message.as_mut_ptr().cast(), iov_len: message.len() };
+        // SAFETY: msghdr is plain data, for which all zeroes is a value.
+        let mut head: libc::msghdr = unsafe { std::mem::zeroed() };
+        (head.msg_iov, head.msg_iovlen) = (&raw mut part, 1);
+        (head.msg_control, head.msg_controllen) = (control.as_mut_ptr().cast(), size_of_val(&control));
+        // SAFETY: the kernel writes to `message` and `control` no more than they have, as `head` says.
+        let read = unsafe { libc::recvmsg(self.fd(), &raw mut head, 0) };
+        let read = usize::try_from(read).map_err(|_| io::Error::last_os_error())?;
+        // SAFETY: `head` has what recvmsg left there, and lives as long as this is used.
+        let first = unsafe { libc::CMSG_FIRSTHDR(&raw const head) };
+        let next = |at: &*mut libc::cmsghdr| {
+            // SAFETY: as above; `at` is one of those in it.
+            let next = unsafe { libc::CMSG_NXTHDR(&raw const head, *at) };
+            (!next.is_null()).then_some(next)
+        };
+        let mark = std::iter::successors((!first.is_null()).then_some(first), next).find_map(|at| {
+            // SAFETY: the macros found it whole in `control`.
+            let (level, kind) = unsafe { ((*at).cmsg_level, (*at).cmsg_type) };
+            // SAFETY: a mark is a number of 32 bits.
+            (level == libc::SOL_SOCKET && kind == libc::SO_MARK)
+                .then(|| unsafe { libc::CMSG_DATA(at).cast::<u32>().read_unaligned() })
+        });
+        Ok((read, mark.unwrap_or(0)))
     }
 
     /// Shares the ring of the socket, which has `blocks` blocks, with the kernel.
