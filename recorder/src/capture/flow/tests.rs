@@ -7,10 +7,20 @@ use proptest::prelude::*;
 const LINK: Link =
     Link { protocol: 0x0800, interface_index: 1, hardware: 1, direction: 0, address_bytes: 0, address: [0; 8] };
 
-fn flow_at(flows: &mut Flows, hardware: u16, protocol: u16, frame: &[u8]) -> Option<u64> {
+fn packet(hardware: u16, protocol: u16, frame: &[u8]) -> Packet<'_> {
     let network_at = if hardware == libc::ARPHRD_ETHER { 14 } else { 0 };
     let link = Link { hardware, protocol, ..LINK };
-    flows.of(&Packet { time_ns: 0, wire_bytes: 0, frame, network_at, vlan: None, flags: 0, link })
+    Packet { time_ns: 0, wire_bytes: 0, frame, network_at, vlan: None, flags: 0, link }
+}
+
+fn flow_at(flows: &mut Flows, hardware: u16, protocol: u16, frame: &[u8]) -> Option<u64> {
+    flows.of(&packet(hardware, protocol, frame))
+}
+
+/// The ends of what is inside of a frame.
+fn carried(frame: &[u8]) -> Option<Ends> {
+    let packet = packet(1, 0x0800, frame);
+    Flows::default().carried(&packet, Ends::of(&packet).as_ref())
 }
 
 fn flow(frame: &[u8]) -> Option<u64> {
@@ -90,7 +100,10 @@ fn both_directions_are_one_flow_however_they_are_carried() {
     assert!(want.is_some());
     for (name, carry) in carriers {
         for back in [false, true] {
-            assert_eq!(flow(&carry(back, &tcp(back))), want, "{name}, back: {back}");
+            let (frame, plain) = (carry(back, &tcp(back)), eth(0x0800, &tcp(back)));
+            assert_eq!(flow(&frame), want, "{name}, back: {back}");
+            let inside = Ends::of(&packet(1, 0x0800, &plain)).filter(|_| name != "plain");
+            assert_eq!(carried(&frame), inside, "{name}, back: {back}");
         }
     }
     let mut flows = Flows::default();
@@ -99,6 +112,8 @@ fn both_directions_are_one_flow_however_they_are_carried() {
     let about = |kind: u8| ip4(10, true, 1, &[&[kind, 1, 0, 0, 0, 0, 0, 0][..], &tcp(false)].concat());
     assert_eq!(flow(&eth(0x0800, &about(3))), want, "an error is of what it is about");
     assert_ne!(flow(&eth(0x0800, &about(8))), want, "an echo is of its addresses");
+    assert_eq!(carried(&eth(0x0800, &about(3))), None, "it is not what it is about");
+    assert_eq!(carried(&udp(false, 53, &VXLAN, &eth(0x0800, &tcp(false)))), None, "no port of tunnels");
 }
 
 #[test]
@@ -165,7 +180,7 @@ proptest! {
     fn whatever_is_there_has_a_flow_or_none(bytes: Vec<u8>, kind in prop::sample::select(vec![0x0800u16, 0x86dd, 0x8847, 0x8864])) {
         super::fuzz::fuzz_flow(&bytes);
         flow(&eth(kind, &bytes));
-        flow(&udp(false, 4789, &VXLAN, &bytes));
+        carried(&udp(false, 4789, &VXLAN, &bytes));
         flow(&eth(0x0800, &ip4(10, false, 47, &bytes)));
     }
 }
