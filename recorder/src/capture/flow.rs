@@ -23,6 +23,9 @@ const LAYERS_MAX: u32 = 16;
 /// Labels of a stack that are looked at.
 const LABELS_MAX: usize = 16;
 
+/// Ports of UDP at which tunnels are looked into.
+const TUNNELS: [u16; 8] = [4789, 4790, 6080, 6081, 6635, 8285, 8472, 9886];
+
 /// What comes next in a packet.
 #[derive(Debug, Clone, Copy)]
 enum Layer {
@@ -58,7 +61,8 @@ impl Flows {
                 17 => [outer.to.port(), outer.from.port()].into_iter().any(|port| port == 0 || TUNNELS.contains(&port)),
                 _ => false,
             },
-            None => !matches!(packet.link.protocol, 0x0806),
+            // All but ARP.
+            None => packet.link.protocol != 0x0806,
         };
         if carries { self.ends(packet) } else { None }
     }
@@ -137,9 +141,6 @@ impl Flows {
     }
 }
 
-/// Ports of UDP at which tunnels are looked into.
-const TUNNELS: [u16; 8] = [4789, 4790, 6080, 6081, 6635, 8285, 8472, 9886];
-
 /// Where a packet is carried in what is behind an IP header, if that is a tunnel.
 fn carried(protocol: u8, content: &[u8]) -> Option<(Layer, usize)> {
     match protocol {
@@ -163,7 +164,8 @@ fn over_udp(content: &[u8]) -> Option<(Layer, usize)> {
     let header = content.get(AT..).unwrap_or_default();
     let [from, to] = ports(17, content);
     // Some answer from the port they listen on.
-    [to, from].into_iter().find_map(|port| match (port, header) {
+    let mut tunnels = [to, from].into_iter().filter(|port| TUNNELS.contains(port));
+    tunnels.find_map(|port| match (port, header) {
         // Cut, but of a tunnel.
         (4789 | 4790 | 6081 | 6635 | 8472, []) => Some((Layer::Ip, AT)),
         // VXLAN (RFC 7348 §5); 8472 is what Linux took before it had a port.
